@@ -1,0 +1,1 @@
+"""The launcher side: submit, follow, chain, compile, build and view runs of notebooks."""

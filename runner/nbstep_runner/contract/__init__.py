@@ -1,0 +1,67 @@
+"""The frozen types that every part of nbstep shares, and their JSON.
+
+Nothing here does I/O. A type that another process reads back carries a ``schema_version``; fields are only ever added,
+with a default.
+"""
+
+from nbstep_runner.contract.codec import decode, encode, spec_digest
+from nbstep_runner.contract.events import (
+    CellFinished,
+    CellStarted,
+    Event,
+    Notice,
+    OutputEmitted,
+    RunFinished,
+    RunStarted,
+    Severity,
+    Sink,
+    StreamText,
+)
+from nbstep_runner.contract.result import (
+    CellRecord,
+    CellState,
+    Claim,
+    Environment,
+    ErrorInfo,
+    RunResult,
+    RunState,
+)
+from nbstep_runner.contract.spec import (
+    Deadlines,
+    OutputLimits,
+    ParameterKind,
+    ParameterSource,
+    RunSpec,
+    StorageOptions,
+    UnknownParameters,
+)
+
+__all__ = [
+    "CellFinished",
+    "CellRecord",
+    "CellStarted",
+    "CellState",
+    "Claim",
+    "Deadlines",
+    "Environment",
+    "ErrorInfo",
+    "Event",
+    "Notice",
+    "OutputEmitted",
+    "OutputLimits",
+    "ParameterKind",
+    "ParameterSource",
+    "RunFinished",
+    "RunResult",
+    "RunSpec",
+    "RunStarted",
+    "RunState",
+    "Severity",
+    "Sink",
+    "StorageOptions",
+    "StreamText",
+    "UnknownParameters",
+    "decode",
+    "encode",
+    "spec_digest",
+]

@@ -1,0 +1,43 @@
+"""The types to JSON and back, by one library."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypeVar
+
+import msgspec
+
+from nbstep_runner.contract.spec import RunSpec
+from nbstep_runner.errors import BadInputError
+
+T = TypeVar("T")
+
+
+def encode(value: Any, *, indent: int | None = None) -> bytes:
+    """JSON of any contract type, keys in the order of declaration; ``indent`` spaces a level for people."""
+    data = msgspec.json.encode(value)
+    return data if indent is None else msgspec.json.format(data, indent=indent)
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """A contract type from its JSON; fields that this version does not know are passed over.
+
+    Raises:
+        BadInputError: The bytes are not JSON, or not of that type.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadInputError(f"not a valid {kind.__name__}: {error}") from error
+
+
+def spec_digest(spec: RunSpec, input_digest: str, parameters_digest: str) -> str:
+    """Names the work: ``sha256:…`` of the spec without its attempt and ``force``, and of what it reads.
+
+    ``input_digest`` and ``parameters_digest`` are digests of the notebook's bytes and of the resolved parameters.
+    """
+    work = msgspec.to_builtins(spec)
+    for key in ("attempt", "force", "schema_version"):
+        del work[key]
+    canonical = msgspec.json.encode([work, input_digest, parameters_digest], order="sorted")
+    return f"sha256:{hashlib.sha256(canonical).hexdigest()}"

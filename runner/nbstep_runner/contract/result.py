@@ -1,0 +1,170 @@
+"""What came of it: the record of a run, which is the only source of its verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from nbstep_runner.errors import NbstepError, Retry
+
+
+class CellState(StrEnum):
+    """How a cell stands. Only ``succeeded`` means that it ran to its end."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    INTERRUPTED = "interrupted"
+    NOT_RUN = "not_run"
+    SKIPPED = "skipped"
+
+
+class RunState(StrEnum):
+    """How a run stands. ``lost`` is said by a launcher of a run whose process vanished without a record."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def final(self) -> bool:
+        """Whether the state can no longer change."""
+        return self not in (RunState.PENDING, RunState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInfo:
+    """An error as data: for records, logs and launchers.
+
+    Attributes:
+        traceback: The kernel's own, line by line, without ANSI codes.
+        attached: What else went wrong after it, such as a publication that failed as well.
+    """
+
+    reference: str
+    message: str
+    context: str = ""
+    hint: str = ""
+    retryable: bool = False
+    cell_index: int | None = None
+    cell_id: str | None = None
+    exception_name: str | None = None
+    exception_value: str | None = None
+    traceback: tuple[str, ...] = ()
+    attached: tuple[ErrorInfo, ...] = ()
+
+    @classmethod
+    def of(cls, error: NbstepError) -> ErrorInfo:
+        """The data of an error that has no cell."""
+        return cls(
+            reference=error.reference,
+            message=error.message,
+            context=error.context,
+            hint=error.hint,
+            retryable=error.retry is not Retry.NEVER,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRecord:
+    """One cell's part of the record.
+
+    Attributes:
+        index: The position in the executed notebook, from 0.
+        seconds: Wall time of a monotonic clock.
+        cpu_seconds: CPU time of the kernel process and the children it has waited for; ``None`` where unknown.
+        peak_memory_bytes: The kernel's peak resident size during the cell; ``None`` where unknown.
+        output_bytes: Bytes of output received, kept or not.
+    """
+
+    index: int
+    id: str | None
+    state: CellState
+    title: str = ""
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    output_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """Where the run took place.
+
+    Attributes:
+        image: The container image that ``NBSTEP_IMAGE`` names, if any.
+        packages: Versions of the packages that decide how a notebook runs.
+    """
+
+    python: str
+    nbstep: str
+    platform: str
+    kernel: str | None = None
+    image: str | None = None
+    packages: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who owns an output while a run is under way.
+
+    Attributes:
+        token: Random, made by the owner; the proof of ownership.
+        host: Boot id and process namespace of the owner, to recognise an owner that is provably gone.
+        heartbeat_at: UTC, RFC 3339; for people. Liveness is judged by change, not by clocks.
+        lease_seconds: Without a new heartbeat for this long, the claim is dead.
+        best_effort: The store has no conditional writes: two owners are unlikely, not impossible.
+    """
+
+    token: str
+    host: str
+    pid: int
+    pid_started: int
+    heartbeat_at: str
+    lease_seconds: float
+    best_effort: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """The record of a run: ``OUT.result.json``, the commit marker, and what launchers read.
+
+    Attributes:
+        claim: Present while the state is ``running``.
+        exit_code: The code that the process ended with; ``None`` while it runs.
+        results: Values that the notebook reported by name.
+        output_version: The store's version of the output notebook.
+        output_checksum: ``sha256:…`` of the output notebook's bytes.
+        parameters: What the notebook was given; secrets as their references.
+        warnings: What a reader of the result should know, such as a checkpoint or log that could not be written.
+    """
+
+    run_id: str
+    attempt: int
+    spec_digest: str
+    state: RunState
+    input_uri: str
+    output_uri: str
+    exit_code: int | None = None
+    error: ErrorInfo | None = None
+    claim: Claim | None = None
+    started_at: str = ""
+    ended_at: str | None = None
+    seconds: float | None = None
+    cells: tuple[CellRecord, ...] = ()
+    results: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    output_version: str | None = None
+    output_checksum: str | None = None
+    log_uri: str | None = None
+    html_uri: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    environment: Environment | None = None
+    warnings: tuple[str, ...] = ()
+    schema_version: int = 1

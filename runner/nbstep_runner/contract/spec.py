@@ -1,0 +1,167 @@
+"""What is asked for: one run of one notebook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class UnknownParameters(StrEnum):
+    """What to do with a parameter that the notebook's parameters cell does not declare."""
+
+    ERROR = "error"
+    WARN = "warn"
+    IGNORE = "ignore"
+
+
+class ParameterKind(StrEnum):
+    """Where a parameter source's values come from."""
+
+    FILE = "file"
+    YAML = "yaml"
+    TEXT = "text"
+    RAW = "raw"
+    VALUES = "values"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterSource:
+    """One source of parameters; make it with the class method that fits.
+
+    A single type rather than a union, because it travels as JSON and stdlib dataclasses carry no tag.
+    """
+
+    kind: ParameterKind
+    uri: str = ""
+    name: str = ""
+    text: str = ""
+    mapping: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def file(cls, uri: str) -> ParameterSource:
+        """A YAML or JSON file, anywhere that a store reaches (papermill's ``-f``)."""
+        return cls(kind=ParameterKind.FILE, uri=uri)
+
+    @classmethod
+    def yaml(cls, text: str) -> ParameterSource:
+        """A YAML mapping as text (papermill's ``-y``, and ``-b`` once decoded)."""
+        return cls(kind=ParameterKind.YAML, text=text)
+
+    @classmethod
+    def typed(cls, name: str, text: str) -> ParameterSource:
+        """A value typed on a command line (papermill's ``-p``).
+
+        The declared type decides what it is; without one papermill's rules do: ``True``, ``False``, ``None``,
+        integers and floats are recognised.
+        """
+        return cls(kind=ParameterKind.TEXT, name=name, text=text)
+
+    @classmethod
+    def raw(cls, name: str, text: str) -> ParameterSource:
+        """A value that stays the text that it is (papermill's ``-r``)."""
+        return cls(kind=ParameterKind.RAW, name=name, text=text)
+
+    @classmethod
+    def values(cls, mapping: dict[str, Any]) -> ParameterSource:
+        """Values that already have their types, as a caller in Python gives them."""
+        return cls(kind=ParameterKind.VALUES, mapping=mapping)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long things may take, in seconds of a monotonic clock; ``None`` is without bound.
+
+    Attributes:
+        run: From the start of the first cell to the end of the last.
+        cell: For each cell; a cell's own ``metadata.execution.timeout`` goes before it.
+        stall: Without any sign of life from the kernel: no message, no heartbeat, no CPU time used. ``None`` leaves
+            the choice to the kernel's kind: 120 s where heartbeats are answered while a cell computes (every kernel
+            built on ipykernel), none elsewhere. 0 turns it off.
+        start: From launching the kernel until it is ready.
+        shutdown: For the kernel's own exit (its ``atexit`` handlers) before it is killed.
+        grace: From SIGTERM until the process has to be gone: interrupting, saving and publishing share it.
+    """
+
+    run: float | None = None
+    cell: float | None = None
+    stall: float | None = None
+    start: float = 60.0
+    shutdown: float = 5.0
+    grace: float = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputLimits:
+    """How many bytes of output the executed notebook keeps; the log keeps all of it.
+
+    Past ``cell_bytes`` a cell's text keeps its head and tail with a line between that says what is missing and where
+    it is; past ``notebook_bytes`` further outputs are replaced by such a line.
+    """
+
+    cell_bytes: int = 16 * 2**20
+    notebook_bytes: int = 512 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageOptions:
+    """How stores behave for this run.
+
+    Attributes:
+        retry_seconds: The total time that one operation may spend on retries.
+        allow_private_addresses: Let ``http(s)`` reach loopback, link-local and private addresses.
+        project: The project billed for requester-pays buckets.
+        endpoint_url: Another endpoint for ``s3://``.
+        known_hosts: The file of host keys for ``sftp://``; OpenSSH's usual ones when ``None``.
+        identity_file: The private key for ``sftp://``; the agent and OpenSSH's usual ones when ``None``.
+    """
+
+    retry_seconds: float = 120.0
+    allow_private_addresses: bool = False
+    project: str | None = None
+    endpoint_url: str | None = None
+    known_hosts: str | None = None
+    identity_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """One run of one notebook: everything that decides what happens, and nothing that results from it.
+
+    Attributes:
+        run_id: Names the work; retries of the same work keep it.
+        attempt: Counts from 1; not part of the work's digest.
+        input_uri: The notebook to run; ``-`` is standard input.
+        output_uri: Where the executed notebook goes; ``-`` is standard output.
+        parameters: Sources in order; a later one wins.
+        kernel: Overrides the notebook's kernel name.
+        language: Overrides the notebook's language.
+        working_directory: The kernel's; the runner's own when ``None``.
+        checkpoint_seconds: At most this long between partial notebooks in storage; 0 turns them off.
+        labels: Free text to find runs by.
+        stock_kernel: Launch the kernel exactly as its specification says, without our faster start.
+        allow_errors: Go on after a failing cell; the run still ends as failed.
+        force: Run even if a final record of the same work exists.
+    """
+
+    run_id: str
+    input_uri: str
+    output_uri: str
+    attempt: int = 1
+    parameters: tuple[ParameterSource, ...] = ()
+    unknown_parameters: UnknownParameters = UnknownParameters.ERROR
+    kernel: str | None = None
+    language: str | None = None
+    working_directory: str | None = None
+    deadlines: Deadlines = field(default_factory=Deadlines)
+    limits: OutputLimits = field(default_factory=OutputLimits)
+    storage: StorageOptions = field(default_factory=StorageOptions)
+    checkpoint_seconds: float = 30.0
+    labels: dict[str, str] = field(default_factory=dict)
+    report_mode: bool = False
+    prepare_only: bool = False
+    html: bool = False
+    stock_kernel: bool = False
+    allow_errors: bool = False
+    force: bool = False
+    schema_version: int = 1
