@@ -1,0 +1,10 @@
+"""Who listens to a run's events: the log, and whatever else is told of them through the same protocol.
+
+Nothing here may block the kernel's message loop.
+"""
+
+from nbstep_runner.sinks.fanout import FanOut
+from nbstep_runner.sinks.log import LogFormat, LogSink
+from nbstep_runner.sinks.masking import Masker, StreamMasker
+
+__all__ = ["FanOut", "LogFormat", "LogSink", "Masker", "StreamMasker"]
