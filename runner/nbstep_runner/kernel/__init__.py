@@ -1,0 +1,4 @@
+"""The kernel process: found, started early, spoken to, interrupted, ended, and its death understood.
+
+Nothing here knows what a notebook is.
+"""

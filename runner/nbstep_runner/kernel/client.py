@@ -1,0 +1,88 @@
+"""The runner's end of a kernel's sockets: requests out, messages in, nothing polled."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Self
+
+import zmq
+
+from nbstep_runner.kernel.connection import Connection
+from nbstep_runner.kernel.wire import Message, Wire
+
+RECONNECT_MS: Final = 5
+"""How soon ZMQ tries a socket again that the kernel has not bound yet; its own default of 100 ms delays every start."""
+CLOSE_LINGER_MS: Final = 0
+HELD_MESSAGES: Final = 256
+
+
+class KernelClient:
+    """Sockets to one kernel. Not thread-safe: it belongs to the loop that reads it.
+
+    Args:
+        connection: Where the kernel listens.
+        bounded: The kernel waits for a slow reader, so few messages need to be held here. Other kernels drop what
+            finds no place (``ZMQ_PUB``), so for them everything is held: memory before lost output.
+    """
+
+    def __init__(self, connection: Connection, *, bounded: bool) -> None:
+        self._high_water_mark = HELD_MESSAGES if bounded else 0
+        self._wire = Wire(connection.key)
+        self._context = zmq.Context()
+        self.shell = self._open(zmq.DEALER, connection.address("shell"))
+        self.control = self._open(zmq.DEALER, connection.address("control"))
+        self.iopub = self._open(zmq.SUB, connection.address("iopub"))
+        self.heartbeat = self._open(zmq.DEALER, connection.address("hb"))
+        self.iopub.setsockopt(zmq.SUBSCRIBE, b"")
+
+    def _open(self, kind: int, address: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        socket.setsockopt(zmq.LINGER, CLOSE_LINGER_MS)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+        socket.setsockopt(zmq.RCVHWM, self._high_water_mark)
+        socket.connect(address)
+        return socket
+
+    def request(
+        self, socket: zmq.Socket[bytes], kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None
+    ) -> str:
+        """Send a request and return its ``msg_id``."""
+        msg_id, frames = self._wire.request(kind, content, metadata or {})
+        socket.send_multipart(frames)
+        return msg_id
+
+    def receive(self, socket: zmq.Socket[bytes]) -> Message | None:
+        """The next message that waits on a socket, without waiting for one; ``None`` where there is none.
+
+        A message that does not carry our signature is passed over.
+        """
+        while True:
+            try:
+                message = self._wire.receive(socket)
+            except zmq.Again:
+                return None
+            if message is not None:
+                return message
+
+    def ping(self) -> None:
+        """Send a heartbeat; the empty frame makes a DEALER speak as the REQ that the kernel's REP expects."""
+        self.heartbeat.send_multipart([b"", b"ping"])
+
+    def pong(self) -> bool:
+        """Whether heartbeats have come back since the last call."""
+        answered = False
+        while True:
+            try:
+                self.heartbeat.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return answered
+            answered = True
+
+    def close(self) -> None:
+        """Close every socket at once; what has not been sent is dropped."""
+        self._context.destroy(linger=CLOSE_LINGER_MS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

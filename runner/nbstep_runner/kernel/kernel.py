@@ -1,0 +1,131 @@
+"""A live kernel: what it says, whether it lives, and how it is made to stop."""
+
+from __future__ import annotations
+
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import zmq
+
+from nbstep_runner.kernel.client import KernelClient
+from nbstep_runner.kernel.process import KernelProcess
+from nbstep_runner.kernel.wire import Message
+
+DRAIN_SECONDS: Final = 1.0
+BATCH: Final = 256
+BATCH_TEXT: Final = 2**20
+"""Characters of text after which a batch ends: large prints are held one at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a wait brought: messages by channel, and what else there was.
+
+    ``died`` comes after every message that the kernel sent before its death.
+    """
+
+    iopub: tuple[Message, ...] = ()
+    shell: tuple[Message, ...] = ()
+    control: tuple[Message, ...] = ()
+    died: bool = False
+    stop: bool = False
+
+
+class Kernel:
+    """One kernel process and the sockets to it, driven by one thread.
+
+    Args:
+        process: The launched process.
+        wake: A file descriptor that becomes readable when the run has to look up, such as at a signal.
+    """
+
+    def __init__(self, process: KernelProcess, wake: int) -> None:
+        self.process = process
+        self._wake = wake
+        bounded = process.spec.is_ipykernel and not process.options.stock
+        self._client = KernelClient(process.connection, bounded=bounded)
+        self._poller = zmq.Poller()
+        sockets = (self._client.iopub, self._client.shell, self._client.control, self._client.heartbeat)
+        for source in (*sockets, process.pidfd, process.stderr, wake):
+            self._poller.register(source, zmq.POLLIN)
+        self.last_sign_of_life = time.monotonic()
+
+    def wait(self, seconds: float | None) -> Heard:
+        """Wait until the kernel says something, dies, or the run is to stop; at most ``seconds``."""
+        timeout = None if seconds is None else max(0, round(seconds * 1000 + 0.5))
+        ready = {source for source, _ in self._poller.poll(timeout)}
+        if not ready:
+            return Heard()
+        if self.process.stderr in ready:
+            self._read_stderr()
+        died = self.process.pidfd in ready
+        heard = Heard(
+            iopub=self._take(self._client.iopub, ready, everything=died),
+            shell=self._take(self._client.shell, ready, everything=died),
+            control=self._take(self._client.control, ready, everything=died),
+            died=died,
+            stop=self._wake in ready,
+        )
+        if heard.iopub or heard.shell or self._client.pong():
+            self.last_sign_of_life = time.monotonic()
+        return heard
+
+    def _take(self, socket: zmq.Socket[bytes], ready: set[Any], *, everything: bool) -> tuple[Message, ...]:
+        """Messages that wait, a batch at most, so that no channel keeps the others from being heard.
+
+        Of a dead kernel everything is taken: ZMQ may still be handing over what it had sent.
+        """
+        if everything:
+            return self._drain(socket)
+        if socket not in ready:
+            return ()
+        messages: list[Message] = []
+        size = 0
+        while len(messages) < BATCH and size < BATCH_TEXT:
+            message = self._client.receive(socket)
+            if message is None:
+                break
+            messages.append(message)
+            size += len(message.content.get("text", ""))
+        return tuple(messages)
+
+    def _drain(self, socket: zmq.Socket[bytes]) -> tuple[Message, ...]:
+        messages = []
+        until = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < until:
+            message = self._client.receive(socket)
+            if message is not None:
+                messages.append(message)
+            elif not socket.poll(20):
+                break
+        return tuple(messages)
+
+    def _read_stderr(self) -> None:
+        if not self.process.drain_stderr():
+            self._poller.unregister(self.process.stderr)
+
+    def request(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> str:
+        """Send a request on the shell channel and return its ``msg_id``."""
+        return self._client.request(self._client.shell, kind, content, metadata)
+
+    def ping(self) -> None:
+        """Ask for a heartbeat; :attr:`last_sign_of_life` moves when it comes."""
+        self._client.ping()
+
+    def interrupt(self) -> None:
+        """Interrupt the running cell, in the way that the kernelspec asks for."""
+        if self.process.spec.interrupt_mode == "message":
+            self._client.request(self._client.control, "interrupt_request", {})
+        else:
+            self.process.signal(signal.SIGINT)
+
+    def request_shutdown(self) -> None:
+        """Ask the kernel to end by itself, running its exit handlers."""
+        self._client.request(self._client.control, "shutdown_request", {"restart": False})
+
+    def close(self) -> None:
+        """End the process, whatever its state, and close the sockets."""
+        self.process.dispose()
+        self._client.close()

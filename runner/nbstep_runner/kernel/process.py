@@ -1,0 +1,139 @@
+"""The kernel's process: launched in a session of its own, watched by its pidfd, signalled as a group."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nbstep_runner.errors import KernelUnavailableError
+from nbstep_runner.kernel.connection import Connection, prepare
+from nbstep_runner.kernel.specs import KernelSpec
+
+SLIM_LAUNCHER: Final = Path(__file__).with_name("slim_ipykernel.py")
+RUN_TOKEN: Final = "NBSTEP_RUN_TOKEN"  # noqa: S105 - the name of an environment variable
+STDERR_TAIL: Final = 64 * 1024
+LONGEST_TEMPORARY_FOLDER: Final = 70
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchOptions:
+    """What decides how a kernel process is made, besides its kernelspec.
+
+    Attributes:
+        stock: Launch exactly what the kernelspec says.
+        token: Marks the process and all that it starts, so that they can be found and ended.
+    """
+
+    working_directory: str | None = None
+    stock: bool = False
+    token: str = ""
+
+
+class KernelProcess:
+    """One kernel process. ``pidfd`` becomes readable when it ends; ``stderr`` when it wrote there."""
+
+    def __init__(self, spec: KernelSpec, options: LaunchOptions) -> None:
+        self.spec = spec
+        self.options = options
+        self.folder = _private_folder()
+        try:
+            self.connection: Connection = prepare(self.folder, ipc=spec.runs_python)
+            self._process = self._launch()
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        self.pid = self._process.pid
+        self.pidfd = os.pidfd_open(self.pid)
+        assert self._process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
+        self.stderr = self._process.stderr.fileno()
+        os.set_blocking(self.stderr, False)
+        self._tail: deque[bytes] = deque()
+        self._tail_size = 0
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(  # noqa: S603 - the command of an installed kernelspec, no shell
+                self._command(),
+                cwd=self.options.working_directory,
+                env=os.environ | self.spec.env | {RUN_TOKEN: self.options.token},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise KernelUnavailableError(f"the kernel {self.spec.name!r} cannot be started: {error}") from error
+
+    def _command(self) -> list[str]:
+        argv = list(self.spec.argv)
+        if argv[0] in {"python", "python3", f"python3.{sys.version_info.minor}"}:
+            argv[0] = sys.executable  # a bare name means the environment that the runner lives in, as in Jupyter
+        if self.spec.is_ipykernel and not self.options.stock:
+            argv[-4:-2] = [str(SLIM_LAUNCHER)]
+        places = {"{connection_file}": str(self.connection.file), "{resource_dir}": self.spec.resource_dir}
+        return [_fill(part, places) for part in argv]
+
+    def drain_stderr(self) -> bool:
+        """Take what the process wrote to its own stderr, keeping the end of it; false once it is closed."""
+        while True:
+            try:
+                data = os.read(self.stderr, 65536)
+            except BlockingIOError:
+                return True
+            if not data:
+                return False
+            self._keep(data)
+
+    def _keep(self, data: bytes) -> None:
+        self._tail.append(data)
+        self._tail_size += len(data)
+        while self._tail_size - len(self._tail[0]) >= STDERR_TAIL:
+            self._tail_size -= len(self._tail.popleft())
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last 64 KiB or so of what the process wrote to its own stderr."""
+        return b"".join(self._tail).decode("utf-8", "replace")
+
+    @property
+    def exit_status(self) -> int | None:
+        """``None`` while it runs, else its exit code, or a signal's number below zero."""
+        return self._process.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the kernel's process group; nothing happens when it is gone."""
+        if self.exit_status is not None:
+            return
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return
+
+    def dispose(self) -> None:
+        """Kill what is left of the process group, reap the process, remove its folder."""
+        self.signal(signal.SIGKILL)
+        self._process.wait()
+        os.close(self.pidfd)
+        if self._process.stderr is not None:
+            self._process.stderr.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _private_folder() -> Path:
+    """A new folder of mode 0700 whose path leaves room for a socket's name (``sun_path`` holds 108 bytes)."""
+    roomy = len(tempfile.gettempdir()) <= LONGEST_TEMPORARY_FOLDER
+    return Path(tempfile.mkdtemp(prefix="nbstep-kernel-", dir=None if roomy else "/tmp"))  # noqa: S108 - made private
+
+
+def _fill(text: str, places: dict[str, str]) -> str:
+    for name, value in places.items():
+        text = text.replace(name, value)
+    return text

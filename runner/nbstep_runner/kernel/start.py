@@ -1,0 +1,54 @@
+"""Starting a kernel: as early as possible, ready as soon as it answers, a failure explained."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from nbstep_runner.errors import KernelUnavailableError
+from nbstep_runner.kernel.kernel import Kernel
+
+ASK_AGAIN_SECONDS: Final = 0.25
+
+
+def await_ready(kernel: Kernel, seconds: float) -> dict[str, Any] | None:
+    """Wait until a kernel is ready and return its ``kernel_info_reply``; ``None`` if the run is to stop.
+
+    Ready means that it has answered on the shell channel and that a message has come on the iopub channel, which
+    shows that the subscription is in place and no output can be missed. The question is asked again while only
+    one of them has happened, because a publication made before the subscription is gone.
+
+    Raises:
+        KernelUnavailableError: It died, or was not ready within ``seconds``.
+    """
+    deadline = time.monotonic() + seconds
+    info: dict[str, Any] | None = None
+    subscribed = False
+    ask_at = 0.0
+    while info is None or not subscribed:
+        now = time.monotonic()
+        if now >= deadline:
+            raise _unavailable(kernel, f"was not ready within {seconds:g} s")
+        if now >= ask_at:
+            kernel.request("kernel_info_request", {})
+            # Before the first answer the question waits in the socket; asking again would only pile up replies.
+            ask_at = now + ASK_AGAIN_SECONDS if info else deadline
+        heard = kernel.wait(min(deadline, ask_at) - now)
+        if heard.died:
+            raise _unavailable(kernel, "died while it was starting")
+        if heard.stop:
+            return None
+        subscribed = subscribed or bool(heard.iopub)
+        for message in heard.shell:
+            if message.type == "kernel_info_reply":
+                info, ask_at = message.content, now + ASK_AGAIN_SECONDS
+    return info
+
+
+def _unavailable(kernel: Kernel, what: str) -> KernelUnavailableError:
+    kernel.process.drain_stderr()
+    lines = kernel.process.stderr_tail.strip().splitlines()
+    said = f": {lines[-1]}" if lines else ""
+    error = KernelUnavailableError(f"the kernel {kernel.process.spec.name!r} {what}{said}")
+    error.context = kernel.process.stderr_tail[-4000:]
+    return error
