@@ -1,5 +1,19 @@
 """Where notebooks, parameters and records live: one protocol, a backend a scheme, each imported when it is used."""
 
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
+from nbstep_runner.stores.registry import SchemeInfo, describe, open_store
+from nbstep_runner.stores.uris import join, redact, sibling
 
-__all__ = ["ABSENT", "Blob", "Source", "Stat", "Store"]
+__all__ = [
+    "ABSENT",
+    "Blob",
+    "SchemeInfo",
+    "Source",
+    "Stat",
+    "Store",
+    "describe",
+    "join",
+    "open_store",
+    "redact",
+    "sibling",
+]

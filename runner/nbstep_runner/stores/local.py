@@ -1,0 +1,226 @@
+"""Plain paths and ``file://``: local disks and mounted claims."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as modes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote
+
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import (
+    BadInputError,
+    InputNotFoundError,
+    NbstepError,
+    OutputConflictError,
+    StorageDeniedError,
+    StorageUnavailableError,
+)
+from nbstep_runner.stores import atomicfile
+from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
+from nbstep_runner.stores.uris import checked, is_plain_path
+
+_READ_ATTEMPTS: Final = 5
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_BAD_NAME: Final = frozenset({errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
+
+
+class LocalStore:
+    """Files. Conditions are checked under the parent folder's lock, by every writer, so that of two one loses.
+
+    Attributes:
+        conditional_write: ``False`` once a filesystem without locks was met; conditions are best effort there.
+    """
+
+    atomic_replace = True
+
+    def __init__(self) -> None:
+        self.conditional_write = True
+        self._tidied: set[Path] = set()
+
+    def read(self, uri: str) -> Blob:
+        """The whole file, as it was at one moment."""
+        path = path_of(uri)
+        with _explained("reading", uri):
+            for _ in range(_READ_ATTEMPTS):
+                blob = _read_once(path)
+                if blob is not None:
+                    return blob
+        raise StorageUnavailableError(f"{uri} is being written in place: it changed while it was read.")
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        """Replace the file in one step, safe on disk before this returns."""
+        path = path_of(uri)
+        with _explained("writing", uri):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _refuse_special(uri, path)
+            self._tidy(path.parent)
+            with atomicfile.temporary_copy(path.parent, data) as temporary:
+                version = _version(temporary.stat())
+                with self._exclusive(path, if_version):
+                    _place(temporary, path, if_version)
+            atomicfile.sync_folder(path.parent)
+        return version
+
+    def stat(self, uri: str) -> Stat | None:
+        """Size, version and time of the file; the checksum is not known without reading it."""
+        with _explained("looking at", uri):
+            found = _stat(path_of(uri))
+        return _described(uri, found) if found else None
+
+    def list(self, uri: str) -> Iterator[Stat]:
+        """Every file below the folder in order of its full name; symbolic links to folders are not followed."""
+        with _explained("listing", uri):
+            for name, found in _walk(path_of(uri), ""):
+                yield _described(uri + (name if is_plain_path(uri) else quote(name)), found)
+
+    def delete(self, uri: str, *, if_version: str | None = None) -> None:
+        """Remove the file."""
+        path = path_of(uri)
+        with _explained("deleting", uri):
+            if not os.path.lexists(path):
+                return
+            with self._exclusive(path, if_version, gone_is_fine=True):
+                path.unlink(missing_ok=True)
+            atomicfile.sync_folder(path.parent)
+
+    @contextmanager
+    def _exclusive(self, path: Path, if_version: str | None, *, gone_is_fine: bool = False) -> Iterator[None]:
+        with atomicfile.folder_lock(path.parent) as locked:
+            self.conditional_write = self.conditional_write and locked
+            found = _stat(path)
+            if if_version is not None and not (found is None and gone_is_fine):
+                _expect(path, if_version, _version(found) if found else ABSENT)
+            yield
+
+    def _tidy(self, folder: Path) -> None:
+        if folder not in self._tidied:
+            self._tidied.add(folder)
+            atomicfile.remove_leftovers(folder)
+
+
+def path_of(uri: str) -> Path:
+    """The file that a plain path or a ``file://`` URI (RFC 8089) names; ``..`` of a plain path is resolved.
+
+    Raises:
+        BadInputError: The name is refused, or the URI names another host.
+    """
+    checked(uri)
+    if is_plain_path(uri):
+        path = Path(uri)
+        return path.parent.resolve() / path.name if ".." in path.parts else path
+    host, slash, rest = uri.split("://", 1)[1].partition("/")
+    if not slash or host.lower() not in {"", "localhost"}:
+        raise BadInputError(f"{uri} does not name a file of this machine.", hint="Write file:///folder/name.")
+    return Path(unquote(f"/{rest}"))
+
+
+def _read_once(path: Path) -> Blob | None:
+    """The file, or ``None`` where it changed meanwhile. Pipes (``<(command)``) are read to their end."""
+    with path.open("rb") as stream:
+        before = os.fstat(stream.fileno())
+        if not (modes.S_ISREG(before.st_mode) or modes.S_ISFIFO(before.st_mode)):
+            raise IsADirectoryError(errno.EISDIR, "it is not a file", str(path))
+        data = stream.read()
+        after = os.fstat(stream.fileno())
+    pipe = modes.S_ISFIFO(before.st_mode)
+    steady = _version(before) == _version(after) and len(data) == after.st_size
+    return Blob(data, _version(before)) if steady or pipe else None
+
+
+def _place(temporary: Path, path: Path, if_version: str | None) -> None:
+    if if_version != ABSENT:
+        temporary.replace(path)
+        return
+    try:
+        atomicfile.create(temporary, path)
+    except FileExistsError:
+        raise OutputConflictError(f"{path} exists already.") from None
+
+
+def _expect(path: Path, wanted: str, version: str) -> None:
+    if wanted == version:
+        return
+    raise OutputConflictError(
+        f"{path} exists already." if wanted == ABSENT else f"{path} was changed or removed meanwhile."
+    )
+
+
+def _refuse_special(uri: str, path: Path) -> None:
+    if path.is_symlink():
+        raise BadInputError(f"{uri} is a symbolic link, and is refused as an output.", hint="Name the file itself.")
+    if path.exists() and not path.is_file():
+        raise BadInputError(f"{uri} is a folder or a device, not a file.", hint="Name a file as the output.")
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found if modes.S_ISREG(found.st_mode) else None
+
+
+def _version(found: os.stat_result) -> str:
+    return f"{found.st_ino:x}-{found.st_mtime_ns:x}-{found.st_size:x}"
+
+
+def _described(uri: str, found: os.stat_result) -> Stat:
+    return Stat(uri=uri, size=found.st_size, version=_version(found), modified=found.st_mtime)
+
+
+def _walk(folder: Path, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Names relative to the first folder, in the order that their whole names sort in."""
+    try:
+        with os.scandir(folder) as entries:
+            ordered = sorted((e.name + "/" if e.is_dir(follow_symlinks=False) else e.name) for e in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in ordered:
+        if name.endswith("/"):
+            yield from _walk(folder / name, prefix + name)
+        elif not atomicfile.is_temporary(name) and (found := _stat(folder / name)):
+            yield prefix + name, found
+
+
+@contextmanager
+def _explained(doing: str, uri: str) -> Iterator[None]:
+    """Errors of the operating system in words, as the error that says whether a retry helps."""
+    try:
+        yield
+    except OSError as error:
+        raise _explain(doing, uri, error) from error
+
+
+def _explain(doing: str, uri: str, error: OSError) -> NbstepError:
+    context = f"{doing} {uri}"
+    raise_as: Callable[..., NbstepError] = StorageUnavailableError
+    message, hint = f"{uri}: {error.strerror or error}.", ""
+    if error.errno in _FULL:
+        message, hint = f"There is no room left for {uri}: {error.strerror}.", "Free some space, or raise the quota."
+    elif error.errno == errno.EROFS:
+        raise_as, message = StorageDeniedError, f"{uri} is on a read-only file system."
+        hint = "Write to another folder, or mount this one for writing."
+    elif error.errno in _DENIED:
+        raise_as, message = StorageDeniedError, f"{uri} may not be reached: {error.strerror}."
+        hint = "Check who owns the file and its folder, and the user that the run has."
+    elif isinstance(error, FileNotFoundError) and doing != "reading":
+        message = f"While {context}, {error.filename} was removed."
+    elif isinstance(error, FileNotFoundError):
+        raise_as, message = InputNotFoundError, f"There is no {uri}."
+    elif isinstance(error, NotADirectoryError | FileExistsError):
+        raise_as, message = BadInputError, f"{uri} is below something that is not a folder."
+        raise_as = InputNotFoundError if doing == "reading" else BadInputError
+    elif error.errno in _BAD_NAME:
+        raise_as, message, hint = BadInputError, f"{uri} cannot be used: {error.strerror}.", "Name a file."
+    return raise_as(message, hint=hint, context=context)
+
+
+def open_backend(_uri: str, _options: StorageOptions, _on_retry: object) -> LocalStore:
+    """The store of this machine's files; nothing here is retried."""
+    return LocalStore()
