@@ -1,0 +1,24 @@
+"""Parameters: loading, merging, the notebook's signature, validation and secret references.
+
+Nothing here touches a kernel, and nothing imports papermill unless a notebook in another language than Python has to
+be inspected.
+"""
+
+from nbstep_runner.parameters.model import MISSING, Missing, Parameter, Signature
+from nbstep_runner.parameters.resolve import resolve
+from nbstep_runner.parameters.resolved import Resolved
+from nbstep_runner.parameters.safe_yaml import load_yaml
+from nbstep_runner.parameters.secret import SecretReference
+from nbstep_runner.parameters.signature import read_signature
+
+__all__ = [
+    "MISSING",
+    "Missing",
+    "Parameter",
+    "Resolved",
+    "SecretReference",
+    "Signature",
+    "load_yaml",
+    "read_signature",
+    "resolve",
+]

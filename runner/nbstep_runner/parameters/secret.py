@@ -1,0 +1,82 @@
+"""Secrets: parameters that are named here and read only where the notebook runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from nbstep_runner.errors import BadInputError
+
+MAX_SECRET_BYTES = 2**20
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FORM = "{secret: env:NAME} or {secret: file:/path}"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """Where a secret is found when the notebook runs; never its value.
+
+    Attributes:
+        source: ``env`` for an environment variable, ``file`` for a file.
+        name: The variable's name, or the file's absolute path.
+    """
+
+    source: Literal["env", "file"]
+    name: str
+
+    def as_json(self) -> dict[str, str]:
+        """The form in which parameters, records and metadata hold it."""
+        return {"secret": f"{self.source}:{self.name}"}
+
+    def value(self) -> str:
+        """The secret itself, read now. One newline at the end of a file is not part of it.
+
+        Raises:
+            BadInputError: It is not set, empty, not text, or cannot be read; the message names the place only.
+        """
+        text = os.environ.get(self.name) if self.source == "env" else _file_text(self.name)
+        if not text:
+            what = "environment variable" if self.source == "env" else "file"
+            state = "not set" if text is None else "empty"
+            raise BadInputError(
+                f"the secret's {what} {self.name} is {state}",
+                hint="Give the secret to the process that runs the notebook.",
+            )
+        return text
+
+
+def is_secret(value: Any) -> bool:
+    """Whether a value has the form of a secret reference, well written or not: a mapping of ``secret`` alone."""
+    return isinstance(value, Mapping) and len(value) == 1 and "secret" in value
+
+
+def parse_secret(value: Mapping[Any, Any]) -> SecretReference:
+    """The reference that ``{"secret": "env:NAME"}`` stands for.
+
+    Raises:
+        BadInputError: It has another form. What was written is not repeated, for it may be the secret itself.
+    """
+    source, colon, name = str(value["secret"]).partition(":")
+    if colon and source == "env" and _ENV_NAME.fullmatch(name):
+        return SecretReference("env", name)
+    if colon and source == "file" and name.startswith("/") and name.isprintable():
+        return SecretReference("file", name)
+    raise BadInputError(f"a secret is written {_FORM}", hint="Only the place of a secret belongs in the parameters.")
+
+
+def _file_text(path: str) -> str | None:
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_SECRET_BYTES + 1)
+        if len(data) > MAX_SECRET_BYTES:
+            raise BadInputError(f"the secret's file {path} is larger than {MAX_SECRET_BYTES} bytes")
+        return data.decode().removesuffix("\n")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise BadInputError(f"the secret's file {path} cannot be read: {reason}") from None
