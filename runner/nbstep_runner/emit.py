@@ -6,8 +6,8 @@ import json
 import sys
 from typing import Any
 
-SCRAP_MIME = "application/scrapbook.scrap.json+json"
-"""scrapbook's MIME type for a value stored as JSON (scrapbook, ``scrapbook/schemas/scrap.v1.json``)."""
+SCRAP_MIME = "application/scrapbook.scrap.{}+json"
+"""scrapbook's MIME type for a value (scrapbook, ``scrap.v1`` schema); text has its own, so that "12" stays text."""
 
 
 def result(name: str, value: Any) -> None:
@@ -29,9 +29,10 @@ def result(name: str, value: Any) -> None:
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         return
-    scrap = {"name": name, "data": plain, "encoder": "json", "version": 1}
+    encoder = "text" if isinstance(plain, str) else "json"
+    scrap = {"name": name, "data": plain, "encoder": encoder, "version": 1}
     ipython.display.publish_display_data(
-        {SCRAP_MIME: scrap, "text/plain": f"{name} = {plain!r}"},
+        {SCRAP_MIME.format(encoder): scrap, "text/plain": f"{name} = {plain!r}"},
         metadata={"scrapbook": {"name": name, "data": True, "display": False}},
     )
 

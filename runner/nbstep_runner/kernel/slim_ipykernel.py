@@ -67,7 +67,7 @@ def _patch_streams(out_stream: Any) -> None:
     def watch(self: Any) -> None:
         try:
             _reader(self).watch()
-        except Exception:
+        except Exception:  # noqa: BLE001 - as ipykernel's own watcher does: kept, and shown when the stream closes
             self._exc = sys.exc_info()
 
     def prompt_flush(self: Any) -> None:
@@ -108,7 +108,8 @@ def _report_crashes() -> None:
 def _initialized_without_debugger(application: Any) -> None:
     blocked = "debugpy" not in sys.modules
     if blocked:
-        sys.modules["debugpy"] = None  # type: ignore[assignment] - makes its import fail: ipykernel goes without
+        modules: dict[str, Any] = sys.modules  # ``None`` makes an import fail, and ipykernel goes without
+        modules["debugpy"] = None
     try:
         application.initialize()
     finally:
@@ -125,7 +126,7 @@ def main() -> None:
     source = set(iostream.OutStream.__init__.__code__.co_names) | set(vars(iostream.OutStream))
     if source.issuperset(needed):
         _patch_streams(iostream.OutStream)
-    application = kernelapp.IPKernelApp.instance()
+    application: Any = kernelapp.IPKernelApp.instance()
     _initialized_without_debugger(application)
     application.kernel._execute_sleep = 0.0
     _never_drop(application)

@@ -102,7 +102,7 @@ def installed() -> Iterator[KernelSpec]:
 
 
 def _folders() -> list[Path]:
-    from jupyter_core.paths import jupyter_path  # noqa: PLC0415 - 20 ms that a run with --help does not pay
+    from jupyter_core.paths import jupyter_path
 
     return [Path(folder) for folder in jupyter_path("kernels")]
 

@@ -1,0 +1,48 @@
+"""What a cell asks for: its kind, tags, title and own deadline."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+SKIP: Final = "skip-execution"
+MAY_RAISE: Final = "raises-exception"
+TITLE_LENGTH: Final = 60
+DESCRIPTION: Final = "papermill_description="
+
+
+def is_code(cell: dict[str, Any]) -> bool:
+    """Whether the cell holds code, even if empty."""
+    return bool(cell["cell_type"] == "code")
+
+
+def source_of(cell: dict[str, Any]) -> str:
+    """The cell's text."""
+    source = cell["source"]
+    return source if isinstance(source, str) else "".join(source)
+
+
+def has_tag(cell: dict[str, Any], tag: str) -> bool:
+    """Whether the cell carries a tag."""
+    return tag in (cell["metadata"].get("tags") or ())
+
+
+def timeout_of(cell: dict[str, Any]) -> float | None:
+    """The cell's own deadline in seconds (``metadata.execution.timeout``); ``None`` without a usable one."""
+    execution = cell["metadata"].get("execution")
+    timeout = execution.get("timeout") if isinstance(execution, dict) else None
+    usable = isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout > 0
+    return float(timeout) if usable and timeout is not None else None
+
+
+def title_of(cell: dict[str, Any]) -> str:
+    """What to call the cell: its name, papermill's description comment, or its first line."""
+    name = cell["metadata"].get("name")
+    if isinstance(name, str) and name.strip():
+        return name.strip()[:TITLE_LENGTH]
+    source = source_of(cell)
+    if DESCRIPTION in source:
+        described = source.split(DESCRIPTION, 1)[1].split(maxsplit=1)
+        if described:
+            return described[0][:TITLE_LENGTH]
+    first = next((line.strip() for line in source.splitlines() if line.strip()), "")
+    return first.lstrip("#").strip()[:TITLE_LENGTH] or first[:TITLE_LENGTH]

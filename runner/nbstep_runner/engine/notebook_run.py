@@ -1,0 +1,146 @@
+"""A whole notebook on a kernel: prepared, executed, its kernel ended, its own record completed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from nbstep_runner.contract import Event, RunSpec, RunStarted
+from nbstep_runner.engine import cells, metadata
+from nbstep_runner.engine.cell_run import Surroundings
+from nbstep_runner.engine.document import Document, Snapshot
+from nbstep_runner.engine.execute import Execution, Executor
+from nbstep_runner.engine.outputs import OutputBudget
+from nbstep_runner.engine.recorder import Recorder
+from nbstep_runner.engine.stall import StallWatch, stall_seconds
+from nbstep_runner.kernel.kernel import Kernel
+from nbstep_runner.kernel.memory import MemoryWatch
+from nbstep_runner.sinks.masking import Masker
+from nbstep_runner.supervisor import Supervisor
+
+SHUTDOWN_SHARE: Final = 0.1
+"""Of what is left of a grace period, what the kernel has for its exit handlers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What a notebook's execution uses besides its kernel.
+
+    Attributes:
+        emit: Tells the listeners.
+        offer: Takes a snapshot for a checkpoint, without waiting for it to be written.
+        scratch: A folder for output that is too large for memory.
+        log_name: Where all output is, for the notes that stand for left-out output.
+    """
+
+    emit: Callable[[Event], None]
+    offer: Callable[[Snapshot], None]
+    masker: Masker
+    supervisor: Supervisor
+    memory: MemoryWatch
+    scratch: Path
+    log_name: str
+
+
+def run_notebook(
+    notebook: dict[str, Any], kernel: Kernel, info: dict[str, Any], spec: RunSpec, tools: Tools
+) -> tuple[Document, Execution]:
+    """Run a parameterized notebook (plain data, nbformat 4.5) on a ready kernel, and end the kernel.
+
+    Args:
+        notebook: Changed in place.
+        kernel: Still to be closed by the caller.
+        info: The kernel's ``kernel_info_reply``.
+        spec: What was asked for.
+        tools: What else is used.
+    """
+    _describe_kernel(notebook, kernel, info)
+    metadata.begin_notebook(notebook)
+    document = Document(notebook, tools.scratch)
+    budget = OutputBudget(spec.limits.cell_bytes, spec.limits.notebook_bytes, tools.log_name)
+    recorder = Recorder(document, budget, tools.masker, tools.emit)
+    tools.emit(_started(notebook, kernel, spec))
+    around = Surroundings(
+        kernel=kernel,
+        recorder=recorder,
+        supervisor=tools.supervisor,
+        stall=StallWatch(kernel, stall_seconds(kernel.process.spec, spec.deadlines.stall)),
+        tick=CheckpointTick(document, recorder, tools.offer, spec.checkpoint_seconds),
+        cell_seconds=spec.deadlines.cell,
+        run_deadline=None if spec.deadlines.run is None else time.monotonic() + spec.deadlines.run,
+    )
+    execution = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors).run()
+    _end_kernel(kernel, recorder, _shutdown_seconds(spec, tools.supervisor))
+    recorder.finish()
+    metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
+    return document, execution
+
+
+class CheckpointTick:
+    """Offers a snapshot of the running notebook each interval; 0 turns it off."""
+
+    def __init__(
+        self, document: Document, recorder: Recorder, offer: Callable[[Snapshot], None], interval: float
+    ) -> None:
+        self._document = document
+        self._recorder = recorder
+        self._offer = offer
+        self._interval = interval
+        self._due = time.monotonic() + interval if interval > 0 else None
+
+    def __call__(self, now: float) -> float | None:
+        """Offer a snapshot if one is due at ``now``; when the next one is."""
+        if self._due is not None and now >= self._due:
+            self._recorder.settle()
+            self._offer(self._document.snapshot())
+            self._due = time.monotonic() + self._interval
+        return self._due
+
+
+def _describe_kernel(notebook: dict[str, Any], kernel: Kernel, info: dict[str, Any]) -> None:
+    """Write down which kernel ran, as Jupyter does; a notebook that names its kernel keeps what it says."""
+    kernelspec = kernel.process.spec
+    notebook["metadata"].setdefault(
+        "kernelspec",
+        {
+            "name": kernelspec.name,
+            "display_name": kernelspec.display_name or kernelspec.name,
+            "language": kernelspec.language,
+        },
+    )
+    if info.get("language_info"):
+        notebook["metadata"]["language_info"] = info["language_info"]
+
+
+def _started(notebook: dict[str, Any], kernel: Kernel, spec: RunSpec) -> RunStarted:
+    return RunStarted(
+        run_id=spec.run_id,
+        attempt=spec.attempt,
+        input_uri=spec.input_uri,
+        output_uri=spec.output_uri,
+        kernel=kernel.process.spec.name,
+        code_cells=sum(map(cells.is_code, notebook["cells"])),
+    )
+
+
+def _shutdown_seconds(spec: RunSpec, supervisor: Supervisor) -> float:
+    if supervisor.stop is None:
+        return spec.deadlines.shutdown
+    return min(spec.deadlines.shutdown, supervisor.seconds_left * SHUTDOWN_SHARE)
+
+
+def _end_kernel(kernel: Kernel, recorder: Recorder, seconds: float) -> None:
+    """Let the kernel run its exit handlers for a bounded time, keeping what they print."""
+    if kernel.process.exit_status is not None:
+        return
+    kernel.request_shutdown()
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        heard = kernel.wait(left)
+        for message in heard.iopub:
+            recorder.handle(message)
+        if heard.died or heard.stop:
+            return

@@ -1,0 +1,39 @@
+"""Results: values that a notebook reports by name, in the form that scrapbook glues them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+JSON_SCRAP: Final = "application/scrapbook.scrap.json+json"
+TEXT_SCRAP: Final = "application/scrapbook.scrap.text+json"
+PANDAS_SCRAP: Final = "application/scrapbook.scrap.pandas+json"
+SCRAPS: Final = (JSON_SCRAP, TEXT_SCRAP, PANDAS_SCRAP)
+OLD_RECORD: Final = "application/papermill.record+json"
+
+
+def results_of(output: dict[str, Any]) -> dict[str, Any]:
+    """The results that an output carries, by name.
+
+    scrapbook (``scrap.v1`` schema) writes name, data and encoder; papermill before 1.0 wrote ``{name: value}``.
+    """
+    data = output.get("data") or {}
+    found: dict[str, Any] = {}
+    for mime in SCRAPS:
+        scrap = data.get(mime)
+        if isinstance(scrap, dict) and isinstance(scrap.get("name"), str):
+            found[scrap["name"]] = _decoded(scrap.get("data"), scrap.get("encoder"))
+    record = data.get(OLD_RECORD)
+    if isinstance(record, dict):
+        found.update(record)
+    return found
+
+
+def _decoded(data: Any, encoder: Any) -> Any:
+    """Scrapbook's JSON encoder keeps some values as JSON text."""
+    if encoder == "json" and isinstance(data, str):
+        try:
+            return json.loads(data)
+        except ValueError:
+            return data
+    return data

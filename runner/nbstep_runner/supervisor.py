@@ -1,0 +1,162 @@
+"""Signals, and work that a signal may cut short; also the duties of PID 1.
+
+A signal handler here only notes what came. The run looks up at places of its choice: its message loop through a file
+descriptor, blocking calls through :meth:`Supervisor.call`, which waits for the call and for signals at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from types import FrameType, TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from nbstep_runner.errors import InterruptedRunError, NbstepError, StorageUnavailableError, TerminatedError
+
+T = TypeVar("T")
+STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The first signal that asked the run to stop, and when, by the monotonic clock."""
+
+    number: signal.Signals
+    at: float
+
+    def error(self) -> NbstepError:
+        """The run's verdict for this signal."""
+        if self.number == signal.SIGINT:
+            return InterruptedRunError("the run was interrupted (SIGINT)")
+        return TerminatedError(f"the run was terminated ({self.number.name})")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a call came to: its value or its error."""
+
+    value: Any
+    error: BaseException | None
+
+    def unwrap(self) -> Any:
+        """Return the value, or raise the error."""
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+
+Inbox = SimpleQueue[Answer | None]
+"""Where a call's answer arrives; ``None`` says that a signal came."""
+
+
+class Supervisor:
+    """Holds the process's signal handlers while a run is under way, and puts the old ones back.
+
+    Later signals change nothing: what began at the first one, saving and publishing, goes on.
+
+    Args:
+        grace: Seconds from the first signal until the process has to be gone.
+        on_child: Called by :meth:`attend` after children have ended; the place to reap orphans as PID 1.
+    """
+
+    def __init__(self, grace: float, *, on_child: Callable[[], None] | None = None) -> None:
+        self._grace = grace
+        self._on_child = on_child
+        self._inbox: Inbox = SimpleQueue()
+        self.stop: Stop | None = None
+        self._reader, self._writer = socket.socketpair()
+        for end in (self._reader, self._writer):
+            end.setblocking(False)
+        self._old_handlers: dict[signal.Signals, Any] = {}
+        self._old_wakeup = -1
+
+    @property
+    def wake(self) -> int:
+        """A file descriptor that becomes readable when a signal has come; :meth:`attend` then reads it."""
+        return self._reader.fileno()
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left of the grace period; without a stop, all of it."""
+        if self.stop is None:
+            return self._grace
+        return max(0.0, self.stop.at + self._grace - time.monotonic())
+
+    def attend(self) -> None:
+        """Look up after :attr:`wake` became readable: empty it, and reap children."""
+        numbers = b""
+        with suppress(BlockingIOError):
+            numbers = self._reader.recv(4096)
+        if signal.SIGCHLD in numbers and self._on_child is not None:
+            self._on_child()
+
+    def check(self) -> None:
+        """Raise the verdict of the signal that came, if one came."""
+        if self.stop is not None:
+            raise self.stop.error()
+
+    def call(self, work: Callable[[], T], *, doing: str, despite_stop: bool = False) -> T:
+        """Do blocking work in a thread and return what it returns, or raise what it raises.
+
+        Args:
+            work: What to do. When the run is stopped meanwhile, it is left to itself in its daemon thread.
+            doing: What it is, for messages.
+            despite_stop: Go on after a stop until the grace period ends.
+
+        Raises:
+            InterruptedRunError, TerminatedError: The run was stopped, and ``despite_stop`` is not set.
+            StorageUnavailableError: With ``despite_stop``, the grace period ended first.
+        """
+        if not despite_stop:
+            self.check()
+        inbox: Inbox = SimpleQueue()
+        self._inbox = inbox
+        threading.Thread(target=_deliver, args=(work, inbox), name=f"nbstep: {doing}", daemon=True).start()
+        while True:
+            try:
+                answer = inbox.get(timeout=self.seconds_left if self.stop else None)
+            except Empty:
+                raise StorageUnavailableError(f"{doing} did not end within the grace period") from None
+            if answer is not None:
+                result: T = answer.unwrap()
+                return result
+            if not despite_stop:
+                self.check()
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.stop is None:
+            self.stop = Stop(signal.Signals(number), time.monotonic())
+        self._inbox.put(None)  # SimpleQueue.put is reentrant: made for handlers
+
+    def __enter__(self) -> Self:
+        for number in STOPPING:
+            self._old_handlers[number] = signal.signal(number, self._note)
+        self._old_handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._old_wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        signal.set_wakeup_fd(self._old_wakeup)
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self._reader.close()
+        self._writer.close()
+
+
+def _deliver(work: Callable[[], Any], inbox: Inbox) -> None:
+    try:
+        inbox.put(Answer(work(), None))
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that asked
+        inbox.put(Answer(None, error))
+
+
+def is_pid_one() -> bool:
+    """Whether this process is the init of its PID namespace, as in a container."""
+    return os.getpid() == 1
