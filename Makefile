@@ -1,0 +1,77 @@
+# `make help` lists the targets. Everything runs from .venv, made from the hashed lock file with the first target that needs it.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+bin := $(VENV)/bin
+installed := $(VENV)/.installed
+uv_compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+
+.PHONY: help
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+.PHONY: demo
+demo: $(installed)  ## Run notebooks/flights.ipynb and render it as HTML, into demo/
+	@export MODEL_DIR=demo/model
+	$(bin)/nbstep run notebooks/flights.ipynb demo/flights.ipynb notebooks/flights.params.yaml --html
+	printf '\nThe executed notebook:  %s\nThe same as HTML:       %s\nThe trained model:      %s\n' \
+		demo/flights.ipynb demo/flights.html demo/model/
+
+.PHONY: test
+test: $(installed)  ## Run the tests; those whose servers are missing are skipped, or fail where CI is set
+	@$(bin)/python -m pytest tests/unit tests/integration tests/acceptance $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(installed)  ## Check format, lint, types and the import rules
+	@$(bin)/ruff format --check
+	$(bin)/ruff check
+	$(bin)/mypy
+	$(bin)/lint-imports --no-logo
+
+.PHONY: bench
+bench: $(installed)  ## Measure against papermill (minutes; leave the machine alone meanwhile)
+	@$(bin)/python -m pytest tests/benchmarks $(PYTEST_ARGS)
+
+.PHONY: faults
+faults: $(installed)  ## Try every fault at every phase of a run (minutes)
+	@$(bin)/python -m pytest tests/faults $(PYTEST_ARGS)
+
+.PHONY: lock
+lock: $(installed)  ## Resolve the dependencies anew into the lock files
+	@$(uv_compile) --upgrade --extra dev --output-file requirements-dev.lock
+	$(uv_compile) --upgrade --constraint requirements-dev.lock --output-file requirements.lock
+
+.PHONY: clean
+clean:  ## Remove the environment and everything that was made
+	@rm -rf $(VENV) demo dist build bench-results .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# uv installs in a third of pip's time; where it cannot (a mirror that only pip knows), pip does the same work.
+$(installed): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+		printf '%s\n' 'nbstep needs Python 3.11 or newer. Name it, for example: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2
+		exit 1
+	}
+	[[ -x $(bin)/python ]] || $(PYTHON) -m venv $(VENV) || {
+		printf '%s\n' 'The environment could not be made. On Debian and Ubuntu: apt-get install python3-venv' >&2
+		exit 1
+	}
+	pip=($(bin)/python -m pip --disable-pip-version-check --quiet --quiet)
+	printf 'Installing the locked dependencies into $(VENV) ...\n'
+	awk '/^[^ ]/ { keep = /^uv==/ } keep' requirements-dev.lock >$(VENV)/uv.lock
+	{
+		"$${pip[@]}" install --no-deps --require-hashes --requirement $(VENV)/uv.lock &&
+		UV_HTTP_RETRIES=1 $(bin)/uv pip install --quiet --python $(bin)/python --no-deps --require-hashes \
+			--link-mode copy --compile-bytecode --requirement requirements-dev.lock
+	} || "$${pip[@]}" install --no-deps --require-hashes --requirement requirements-dev.lock
+	"$${pip[@]}" install --no-deps --no-build-isolation --editable .
+	touch $@
