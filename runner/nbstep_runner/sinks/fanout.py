@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from time import monotonic
 
-from nbstep_runner.contract.events import Event, Sink
+from nbstep_runner.contract.events import Event, Notice, Severity, Sink
+
+_logger = logging.getLogger(__name__)
 
 
 class FanOut:
-    """Passes every event to every sink; a sink that raises is dropped, with a notice to the others."""
+    """Passes every event to every sink, in order.
+
+    A sink that raises is told nothing more, and the others are told that: an observer never ends a run.
+    """
 
     def __init__(self, sinks: Sequence[Sink]) -> None:
         self._sinks = list(sinks)
+        self._failed: list[Sink] = []
 
     def handle(self, event: Event) -> None:
-        """Tell every sink."""
-        for sink in self._sinks:
-            sink.handle(event)
+        """Tell every sink that works."""
+        for sink in tuple(self._sinks):
+            try:
+                sink.handle(event)
+            except Exception as error:
+                self._drop(sink, error)
 
     def close(self, timeout: float) -> None:
-        """Close every sink, within ``timeout`` seconds in all."""
-        for sink in self._sinks:
-            sink.close(timeout)
+        """Close every sink, failed ones too, within ``timeout`` seconds in all."""
+        deadline = monotonic() + timeout
+        for sink in (*self._failed, *self._sinks):
+            try:
+                sink.close(max(0.0, deadline - monotonic()))
+            except Exception:
+                _logger.debug("a sink could not be closed", exc_info=True)
+
+    def _drop(self, sink: Sink, error: Exception) -> None:
+        if sink not in self._sinks:
+            return
+        self._sinks.remove(sink)
+        self._failed.append(sink)
+        _logger.debug("a sink failed", exc_info=True)
+        kind, reason = type(sink).__name__, type(error).__name__
+        message = f"{kind} failed ({reason}) and takes no more events; the run goes on"
+        self.handle(Notice(message=message, severity=Severity.WARNING, fields={"sink": kind, "exception": reason}))

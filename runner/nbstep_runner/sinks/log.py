@@ -1,12 +1,34 @@
-"""The log of a run: every event a line, complete on disk, and as it happens on a stream."""
+"""The log of a run: every event a line, complete in a file, and as it happens on a stream."""
 
 from __future__ import annotations
 
+import os
+import threading
+from collections import deque
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic, sleep, time
 from typing import BinaryIO
 
-from nbstep_runner.contract.events import Event
+from nbstep_runner.contract.events import Event, Severity, StreamText
+from nbstep_runner.sinks.console import ConsoleLines
+from nbstep_runner.sinks.json_lines import JsonLines
+from nbstep_runner.sinks.outlet import Outlet
+from nbstep_runner.sinks.records import Record, describe
+from nbstep_runner.sinks.spool import Spool
+from nbstep_runner.sinks.writer import LogWriter
+
+CAPACITY = 16 * 1024 * 1024
+"""Bytes of events that wait to be written; past them ``handle`` waits for the disk."""
+
+_DISK_STALLED_AFTER = 30.0
+_PAUSE = 0.004  # so that a burst of small events is written in batches, not one by one
+_PASS = 0.05
+_MERGED_WITHIN = 0.01
+
+Item = tuple[float, StreamText | Record, int]
+"""When it came, what it is, about how many bytes it holds."""
 
 
 class LogFormat(StrEnum):
@@ -19,35 +41,150 @@ class LogFormat(StrEnum):
 class LogSink:
     """Writes a run's events as lines to ``path`` (JSON) and to ``stream`` (in ``format``).
 
+    The file gets every line. The stream gets what its reader takes; a gap is told in a line of its own. When the file
+    cannot be written, the stream goes on.
+
     Args:
         run_id: The run.
         attempt: Its attempt, from 1.
         path: The local file that gets the complete log, or ``None``.
-        stream: An unbuffered binary stream, such as ``sys.stdout.buffer.raw``, or ``None``.
+        stream: A binary stream, such as ``sys.stdout.buffer``, or ``None``. Where it is a file of the operating system,
+            it is written past its buffer; it has to stay open until ``close`` has returned.
         format: How the lines of the stream look.
         quiet: The stream shows warnings and errors only.
-        location: Where the complete log will be found, for people; the file's path when empty.
+        location: Where people will find the complete log; the file's path when empty.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the settings of a log, all but two of them by name
         self,
         run_id: str,
         attempt: int,
         *,
         path: Path | None,
         stream: BinaryIO | None,
-        format: LogFormat,  # noqa: A002 - the word users and the command line have for it
+        format: LogFormat,  # noqa: A002 - the word that the command line has for it
         quiet: bool = False,
         location: str = "",
     ) -> None:
-        self._started = (run_id, attempt, path, stream, format, quiet, location)
-        self.lines = 0
-        self.bytes = 0
-        self.complete = True
-        self.warnings: tuple[str, ...] = ()
+        self._spool = Spool(path) if path else None
+        self._writer = LogWriter(
+            JsonLines(run_id, attempt),
+            spool=self._spool,
+            outlet=Outlet(stream) if stream else None,
+            console=ConsoleLines(color=_wants_color(stream)) if format is LogFormat.CONSOLE else None,
+            quiet=quiet,
+            location=location or str(path or ""),
+        )
+        self._queue: deque[Item] = deque()
+        self._held = 0
+        self._room = threading.Condition()
+        self._wake = threading.Event()
+        self._deadline: float | None = None
+        self._lost = 0
+        self._thread = threading.Thread(target=self._run, name="nbstep-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def lines(self) -> int:
+        """Lines logged; final after ``close``."""
+        return self._writer.lines
+
+    @property
+    def bytes(self) -> int:
+        """Size of the log file."""
+        return self._spool.bytes if self._spool else 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether the log file, if one was asked for, has every line; final after ``close``."""
+        return not self.warnings
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the log file should know about it."""
+        lost = (f"{self._lost} events are missing in the log file: the disk did not take them in time",)
+        stuck = ("the log file was not finished in time",)
+        closed_too_early = self._deadline is not None and self._thread.is_alive()
+        return (*self._writer.warnings, *(lost if self._lost else ()), *(stuck if closed_too_early else ()))
 
     def handle(self, event: Event) -> None:
-        """Take an event to the log."""
+        """Take an event to the log; waits only where the disk is what is slow."""
+        if isinstance(event, StreamText):
+            self._put(event, len(event.text) + 200)
+        else:
+            record = _described(event)
+            self._put(record, record.size)
 
     def close(self, timeout: float) -> None:
-        """Write out what is held, for at most ``timeout`` seconds."""
+        """Write out what is held, for at most ``timeout`` seconds; later events are ignored."""
+        with self._room:
+            if self._deadline is None:
+                self._deadline = monotonic() + timeout
+        self._wake.set()
+        self._thread.join(timeout)
+
+    def _put(self, item: StreamText | Record, size: int) -> None:
+        moment = time()
+        with self._room:
+            if self._deadline is not None:
+                return
+            patience = 0.0 if self._lost else _DISK_STALLED_AFTER
+            if self._held > CAPACITY and not self._room.wait_for(lambda: self._held <= CAPACITY, patience):
+                self._lost += 1
+                return
+            self._queue.append((moment, item, size))
+            self._held += size
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def _run(self) -> None:
+        wait: float | None = None
+        while self._deadline is None or self._queue:
+            self._wake.wait(wait)
+            self._wake.clear()
+            self._writer.tell_gap()
+            self._write_queue(until=monotonic() + _PASS)
+            wait = self._writer.tick()
+            if self._queue:
+                self._wake.set()
+            sleep(_PAUSE if self._deadline is None else 0.0)
+        self._writer.finish(self._deadline)
+
+    def _write_queue(self, until: float) -> None:
+        while self._queue and monotonic() < until:
+            moment, item, size = self._next()
+            self._writer.write(item, moment)
+            with self._room:
+                self._held -= size
+                self._room.notify_all()
+
+    def _next(self) -> Item:
+        """The oldest item; texts of one stream that came together are taken as one."""
+        moment, item, size = self._queue.popleft()
+        if not isinstance(item, StreamText):
+            return moment, item, size
+        texts = [item.text]
+        while self._queue and (following := _continuation(self._queue[0], item, moment)):
+            texts.append(following.text)
+            size += self._queue.popleft()[2]
+        return moment, replace(item, text="".join(texts)) if len(texts) > 1 else item, size
+
+
+def _continuation(candidate: Item, text: StreamText, moment: float) -> StreamText | None:
+    time, item, _ = candidate
+    if time - moment > _MERGED_WITHIN or not isinstance(item, StreamText):
+        return None
+    same = (item.index, item.id, item.stream) == (text.index, text.id, text.stream)
+    return item if same else None
+
+
+def _described(event: Event) -> Record:
+    try:
+        return describe(event)
+    except Exception as error:  # noqa: BLE001 - an event that cannot be told must not end a run
+        message = f"an event of type {type(event).__name__} could not be logged ({type(error).__name__})"
+        return Record("notice", Severity.WARNING, message)
+
+
+def _wants_color(stream: BinaryIO | None) -> bool:
+    return stream is not None and stream.isatty() and "NO_COLOR" not in os.environ

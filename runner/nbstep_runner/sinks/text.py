@@ -1,0 +1,71 @@
+"""Text that comes from outside, made safe to show: no control sequence, nothing that reorders or hides."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_CONTROLS = tuple(chr(code) for code in (*range(9), *range(11, 32), 127))
+_STYLE = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]")
+"""A control sequence of ECMA-48, section 5.4: colours, erasing, moving the cursor."""
+
+_HIDDEN = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and newline, DEL, C1
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks that change the direction of text
+    "\u2028\u2029"  # line ends that only some readers see
+    "\ufff9-\ufffb"  # annotations, which hide text
+    "\ud800-\udfff"  # halves of surrogate pairs, which no encoding can say
+    "]"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def without_styles(text: str) -> str:
+    """The text without control sequences such as colours; other control characters stay."""
+    return _STYLE.sub("", text) if "\x1b" in text or "\x9b" in text else text
+
+
+def visible(text: str) -> str:
+    """The text with control sequences removed, and what else a reader could not see written as an escape.
+
+    Newlines and tabs stay. The result can always be encoded.
+    """
+    return text if _is_plain(text) else _HIDDEN.sub(_escape, without_styles(text))
+
+
+def visible_line(text: str) -> str:
+    """As ``visible``, on one line: newlines are written as escapes too."""
+    return visible(text).replace("\n", "\\n")
+
+
+def json_safe(data: bytes) -> bytes:
+    """The same JSON value, with what a reader of the raw bytes could not see escaped as JSON does."""
+    if data.isascii() or _is_plain(text := data.decode()):
+        return data
+    return _HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
+
+
+def encodable(value: Any) -> Any:
+    """A JSON value in which UTF-8 can say every string: halves of surrogate pairs are written as escapes."""
+    match value:
+        case str():
+            return _SURROGATE.sub(_escape, value)
+        case dict():
+            return {encodable(str(key)): encodable(item) for key, item in value.items()}
+        case list() | tuple():
+            return [encodable(item) for item in value]
+        case _:
+            return value
+
+
+def _is_plain(text: str) -> bool:
+    # Thirty searches by memchr are nine times as fast as one by a regular expression.
+    if text.isascii():
+        return not any(control in text for control in _CONTROLS)
+    return text.replace("\n", " ").replace("\t", " ").isprintable()
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,0 +1,169 @@
+"""Lines, numbered and encoded, to the log's file and stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import monotonic
+from time import time as now
+
+from nbstep_runner.contract.events import Severity, StreamText
+from nbstep_runner.sinks.console import ConsoleLines
+from nbstep_runner.sinks.json_lines import JsonLines
+from nbstep_runner.sinks.lines import Block, LineAssembler, Source
+from nbstep_runner.sinks.outlet import Outlet
+from nbstep_runner.sinks.records import Record
+from nbstep_runner.sinks.spool import Spool
+from nbstep_runner.sinks.text import visible
+
+_CHUNK = 256 * 1024
+_SMALL = 64 * 1024
+_READER_CHECKED_EACH = 0.1
+_TROUBLE = (Severity.WARNING, Severity.ERROR)
+
+
+class LogWriter:
+    """Turns events into lines; used by one thread only.
+
+    Args:
+        spool: The file of the complete log.
+        outlet: The stream.
+        console: The form of the stream's lines; JSON where it is ``None``.
+        quiet: The stream gets records of warnings and errors only.
+        location: Where the complete log is, for people.
+    """
+
+    def __init__(
+        self,
+        encoder: JsonLines,
+        *,
+        spool: Spool | None,
+        outlet: Outlet | None,
+        console: ConsoleLines | None,
+        quiet: bool,
+        location: str,
+    ) -> None:
+        self.lines = 0
+        self.warnings: list[str] = []
+        self._json, self._console = encoder, console
+        self._spool, self._outlet = spool, outlet
+        self._quiet, self._location = quiet, location
+        self._assemblers: dict[Source, LineAssembler] = {}
+        self._for_file: list[bytes] = []
+        self._for_stream: list[bytes] = []
+        self._size = self._stream_lines = 0
+
+    def write(self, item: StreamText | Record, time: float) -> None:
+        """Take printed text or a record that came at ``time``, in seconds since the epoch."""
+        if isinstance(item, StreamText):
+            source = Source((item.index, item.id), item.stream)
+            assembler = self._assemblers.setdefault(source, LineAssembler())
+            for block in assembler.feed(item.text, monotonic()):
+                self._text(block, source, time)
+            return
+        if item.cell:
+            self._show_text_before(item.cell, time)
+        if item.event == "cell-finished":
+            self._finish_cell(item.cell, time)
+        self._record(item, time)
+
+    def tick(self) -> float | None:
+        """Write out what has waited long enough; in how many seconds it has to be called again, at the latest."""
+        for source, assembler in self._assemblers.items():
+            for block in assembler.tick(monotonic()):
+                self._text(block, source, now())
+        self.flush()
+        due = [assembler.due for assembler in self._assemblers.values() if assembler.due is not None]
+        waits = [max(0.0, min(due) - monotonic())] if due else []
+        if self._outlet and self._outlet.dropped:
+            waits.append(_READER_CHECKED_EACH)
+        return min(waits, default=None)
+
+    def tell_gap(self) -> None:
+        """Tell a reader that has caught up what it missed."""
+        missed = self._outlet.recovered() if self._outlet and self._outlet.dropped else 0
+        if missed:
+            where = f"the complete log is {self._location}" if self._location else "no complete log is kept"
+            message = f"{missed} lines are not shown here, because they were not read in time; {where}"
+            self._record(Record("notice", Severity.WARNING, message, fields={"fields": {"missed": missed}}), now())
+
+    def finish(self, deadline: float) -> None:
+        """Write out everything, the stream until ``deadline`` of the monotonic clock."""
+        self._finish_cell(None, now())
+        self.flush()
+        if self._outlet:
+            self._outlet.flush(deadline - monotonic())
+            self.tell_gap()
+            self.flush()
+            self._outlet.flush(deadline - monotonic())
+            self._outlet.close()
+        if self._spool:
+            self._spool.close()
+
+    def flush(self) -> None:
+        """Hand over the lines that have been encoded."""
+        same = self._for_file == self._for_stream
+        for_file = b"".join(self._for_file)
+        for_stream = for_file if same else b"".join(self._for_stream)
+        count, self._stream_lines, self._size = self._stream_lines, 0, 0
+        self._for_file, self._for_stream = [], []
+        if for_stream and self._outlet:
+            self._outlet.offer(for_stream, count)
+        if for_file and self._spool and not self._spool.write(for_file):
+            self._report_spool(self._spool)
+
+    def _show_text_before(self, cell: tuple[int, str | None], time: float) -> None:
+        for source, assembler in self._assemblers.items():
+            if source.cell == cell:
+                for block in assembler.show(monotonic()):
+                    self._text(block, source, time)
+
+    def _finish_cell(self, cell: tuple[int, str | None] | None, time: float) -> None:
+        """End the lines of a cell, or of every cell, and forget what is idle."""
+        for source, assembler in list(self._assemblers.items()):
+            if cell in (None, source.cell):
+                for block in assembler.finish():
+                    self._text(block, source, time)
+            if assembler.idle:
+                del self._assemblers[source]
+
+    def _text(self, block: Block, source: Source, time: float) -> None:
+        shown = visible(block.text)
+        block = block if shown is block.text else replace(block, text=shown)
+        line = self._json.text(block, source, self.lines + 1, time) if self._needs_json else b""
+        for_stream = b""
+        if self._outlet and not self._quiet:
+            for_stream = self._console.text(block, source, time) if self._console else line
+        self._put(line, for_stream, shown.count("\n") + 1)
+
+    def _record(self, record: Record, time: float) -> None:
+        seq = self.lines + 1
+        line = self._json.record(record, seq, time, whole=True) if self._needs_json else b""
+        for_stream = b""
+        if self._outlet and (not self._quiet or record.severity in _TROUBLE):
+            for_stream = line
+            if self._console:
+                for_stream = self._console.record(record, time)
+            elif len(line) > _SMALL:
+                for_stream = self._json.record(record, seq, time, whole=False)
+        self._put(line, for_stream, 1)
+
+    def _put(self, for_file: bytes, for_stream: bytes, count: int) -> None:
+        self.lines += count
+        if for_file and self._spool and not self._spool.failure:
+            self._for_file.append(for_file)
+        if for_stream:
+            self._for_stream.append(for_stream)
+            self._stream_lines += count
+        self._size += len(for_file) + len(for_stream)
+        if self._size > _CHUNK:
+            self.flush()
+
+    @property
+    def _needs_json(self) -> bool:
+        return not self._console or (self._spool is not None and not self._spool.failure)
+
+    def _report_spool(self, spool: Spool) -> None:
+        if not self.warnings:
+            self.warnings.append(f"the log file {spool.path} is truncated: {spool.failure}")
+            self._record(Record("notice", Severity.WARNING, self.warnings[0]), now())
+            self.flush()
