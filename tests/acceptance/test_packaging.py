@@ -49,7 +49,16 @@ def environment(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: p
     (purelib,) = home.glob("lib/python*/site-packages")
     (purelib / "borrowed.pth").write_text("\n".join(site.getsitepackages()))
     distribution = ["--no-build-isolation", "--editable", str(ROOT)] if request.param == "editable" else [str(wheel)]
-    install = [find_uv_bin(), "pip", "install", "--quiet", "--offline", "--no-deps", "--python", home / "bin/python"]
+    install: list[str | Path] = [
+        find_uv_bin(),
+        "pip",
+        "install",
+        "--quiet",
+        "--offline",
+        "--no-deps",
+        "--python",
+        home / "bin/python",
+    ]
     run(*install, *distribution, cwd=home)
     return home
 
