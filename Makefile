@@ -61,17 +61,19 @@ $(installed): requirements-dev.lock pyproject.toml
 		printf '%s\n' 'nbstep needs Python 3.11 or newer. Name it, for example: make PYTHON=python3.12 $(MAKECMDGOALS)' >&2
 		exit 1
 	}
-	[[ -x $(bin)/python ]] || $(PYTHON) -m venv $(VENV) || {
+	[[ -x $(bin)/pip ]] || $(PYTHON) -m venv $(VENV) || {
+		rm -rf $(VENV)
 		printf '%s\n' 'The environment could not be made. On Debian and Ubuntu: apt-get install python3-venv' >&2
 		exit 1
 	}
 	pip=($(bin)/python -m pip --disable-pip-version-check --quiet --quiet)
 	printf 'Installing the locked dependencies into $(VENV) ...\n'
 	awk '/^[^ ]/ { keep = /^uv==/ } keep' requirements-dev.lock >$(VENV)/uv.lock
-	{
-		"$${pip[@]}" install --no-deps --require-hashes --requirement $(VENV)/uv.lock &&
-		UV_HTTP_RETRIES=1 $(bin)/uv pip install --quiet --python $(bin)/python --no-deps --require-hashes \
-			--link-mode copy --compile-bytecode --requirement requirements-dev.lock
-	} || "$${pip[@]}" install --no-deps --require-hashes --requirement requirements-dev.lock
+	"$${pip[@]}" install --no-deps --require-hashes --requirement $(VENV)/uv.lock
+	UV_HTTP_RETRIES=1 $(bin)/uv pip install --quiet --python $(bin)/python --no-deps --require-hashes \
+		--link-mode copy --compile-bytecode --requirement requirements-dev.lock 2>/dev/null || {
+		printf 'uv could not install them; trying pip, which takes longer ...\n'
+		"$${pip[@]}" install --no-deps --require-hashes --requirement requirements-dev.lock
+	}
 	"$${pip[@]}" install --no-deps --no-build-isolation --editable .
 	touch $@
