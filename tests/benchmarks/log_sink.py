@@ -63,8 +63,8 @@ def measure(workload: str, log_format: LogFormat) -> str:
     cpu, wall = time.process_time() - cpu, time.perf_counter() - started
     reader.join()
     return (
-        f"{workload:18} {log_format:8} cpu {cpu:5.2f} s  wall {wall:5.2f} s  fed in {fed:5.2f} s  peak +{_peak() - before:4d} MB"
-        f"  lines {sink.lines}  file {sink.bytes >> 20} MB  stream {received >> 20} MB"
+        f"{workload:18} {log_format:8} cpu {cpu:5.2f} s  wall {wall:5.2f} s  fed in {fed:5.2f} s"
+        f"  peak +{_peak() - before:4d} MB  lines {sink.lines}  file {sink.bytes >> 20} MB  stream {received >> 20} MB"
     )
 
 

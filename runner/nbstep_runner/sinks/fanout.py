@@ -26,7 +26,7 @@ class FanOut:
         for sink in tuple(self._sinks):
             try:
                 sink.handle(event)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not end the run
                 self._drop(sink, error)
 
     def close(self, timeout: float) -> None:
@@ -43,7 +43,7 @@ class FanOut:
             return
         self._sinks.remove(sink)
         self._failed.append(sink)
-        _logger.debug("a sink failed", exc_info=True)
+        _logger.debug("a sink failed", exc_info=error)
         kind, reason = type(sink).__name__, type(error).__name__
         message = f"{kind} failed ({reason}) and takes no more events; the run goes on"
         self.handle(Notice(message=message, severity=Severity.WARNING, fields={"sink": kind, "exception": reason}))

@@ -108,8 +108,9 @@ class LogWriter:
         self._for_file, self._for_stream = [], []
         if for_stream and self._outlet:
             self._outlet.offer(for_stream, count)
-        if for_file and self._spool and not self._spool.write(for_file):
-            self._report_spool(self._spool)
+        if self._spool:
+            self._spool.write(for_file)
+            self._report_failure(self._spool)
 
     def _show_text_before(self, cell: tuple[int, str | None], time: float) -> None:
         for source, assembler in self._assemblers.items():
@@ -162,8 +163,8 @@ class LogWriter:
     def _needs_json(self) -> bool:
         return not self._console or (self._spool is not None and not self._spool.failure)
 
-    def _report_spool(self, spool: Spool) -> None:
-        if not self.warnings:
+    def _report_failure(self, spool: Spool) -> None:
+        if spool.failure and not self.warnings:
             self.warnings.append(f"the log file {spool.path} is truncated: {spool.failure}")
             self._record(Record("notice", Severity.WARNING, self.warnings[0]), now())
             self.flush()

@@ -1,0 +1,89 @@
+"""The partial notebook in storage: written in the background, the newest one wins, a failure is a warning."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from nbstep_runner.contract import Event, Notice, Severity
+from nbstep_runner.engine.document import MEMORY_BYTES, Snapshot, write_snapshot
+from nbstep_runner.errors import NbstepError
+from nbstep_runner.stores import Store
+
+
+class Checkpointer:
+    """Writes snapshots to one place, from a thread of its own, one at a time.
+
+    Args:
+        store: Where the partial notebook lies.
+        uri: Its place.
+        scratch: Holds large snapshots while they are sent.
+        emit: Tells of failures; each kind of them once.
+    """
+
+    def __init__(self, store: Store, uri: str, scratch: Path, emit: Callable[[Event], None]) -> None:
+        self._store = store
+        self._uri = uri
+        self._scratch = scratch
+        self._emit = emit
+        self._newest: Snapshot | None = None
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+        self.written = 0
+        self.failed = 0
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """Write this snapshot next; one that has not been begun yet is dropped for it."""
+        with self._changed:
+            self._newest = snapshot
+            self._changed.notify()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="nbstep-checkpoint", daemon=True)
+                self._thread.start()
+
+    def close(self, timeout: float) -> None:
+        """Begin no more snapshots and wait for the one that is being written, for at most ``timeout`` seconds."""
+        with self._changed:
+            self._closed = True
+            self._newest = None
+            self._changed.notify()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _work(self) -> None:
+        while (snapshot := self._next()) is not None:
+            try:
+                self._write(snapshot)
+                self.written += 1
+            except (NbstepError, OSError) as error:
+                self._failed(error)
+
+    def _next(self) -> Snapshot | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._newest is not None)
+            snapshot, self._newest = self._newest, None
+            return snapshot
+
+    def _write(self, snapshot: Snapshot) -> None:
+        if snapshot.size <= MEMORY_BYTES:
+            self._store.write(self._uri, b"".join(snapshot.chunks()))
+            return
+        path = write_snapshot(snapshot, self._scratch)
+        try:
+            self._store.write(self._uri, path)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _failed(self, error: Exception) -> None:
+        self.failed += 1
+        if self.failed == 1:
+            self._emit(
+                Notice(
+                    message=f"a checkpoint could not be written: {error}; the run goes on",
+                    severity=Severity.WARNING,
+                    fields={"uri": self._uri},
+                )
+            )
