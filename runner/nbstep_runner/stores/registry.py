@@ -120,7 +120,7 @@ def open_store(uri: str, options: StorageOptions = _DEFAULTS, *, on_retry: OnRet
 
 def describe() -> tuple[SchemeInfo, ...]:
     """Every scheme with a store, and those that installed fsspec packages add."""
-    from nbstep_runner.stores import other  # noqa: PLC0415 - imports fsspec, which opening other schemes does not need
+    from nbstep_runner.stores import other  # imports fsspec, which opening other schemes does not need
 
     ours = [_info(scheme, backend) for scheme, backend in _BACKENDS.items()]
     return (*ours, *(_info(scheme, _OTHER) for scheme in other.schemes() if scheme not in _BACKENDS))
@@ -138,7 +138,7 @@ def _info(scheme: str, backend: _Backend) -> SchemeInfo:
 
 
 def _other(scheme: str) -> _Backend:
-    from nbstep_runner.stores import other  # noqa: PLC0415 - imports fsspec, which our own schemes do not need
+    from nbstep_runner.stores import other  # imports fsspec, which our own schemes do not need
 
     if scheme not in other.schemes():
         known = ", ".join(_BACKENDS)

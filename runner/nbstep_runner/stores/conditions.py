@@ -1,0 +1,85 @@
+"""Whether a server truly checks ``If-None-Match`` and ``If-Match`` on writes (RFC 9110, 13.1), found out once.
+
+Many servers that speak a protocol ignore its preconditions, and answer as if they had held. The first conditional
+write to such a server is followed by one request more: the same bytes with the same condition, which can no longer
+hold. A server that refuses it can be trusted; one that accepts it has only been sent the same bytes again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+
+from nbstep_runner.errors import NbstepError, OutputConflictError
+
+PROBE_BYTES: Final = 1 << 20
+"""Larger objects are not sent twice to find out; a later, smaller one will."""
+
+
+class NotSupportedError(Exception):
+    """The server says that it does not know the condition."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionalWrite:
+    """One write under a condition, as its store can do it.
+
+    Attributes:
+        check: Compares the version now and raises ``OutputConflictError`` where it differs.
+        send: Writes with the condition's header, or without; returns the new version.
+        send_again: Once, without retries, with the header; returns the new version.
+        can_tell: Whether the condition is one that must fail now, given the new version.
+    """
+
+    check: Callable[[], None]
+    send: Callable[[bool], str]
+    send_again: Callable[[], str]
+    can_tell: Callable[[str], bool]
+
+
+class Conditions:
+    """What is known of one server.
+
+    Attributes:
+        held: The server checks conditions; ``None`` while that is not known.
+    """
+
+    def __init__(self, held: bool | None = None) -> None:
+        self.held = held
+        self._lock = Lock()
+
+    def write(self, work: ConditionalWrite) -> str:
+        """Write under the condition, checked by the server where it does, and just before writing where not.
+
+        Returns:
+            The new version.
+
+        Raises:
+            OutputConflictError: The condition did not hold.
+        """
+        if self.held:
+            return work.send(True)  # noqa: FBT003 - the header is sent
+        with self._lock:
+            return self._distrustful(work)
+
+    def _distrustful(self, work: ConditionalWrite) -> str:
+        work.check()
+        if self.held is not False:
+            with suppress(NotSupportedError):
+                return self._learned(work, work.send(True))  # noqa: FBT003 - the header is sent
+            self.held = False
+        return work.send(False)  # noqa: FBT003 - the header is left out
+
+    def _learned(self, work: ConditionalWrite, version: str) -> str:
+        if self.held is None and work.can_tell(version):
+            try:
+                version = work.send_again()
+                self.held = False
+            except OutputConflictError:
+                self.held = True
+            except NbstepError:  # the network failed: another write will tell
+                pass
+        return version

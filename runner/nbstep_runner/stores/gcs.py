@@ -1,0 +1,257 @@
+"""``gs://``: Google Cloud Storage, with a generation precondition on every write and delete.
+
+The one module that imports ``google.cloud``. Retries are safe because every change names the generation that it
+replaces: when an answer was lost, the next try is refused, and the checksum says whether the object is ours.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final
+
+import google.auth
+import google_crc32c
+from google.cloud import storage
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
+from nbstep_runner.stores import content
+from nbstep_runner.stores.gcs_errors import answered, translated
+from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
+from nbstep_runner.stores.statuses import RefusedError
+from nbstep_runner.stores.uris import checked
+
+_NONE: Final = 0
+"""As a generation: there is no object."""
+_PARTS_ABOVE: Final = 8 * 2**20
+"""Larger objects go up in parts (the client's own threshold); a part that fails is sent again, not the whole."""
+_PART_BYTES: Final = 16 * 2**20
+_DAMAGED_TRIES: Final = 3
+"""How often a request that the store does not understand may have been damaged on its way to it."""
+_CHANGED_TRIES: Final = 5
+_LISTED: Final = "items(name,size,generation,crc32c,updated),nextPageToken"
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """What is being written, with what the store has to confirm."""
+
+    uri: str
+    data: Source
+    size: int
+    crc32c: str
+
+
+class GcsStore:
+    """Objects of any bucket that the application default credentials reach."""
+
+    atomic_replace = True
+    conditional_write = True
+
+    def __init__(self, options: StorageOptions, on_retry: Callable[[str], None] | None = None) -> None:
+        self._project = options.project
+        self._retrier = Retrier(options.retry_seconds, _translated, on_retry)
+        self._client: storage.Client | None = None
+        self._generations: dict[str, int] = {}
+
+    def read(self, uri: str) -> Blob:
+        """The whole object at one generation, CRC32C verified."""
+        _split(uri)
+        return self._retrier.call(f"reading {uri}", lambda attempt: self._read(uri, attempt))
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        """Put the object in place; the store verifies our CRC32C before it does."""
+        _split(uri)
+        upload = _Upload(uri, data, content.size_of(data), _crc32c(data))
+        if if_version is not None:
+            return self._put(upload, _generation(uri, if_version))
+        for _ in range(_CHANGED_TRIES):
+            with suppress(OutputConflictError):
+                return self._put(upload, self._generations.get(uri, _NONE))
+            self.stat(uri)
+        raise OutputConflictError(f"{uri} is replaced again and again by others.")
+
+    def stat(self, uri: str) -> Stat | None:
+        """What the store knows of the object."""
+        _split(uri)
+        found: Stat | None = None
+        with suppress(InputNotFoundError):
+            found = self._retrier.call(f"looking at {uri}", lambda attempt: self._stat(uri, attempt))
+        self._generations[uri] = int(found.version) if found else _NONE
+        return found
+
+    def list(self, uri: str) -> Iterator[Stat]:
+        """Every object below the prefix, page by page."""
+        bucket, prefix = _split(uri, empty=True)
+        token: str | None = None
+        while True:
+            found, token = self._retrier.call(f"listing {uri}", lambda a, t=token: self._page(bucket, prefix, t, a))  # type: ignore[misc]  # t is the token of this turn
+            yield from found
+            if not token:
+                return
+
+    def delete(self, uri: str, *, if_version: str | None = None) -> None:
+        """Remove the object at one generation."""
+        _split(uri)
+        if if_version is not None:
+            return self._remove(uri, _generation(uri, if_version))
+        for _ in range(_CHANGED_TRIES):
+            generation = self._generations.get(uri) or self._known_generation(uri)
+            if generation == _NONE:
+                return None
+            with suppress(OutputConflictError):
+                return self._remove(uri, generation)
+            self._generations.pop(uri, None)
+        raise OutputConflictError(f"{uri} is replaced again and again by others.")
+
+    def _known_generation(self, uri: str) -> int:
+        self.stat(uri)
+        return self._generations[uri]
+
+    def _read(self, uri: str, attempt: Try) -> Blob:
+        blob = self._blob(uri)
+        buffer = content.BoundedBuffer()
+        blob.download_to_file(buffer, raw_download=True, checksum="crc32c", timeout=attempt.idle, retry=None)
+        data = buffer.getvalue()
+        if not (blob.crc32c and blob.generation):  # a proxy took the headers away: ask for them
+            blob.reload(timeout=attempt.idle, retry=None)
+        if blob.crc32c != _crc32c(data):
+            raise TransientError(f"{uri} arrived damaged: its CRC32C does not match")
+        self._generations[uri] = int(blob.generation)
+        return Blob(content.decoded(data, blob.content_encoding or "", uri), str(blob.generation))
+
+    def _put(self, upload: _Upload, generation: int) -> str:
+        version = self._retrier.call(
+            f"writing {upload.uri}",
+            lambda attempt: self._send(upload, generation, attempt),
+            recover=lambda error, attempt: self._recovered(error, upload, attempt),
+        )
+        self._generations[upload.uri] = int(version)
+        return version
+
+    def _send(self, upload: _Upload, generation: int, attempt: Try) -> str:
+        blob = self._blob(upload.uri)
+        blob.crc32c = upload.crc32c
+        blob.chunk_size = _PART_BYTES
+        with content.opened(upload.data) as stream:
+            blob.upload_from_file(
+                stream,
+                size=upload.size,
+                content_type=content.media_type(upload.uri),
+                if_generation_match=generation,
+                timeout=attempt.idle,
+                checksum=None,  # ours is in the metadata already, for the store to verify
+                retry=self._part_retry(upload, attempt) if upload.size > _PARTS_ABOVE else None,
+            )
+        if blob.crc32c != upload.crc32c or not blob.generation:
+            raise TransientError(f"{upload.uri} was confirmed with another checksum")
+        return str(blob.generation)
+
+    def _part_retry(self, upload: _Upload, attempt: Try) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
+        """The client applies its ``retry`` to every part as a decorator; this one follows the policy of all stores."""
+        doing = f"writing a part of {upload.uri}"
+        return lambda send: lambda: self._retrier.call(doing, lambda _: send(), seconds=attempt.left)
+
+    def _recovered(self, error: Exception, upload: _Upload, attempt: Try) -> str:
+        """The version, if an earlier try wrote the object and only its answer was lost; else the error is raised."""
+        if isinstance(error, OutputConflictError) and attempt.number > 1:
+            found = self.stat(upload.uri)
+            if found and found.checksum == _named(upload.crc32c) and found.size == upload.size:
+                return found.version
+        if isinstance(error, RefusedError) and attempt.number < _DAMAGED_TRIES:
+            raise TransientError(f"{error.message} The request may have been damaged on its way") from error
+        raise error
+
+    def _remove(self, uri: str, generation: int) -> None:
+        def remove(attempt: Try) -> None:
+            self._blob(uri).delete(if_generation_match=generation, timeout=attempt.idle, retry=None)
+
+        with suppress(InputNotFoundError):
+            self._retrier.call(f"deleting {uri}", remove)
+        self._generations[uri] = _NONE
+
+    def _stat(self, uri: str, attempt: Try) -> Stat:
+        blob = self._blob(uri)
+        blob.reload(timeout=attempt.idle, retry=None)
+        return _described(uri, blob)
+
+    def _page(self, bucket: str, prefix: str, token: str | None, attempt: Try) -> tuple[Sequence[Stat], str | None]:
+        listing = self._connected().list_blobs(
+            self._bucket(bucket), prefix=prefix, page_token=token, fields=_LISTED, timeout=attempt.idle, retry=None
+        )
+        page = next(iter(listing.pages), ())
+        return [_described(f"gs://{bucket}/{blob.name}", blob) for blob in page], listing.next_page_token
+
+    def _blob(self, uri: str) -> storage.Blob:
+        bucket, name = _split(uri)
+        return self._bucket(bucket).blob(name)
+
+    def _bucket(self, name: str) -> storage.Bucket:
+        return self._connected().bucket(name, user_project=self._project)
+
+    def _connected(self) -> storage.Client:
+        if self._client is None:
+            self._client = storage.Client(project=self._project, credentials=_emulator_credentials())
+            self._client._bucket_metadata_cache = None  # noqa: SLF001 - else it asks for every bucket's metadata, for tracing
+        return self._client
+
+
+def _emulator_credentials() -> Any:
+    """Against an emulator the client sends no credentials of its own accord; where some are named, it shall."""
+    if not (os.environ.get("STORAGE_EMULATOR_HOST") and os.environ.get("GOOGLE_APPLICATION_CREDENTIALS")):
+        return None
+    credentials, _ = google.auth.default(scopes=storage.Client.SCOPE)
+    return credentials
+
+
+def _translated(error: Exception, doing: str) -> Exception:
+    if isinstance(error, DataCorruption):
+        return TransientError("the object arrived damaged: its CRC32C does not match")
+    return answered(error.response, doing) if isinstance(error, InvalidResponse) else translated(error, doing)
+
+
+def _split(uri: str, *, empty: bool = False) -> tuple[str, str]:
+    """Bucket and name; the name may be empty only for a listing."""
+    bucket, _, name = checked(uri).partition("://")[2].partition("/")
+    if not bucket or not (name or empty):
+        raise BadInputError(f"{uri} names no object.", hint="Write gs://bucket/folder/name.")
+    return bucket, name
+
+
+def _generation(uri: str, version: str) -> int:
+    if version == ABSENT:
+        return _NONE
+    if not version.isdigit():
+        raise OutputConflictError(f"{uri} never was at version {version!r}.")
+    return int(version)
+
+
+def _crc32c(data: Source) -> str:
+    """As the store writes it: base64 of four bytes, big-endian."""
+    digest: content.Digest = google_crc32c.Checksum()  # type: ignore[no-untyped-call]  # the library is not annotated
+    return base64.b64encode(content.digested(data, digest).digest()).decode()
+
+
+def _named(crc32c: str) -> str:
+    return f"crc32c:{base64.b64decode(crc32c).hex()}"
+
+
+def _described(uri: str, blob: storage.Blob) -> Stat:
+    return Stat(
+        uri=uri,
+        size=blob.size,
+        version=str(blob.generation),
+        checksum=_named(blob.crc32c) if blob.crc32c else None,
+        modified=blob.updated.timestamp() if blob.updated else None,
+    )
+
+
+def open_backend(_uri: str, options: StorageOptions, on_retry: Callable[[str], None] | None) -> GcsStore:
+    """A store with its own client, which is made when it is first needed."""
+    return GcsStore(options, on_retry)
