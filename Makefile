@@ -71,7 +71,7 @@ $(installed): requirements-dev.lock pyproject.toml
 	awk '/^[^ ]/ { keep = /^uv==/ } keep' requirements-dev.lock >$(VENV)/uv.lock
 	"$${pip[@]}" install --no-deps --require-hashes --requirement $(VENV)/uv.lock
 	UV_HTTP_RETRIES=1 $(bin)/uv pip install --quiet --python $(bin)/python --no-deps --require-hashes \
-		--link-mode copy --compile-bytecode --requirement requirements-dev.lock 2>/dev/null || {
+		--system-certs --link-mode copy --compile-bytecode --requirement requirements-dev.lock 2>/dev/null || {
 		printf 'uv could not install them; trying pip, which takes longer ...\n'
 		"$${pip[@]}" install --no-deps --require-hashes --requirement requirements-dev.lock
 	}
