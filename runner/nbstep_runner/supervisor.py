@@ -26,16 +26,10 @@ STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The first signal that asked the run to stop, and when, by the monotonic clock."""
+    """Why the run has to stop, as its verdict, and since when, by the monotonic clock."""
 
-    number: signal.Signals
+    error: NbstepError
     at: float
-
-    def error(self) -> NbstepError:
-        """The run's verdict for this signal."""
-        if self.number == signal.SIGINT:
-            return InterruptedRunError("the run was interrupted (SIGINT)")
-        return TerminatedError(f"the run was terminated ({self.number.name})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +67,7 @@ class Supervisor:
         self.stop: Stop | None = None
         self._reader, self._writer = socket.socketpair()
         for end in (self._reader, self._writer):
-            end.setblocking(False)
+            end.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._old_handlers: dict[signal.Signals, Any] = {}
         self._old_wakeup = -1
 
@@ -100,7 +94,7 @@ class Supervisor:
     def check(self) -> None:
         """Raise the verdict of the signal that came, if one came."""
         if self.stop is not None:
-            raise self.stop.error()
+            raise self.stop.error
 
     def call(self, work: Callable[[], T], *, doing: str, despite_stop: bool = False) -> T:
         """Do blocking work in a thread and return what it returns, or raise what it raises.
@@ -130,9 +124,17 @@ class Supervisor:
             if not despite_stop:
                 self.check()
 
+    def abort(self, error: NbstepError) -> None:
+        """Stop the run for a reason of our own; from any thread."""
+        if self.stop is None:
+            self.stop = Stop(error, time.monotonic())
+        self._inbox.put(None)
+        with suppress(BlockingIOError):
+            self._writer.send(b"\0")
+
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.stop is None:
-            self.stop = Stop(signal.Signals(number), time.monotonic())
+            self.stop = Stop(_verdict(signal.Signals(number)), time.monotonic())
         self._inbox.put(None)  # SimpleQueue.put is reentrant: made for handlers
 
     def __enter__(self) -> Self:
@@ -148,6 +150,12 @@ class Supervisor:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._reader.close()
         self._writer.close()
+
+
+def _verdict(number: signal.Signals) -> NbstepError:
+    if number == signal.SIGINT:
+        return InterruptedRunError("the run was interrupted (SIGINT)")
+    return TerminatedError(f"the run was terminated ({number.name})")
 
 
 def _deliver(work: Callable[[], Any], inbox: Inbox) -> None:

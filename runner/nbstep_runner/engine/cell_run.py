@@ -155,7 +155,7 @@ class CellRun:
         left = self._around.supervisor.seconds_left
         self._cut = Escalation(
             self._kernel,
-            stop.error(),
+            stop.error,
             CellState.INTERRUPTED,
             patience=left * STOP_SHARE,
             term_patience=min(TERM_SECONDS, left * STOP_SHARE / 4),
@@ -172,5 +172,5 @@ class CellRun:
                 self._idle_by = time.monotonic() + IDLE_SECONDS
                 metadata.note_time(self._cell, "shell.execute_reply")
         self._died = self._died or heard.died
-        if heard.stop:
+        if heard.woken:
             self._stop()

@@ -206,6 +206,12 @@ class Document:
             self._spool.close()
 
 
+def encode_notebook(notebook: dict[str, Any]) -> bytes:
+    """The JSON of a notebook that has not been run."""
+    document = Document(notebook, Path())
+    return b"".join(document.snapshot().chunks())
+
+
 def encode_cell(cell: dict[str, Any]) -> bytes:
     """A cell's JSON as Jupyter writes it: keys sorted, one space a level, text as lists of lines."""
     data = msgspec.json.encode([[_split_cell(cell)]], order="sorted")

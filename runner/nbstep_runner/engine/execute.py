@@ -20,7 +20,7 @@ from nbstep_runner.engine import cells, metadata
 from nbstep_runner.engine.ansi import without_ansi
 from nbstep_runner.engine.cell_run import CellRun, Ending, Surroundings
 from nbstep_runner.engine.document import Document
-from nbstep_runner.errors import ExitCode, InterruptedRunError, NbstepError, TerminatedError
+from nbstep_runner.errors import CellFailedError, ExitCode, InterruptedRunError, NbstepError, TerminatedError
 from nbstep_runner.kernel.death import explain
 from nbstep_runner.kernel.memory import MemoryWatch, cpu_seconds, process_peak_bytes, reset_process_peak
 
@@ -108,7 +108,7 @@ class Executor:
 
     def _stopped(self) -> Verdict | None:
         stop = self._around.supervisor.stop
-        return verdict_of(stop.error()) if stop else None
+        return verdict_of(stop.error) if stop else None
 
     def _take(self, index: int, cell: dict[str, Any]) -> Verdict | None:
         """Do what a cell asks for; the verdict where the notebook ends with it."""
@@ -218,7 +218,7 @@ class Usage:
 
 
 def asks_to_exit(reply: dict[str, Any]) -> bool:
-    """Whether the cell called ``exit()`` or ``quit()``, which asks the kernel's client to end (payload ``ask_exit``)."""
+    """Whether the cell called ``exit()`` or ``quit()``, which asks the kernel's client to end (``ask_exit``)."""
     return any(part.get("source") == "ask_exit" for part in reply.get("payload") or ())
 
 
@@ -228,8 +228,13 @@ def failure(index: int, cell: dict[str, Any], reply: dict[str, Any]) -> Verdict:
     first_line = value.splitlines()[0] if value.strip() else ""
     message = f"cell {index} raised {name}{f': {first_line}' if first_line else ''}"
     traceback = [without_ansi(line) for part in reply.get("traceback") or () for line in str(part).splitlines()]
-    error = replace(verdict.error, exception_name=name, exception_value=without_ansi(value), traceback=tuple(traceback))
-    return replace(verdict, error=error)
+    info = replace(
+        info_of(CellFailedError(message), index, cell),
+        exception_name=name,
+        exception_value=without_ansi(value),
+        traceback=tuple(traceback),
+    )
+    return Verdict(info, CellFailedError.exit_code, RunState.FAILED)
 
 
 def verdict_of(error: NbstepError, index: int | None = None, cell: dict[str, Any] | None = None) -> Verdict:

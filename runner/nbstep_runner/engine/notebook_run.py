@@ -73,7 +73,7 @@ def run_notebook(
         run_deadline=None if spec.deadlines.run is None else time.monotonic() + spec.deadlines.run,
     )
     execution = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors).run()
-    _end_kernel(kernel, recorder, _shutdown_seconds(spec, tools.supervisor))
+    _end_kernel(kernel, recorder, spec, tools.supervisor)
     recorder.finish()
     metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
     return document, execution
@@ -132,15 +132,17 @@ def _shutdown_seconds(spec: RunSpec, supervisor: Supervisor) -> float:
     return min(spec.deadlines.shutdown, supervisor.seconds_left * SHUTDOWN_SHARE)
 
 
-def _end_kernel(kernel: Kernel, recorder: Recorder, seconds: float) -> None:
+def _end_kernel(kernel: Kernel, recorder: Recorder, spec: RunSpec, supervisor: Supervisor) -> None:
     """Let the kernel run its exit handlers for a bounded time, keeping what they print."""
     if kernel.process.exit_status is not None:
         return
     kernel.request_shutdown()
-    deadline = time.monotonic() + seconds
-    while (left := deadline - time.monotonic()) > 0:
+    started = time.monotonic()
+    while (left := started + _shutdown_seconds(spec, supervisor) - time.monotonic()) > 0:
         heard = kernel.wait(left)
         for message in heard.iopub:
             recorder.handle(message)
-        if heard.died or heard.stop:
+        if heard.woken:
+            supervisor.attend()
+        if heard.died:
             return

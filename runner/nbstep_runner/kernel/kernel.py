@@ -23,14 +23,15 @@ BATCH_TEXT: Final = 2**20
 class Heard:
     """What a wait brought: messages by channel, and what else there was.
 
-    ``died`` comes after every message that the kernel sent before its death.
+    ``died`` comes after every message that the kernel sent before its death. ``woken`` says that the run's own file
+    descriptor is readable: whoever waits has to attend to it.
     """
 
     iopub: tuple[Message, ...] = ()
     shell: tuple[Message, ...] = ()
     control: tuple[Message, ...] = ()
     died: bool = False
-    stop: bool = False
+    woken: bool = False
 
 
 class Kernel:
@@ -66,7 +67,7 @@ class Kernel:
             shell=self._take(self._client.shell, ready, everything=died),
             control=self._take(self._client.control, ready, everything=died),
             died=died,
-            stop=self._wake in ready,
+            woken=self._wake in ready,
         )
         if heard.iopub or heard.shell or self._client.pong():
             self.last_sign_of_life = time.monotonic()
@@ -126,6 +127,5 @@ class Kernel:
         self._client.request(self._client.control, "shutdown_request", {"restart": False})
 
     def close(self) -> None:
-        """End the process, whatever its state, and close the sockets."""
-        self.process.dispose()
+        """Close the sockets; the process is its owner's to end."""
         self._client.close()

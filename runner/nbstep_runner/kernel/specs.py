@@ -40,7 +40,7 @@ class KernelSpec:
 
     @property
     def runs_python(self) -> bool:
-        """Whether the kernel is a Python process: then it is built on ipykernel or a library with the same transport."""
+        """Whether the kernel is a Python process: such kernels are built on ipykernel and share its transports."""
         return Path(self.argv[0]).name.startswith("python")
 
     @property

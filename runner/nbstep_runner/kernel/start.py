@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from nbstep_runner.errors import KernelUnavailableError
@@ -11,12 +12,17 @@ from nbstep_runner.kernel.kernel import Kernel
 ASK_AGAIN_SECONDS: Final = 0.25
 
 
-def await_ready(kernel: Kernel, seconds: float) -> dict[str, Any] | None:
-    """Wait until a kernel is ready and return its ``kernel_info_reply``; ``None`` if the run is to stop.
+def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> dict[str, Any]:
+    """Wait until a kernel is ready and return its ``kernel_info_reply``.
 
     Ready means that it has answered on the shell channel and that a message has come on the iopub channel, which
     shows that the subscription is in place and no output can be missed. The question is asked again while only
     one of them has happened, because a publication made before the subscription is gone.
+
+    Args:
+        kernel: Just launched, or starting for a while.
+        seconds: How long to wait.
+        attend: Called when the run has to look up; what it raises ends the wait.
 
     Raises:
         KernelUnavailableError: It died, or was not ready within ``seconds``.
@@ -36,8 +42,8 @@ def await_ready(kernel: Kernel, seconds: float) -> dict[str, Any] | None:
         heard = kernel.wait(min(deadline, ask_at) - now)
         if heard.died:
             raise _unavailable(kernel, "died while it was starting")
-        if heard.stop:
-            return None
+        if heard.woken:
+            attend()
         subscribed = subscribed or bool(heard.iopub)
         for message in heard.shell:
             if message.type == "kernel_info_reply":

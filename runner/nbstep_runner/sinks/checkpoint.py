@@ -20,7 +20,7 @@ class Checkpointer:
         store: Where the partial notebook lies.
         uri: Its place.
         scratch: Holds large snapshots while they are sent.
-        emit: Tells of failures; each kind of them once.
+        emit: Tells of the first failure.
     """
 
     def __init__(self, store: Store, uri: str, scratch: Path, emit: Callable[[Event], None]) -> None:
@@ -32,8 +32,12 @@ class Checkpointer:
         self._changed = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
-        self.written = 0
-        self.failed = 0
+        self._failures = 0
+
+    @property
+    def tried(self) -> bool:
+        """Whether there may be a partial notebook in the store."""
+        return self._thread is not None
 
     def offer(self, snapshot: Snapshot) -> None:
         """Write this snapshot next; one that has not been begun yet is dropped for it."""
@@ -57,7 +61,6 @@ class Checkpointer:
         while (snapshot := self._next()) is not None:
             try:
                 self._write(snapshot)
-                self.written += 1
             except (NbstepError, OSError) as error:
                 self._failed(error)
 
@@ -78,8 +81,8 @@ class Checkpointer:
             path.unlink(missing_ok=True)
 
     def _failed(self, error: Exception) -> None:
-        self.failed += 1
-        if self.failed == 1:
+        self._failures += 1
+        if self._failures == 1:
             self._emit(
                 Notice(
                     message=f"a checkpoint could not be written: {error}; the run goes on",

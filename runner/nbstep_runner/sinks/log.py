@@ -27,8 +27,8 @@ _PAUSE = 0.004  # so that a burst of small events is written in batches, not one
 _PASS = 0.05
 _MERGED_WITHIN = 0.01
 
-Item = tuple[float, StreamText | Record, int]
-"""When it came, what it is, about how many bytes it holds."""
+Item = tuple[float, StreamText | Record | threading.Event, int]
+"""When it came, what it is, about how many bytes it holds; an event of ``threading`` is set when its turn comes."""
 
 
 class LogFormat(StrEnum):
@@ -115,6 +115,12 @@ class LogSink:
             record = _described(event)
             self._put(record, record.size)
 
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was told so far is in the file, for at most ``timeout`` seconds; whether it is."""
+        done = threading.Event()
+        self._put(done, 0)
+        return done.wait(timeout)
+
     def close(self, timeout: float) -> None:
         """Write out what is held, for at most ``timeout`` seconds; later events are ignored."""
         with self._room:
@@ -123,7 +129,7 @@ class LogSink:
         self._wake.set()
         self._thread.join(timeout)
 
-    def _put(self, item: StreamText | Record, size: int) -> None:
+    def _put(self, item: StreamText | Record | threading.Event, size: int) -> None:
         moment = time()
         with self._room:
             if self._deadline is not None:
@@ -153,7 +159,11 @@ class LogSink:
     def _write_queue(self, until: float) -> None:
         while self._queue and monotonic() < until:
             moment, item, size = self._next()
-            self._writer.write(item, moment)
+            if isinstance(item, threading.Event):
+                self._writer.flush()
+                item.set()
+            else:
+                self._writer.write(item, moment)
             with self._room:
                 self._held -= size
                 self._room.notify_all()

@@ -1,0 +1,1 @@
+"""The command ``nbstep-runner``: arguments and environment to a spec, the verdict to an exit code."""

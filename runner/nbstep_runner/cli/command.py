@@ -1,0 +1,97 @@
+"""The command itself: its arguments, and the order in which a run's parts come to life."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import sys
+from contextlib import suppress
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbstep_runner.cli import options as groups
+
+if TYPE_CHECKING:
+    from nbstep_runner.contract import RunSpec
+
+STANDARD_STREAM = "-"
+
+
+def _version() -> str:
+    with suppress(metadata.PackageNotFoundError):
+        return metadata.version("nbstep")
+    return "unknown"
+
+
+class Lazily:
+    """The version, read only if it is asked for."""
+
+    def __str__(self) -> str:
+        return _version()
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "NBSTEP", "max_content_width": 100}
+)
+@click.argument("input_uri", metavar="INPUT", required=False)
+@click.argument("output_uri", metavar="[OUTPUT]", required=False)
+@click.argument("params_uri", metavar="[PARAMS]", required=False)
+@click.option("--help-notebook", is_flag=True, help="Show the notebook's parameters and run nothing.")
+@groups.add(groups.PARAMETERS, groups.EXECUTION, groups.OUTPUT, groups.IDENTITY, groups.STORAGE, groups.IGNORED)
+@click.version_option(Lazily(), prog_name="nbstep-runner")  # type: ignore[arg-type]
+def command(
+    input_uri: str | None,
+    output_uri: str | None,
+    params_uri: str | None,
+    help_notebook: bool,
+    **options: Any,
+) -> int:
+    """Run the notebook INPUT with the parameters in PARAMS and write the executed notebook to OUTPUT.
+
+    Each is a path or a URI (gs://, s3://, sftp://, https://, …); "-" is standard input or output. The exit code says
+    how the run ended: 0 succeeded, 10 a cell raised, 11 timed out, 12 the kernel died, 13 out of memory, 65 bad input, 66
+    input not found, 73 output conflict, 75 storage unavailable, 77 storage denied, 78 no such kernel, 130 interrupted,
+    143 terminated.
+    """
+    source, output = _standard_streams(input_uri, output_uri, help_notebook=help_notebook)
+    if help_notebook:
+        from nbstep_runner.cli.help_notebook import show_parameters
+
+        return show_parameters(source, options["kernel"], options["language"])
+    from nbstep_runner.cli.spec import spec_of
+
+    return _run(spec_of(source, output, params_uri, options), options)
+
+
+def _standard_streams(input_uri: str | None, output_uri: str | None, *, help_notebook: bool) -> tuple[str, str]:
+    """The input and the output, where a pipe stands for what is not named, as with papermill."""
+    piped_in = stat.S_ISFIFO(os.fstat(0).st_mode)
+    if piped_in and input_uri and not output_uri and not help_notebook:
+        return STANDARD_STREAM, input_uri
+    if not input_uri and not piped_in:
+        raise click.UsageError("Missing argument 'INPUT'.")
+    if not output_uri and not help_notebook and sys.stdout.isatty():
+        raise click.UsageError("Missing argument 'OUTPUT'.")
+    return input_uri or STANDARD_STREAM, output_uri or STANDARD_STREAM
+
+
+def _run(spec: RunSpec, options: dict[str, Any]) -> int:
+    """Bring a run's parts to life, the kernel first: it takes longest, and all else is imported meanwhile."""
+    from nbstep_runner.kernel.early import launch_early
+    from nbstep_runner.kernel.process import LaunchOptions
+    from nbstep_runner.kernel.watchdog import Watchdog
+
+    launch = LaunchOptions(
+        working_directory=spec.working_directory, stock=spec.stock_kernel, token=secrets.token_hex(16)
+    )
+    watchdog = Watchdog(launch.token)
+    early = launch_early(spec.kernel, launch)
+    try:
+        from nbstep_runner.cli.process import run_in_this_process
+
+        return run_in_this_process(spec, options, early)
+    finally:
+        watchdog.dismiss()

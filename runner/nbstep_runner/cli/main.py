@@ -1,0 +1,49 @@
+"""``nbstep-runner INPUT OUTPUT [PARAMS]``: one notebook, run once. The only place that ends the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from nbstep_runner.errors import ExitCode, NbstepError
+
+PROGRAM = "nbstep-runner"
+
+
+def main() -> None:
+    """Run the command line, flush what was written, and end with the verdict's code.
+
+    The process ends without Python's own teardown: by then everything is written and every child is gone, and what
+    teardown would wait for (a thread in a call that storage does not answer) must not hold up the exit code.
+    """
+    code = _run(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    from nbstep_runner.cli.command import command
+
+    try:
+        value: Any = command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except click.Abort:
+        return int(ExitCode.INTERRUPTED)
+    except NbstepError as error:
+        _explain(error)
+        return int(error.exit_code)
+    except Exception:  # noqa: BLE001 - a fault of ours: its traceback is what a report of it needs
+        traceback.print_exc()
+        return int(ExitCode.INTERNAL)
+    return int(value or 0)
+
+
+def _explain(error: NbstepError) -> None:
+    click.echo(f"{PROGRAM}: {error.message}\n{error.hint}", err=True)

@@ -1,0 +1,162 @@
+"""The options of ``nbstep-runner``: papermill's, with papermill's meaning, and those that papermill has no word for.
+
+Every option can be given by the environment as ``NBSTEP_`` and its long name in capitals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+
+Decorator = Callable[[Any], Any]
+
+SIZES: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes: ``1000``, ``64k``, ``16M``, ``1G`` (powers of 1024)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number of bytes."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().lower().removesuffix("b").removesuffix("i")
+        factor = SIZES.get(text[-1:], 1)
+        try:
+            return int(float(text.rstrip("kmg")) * factor)
+        except ValueError:
+            self.fail(f"{value!r} is not a size such as 16M", param, ctx)
+
+
+class Label(click.ParamType[tuple[str, str]]):
+    """``KEY=VALUE``."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The key and the value."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, text
+
+
+SECONDS: Final = click.FloatRange(min=0)
+POSITIVE: Final = click.FloatRange(min=0, min_open=True)
+
+PARAMETERS: Final = (
+    click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter."),
+    click.option(
+        "-r", "--parameters_raw", nargs=2, multiple=True, metavar="NAME TEXT", help="A parameter that stays text."
+    ),
+    click.option("-f", "--parameters_file", multiple=True, metavar="URI", help="A YAML file of parameters."),
+    click.option("-y", "--parameters_yaml", multiple=True, metavar="YAML", help="Parameters as YAML."),
+    click.option("-b", "--parameters_base64", multiple=True, metavar="BASE64", help="Parameters as base64 of YAML."),
+    click.option("--inject-input-path", is_flag=True, help="Give the notebook PAPERMILL_INPUT_PATH."),
+    click.option("--inject-output-path", is_flag=True, help="Give the notebook PAPERMILL_OUTPUT_PATH."),
+    click.option("--inject-paths", is_flag=True, help="Give the notebook both paths."),
+    click.option(
+        "--unknown-parameters",
+        type=click.Choice(["error", "warn", "ignore"]),
+        default="error",
+        show_default=True,
+        help="What to do with a parameter that the notebook does not declare.",
+    ),
+)
+
+EXECUTION: Final = (
+    click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
+    click.option("-l", "--language", help="The notebook's language, whatever the notebook says."),
+    click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernel's working directory."),
+    click.option("--prepare-only/--prepare-execute", default=False, help="Inject the parameters, run nothing."),
+    click.option("--report-mode/--no-report-mode", default=False, help="Hide the input of cells."),
+    click.option("--allow-errors/--no-allow-errors", default=False, help="Go on after a cell that raised."),
+    click.option(
+        "--start-timeout",
+        "--start_timeout",
+        type=POSITIVE,
+        default=60.0,
+        show_default=True,
+        help="Seconds for the kernel to start.",
+    ),
+    click.option("--execution-timeout", type=POSITIVE, help="Seconds for each cell."),
+    click.option("--run-timeout", type=POSITIVE, help="Seconds for all cells together."),
+    click.option("--stall-timeout", type=SECONDS, help="Seconds without a sign of life from the kernel; 0: no limit."),
+    click.option(
+        "--shutdown-timeout", type=SECONDS, default=5.0, show_default=True, help="Seconds for the kernel to exit."
+    ),
+    click.option(
+        "--grace-period", type=POSITIVE, default=25.0, show_default=True, help="Seconds from SIGTERM to the end."
+    ),
+    click.option("--stock-kernel", is_flag=True, help="Launch the kernel exactly as its kernelspec says."),
+)
+
+OUTPUT: Final = (
+    click.option("--html/--no-html", default=False, help="Write the executed notebook as HTML too."),
+    click.option(
+        "--autosave-cell-every",
+        type=SECONDS,
+        default=30.0,
+        show_default=True,
+        help="Seconds between partial notebooks in storage; 0: none.",
+    ),
+    click.option("--cell-output-limit", type=Size(), default="16M", show_default=True, help="Output kept of a cell."),
+    click.option(
+        "--notebook-output-limit", type=Size(), default="512M", show_default=True, help="Output kept of a notebook."
+    ),
+    click.option("--stdout-file", type=click.Path(dir_okay=False), help="A file for what the notebook prints."),
+    click.option("--stderr-file", type=click.Path(dir_okay=False), help="A file for what it prints to stderr."),
+    click.option(
+        "--log-format",
+        type=click.Choice(["auto", "console", "json"]),
+        default="auto",
+        show_default=True,
+        help="How the log looks; auto: console on a terminal, else json.",
+    ),
+    click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only; the stored log has everything."),
+)
+
+IDENTITY: Final = (
+    click.option("--run-id", help="Names the run; retries of the same work keep it."),
+    click.option("--attempt", type=click.IntRange(min=1), default=1, show_default=True, help="Which attempt this is."),
+    click.option("--label", "labels", type=Label(), multiple=True, help="A label to find the run by."),
+    click.option("--force", is_flag=True, help="Run even if this very run has already ended."),
+)
+
+STORAGE: Final = (
+    click.option(
+        "--retry-seconds", type=SECONDS, default=120.0, show_default=True, help="Seconds to retry a storage operation."
+    ),
+    click.option("--allow-private-addresses", is_flag=True, help="Let http(s) reach loopback and private addresses."),
+    click.option("--project", help="The project billed for requester-pays buckets."),
+    click.option("--endpoint-url", help="Another endpoint for s3://."),
+    click.option("--known-hosts", type=click.Path(), help="Host keys for sftp://."),
+    click.option("--identity-file", type=click.Path(), help="The private key for sftp://."),
+)
+
+IGNORED: Final = (
+    click.option("--engine", hidden=True, help="Accepted for papermill's sake; the engine is nbstep's."),
+    click.option("--request-save-on-cell-execute/--no-request-save-on-cell-execute", default=True, hidden=True),
+    click.option("--progress-bar/--no-progress-bar", default=None, hidden=True),
+    click.option("--log-output/--no-log-output", default=True, hidden=True),
+    click.option("--log-level", hidden=True),
+)
+"""papermill's options that mean nothing here: saving and logging do not cost what they cost there."""
+
+
+def add(*groups: tuple[Decorator, ...]) -> Decorator:
+    """Give a command the options of these groups, in this order."""
+
+    def decorate(command: Any) -> Any:
+        for group in reversed(groups):
+            for option in reversed(group):
+                command = option(command)
+        return command
+
+    return decorate

@@ -1,0 +1,46 @@
+"""A run in this process: its streams, its signals, its duties as the first process of a container."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, BinaryIO
+
+from nbstep_runner.contract import RunSpec
+from nbstep_runner.kernel.early import EarlyKernel
+from nbstep_runner.kernel.processes import become_subreaper
+from nbstep_runner.session import RunTools, run_once
+from nbstep_runner.session.kernels import KernelSource
+from nbstep_runner.session.termination import write_termination_message
+from nbstep_runner.sinks.log import LogFormat
+from nbstep_runner.sinks.streams import stream_files
+from nbstep_runner.supervisor import Supervisor
+
+STANDARD_STREAM = "-"
+
+
+def run_in_this_process(spec: RunSpec, options: dict[str, Any], early: EarlyKernel) -> int:
+    """Run a spec with the streams and signals of this process, and return the exit code of its record."""
+    become_subreaper()
+    log_stream: BinaryIO = sys.stderr.buffer if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer
+    with Supervisor(spec.deadlines.grace) as supervisor:
+        kernels = KernelSource(early, supervisor)
+        tools = RunTools(
+            supervisor=supervisor,
+            kernels=kernels,
+            memory=early.memory,
+            log_stream=log_stream,
+            log_format=log_format(options["log_format"], log_stream),
+            notebook_stream=sys.stdout.buffer,
+            quiet=options["quiet"],
+            sinks=stream_files(options["stdout_file"], options["stderr_file"]),
+        )
+        result = run_once(spec, tools)
+    write_termination_message(result)
+    return 70 if result.exit_code is None else result.exit_code
+
+
+def log_format(name: str, stream: BinaryIO) -> LogFormat:
+    """The format that is asked for; ``auto`` is for people where people read, and for machines elsewhere."""
+    if name == "auto":
+        return LogFormat.CONSOLE if stream.isatty() else LogFormat.JSON
+    return LogFormat(name)

@@ -1,0 +1,95 @@
+"""From the command line's values to a :class:`RunSpec`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from nbstep_runner.contract import Deadlines, OutputLimits, ParameterSource, RunSpec, StorageOptions, UnknownParameters
+from nbstep_runner.errors import BadInputError
+
+STANDARD_STREAM = "-"
+
+
+def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[str, Any]) -> RunSpec:
+    """The run that a command line asks for.
+
+    Raises:
+        BadInputError: A base64 parameter is not base64 of text.
+    """
+    return RunSpec(
+        run_id=options["run_id"] or new_run_id(),
+        attempt=options["attempt"],
+        input_uri=input_uri,
+        output_uri=output_uri,
+        parameters=tuple(parameter_sources(input_uri, output_uri, params, options)),
+        unknown_parameters=UnknownParameters(options["unknown_parameters"]),
+        kernel=options["kernel"],
+        language=options["language"],
+        working_directory=options["cwd"],
+        deadlines=Deadlines(
+            run=options["run_timeout"],
+            cell=options["execution_timeout"],
+            stall=options["stall_timeout"],
+            start=options["start_timeout"],
+            shutdown=options["shutdown_timeout"],
+            grace=options["grace_period"],
+        ),
+        limits=OutputLimits(cell_bytes=options["cell_output_limit"], notebook_bytes=options["notebook_output_limit"]),
+        storage=StorageOptions(
+            retry_seconds=options["retry_seconds"],
+            allow_private_addresses=options["allow_private_addresses"],
+            project=options["project"],
+            endpoint_url=options["endpoint_url"],
+            known_hosts=options["known_hosts"],
+            identity_file=options["identity_file"],
+        ),
+        checkpoint_seconds=options["autosave_cell_every"],
+        labels=dict(options["labels"]),
+        **{name: options[name] for name in FLAGS},
+    )
+
+
+FLAGS = ("report_mode", "prepare_only", "html", "stock_kernel", "allow_errors", "force")
+
+
+def parameter_sources(
+    input_uri: str, output_uri: str, params: str | None, options: dict[str, Any]
+) -> list[ParameterSource]:
+    """The sources in papermill's order, each winning over the ones before it.
+
+    Paths, then base64, files (the positional one first), YAML, typed and raw values.
+    """
+    paths = _paths(input_uri, output_uri, options)
+    files = ((params,) if params else ()) + tuple(options["parameters_file"])
+    return [
+        *([ParameterSource.values(paths)] if paths else []),
+        *(ParameterSource.yaml(_decoded(text)) for text in options["parameters_base64"]),
+        *(ParameterSource.file(uri) for uri in files),
+        *(ParameterSource.yaml(text) for text in options["parameters_yaml"]),
+        *(ParameterSource.typed(name, text) for name, text in options["parameters"]),
+        *(ParameterSource.raw(name, text) for name, text in options["parameters_raw"]),
+    ]
+
+
+def new_run_id() -> str:
+    """A name for a run: sortable by time, unlikely to be anybody else's."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+
+
+def _paths(input_uri: str, output_uri: str, options: dict[str, Any]) -> dict[str, str]:
+    both = options["inject_paths"]
+    return {
+        **({"PAPERMILL_INPUT_PATH": input_uri} if both or options["inject_input_path"] else {}),
+        **({"PAPERMILL_OUTPUT_PATH": output_uri} if both or options["inject_output_path"] else {}),
+    }
+
+
+def _decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise BadInputError(f"a base64 parameter cannot be decoded: {error}") from error

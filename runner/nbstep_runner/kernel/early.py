@@ -1,0 +1,31 @@
+"""The kernel's launch before anything else is known or imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nbstep_runner.errors import KernelUnavailableError
+from nbstep_runner.kernel import specs
+from nbstep_runner.kernel.memory import MemoryWatch
+from nbstep_runner.kernel.process import KernelProcess, LaunchOptions
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyKernel:
+    """How kernels of this run are launched, the one that was launched, and the memory counters from before it.
+
+    ``process`` is ``None`` where it could not be launched: the run says why once it knows that it wants it.
+    """
+
+    options: LaunchOptions
+    process: KernelProcess | None
+    memory: MemoryWatch
+
+
+def launch_early(name: str | None, options: LaunchOptions) -> EarlyKernel:
+    """Launch the kernel of that name, or the default one."""
+    memory = MemoryWatch.start()
+    try:
+        return EarlyKernel(options, KernelProcess(specs.choose(name, None), options), memory)
+    except KernelUnavailableError:
+        return EarlyKernel(options, None, memory)

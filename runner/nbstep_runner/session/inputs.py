@@ -1,0 +1,95 @@
+"""Reading a notebook: size, encoding, structure, version, each refused with one line of reason."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import msgspec
+
+from nbstep_runner.errors import BadInputError
+
+MAX_BYTES: Final = 512 * 2**20
+MAX_CELLS: Final = 100_000
+BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+
+def parse_notebook(data: bytes) -> dict[str, Any]:
+    """A notebook's bytes as plain data of nbformat 4, not yet upgraded within it.
+
+    Raises:
+        BadInputError: It is not a notebook; the message says in one line why not.
+    """
+    _check_bytes(data)
+    notebook = _decode(data)
+    if not isinstance(notebook, dict):
+        raise BadInputError("the notebook is not a JSON object")
+    return _valid(notebook)
+
+
+def _check_bytes(data: bytes) -> None:
+    if not data.strip():
+        raise BadInputError("the notebook is empty")
+    if len(data) > MAX_BYTES:
+        raise BadInputError(f"the notebook is larger than {MAX_BYTES // 2**20} MiB")
+    if data.startswith(BYTE_ORDER_MARKS):
+        raise BadInputError("the notebook starts with a byte order mark", hint="Save it as UTF-8 without one.")
+    if data.lstrip()[:1] == b"<":
+        raise BadInputError("the notebook is HTML or XML, not JSON", hint="Download the raw file, not its page.")
+
+
+def _decode(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"the notebook is not UTF-8: {error.reason} at byte {error.start}") from error
+    except RecursionError as error:
+        raise BadInputError("the notebook is nested too deeply") from error
+    except msgspec.DecodeError as error:
+        raise BadInputError(f"the notebook is not valid JSON: {error}") from error
+
+
+def _valid(notebook: dict[str, Any]) -> dict[str, Any]:
+    """The notebook in nbformat 4, once nbformat has accepted it."""
+    major = notebook.get("nbformat")
+    if not isinstance(major, int):
+        raise BadInputError("the notebook has no 'nbformat' number, so it is not a notebook")
+    if not 1 <= major <= 4:
+        raise BadInputError(f"the notebook's format {major} is not known; 4 is the newest")
+    if len(notebook.get("cells") or ()) > MAX_CELLS:
+        raise BadInputError(f"the notebook has more than {MAX_CELLS:,} cells")
+    return _validated(notebook if major == 4 else _upgraded(notebook))
+
+
+def _upgraded(notebook: dict[str, Any]) -> dict[str, Any]:
+    import nbformat
+
+    try:
+        converted: dict[str, Any] = nbformat.convert(nbformat.from_dict(notebook), 4)
+    except Exception as error:
+        raise BadInputError(f"the notebook cannot be upgraded to format 4: {_line(error)}") from error
+    return converted
+
+
+def _validated(notebook: dict[str, Any]) -> dict[str, Any]:
+    import nbformat
+
+    if not isinstance(notebook.get("nbformat_minor"), int):
+        raise BadInputError("the notebook has no 'nbformat_minor' number")
+    try:
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        raise BadInputError(f"the notebook is not valid: {_line(error)}") from error
+    except RecursionError as error:
+        raise BadInputError("the notebook is nested too deeply") from error
+    return notebook
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def read_standard_input() -> bytes:
+    """All of standard input."""
+    return sys.stdin.buffer.read()

@@ -1,0 +1,67 @@
+"""The kernel of a run: started before anything else is known, replaced where the notebook names another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nbstep_runner.kernel import specs
+from nbstep_runner.kernel.early import EarlyKernel
+from nbstep_runner.kernel.kernel import Kernel
+from nbstep_runner.kernel.memory import prefer_as_oom_victim
+from nbstep_runner.kernel.process import KernelProcess
+from nbstep_runner.kernel.processes import kill_tree
+from nbstep_runner.kernel.start import await_ready
+from nbstep_runner.supervisor import Supervisor
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyKernel:
+    """A kernel that answers, and its ``kernel_info_reply``."""
+
+    kernel: Kernel
+    info: dict[str, Any]
+
+
+class KernelSource:
+    """Starts kernels for one run, and leaves none of their processes behind."""
+
+    def __init__(self, early: EarlyKernel, supervisor: Supervisor) -> None:
+        self._options = early.options
+        self._supervisor = supervisor
+        self._process = early.process
+        self._kernel: Kernel | None = None
+
+    def ready(self, name: str | None, language: str | None, seconds: float) -> ReadyKernel:
+        """The kernel that the notebook wants, once it answers.
+
+        Raises:
+            KernelUnavailableError: There is none, it died, or it was not ready within ``seconds``.
+            InterruptedRunError, TerminatedError: The run was stopped meanwhile.
+        """
+        spec = specs.choose(name, language)
+        if self._process is None or (self._process.spec.argv, self._process.spec.env) != (spec.argv, spec.env):
+            self.close()
+            self._launch(spec)
+        assert self._process is not None  # noqa: S101 - launched, or already there
+        self._kernel = Kernel(self._process, self._supervisor.wake)
+        prefer_as_oom_victim(self._process.pid)
+        info = await_ready(self._kernel, seconds, self._look_up)
+        return ReadyKernel(self._kernel, info)
+
+    def _look_up(self) -> None:
+        self._supervisor.attend()
+        self._supervisor.check()
+
+    def _launch(self, spec: specs.KernelSpec) -> None:
+        self._process = KernelProcess(spec, self._options)
+
+    def close(self) -> None:
+        """End the kernel and everything that it started, whatever their state."""
+        if self._process is None:
+            return
+        self._process.dispose()
+        if self._kernel is not None:
+            self._kernel.close()
+        kill_tree(self._process.pid, grace=0.0, token=self._options.token)
+        self._process = self._kernel = None

@@ -1,0 +1,70 @@
+"""Records in the making: from what was asked for to the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState
+from nbstep_runner.engine.execute import Execution
+from nbstep_runner.errors import ExitCode, InterruptedRunError, NbstepError, TerminatedError
+
+
+def blank(spec: RunSpec) -> RunResult:
+    """The record of a run of which nothing is known but what was asked for."""
+    return RunResult(
+        run_id=spec.run_id,
+        attempt=spec.attempt,
+        spec_digest="",
+        state=RunState.PENDING,
+        input_uri=spec.input_uri,
+        output_uri=spec.output_uri,
+        started_at=datetime.now(UTC).isoformat(),
+        labels=spec.labels,
+    )
+
+
+def failed(result: RunResult, error: NbstepError) -> RunResult:
+    """The record of a run that an error ended before or after its cells."""
+    stopped = isinstance(error, InterruptedRunError | TerminatedError)
+    return replace(
+        result,
+        state=RunState.CANCELLED if stopped else RunState.FAILED,
+        exit_code=int(error.exit_code),
+        error=ErrorInfo.of(error),
+        claim=None,
+    )
+
+
+def executed(result: RunResult, execution: Execution) -> RunResult:
+    """The record with what came of the cells."""
+    return replace(
+        result,
+        state=execution.state,
+        exit_code=int(execution.exit_code),
+        error=execution.error,
+        cells=execution.cells,
+        results=execution.results,
+        warnings=(*result.warnings, *execution.warnings),
+        claim=None,
+    )
+
+
+def unpublished(result: RunResult, error: NbstepError) -> RunResult:
+    """The record of a run whose output could not be stored: the cells' own error, if any, stays the first."""
+    if result.exit_code == ExitCode.SUCCEEDED or result.error is None:
+        return failed(result, error)
+    attached = (*result.error.attached, ErrorInfo.of(error))
+    return replace(result, error=replace(result.error, attached=attached))
+
+
+def ended(result: RunResult, seconds: float) -> RunResult:
+    """The record with its end."""
+    return replace(result, ended_at=datetime.now(UTC).isoformat(), seconds=round(seconds, 6))
+
+
+def answers(record: RunResult | None, digest: str) -> bool:
+    """Whether a record is the last word on the work of a digest: a success, or a failure that no retry can mend."""
+    if record is None or not record.state.final or record.spec_digest != digest:
+        return False
+    return record.error is None or not record.error.retryable

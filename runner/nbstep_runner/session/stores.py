@@ -1,0 +1,34 @@
+"""The stores of one run: each opened once, and shared by everything that reads or writes there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.stores import Store, open_store
+
+
+class StoreSource:
+    """Opens stores on demand. Can be used from any thread.
+
+    Args:
+        options: How the stores behave.
+        on_retry: Gets one line for each retry.
+    """
+
+    def __init__(self, options: StorageOptions, on_retry: Callable[[str], None]) -> None:
+        self._options = options
+        self._on_retry = on_retry
+        self._stores: dict[tuple[str, str], Store] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, uri: str) -> Store:
+        """The store that a URI belongs to."""
+        parts = urlsplit(uri)
+        key = (parts.scheme, parts.netloc)
+        with self._lock:
+            if key not in self._stores:
+                self._stores[key] = open_store(uri, self._options, on_retry=self._on_retry)
+            return self._stores[key]

@@ -1,0 +1,111 @@
+"""What a run reads before it begins: its notebook, its parameters, and what is at the output's place."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nbstep_runner.contract import ParameterKind, RunSpec, spec_digest
+from nbstep_runner.errors import NbstepError
+from nbstep_runner.parameters import Resolved, read_signature, resolve
+from nbstep_runner.session.claim import Existing, read_existing
+from nbstep_runner.session.inputs import parse_notebook, read_standard_input
+from nbstep_runner.session.places import STANDARD_STREAM, Places
+from nbstep_runner.stores import ABSENT, Store
+
+AT_ONCE: Final = 4
+
+OpenStore = Callable[[str], Store]
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlace:
+    """What is at the output's place: its record, and the version of its notebook."""
+
+    existing: Existing
+    version: str
+
+
+NOWHERE: Final = OutputPlace(Existing(None, ABSENT), ABSENT)
+"""What is at standard output's place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was read, by URI: bytes, or why they could not be read."""
+
+    place: OutputPlace
+    contents: dict[str, bytes | NbstepError]
+
+    def __getitem__(self, uri: str) -> bytes:
+        """The bytes of a URI.
+
+        Raises:
+            NbstepError: Why they could not be read.
+        """
+        content = self.contents[uri]
+        if isinstance(content, NbstepError):
+            raise content
+        return content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Everything that is known before the first cell; ``digest`` names it (see ``spec_digest``)."""
+
+    notebook: dict[str, Any]
+    resolved: Resolved
+    digest: str
+
+
+def fetch(spec: RunSpec, places: Places | None, open_store: OpenStore) -> Fetched:
+    """Read all that the run needs, at once, because each read may cost a round trip.
+
+    Args:
+        spec: What was asked for.
+        places: Where the run's objects lie; ``None`` for standard output.
+        open_store: Finds the store of a URI.
+
+    Raises:
+        StorageUnavailableError, StorageDeniedError: The output's place cannot be reached.
+    """
+    uris = [spec.input_uri, *(each.uri for each in spec.parameters if each.kind is ParameterKind.FILE)]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-read") as pool:
+        place = pool.submit(look_at_output, places, open_store)
+        contents = {uri: pool.submit(_read, uri, open_store) for uri in uris}
+    return Fetched(place.result(), {uri: content.result() for uri, content in contents.items()})
+
+
+def look_at_output(places: Places | None, open_store: OpenStore) -> OutputPlace:
+    """What is at the output's place now."""
+    if places is None:
+        return NOWHERE
+    existing = read_existing(open_store(places.record), places.record)
+    stat = open_store(places.output).stat(places.output)
+    return OutputPlace(existing, ABSENT if stat is None else stat.version)
+
+
+def understand(spec: RunSpec, fetched: Fetched) -> Work:
+    """Parse and validate what was read.
+
+    Raises:
+        BadInputError: The notebook or the parameters are not valid.
+        InputNotFoundError, StorageUnavailableError, StorageDeniedError: One of them could not be read.
+    """
+    data = fetched[spec.input_uri]
+    notebook = parse_notebook(data)
+    signature = read_signature(notebook, language=spec.language, kernel=spec.kernel)
+    resolved = resolve(spec.parameters, fetched.__getitem__, signature, unknown=spec.unknown_parameters)
+    input_digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return Work(notebook=notebook, resolved=resolved, digest=spec_digest(spec, input_digest, resolved.digest()))
+
+
+def _read(uri: str, open_store: OpenStore) -> bytes | NbstepError:
+    try:
+        return read_standard_input() if uri == STANDARD_STREAM else open_store(uri).read(uri).data
+    except NbstepError as error:
+        error.context = error.context or f"reading {uri}"
+        return error
