@@ -1,0 +1,150 @@
+"""``sftp://``: files on an SSH server.
+
+Creating is exclusive, because the protocol's rename refuses to replace. Replacing at a version is checked just before
+the rename, which is best effort: another writer can come between, and ``conditional_write`` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+import asyncssh
+
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import (
+    BadInputError,
+    InputNotFoundError,
+    OutputConflictError,
+    StorageDeniedError,
+    StorageUnavailableError,
+)
+from nbstep_runner.stores import content, sftp_files
+from nbstep_runner.stores.protocol import Blob, Source, Stat
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
+from nbstep_runner.stores.sftp_connection import Server, Work, connections
+from nbstep_runner.stores.uris import checked, redact
+
+_Result = TypeVar("_Result")
+_MISSING: Final = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory)
+_DENIED: Final = (
+    asyncssh.PermissionDenied,
+    asyncssh.SFTPPermissionDenied,
+    asyncssh.SFTPWriteProtect,
+    asyncssh.KeyImportError,
+    asyncssh.KeyEncryptionError,
+)
+_PASSING: Final = (
+    asyncssh.DisconnectError,
+    asyncssh.ChannelOpenError,
+    asyncssh.SFTPConnectionLost,
+    asyncssh.SFTPNoConnection,
+    asyncssh.SFTPBadMessage,
+    OSError,
+)
+
+
+class SftpStore:
+    """Files of any server that the keys at hand open."""
+
+    atomic_replace = True
+    conditional_write = False
+
+    def __init__(self, options: StorageOptions, on_retry: Callable[[str], None] | None = None) -> None:
+        self._options = options
+        self._retrier = Retrier(options.retry_seconds, _translated, on_retry)
+
+    def read(self, uri: str) -> Blob:
+        """The whole file, pinned by its handle; the connection proves its bytes."""
+        path = _path(uri)
+        doing = f"reading {redact(uri)}"
+        data, version = self._call(doing, uri, lambda client, watched: sftp_files.read(client, path, watched))
+        return Blob(data, version)
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        """Put the file in place by a rename, synchronised to the server's disk where it knows how."""
+        path, doing = _path(uri), f"writing {redact(uri)}"
+
+        def recover(error: Exception, attempt: Try) -> str:
+            if isinstance(error, OutputConflictError) and attempt.number > 1:
+                found = self.read(uri)
+                if found.data == b"".join(content.chunks(data)):
+                    return found.version
+            raise error
+
+        return self._call(
+            doing,
+            uri,
+            lambda client, watched: sftp_files.write(client, path, data, if_version, watched),
+            recover=recover,
+        )
+
+    def stat(self, uri: str) -> Stat | None:
+        """Size, version and time of the file."""
+        path = _path(uri)
+        found = self._call(f"looking at {redact(uri)}", uri, lambda client, _: sftp_files.attributes(client, path))
+        return _described(uri, found) if found else None
+
+    def list(self, uri: str) -> Iterator[Stat]:
+        """Every file below the folder; symbolic links are left out."""
+        path = _path(uri)
+        doing = f"listing {redact(uri)}"
+        found = self._call(doing, uri, lambda client, watched: sftp_files.walk(client, path, watched))
+        return (_described(uri + quote(name), attributes) for name, attributes in found)
+
+    def delete(self, uri: str, *, if_version: str | None = None) -> None:
+        """Remove the file; a version is checked just before."""
+        path = _path(uri)
+        self._call(f"deleting {redact(uri)}", uri, lambda client, _: sftp_files.remove(client, path, if_version))
+
+    def _call(
+        self,
+        doing: str,
+        uri: str,
+        work: Work[_Result],
+        *,
+        recover: Callable[[Exception, Try], _Result] | None = None,
+    ) -> _Result:
+        server = Server.of(checked(uri), self._options)
+        return self._retrier.call(doing, lambda attempt: connections().run(server, work, attempt.idle), recover=recover)
+
+
+def _path(uri: str) -> str:
+    """The file's path on the server: absolute, or below the user's home after ``/~/``."""
+    path = unquote(urlsplit(checked(uri), allow_fragments=False).path)
+    if "?" in uri:
+        raise BadInputError(f"{redact(uri)} holds a '?'.", hint="Write it as %3F in the name of a file.")
+    if path.strip("/") in {"", "~"} and not uri.endswith("/"):
+        raise BadInputError(f"{redact(uri)} names no file.", hint="Write sftp://user@host/folder/name.")
+    return path.removeprefix("/~/") or "." if path.startswith("/~/") else path
+
+
+def _described(uri: str, found: asyncssh.SFTPAttrs) -> Stat:
+    return Stat(uri=uri, size=found.size or 0, version=sftp_files.version_of(found), modified=found.mtime)
+
+
+def _translated(error: Exception, doing: str) -> Exception:
+    operation, _, uri = doing.partition(" ")
+    reason = getattr(error, "reason", "") or str(error)
+    if isinstance(error, _MISSING):
+        return InputNotFoundError(f"There is no {uri}.", context=doing)
+    if isinstance(error, _DENIED):
+        return StorageDeniedError(
+            f"The server does not allow {operation} {uri}: {reason}.",
+            hint="Check the user, the key that the run was given, and the permissions of the folder.",
+            context=doing,
+        )
+    if isinstance(error, TimeoutError):
+        return TransientError("the transfer stalled")
+    if isinstance(error, _PASSING):
+        return TransientError(f"{type(error).__name__}: {reason}"[:200])
+    if isinstance(error, asyncssh.SFTPError):
+        hint = "A full disk or a quota is the usual cause; the old object is still in place."
+        return StorageUnavailableError(f"The server failed {operation} {uri}: {reason}.", hint=hint, context=doing)
+    return error
+
+
+def open_backend(_uri: str, options: StorageOptions, on_retry: Callable[[str], None] | None) -> SftpStore:
+    """A store; connections are made when they are first needed, and shared."""
+    return SftpStore(options, on_retry)
