@@ -119,7 +119,7 @@ class LogSink:
         """Wait until all that was told so far is in the file, for at most ``timeout`` seconds; whether it is."""
         done = threading.Event()
         self._put(done, 0)
-        return done.wait(timeout)
+        return done.wait(timeout if self._deadline is None else 0.0)
 
     def close(self, timeout: float) -> None:
         """Write out what is held, for at most ``timeout`` seconds; later events are ignored."""
@@ -160,7 +160,7 @@ class LogSink:
         while self._queue and monotonic() < until:
             moment, item, size = self._next()
             if isinstance(item, threading.Event):
-                self._writer.flush()
+                self._writer.settle()
                 item.set()
             else:
                 self._writer.write(item, moment)

@@ -61,7 +61,7 @@ class LogWriter:
                 self._text(block, source, time)
             return
         if item.cell:
-            self._show_text_before(item.cell, time)
+            self._show_waiting(item.cell, time)
         if item.event == "cell-finished":
             self._finish_cell(item.cell, time)
         self._record(item, time)
@@ -112,9 +112,15 @@ class LogWriter:
             self._spool.write(for_file)
             self._report_failure(self._spool)
 
-    def _show_text_before(self, cell: tuple[int, str | None], time: float) -> None:
+    def settle(self) -> None:
+        """Write out what has come so far, lines that have not ended too."""
+        self._show_waiting(None, now())
+        self.flush()
+
+    def _show_waiting(self, cell: tuple[int, str | None] | None, time: float) -> None:
+        """Show the begun lines of a cell, or of every cell: something else comes after them."""
         for source, assembler in self._assemblers.items():
-            if source.cell == cell:
+            if cell in (None, source.cell):
                 for block in assembler.show(monotonic()):
                     self._text(block, source, time)
 

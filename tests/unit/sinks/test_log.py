@@ -349,3 +349,16 @@ def test_colour_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(master)
     assert b"\x1b[36m[3]\x1b[0m hello" in shown
     assert b"\x1b" not in log_of(printed("hello\n"), log_format=LogFormat.CONSOLE)
+
+
+def test_flush_brings_everything_so_far_to_the_file(tmp_path: Path) -> None:
+    sink = LogSink("run-1", 1, path=tmp_path / "log", stream=None, format=LogFormat.JSON)
+    for _ in range(100):
+        sink.handle(printed("line\n" * 1000))
+    sink.handle(printed("begun"))
+    assert sink.flush(10)
+    lines = decoded((tmp_path / "log").read_bytes())
+    assert len(lines) == 100_001
+    assert lines[-1]["message"] == "begun"
+    sink.close(10)
+    assert sink.flush(10) is False, "after close nothing is taken, and nobody waits"
