@@ -106,6 +106,9 @@ OUTPUT: Final = (
         show_default=True,
         help="Seconds between partial notebooks in storage; 0: none.",
     ),
+    click.option(
+        "--text-output-limit", type=Size(), default="4M", show_default=True, help="Output kept of one printed text."
+    ),
     click.option("--cell-output-limit", type=Size(), default="16M", show_default=True, help="Output kept of a cell."),
     click.option(
         "--notebook-output-limit", type=Size(), default="512M", show_default=True, help="Output kept of a notebook."

@@ -38,7 +38,11 @@ def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[s
             shutdown=options["shutdown_timeout"],
             grace=options["grace_period"],
         ),
-        limits=OutputLimits(cell_bytes=options["cell_output_limit"], notebook_bytes=options["notebook_output_limit"]),
+        limits=OutputLimits(
+            text_bytes=options["text_output_limit"],
+            cell_bytes=options["cell_output_limit"],
+            notebook_bytes=options["notebook_output_limit"],
+        ),
         storage=StorageOptions(
             retry_seconds=options["retry_seconds"],
             allow_private_addresses=options["allow_private_addresses"],

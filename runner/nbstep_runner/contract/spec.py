@@ -95,10 +95,14 @@ class Deadlines:
 class OutputLimits:
     """How many bytes of output the executed notebook keeps; the log keeps all of it.
 
-    Past ``cell_bytes`` a cell's text keeps its head and tail with a line between that says what is missing and where
-    it is; past ``notebook_bytes`` further outputs are replaced by such a line.
+    Attributes:
+        text_bytes: Of one printed text, which keeps its head and tail with a line between that says what is missing
+            and where it is.
+        cell_bytes: Of one cell's outputs; further ones are replaced by such a line.
+        notebook_bytes: Of all outputs.
     """
 
+    text_bytes: int = 4 * 2**20
     cell_bytes: int = 16 * 2**20
     notebook_bytes: int = 512 * 2**20
 

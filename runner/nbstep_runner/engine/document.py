@@ -19,6 +19,7 @@ HEADER: Final = b'{\n "cells": ['
 SEPARATOR: Final = b","
 MEMORY_BYTES: Final = 16 * 2**20
 COPY_BYTES: Final = 2**20
+READABLE: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,4 +253,5 @@ def _split_output(output: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lines(text: Any) -> Any:
-    return text.splitlines(keepends=True) if isinstance(text, str) else text
+    """Text as a list of lines, which makes changes readable; text too large to be read stays one string."""
+    return text.splitlines(keepends=True) if isinstance(text, str) and len(text) <= READABLE else text

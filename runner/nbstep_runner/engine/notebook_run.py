@@ -60,7 +60,7 @@ def run_notebook(
     _describe_kernel(notebook, kernel, info)
     metadata.begin_notebook(notebook)
     document = Document(notebook, tools.scratch)
-    budget = OutputBudget(spec.limits.cell_bytes, spec.limits.notebook_bytes, tools.log_name)
+    budget = OutputBudget(spec.limits, tools.log_name)
     recorder = Recorder(document, budget, tools.masker, tools.emit)
     tools.emit(_started(notebook, kernel, spec))
     around = Surroundings(

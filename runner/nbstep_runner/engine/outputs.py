@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from nbstep_runner.contract import OutputLimits
 from nbstep_runner.engine.text import BoundedText
 from nbstep_runner.kernel.wire import Message
 
@@ -14,11 +15,12 @@ OUTPUT_OVERHEAD: Final = 100
 
 
 class OutputBudget:
-    """How many bytes of output the notebook and each of its cells may still keep."""
+    """How many bytes of output the notebook and each of its cells may still keep; ``where`` names what has the rest."""
 
-    def __init__(self, cell_bytes: int, notebook_bytes: int, where: str) -> None:
-        self.cell_bytes = cell_bytes
-        self.left = notebook_bytes
+    def __init__(self, limits: OutputLimits, where: str) -> None:
+        self.text_bytes = limits.text_bytes
+        self.cell_bytes = limits.cell_bytes
+        self.left = limits.notebook_bytes
         self.where = where
 
     def note(self, what: str) -> dict[str, Any]:
@@ -87,7 +89,8 @@ class CellOutputs:
             self._outputs.append({"output_type": "stream", "name": name, "text": ""})
             self._spend(OUTPUT_OVERHEAD)
             last += 1
-        stream = self._streams[last] = BoundedText(self._available, self._budget.where)
+        room = min(self._available, self._budget.text_bytes)
+        stream = self._streams[last] = BoundedText(room, self._budget.where)
         stream.append(_joined(self._outputs[last]["text"]))
         return stream
 

@@ -136,8 +136,9 @@ class Recorder:
     def _record(self, cell: OpenCell, message: Message) -> None:
         match message.type:
             case "stream":
-                name, text = message.content.get("name", "stdout"), message.content.get("text", "")
-                self._tell_text(cell, name, cell.stream(name).feed(text))
+                name = message.content.get("name", "stdout")
+                for text in message.texts():
+                    self._tell_text(cell, name, cell.stream(name).feed(text))
             case "display_data" | "execute_result" | "error":
                 self._append(cell, self._masker.mask_value(output_of(message)), message)
             case "clear_output":

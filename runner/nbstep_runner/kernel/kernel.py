@@ -89,7 +89,7 @@ class Kernel:
             if message is None:
                 break
             messages.append(message)
-            size += len(message.content.get("text", ""))
+            size += message.size
         return tuple(messages)
 
     def _drain(self, socket: zmq.Socket[bytes]) -> tuple[Message, ...]:

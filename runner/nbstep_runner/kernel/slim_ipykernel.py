@@ -10,6 +10,7 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
   wait for it for seconds at shutdown, when the thread that would answer has already stopped;
 * what subprocesses and native code print is decoded across reads, so that no character is torn, and it is taken
   before a cell's reply, so that it is not attributed to the next cell; it is not echoed to the process's own stderr;
+* writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``);
 * a crash writes its Python traceback to the process's own stderr (``faulthandler``).
 
@@ -78,10 +79,40 @@ def _patch_streams(out_stream: Any) -> None:
         if holds_text:
             flush(self)
 
+    _patch_write(out_stream)
     out_stream._watch_pipe_fd = watch
     out_stream.flush = prompt_flush
 
 
+def _patch_write(out_stream: Any) -> None:
+    """Write to the buffer of the last write while the cell and the buffers are still the same.
+
+    A forked child goes back to ipykernel's own way, which has to find out in each write that it is one.
+    """
+    write = out_stream.write
+
+    def prompt_write(self: Any, string: str) -> Any:
+        try:
+            parent = self._parent_header.get()
+        except LookupError:
+            parent = self._parent_header_global
+        with self._buffer_lock:
+            last_parent, buffers, buffer = self.__dict__.get("_nbstep_last", _NO_BUFFER)
+            if parent is last_parent and buffers is self._buffers and self._flush_pending:
+                return buffer.write(string)
+            written = write(self, string)
+            buffer = self._buffers.get(frozenset(parent.items()))
+            self._nbstep_last = (parent, self._buffers, buffer) if buffer is not None else _NO_BUFFER
+            return written
+
+    def undo() -> None:
+        out_stream.write = write
+
+    out_stream.write = prompt_write
+    os.register_at_fork(after_in_child=undo)
+
+
+_NO_BUFFER = (None, None, None)
 _readers_lock = threading.Lock()
 
 

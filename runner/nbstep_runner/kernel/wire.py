@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,6 +12,9 @@ from uuid import uuid4
 
 import msgspec
 import zmq
+
+from nbstep_runner.kernel import kernel_json
+from nbstep_runner.kernel.large_text import LargeText
 
 DELIMITER: Final = b"<IDS|MSG>"
 PROTOCOL: Final = "5.4"
@@ -24,6 +27,8 @@ class Message:
     Attributes:
         parent_id: The ``msg_id`` of the request that it belongs to; empty where there is none.
         buffers: Binary parts after the content, as widgets send them.
+        size: Bytes of the content.
+        large_text: Stands for ``content["text"]`` where that is large.
     """
 
     type: str
@@ -31,6 +36,12 @@ class Message:
     content: dict[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
     buffers: tuple[bytes, ...] = ()
+    size: int = 0
+    large_text: LargeText | None = None
+
+    def texts(self) -> Iterator[str]:
+        """The text of a ``stream`` message, in pieces where it is large."""
+        return iter((self.content.get("text", ""),)) if self.large_text is None else self.large_text.pieces()
 
 
 class Wire:
@@ -72,12 +83,16 @@ class Wire:
         buffers = socket.recv_multipart() if socket.getsockopt(zmq.RCVMORE) else []
         if not hmac.compare_digest(self._sign([header, parent, metadata, content]), signature):
             return None
+        kind = kernel_json.decode(header)["msg_type"]
+        large_text = LargeText.of(content) if kind == "stream" else None
         return Message(
-            type=_decode(header)["msg_type"],
-            parent_id=_decode(parent).get("msg_id", ""),
-            content=_decode(content),
-            metadata=_decode(metadata),
+            type=kind,
+            parent_id=kernel_json.decode(parent).get("msg_id", ""),
+            content=large_text.rest if large_text else kernel_json.decode(content),
+            metadata=kernel_json.decode(metadata),
             buffers=tuple(buffers),
+            size=len(content),
+            large_text=large_text,
         )
 
     def _sign(self, parts: list[Any]) -> bytes:
@@ -85,23 +100,3 @@ class Wire:
         for part in parts:
             mac.update(part)
         return mac.hexdigest().encode()
-
-
-def _decode(data: bytes | memoryview) -> Any:
-    """JSON as kernels write it: ``NaN``, lone surrogates and bytes that are not UTF-8 occur, and are not lost."""
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = bytes(data).decode("utf-8", "replace")
-        return _without_surrogates(json.loads(text))
-
-
-def _without_surrogates(value: Any) -> Any:
-    """Half of a surrogate pair cannot be written as UTF-8 again: it becomes the replacement character."""
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
-        return [_without_surrogates(each) for each in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
-    return value
