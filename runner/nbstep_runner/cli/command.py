@@ -93,6 +93,6 @@ def _run(spec: RunSpec, options: dict[str, Any]) -> int:
     try:
         from nbstep_runner.cli.process import run_in_this_process
 
-        return run_in_this_process(spec, options, early)
+        return run_in_this_process(spec, options, early, watchdog.pid)
     finally:
         watchdog.dismiss()

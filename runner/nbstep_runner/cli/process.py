@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from nbstep_runner.contract import RunSpec
 from nbstep_runner.kernel.early import EarlyKernel
-from nbstep_runner.kernel.processes import become_subreaper
+from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
 from nbstep_runner.session import RunTools, run_once
 from nbstep_runner.session.kernels import KernelSource
 from nbstep_runner.session.termination import write_termination_message
@@ -18,12 +18,23 @@ from nbstep_runner.supervisor import Supervisor
 STANDARD_STREAM = "-"
 
 
-def run_in_this_process(spec: RunSpec, options: dict[str, Any], early: EarlyKernel) -> int:
-    """Run a spec with the streams and signals of this process, and return the exit code of its record."""
+def run_in_this_process(spec: RunSpec, options: dict[str, Any], early: EarlyKernel, watchdog: int) -> int:
+    """Run a spec with the streams and signals of this process, and return the exit code of its record.
+
+    Args:
+        spec: What to run.
+        options: The command line's values that are not part of the spec.
+        early: The kernel that was launched before.
+        watchdog: The only child of this process that is not the run's.
+    """
     become_subreaper()
     log_stream: BinaryIO = sys.stderr.buffer if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer
-    with Supervisor(spec.deadlines.grace) as supervisor:
-        kernels = KernelSource(early, supervisor)
+
+    def reap_orphans() -> None:
+        reap_zombies(exclude=[pid for pid in (watchdog, kernels.pid) if pid is not None])
+
+    with Supervisor(spec.deadlines.grace, on_child=reap_orphans) as supervisor:
+        kernels = KernelSource(early, supervisor, spared=(watchdog,))
         tools = RunTools(
             supervisor=supervisor,
             kernels=kernels,
@@ -31,6 +42,7 @@ def run_in_this_process(spec: RunSpec, options: dict[str, Any], early: EarlyKern
             log_stream=log_stream,
             log_format=log_format(options["log_format"], log_stream),
             notebook_stream=sys.stdout.buffer,
+            token=early.options.token,
             quiet=options["quiet"],
             sinks=stream_files(options["stdout_file"], options["stderr_file"]),
         )

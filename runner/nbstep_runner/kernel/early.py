@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nbstep_runner.errors import KernelUnavailableError
+from nbstep_runner.errors import NbstepError
 from nbstep_runner.kernel import specs
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.kernel.process import KernelProcess, LaunchOptions
@@ -27,5 +27,5 @@ def launch_early(name: str | None, options: LaunchOptions) -> EarlyKernel:
     memory = MemoryWatch.start()
     try:
         return EarlyKernel(options, KernelProcess(specs.choose(name, None), options), memory)
-    except KernelUnavailableError:
+    except NbstepError:
         return EarlyKernel(options, None, memory)

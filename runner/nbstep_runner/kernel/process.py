@@ -7,20 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from nbstep_runner.errors import KernelUnavailableError
+from nbstep_runner.errors import KernelUnavailableError, StorageUnavailableError
+from nbstep_runner.folders import make_folder
 from nbstep_runner.kernel.connection import Connection, prepare
+from nbstep_runner.kernel.processes import TOKEN_VARIABLE
 from nbstep_runner.kernel.specs import KernelSpec
 
 SLIM_LAUNCHER: Final = Path(__file__).with_name("slim_ipykernel.py")
-RUN_TOKEN: Final = "NBSTEP_RUN_TOKEN"  # noqa: S105 - the name of an environment variable
 STDERR_TAIL: Final = 64 * 1024
-LONGEST_TEMPORARY_FOLDER: Final = 70
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ class KernelProcess:
     def __init__(self, spec: KernelSpec, options: LaunchOptions) -> None:
         self.spec = spec
         self.options = options
-        self.folder = _private_folder()
+        self.folder = _folder(options.token)
         try:
             self.connection: Connection = prepare(self.folder, ipc=spec.runs_python)
             self._process = self._launch()
@@ -63,7 +62,7 @@ class KernelProcess:
             return subprocess.Popen(  # noqa: S603 - the command of an installed kernelspec, no shell
                 self._command(),
                 cwd=self.options.working_directory,
-                env=os.environ | self.spec.env | {RUN_TOKEN: self.options.token},
+                env=os.environ | self.spec.env | {TOKEN_VARIABLE: self.options.token},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -127,10 +126,14 @@ class KernelProcess:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _private_folder() -> Path:
-    """A new folder of mode 0700 whose path leaves room for a socket's name (``sun_path`` holds 108 bytes)."""
-    roomy = len(tempfile.gettempdir()) <= LONGEST_TEMPORARY_FOLDER
-    return Path(tempfile.mkdtemp(prefix="nbstep-kernel-", dir=None if roomy else "/tmp"))  # noqa: S108 - made private
+def _folder(token: str) -> Path:
+    try:
+        return make_folder(token, "kernel", for_sockets=True)
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"no temporary folder can be written: {error.strerror or error}",
+            hint="Free space there, or set TMPDIR to a folder that can be written.",
+        ) from error
 
 
 def _fill(text: str, places: dict[str, str]) -> str:

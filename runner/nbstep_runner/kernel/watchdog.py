@@ -1,4 +1,4 @@
-"""A process that outlives the runner by a moment: should the runner be killed, it ends what the runner started.
+"""A process that outlives the runner by a moment: should the runner be killed, it clears away what the runner made.
 
 Without it a SIGKILL of the runner would leave the kernel and its children behind, except in a container, where they
 end with PID 1.
@@ -45,8 +45,10 @@ def _watch(reader: int, token: str) -> None:
         for stream in range(3):
             os.dup2(null, stream)
         if os.read(reader, 1) != ALL_IS_WELL:
+            from nbstep_runner.folders import remove_folders
             from nbstep_runner.kernel.processes import kill_marked
 
             kill_marked(token)
+            remove_folders(token)
     finally:
         os._exit(0)

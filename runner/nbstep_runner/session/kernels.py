@@ -24,9 +24,17 @@ class ReadyKernel:
 
 
 class KernelSource:
-    """Starts kernels for one run, and leaves none of their processes behind."""
+    """Starts kernels for one run, and leaves none of their processes behind.
 
-    def __init__(self, early: EarlyKernel, supervisor: Supervisor) -> None:
+    Args:
+        early: How kernels are launched, and perhaps the first one.
+        supervisor: Tells of signals.
+        spared: Children of this process that are none of the run's: all others are. ``None`` where this process does
+            other things too: then only what descends from a kernel, or carries the run's token, is the run's.
+    """
+
+    def __init__(self, early: EarlyKernel, supervisor: Supervisor, spared: tuple[int, ...] | None = None) -> None:
+        self._spared = spared
         self._options = early.options
         self._supervisor = supervisor
         self._process = early.process
@@ -49,6 +57,11 @@ class KernelSource:
         info = await_ready(self._kernel, seconds, self._look_up)
         return ReadyKernel(self._kernel, info)
 
+    @property
+    def pid(self) -> int | None:
+        """The kernel's process, whose end somebody waits for."""
+        return self._process.pid if self._process else None
+
     def _look_up(self) -> None:
         self._supervisor.attend()
         self._supervisor.check()
@@ -60,8 +73,14 @@ class KernelSource:
         """End the kernel and everything that it started, whatever their state."""
         if self._process is None:
             return
+        kill_tree(
+            self._process.pid,
+            grace=0.0,
+            token=self._options.token,
+            own_all_children=self._spared is not None,
+            exclude=self._spared or (),
+        )
         self._process.dispose()
         if self._kernel is not None:
             self._kernel.close()
-        kill_tree(self._process.pid, grace=0.0, token=self._options.token)
         self._process = self._kernel = None

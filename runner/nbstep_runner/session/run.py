@@ -48,6 +48,7 @@ class RunTools:
         memory: Watches the cgroup since before the kernel started.
         log_stream: Where the log is shown, a binary stream; ``None`` for nowhere.
         notebook_stream: Where an output of ``-`` goes.
+        token: Marks what belongs to the run.
         sinks: Further listeners.
     """
 
@@ -57,6 +58,7 @@ class RunTools:
     log_stream: BinaryIO | None
     log_format: LogFormat
     notebook_stream: BinaryIO
+    token: str
     quiet: bool = False
     sinks: tuple[Sink, ...] = ()
 
@@ -67,7 +69,7 @@ def run_once(spec: RunSpec, tools: RunTools) -> RunResult:
     Nothing is raised for what can go wrong with a run: the error is in the record, and so is the exit code.
     """
     try:
-        with Scratch() as scratch:
+        with Scratch(tools.token) as scratch:
             return Session(spec, tools, scratch).run()
     except NbstepError as error:
         return results.failed(results.blank(spec), error)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 from typing import Self
 
 from nbstep_runner.errors import StorageUnavailableError
+from nbstep_runner.folders import make_folder
 
 
 class Scratch:
-    """A private temporary folder, as a context.
+    """A private temporary folder, as a context; ``token`` is the run's.
 
     Raises:
         StorageUnavailableError: No temporary folder can be written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, token: str) -> None:
         try:
-            self.folder = Path(tempfile.mkdtemp(prefix="nbstep-"))
+            self.folder = make_folder(token, "run")
         except OSError as error:
             raise StorageUnavailableError(
                 f"no temporary folder can be written: {error.strerror or error}",
