@@ -179,7 +179,9 @@ class Retrier:
 
 def _spent(doing: str, error: TransientError, tries: int, seconds: float) -> StorageUnavailableError:
     times = "once" if tries == 1 else f"{tries} times"
-    return StorageUnavailableError(redact(f"{error.reason} (tried {times} in {seconds:.0f} s)."), context=redact(doing))
+    operation = doing[:1].upper() + doing[1:]
+    message = f"{operation} failed: {error.reason} (tried {times} in {seconds:.0f} s)."
+    return StorageUnavailableError(redact(message), context=redact(doing))
 
 
 def seconds_asked(retry_after: str | None) -> float:

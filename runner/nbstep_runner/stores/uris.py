@@ -17,6 +17,7 @@ _HIDDEN = "***"
 _URI_IN_TEXT = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>]+)")
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 _VALUE = re.compile(r"(?<=[?&;#])([^=&;#\s]+)=([^&;#\s]*)")
+_IPV6_HOST = re.compile(r"(://(?:[^/@]*@)?)\[[0-9A-Fa-f:.]+\]")
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _USER_IS_A_SECRET = frozenset({"http", "https"})
 
@@ -51,7 +52,7 @@ def _problem(uri: str) -> str:
         return "it is empty"
     if any(ord(char) < 32 or ord(char) == 127 or char in _BIDI for char in uri):  # ASCII control characters
         return "it holds control characters"
-    if "::" in uri:
+    if "::" in _IPV6_HOST.sub(r"\1", uri):
         return "'::' chains filesystems"
     if "{" in uri or "}" in uri:
         return "'{}' format fields are not filled in"

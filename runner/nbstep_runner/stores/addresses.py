@@ -1,0 +1,56 @@
+"""Which addresses a notebook's URI may reach: public ones, unless private ones are allowed.
+
+A name is resolved once, all its addresses are checked, and the connection goes to one of those: a second resolution
+could answer otherwise (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.stores.retrying import TransientError
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
+"""Metadata services at public addresses: Azure's."""
+
+
+def checked_addresses(host: str, port: int, *, allow_private: bool) -> tuple[str, ...]:
+    """The addresses of a host, in the resolver's order.
+
+    Raises:
+        BadInputError: One of them is loopback, link-local, private or a metadata service, and that is not allowed.
+        TransientError: The name does not resolve now.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (socket.gaierror, UnicodeError) as error:
+        raise TransientError(f"the name {host} does not resolve") from error
+    addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    refused = None if allow_private else next(filter(_is_private, addresses), None)
+    if refused:
+        raise BadInputError(
+            f"{host} is at {refused}, which is not a public address.",
+            hint="Allow private addresses for this run if the server is meant (--allow-private-addresses).",
+        )
+    return addresses
+
+
+def _is_private(address: str) -> bool:
+    plain = ipaddress.ip_address(address.partition("%")[0])
+    return any(not one.is_global or one.is_multicast or one in _METADATA for one in _embedded(plain))
+
+
+def _embedded(address: _Address) -> Iterator[_Address]:
+    """The address, and those of IPv4 that a gateway or the kernel would make of it."""
+    yield address
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
+        yield from (one for one in inner if one is not None)
+        if address in _NAT64:
+            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

@@ -1,0 +1,202 @@
+"""HTTP requests with the care that addresses from outside need.
+
+Every address is checked before it is connected to, also after a redirect; the connection goes to the checked address.
+Credentials of a URI go to its own server alone. Bodies come as they are stored, so that their length can be checked.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
+from urllib.parse import unquote, urljoin, urlsplit
+
+import httpx
+
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.stores import content
+from nbstep_runner.stores.addresses import checked_addresses
+from nbstep_runner.stores.protocol import Source
+from nbstep_runner.stores.retrying import TransientError, Try
+from nbstep_runner.stores.uris import checked, redact
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 10
+_TOTAL_SECONDS: Final = 3600.0
+_SMALL: Final = 1 << 16
+_READS: Final = frozenset({"GET", "HEAD"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One request, as its store means it."""
+
+    method: str
+    uri: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Source | None = None
+
+
+class HttpClient:
+    """Connections to any number of servers, kept open between requests."""
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._allow_private = allow_private
+
+    @contextmanager
+    def answer(self, ask: Ask, attempt: Try) -> Iterator[httpx.Response]:
+        """The answer of the server that has the object, its body not read yet; redirects of reads are followed.
+
+        Raises:
+            BadInputError: An address is refused, or redirects do not end.
+            TransientError: A name does not resolve.
+            httpx.TransportError: No address could be connected to, or the connection failed.
+        """
+        at = replace(ask, uri=checked(ask.uri), headers={**ask.headers, **_authorization(ask.uri)})
+        for _ in range(_MOST_REDIRECTS):
+            response = self._send(at, attempt)
+            try:
+                target = _target(at, response)
+                if target is None:
+                    yield response
+                    return
+            finally:
+                _release(response)
+            at = _moved(at, target)
+        raise BadInputError(f"{redact(ask.uri)} is redirected without end.", hint="Name the final address.")
+
+    def _send(self, ask: Ask, attempt: Try) -> httpx.Response:
+        url = httpx.URL(ask.uri).copy_with(userinfo=b"", fragment=None)
+        if not url.host:
+            raise BadInputError(f"{redact(ask.uri)} names no server.", hint="Write https://host/folder/name.")
+        if _has_proxy(url):
+            self._check_what_resolves(url)
+            return self._proxied.send(_built(self._proxied, ask, url, attempt), stream=True)
+        addresses = checked_addresses(url.host, _port(url), allow_private=self._allow_private)
+        for address in addresses[:-1]:
+            try:
+                return self._connect(ask, url, address, attempt)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        return self._connect(ask, url, addresses[-1], attempt)
+
+    def _connect(self, ask: Ask, url: httpx.URL, address: str, attempt: Try) -> httpx.Response:
+        request = _built(self._direct, ask, url.copy_with(host=address), attempt)
+        request.headers["Host"] = url.netloc.decode()
+        request.extensions["sni_hostname"] = url.host  # the certificate has to be the name's, not the address's
+        return self._direct.send(request, stream=True)
+
+    def _check_what_resolves(self, url: httpx.URL) -> None:
+        """The proxy resolves the name again and decides; what is known here to be private is refused all the same."""
+        try:
+            checked_addresses(url.host, _port(url), allow_private=self._allow_private)
+        except TransientError:
+            return
+
+    @cached_property
+    def _certificates(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context(trust_env=True)  # SSL_CERT_FILE may name a company's own authority
+
+    @cached_property
+    def _direct(self) -> httpx.Client:
+        return httpx.Client(trust_env=False, verify=self._certificates)
+
+    @cached_property
+    def _proxied(self) -> httpx.Client:
+        return httpx.Client(trust_env=True, verify=self._certificates)
+
+
+def body_of(response: httpx.Response) -> bytes:
+    """The whole body as it was sent, its length checked.
+
+    Raises:
+        BadInputError: The server does not say where the body ends, or it is too large.
+        TransientError: It takes too long.
+    """
+    if "Content-Length" not in response.headers and "chunked" not in response.headers.get("Transfer-Encoding", ""):
+        raise BadInputError(
+            "The server does not say how long the object is, so a part of it could be taken for the whole.",
+            hint="Serve it with Content-Length.",
+        )
+    return content.gathered(_in_time(response))
+
+
+def _in_time(response: httpx.Response) -> Iterator[bytes]:
+    end = time.monotonic() + _TOTAL_SECONDS
+    for piece in response.iter_raw():
+        if time.monotonic() > end:
+            raise TransientError(f"the object did not arrive within {_TOTAL_SECONDS:.0f} s")
+        yield piece
+
+
+def _built(client: httpx.Client, ask: Ask, url: httpx.URL, attempt: Try) -> httpx.Request:
+    headers = {"Accept-Encoding": "identity", "User-Agent": _user_agent(), **ask.headers}
+    body: bytes | Iterator[bytes] | None = None
+    if ask.body is not None:
+        body = ask.body if isinstance(ask.body, bytes) else content.chunks(ask.body)
+        headers["Content-Length"] = str(content.size_of(ask.body))
+    return client.build_request(ask.method, url, headers=headers, content=body, timeout=attempt.idle)
+
+
+def _user_agent() -> str:
+    from nbstep_runner import __version__  # the package imports its stores
+
+    return f"nbstep/{__version__}"
+
+
+def _release(response: httpx.Response) -> None:
+    """Leave the connection to the next request, where that costs little; the body of an error is never used."""
+    length = response.headers.get("Content-Length", "")
+    if not response.is_stream_consumed and length.isdigit() and int(length) <= _SMALL:
+        with suppress(httpx.TransportError):
+            response.read()
+    response.close()
+
+
+def _target(ask: Ask, response: httpx.Response) -> str | None:
+    """Where a read is redirected to.
+
+    Raises:
+        BadInputError: A write is redirected, or the target is not HTTP, or less safe.
+    """
+    location = response.headers.get("Location")
+    if response.status_code not in _REDIRECTS or not location:
+        return None
+    target = urljoin(ask.uri, location)
+    if ask.method not in _READS:
+        raise BadInputError(f"{redact(ask.uri)} is redirected, and writes are not.", hint="Name the final address.")
+    schemes = urlsplit(ask.uri).scheme.lower(), urlsplit(target).scheme.lower()
+    if schemes[1] not in {"http", "https"} or schemes == ("https", "http"):
+        raise BadInputError(f"{redact(ask.uri)} is redirected to {redact(target)}, which is refused.", hint="Name it.")
+    return checked(target)
+
+
+def _moved(ask: Ask, target: str) -> Ask:
+    """The same read elsewhere; another server does not get the credentials."""
+    if urlsplit(ask.uri)[:2] == urlsplit(target)[:2]:
+        return replace(ask, uri=target)
+    headers = {name: value for name, value in ask.headers.items() if name != "Authorization"}
+    return replace(ask, uri=target, headers={**headers, **_authorization(target)})
+
+
+def _authorization(uri: str) -> dict[str, str]:
+    parts = urlsplit(uri)
+    if not parts.username and not parts.password:
+        return {}
+    pair = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _has_proxy(url: httpx.URL) -> bool:
+    proxies = urllib.request.getproxies()
+    return bool(proxies.get(url.scheme) or proxies.get("all")) and not urllib.request.proxy_bypass(url.host)
+
+
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
