@@ -115,6 +115,7 @@ OUTPUT: Final = (
     ),
     click.option("--stdout-file", type=click.Path(dir_okay=False), help="A file for what the notebook prints."),
     click.option("--stderr-file", type=click.Path(dir_okay=False), help="A file for what it prints to stderr."),
+    click.option("--record-file", type=click.Path(dir_okay=False), help="A local file for a copy of the record."),
     click.option(
         "--log-format",
         type=click.Choice(["auto", "console", "json"]),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from nbstep_runner.contract import RunSpec
+from nbstep_runner.contract import RunSpec, encode
 from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
 from nbstep_runner.session import RunTools, run_once
@@ -48,6 +49,8 @@ def run_in_this_process(spec: RunSpec, options: dict[str, Any], early: EarlyKern
         )
         result = run_once(spec, tools)
     write_termination_message(result)
+    if options["record_file"]:
+        Path(options["record_file"]).write_bytes(encode(result))
     return 70 if result.exit_code is None else result.exit_code
 
 

@@ -1,0 +1,1 @@
+"""The command ``nbstep``: a module for each command, imported when that command is used."""

@@ -1,0 +1,89 @@
+"""The runner as a child process: signals go to it once each, and its exit code comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+
+from nbstep_runner.errors import InternalError
+
+RUNNER: Final = (sys.executable, "-m", "nbstep_runner.cli")
+FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Child:
+    """``nbstep-runner`` with these arguments, as a context in which this process's signals are the child's.
+
+    The child has a process group of its own: the terminal sends Ctrl-C to this process alone, which passes it on, so
+    that one keystroke is one signal.
+
+    Args:
+        arguments: The runner's command line.
+        stdout: A file descriptor for its standard output; without one its lines are read by :meth:`lines`.
+    """
+
+    def __init__(self, arguments: list[str], stdout: int = subprocess.PIPE) -> None:
+        self._command = [*RUNNER, *arguments]
+        self._stdout = stdout
+        self._previous: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._early: list[int] = []
+        self._process: subprocess.Popen[bytes] | None = None
+        for number in FORWARDED:
+            self._previous[number] = signal.signal(number, self._forward)
+        self._process = subprocess.Popen(self._command, stdout=self._stdout, process_group=0)  # noqa: S603 - our own runner; no shell
+        for number in self._early:
+            self._process.send_signal(number)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _forward(self, number: int, _frame: FrameType | None) -> None:
+        if self._process is None:
+            self._early.append(number)
+            return
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def lines(self) -> Iterator[bytes]:
+        """Each line that the child writes to its standard output, until it closes it."""
+        assert self._process is not None  # noqa: S101 - for the type checker: inside the context
+        assert self._process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
+        yield from self._process.stdout
+
+    def wait(self) -> int:
+        """Wait for the end and return the exit code.
+
+        Raises:
+            InternalError: A signal killed the runner, so it could give no verdict.
+        """
+        assert self._process is not None  # noqa: S101 - for the type checker: inside the context
+        code = self._process.wait()
+        if code < 0:
+            raise InternalError(
+                f"the runner was killed by {signal.Signals(-code).name} and could give no verdict",
+                hint="Look at the kernel's log for an out-of-memory kill; run again, the output is not damaged.",
+            )
+        return code
+
+
+def runner_help(width: int) -> str:
+    """The options as ``nbstep-runner --help`` describes them."""
+    done = subprocess.run([*RUNNER, "--help"], capture_output=True, text=True, check=True, env=_environment(width))  # noqa: S603 - our own runner; no shell
+    return done.stdout.partition("Options:\n")[2]
+
+
+def _environment(width: int) -> dict[str, str]:
+    return os.environ | {"COLUMNS": str(width + 2)}

@@ -1,0 +1,51 @@
+"""A group of commands that imports none of them until it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, cast
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Commands by name, each with the line that ``--help`` shows for it.
+
+    A command ``name`` is the object ``command`` of the module ``nbstep.cli.name``. The lines stand here too, because
+    reading them from the commands would import all of them; a test compares the two.
+    """
+
+    def __init__(self, *args: Any, lines: Mapping[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lines = lines
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
+        """The names, in the order in which a newcomer needs them."""
+        return list(self.lines)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's interface
+        """The command of that name."""
+        if cmd_name not in self.lines:
+            return None
+        return cast("click.Command", import_module(f"nbstep.cli.{cmd_name}").command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's interface
+        """The list of commands in ``--help``."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.lines.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the arguments name; a misspelt name gets a suggestion.
+
+        Raises:
+            click.UsageError: There is no such command.
+        """
+        from difflib import get_close_matches
+
+        near = get_close_matches(args[0], self.lines, n=1) if args[0] not in self.lines else []
+        if near and not args[0].startswith("-"):
+            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx)
+        return super().resolve_command(ctx, args)

@@ -1,0 +1,72 @@
+"""``nbstep``: the commands for people. The only place of the launcher that ends the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from importlib import metadata
+from typing import Any, Final
+
+import click
+
+from nbstep.cli.lazy import LazyGroup
+from nbstep_runner.errors import ExitCode, NbstepError
+
+PROGRAM: Final = "nbstep"
+
+LINES: Final = {
+    "run": "Run a notebook here and watch it.",
+    "params": "Show a notebook's parameters.",
+    "tag": "Tag a notebook's parameters cell.",
+    "untag": "Take the tag from a notebook's parameters cell.",
+    "stores": "Show where notebooks can be read from and written to.",
+}
+
+
+class Version:
+    """The version, read only if it is asked for."""
+
+    def __str__(self) -> str:
+        with suppress(metadata.PackageNotFoundError):
+            return metadata.version("nbstep")
+        return "unknown"
+
+
+@click.group(
+    cls=LazyGroup, lines=LINES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(Version(), prog_name=PROGRAM)  # type: ignore[arg-type]
+def group() -> None:
+    """Run notebooks as dependable pipeline steps, here or on a cluster."""
+
+
+def main() -> None:
+    """Run the command line, and end with its exit code; a user's mistake is two lines, never a traceback."""
+    code = run(sys.argv[1:])
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+    sys.exit(code)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        value: Any = group.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return int(ExitCode.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Aborted.", err=True)
+        return int(ExitCode.INTERRUPTED)
+    except NbstepError as error:
+        _explain(error)
+        return int(error.exit_code)
+    except BrokenPipeError:  # the reader has seen enough, as in `nbstep logs … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.SUCCEEDED)
+    return int(value or 0)
+
+
+def _explain(error: NbstepError) -> None:
+    click.echo(f"{PROGRAM}: {error.message}\n{error.hint}", err=True)

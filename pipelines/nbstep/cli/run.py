@@ -1,0 +1,104 @@
+"""``nbstep run``: a run in a child process, watched."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from nbstep.cli.child import Child, runner_help
+from nbstep_runner.contract import RunResult, decode
+
+STANDARD_STREAM: Final = "-"
+
+
+class RunnerCommand(click.Command):
+    """A command whose help goes on with the runner's own, so that its options are described in one place."""
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """This command's help, then the runner's options."""
+        super().format_help(ctx, formatter)
+        formatter.write("\nEvery option of nbstep-runner can be given too:\n\n")
+        formatter.write(runner_help(formatter.width))
+
+
+@click.command(
+    "run",
+    cls=RunnerCommand,
+    # No short option is read here: -kquiet belongs to the runner as a whole.
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="NOTEBOOK OUTPUT [PARAMS]")
+@click.option("--json", "as_json", is_flag=True, help="Print the run's record on stdout; the log goes to stderr.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "console", "json"]),
+    default="auto",
+    envvar="NBSTEP_LOG_FORMAT",
+    help="How the log looks; auto: a view that follows the run on a terminal, lines for people in a pipe.",
+)
+@click.option("--quiet", is_flag=True, envvar="NBSTEP_QUIET", help="Show warnings and errors only.")
+def command(arguments: tuple[str, ...], as_json: bool, log_format: str, quiet: bool) -> int:
+    """Run NOTEBOOK with the parameters in PARAMS, write the executed notebook to OUTPUT, and watch it.
+
+    Each is a path or a URI (gs://, s3://, sftp://, https://, …). The exit code is the runner's, and says how the run
+    ended.
+    """
+    quiet = quiet or "-q" in arguments
+    with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
+        record_file = Path(folder) / "record.json"
+        child_arguments = [*arguments, "--record-file", str(record_file), *(["--quiet"] if quiet else [])]
+        view = log_format == "auto" and not (quiet or as_json) and sys.stdout.isatty()
+        if view:
+            return _watched(child_arguments)
+        form = "console" if log_format == "auto" else log_format
+        code = _plain(child_arguments, form, log_to_stderr=as_json)
+        record = _record(record_file)
+    if as_json:
+        _print_record(record)
+    elif record and form == "console" and not quiet:
+        _say_where(record)
+    return code
+
+
+def _plain(arguments: list[str], log_format: str, *, log_to_stderr: bool) -> int:
+    """Let the child write its log itself."""
+    stream = sys.stderr if log_to_stderr else sys.stdout
+    with Child([*arguments, "--log-format", log_format], stdout=stream.fileno()) as child:
+        return child.wait()
+
+
+def _watched(arguments: list[str]) -> int:
+    """Show the run as it goes; the view says at its end where everything is."""
+    from nbstep.progress import RunView
+
+    with Child([*arguments, "--log-format", "json"]) as child, RunView() as view:
+        for line in child.lines():
+            view.feed(line)
+        code = child.wait()
+        view.close(exit_code=code)
+    return code
+
+
+def _record(path: Path) -> RunResult | None:
+    return decode(path.read_bytes(), RunResult) if path.exists() else None
+
+
+def _print_record(record: RunResult | None) -> None:
+    from nbstep.cli.output import show_json
+
+    if record is not None:
+        show_json(record)
+
+
+def _say_where(record: RunResult) -> None:
+    """Say where the results are, once the log has ended."""
+    if record.output_uri == STANDARD_STREAM:
+        return
+    places: dict[str, Any] = {"executed notebook": record.output_version and record.output_uri, "HTML": record.html_uri}
+    for name, uri in places.items():
+        if uri:
+            click.echo(f"{name}: {uri}")
