@@ -1,7 +1,7 @@
 """The engine for papermill's own users: ``papermill --engine nbstep IN OUT``.
 
-papermill loads this module whenever it is imported (entry point ``papermill.engine``), so it imports nothing until it is
-used. It gives papermill what an engine can: true cell states, no save in the loop, bounded output, no process left
+papermill loads this module whenever it is imported (entry point ``papermill.engine``), so it imports nothing until it
+is used. It gives papermill what an engine can: true cell states, no save in the loop, bounded output, no process left
 behind. Claims, checkpoints, verified publication and exit codes are ``nbstep-runner``'s.
 """
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("papermill")
 
 
 class NbstepEngine:
-    """papermill's ``Engine`` interface (papermill 2.7, ``engines.py``), without its base class, which saves each cell."""
+    """papermill's ``Engine`` interface (papermill 2.7, ``engines.py``), not its base class, which saves each cell."""
 
     @classmethod
     def nb_kernel_name(cls, nb: Any, name: str | None = None) -> str:

@@ -1,0 +1,56 @@
+"""How the time grows with the number of cells."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import measure
+from workloads import Workload, trivial
+
+COUNTS = (250, 500, 1000, 2000)
+ROUNDS = 3
+MOST = 2.1
+"""2,000 cells may take this many times what 1,000 take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Median seconds by number of cells."""
+
+    seconds: dict[int, float]
+
+    @property
+    def line(self) -> tuple[float, float]:
+        """The least-squares line: seconds a cell, and seconds without any."""
+        fit = statistics.linear_regression(list(self.seconds), list(self.seconds.values()))
+        return fit.slope, fit.intercept
+
+    @property
+    def doubling(self) -> float:
+        """What 2,000 cells take, to what 1,000 take."""
+        return self.seconds[2000] / self.seconds[1000]
+
+    def sentence(self) -> str:
+        """The figures in words."""
+        slope, start = self.line
+        figures = ", ".join(f"{count} cells {seconds:.2f} s" for count, seconds in self.seconds.items())
+        return f"growth: {figures}; {slope * 1000:.2f} ms a cell and {start:.2f} s; 2,000 to 1,000: {self.doubling:.2f}"
+
+    def misses(self) -> list[str]:
+        """The target, where it is missed."""
+        return (
+            [f"growth: 2,000 cells take {self.doubling:.2f} times 1,000, target {MOST}"] if self.doubling > MOST else []
+        )
+
+
+def measure_growth(command: Callable[[Path, Path], list[str]], folder: Path) -> Growth:
+    """Run notebooks of growing length."""
+    seconds = {}
+    for count in COUNTS:
+        notebook = Workload(name=f"{count} cells", cells=trivial(count)).write(folder)
+        runs = [measure(command(notebook, folder / "grown.ipynb"), folder / "log").seconds for _ in range(ROUNDS)]
+        seconds[count] = statistics.median(runs)
+    return Growth(seconds)
