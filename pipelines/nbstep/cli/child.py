@@ -39,8 +39,8 @@ class Child:
         for number in FORWARDED:
             self._previous[number] = signal.signal(number, self._forward)
         self._process = subprocess.Popen(self._command, stdout=self._stdout, process_group=0)  # noqa: S603 - our own runner; no shell
-        for number in self._early:
-            self._process.send_signal(number)
+        for early in self._early:
+            self._process.send_signal(early)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

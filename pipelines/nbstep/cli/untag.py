@@ -1,0 +1,22 @@
+"""``nbstep untag``: no cell holds the parameters any more."""
+
+from __future__ import annotations
+
+import click
+
+from nbstep.authoring.notebook import read_notebook
+from nbstep.authoring.tagging import tagged_cell, without_tag
+from nbstep.cli.tag import rewrite
+
+
+@click.command("untag")
+@click.argument("notebook")
+def command(notebook: str) -> None:
+    """Take the tag from a notebook's parameters cell. Nothing else in the file changes."""
+    stored = read_notebook(notebook)
+    index = tagged_cell(stored)
+    if index is None:
+        click.echo("No cell is tagged.")
+        return
+    rewrite(stored, without_tag(stored, index))
+    click.echo(f"Cell {index} of {notebook} is an ordinary cell now.")
