@@ -110,9 +110,7 @@ class LineAssembler:
 
     def _end_line(self, line: str) -> Iterator[Block]:
         if "\r" in line:
-            state = _newest_state(line)
-            if state != self._state_shown:
-                yield Block(state)
+            yield Block(_newest_state(line))  # shown before or not: it replaces what was shown as progress
         elif line or not self._continues:
             rest = yield from self._split(line)
             yield Block(rest, continues=self._continues)

@@ -80,6 +80,7 @@ class LogSink:
         self._room = threading.Condition()
         self._wake = threading.Event()
         self._deadline: float | None = None
+        self._filed = threading.Event()
         self._lost = 0
         self._thread = threading.Thread(target=self._run, name="nbstep-log", daemon=True)
         self._thread.start()
@@ -104,8 +105,8 @@ class LogSink:
         """What a reader of the log file should know about it."""
         lost = (f"{self._lost} events are missing in the log file: the disk did not take them in time",)
         stuck = ("the log file was not finished in time",)
-        closed_too_early = self._deadline is not None and self._thread.is_alive()
-        return (*self._writer.warnings, *(lost if self._lost else ()), *(stuck if closed_too_early else ()))
+        late = self._deadline is not None and monotonic() >= self._deadline and not self._filed.is_set()
+        return (*self._writer.warnings, *(lost if self._lost else ()), *(stuck if late else ()))
 
     def handle(self, event: Event) -> None:
         """Take an event to the log; waits only where the disk is what is slow."""
@@ -154,7 +155,9 @@ class LogSink:
             if self._queue:
                 self._wake.set()
             sleep(_PAUSE if self._deadline is None else 0.0)
-        self._writer.finish(self._deadline)
+        self._writer.finish()
+        self._filed.set()
+        self._writer.close(self._deadline)
 
     def _write_queue(self, until: float) -> None:
         while self._queue and monotonic() < until:

@@ -86,15 +86,18 @@ class LogWriter:
             message = f"{missed} lines are not shown here, because they were not read in time; {where}"
             self._record(Record("notice", Severity.WARNING, message, fields={"fields": {"missed": missed}}), now())
 
-    def finish(self, deadline: float) -> None:
-        """Write out everything, the stream until ``deadline`` of the monotonic clock."""
+    def finish(self) -> None:
+        """Write out everything there is: no more will come."""
         self._finish_cell(None, now())
         self.flush()
+
+    def close(self, deadline: float) -> None:
+        """Let the stream's reader catch up until ``deadline`` of the monotonic clock, and close the file."""
         if self._outlet:
-            self._outlet.flush(deadline - monotonic())
-            self.tell_gap()
-            self.flush()
-            self._outlet.flush(deadline - monotonic())
+            if self._outlet.flush(deadline - monotonic()):
+                self.tell_gap()
+                self.flush()
+                self._outlet.flush(deadline - monotonic())
             self._outlet.close()
         if self._spool:
             self._spool.close()

@@ -66,11 +66,13 @@ def test_a_progress_bar_shows_its_newest_state_each_interval_and_its_last() -> N
     assert shown[-1] == Block("100% |##########|")
 
 
-def test_a_state_that_has_been_shown_is_not_repeated_at_the_end() -> None:
+def test_a_state_is_shown_once_as_progress_and_at_the_end_for_good() -> None:
     assembler = LineAssembler()
     fed(assembler, "\r100%", 0.0)
     assert list(assembler.tick(0.1)) == [Block("100%", progress=True)]
-    assert fed(assembler, "\n", 0.2) == []
+    fed(assembler, "\r100%", 2.0)
+    assert list(assembler.tick(2.1)) == []
+    assert fed(assembler, "\n", 2.2) == [Block("100%")]
 
 
 def test_a_bar_that_is_erased_leaves_what_comes_after_it() -> None:

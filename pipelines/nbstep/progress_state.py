@@ -1,0 +1,199 @@
+"""What a run's log says about how the run stands; no drawing.
+
+The log's lines are those that ``docs/logging.md`` describes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+import msgspec
+
+_MAX_PENDING = 4096
+_MAX_TITLE = 72
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Look(Enum):
+    """How a line is to be drawn."""
+
+    PRINTED = auto()
+    PRINTED_STDERR = auto()
+    ERROR_OUTPUT = auto()
+    SUCCEEDED = auto()
+    FAILED = auto()
+    PASSED_OVER = auto()
+    NOTICE = auto()
+    WARNING = auto()
+    PLACE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A line for good; ``seconds`` of a cell that has ended."""
+
+    look: Look
+    text: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CellReference:
+    """The cell that a line is about."""
+
+    index: int
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorLine:
+    """Why a run failed."""
+
+    reference: str = ""
+    message: str = ""
+    hint: str = ""
+    cell_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """The members of a log line that a view needs."""
+
+    message: str = ""
+    severity: str = "INFO"
+    event: str | None = None
+    cell: CellReference | None = None
+    stream: str | None = None
+    partial: bool = False
+    continues: bool = False
+    progress: bool = False
+    title: str = ""
+    state: str = ""
+    seconds: float | None = None
+    code_cells: int = 0
+    exit_code: int | None = None
+    error: ErrorLine | None = None
+    traceback: tuple[str, ...] = ()
+    output_uri: str | None = None
+    html_uri: str | None = None
+    log_uri: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCell:
+    """The cell under way; ``since`` by the clock of whoever applies the lines."""
+
+    index: int
+    title: str
+    since: float
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A line that may still change."""
+
+    text: str
+    progress: bool
+
+
+@dataclass(slots=True)
+class RunProgress:
+    """How a run stands after the lines applied so far.
+
+    Attributes:
+        since: When the run started.
+        ended_cells: Code cells that need not be waited for any more.
+        verdict: The last ``run-finished`` line.
+    """
+
+    since: float
+    code_cells: int = 0
+    ended_cells: int = 0
+    running: RunningCell | None = None
+    verdict: LogLine | None = None
+    tracebacks: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _pending: dict[tuple[int | None, str | None], _Pending] = field(default_factory=dict)
+
+    @property
+    def pending(self) -> list[str]:
+        """Begun lines and progress bars in their newest state."""
+        return [line.text for line in self._pending.values()]
+
+    def apply(self, data: bytes, now: float) -> Iterator[Shown]:
+        """Take one line of the log; the lines to show for good."""
+        try:
+            line = msgspec.json.decode(data, type=LogLine)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            text = data.decode(errors="backslashreplace").rstrip("\r\n")  # such as the last words of a crash
+            yield Shown(Look.PRINTED_STDERR, readable(text))
+            return
+        match line.event:
+            case None:
+                yield from self._printed(line)
+            case "run-started":
+                self.code_cells = line.code_cells
+            case "cell-started" if line.cell:
+                self.running = RunningCell(line.cell.index, line.title, now)
+            case "cell-finished" if line.cell:
+                yield from self._cell_finished(line, line.cell)
+            case "output":
+                yield from self._output(line)
+            case "run-finished":
+                self.verdict = line
+            case _:
+                yield from _notice(line)
+
+    def finish(self) -> Iterator[Shown]:
+        """The lines that no end has come for."""
+        for pending in self._pending.values():
+            yield Shown(Look.PRINTED, pending.text)
+        self._pending.clear()
+
+    def _printed(self, line: LogLine) -> Iterator[Shown]:
+        source = (line.cell.index if line.cell else None, line.stream)
+        look = Look.PRINTED_STDERR if line.stream == "stderr" else Look.PRINTED
+        before = self._pending.pop(source, None)
+        text = line.message
+        if before and line.continues:
+            text = before.text + text
+        elif before and not before.progress:
+            yield Shown(look, before.text)
+        if (line.partial or line.progress) and len(text) < _MAX_PENDING:
+            self._pending[source] = _Pending(text, line.progress)
+        else:
+            yield Shown(look, text)
+
+    def _output(self, line: LogLine) -> Iterator[Shown]:
+        if line.cell and line.traceback:
+            self.tracebacks[line.cell.index] = line.traceback
+        look = Look.ERROR_OUTPUT if line.severity == "ERROR" else Look.PRINTED
+        yield from (Shown(look, text) for text in line.message.split("\n"))
+
+    def _cell_finished(self, line: LogLine, cell: CellReference) -> Iterator[Shown]:
+        yield from self.finish()
+        self.ended_cells += 1
+        if self.running and self.running.index == cell.index:
+            self.running = None
+        title = line.title if len(line.title) <= _MAX_TITLE else f"{line.title[: _MAX_TITLE - 1]}…"
+        text = f"[{cell.index}] {title}".rstrip()
+        match line.state:
+            case "succeeded":
+                yield Shown(Look.SUCCEEDED, text, line.seconds)
+            case "not_run" | "skipped":
+                yield Shown(Look.PASSED_OVER, f"{text} ({line.state.replace('_', ' ')})")
+            case _:
+                yield Shown(Look.FAILED, f"{text} ({line.state.replace('_', ' ')})", line.seconds)
+
+
+def _notice(line: LogLine) -> Iterator[Shown]:
+    if line.severity != "DEBUG":
+        look = Look.WARNING if line.severity in {"WARNING", "ERROR"} else Look.NOTICE
+        yield from (Shown(look, text) for text in line.message.split("\n"))
+
+
+def readable(text: str) -> str:
+    """The text with an escape for each character that would control a terminal or change the direction of text."""
+    return text if text.isprintable() else _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)
