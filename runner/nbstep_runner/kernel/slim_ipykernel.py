@@ -12,6 +12,7 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
   before a cell's reply, so that it is not attributed to the next cell; it is not echoed to the process's own stderr;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``);
+* what subprocesses print is taken in a test run too, where ipykernel leaves it out (``PYTEST_CURRENT_TEST``);
 * a crash writes its Python traceback to the process's own stderr (``faulthandler``).
 
 Each change is made only where ipykernel has what it changes, so a version that differs runs as it is.
@@ -29,6 +30,7 @@ from typing import Any
 
 FLUSH_SECONDS = 0.01
 READ_BYTES = 65536
+TEST_VARIABLE = "PYTEST_CURRENT_TEST"
 
 
 def _pending_bytes(descriptor: int) -> int:
@@ -141,11 +143,14 @@ def _initialized_without_debugger(application: Any) -> None:
     if blocked:
         modules: dict[str, Any] = sys.modules  # ``None`` makes an import fail, and ipykernel goes without
         modules["debugpy"] = None
+    test = os.environ.pop(TEST_VARIABLE, None)
     try:
         application.initialize()
     finally:
         if blocked:
             del sys.modules["debugpy"]
+        if test is not None:
+            os.environ[TEST_VARIABLE] = test
 
 
 def main() -> None:
