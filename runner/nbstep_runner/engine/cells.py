@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 SKIP: Final = "skip-execution"
@@ -27,11 +28,16 @@ def has_tag(cell: dict[str, Any], tag: str) -> bool:
 
 
 def timeout_of(cell: dict[str, Any]) -> float | None:
-    """The cell's own deadline in seconds (``metadata.execution.timeout``); ``None`` without a usable one."""
+    """The cell's own deadline in seconds (``metadata.execution.timeout``); ``None`` without a usable one.
+
+    It is text, because nbformat 4.5 allows nothing else below ``execution``; reading a notebook makes numbers text.
+    """
     execution = cell["metadata"].get("execution")
-    timeout = execution.get("timeout") if isinstance(execution, dict) else None
-    usable = isinstance(timeout, int | float) and not isinstance(timeout, bool) and timeout > 0
-    return float(timeout) if usable and timeout is not None else None
+    try:
+        seconds = float(execution["timeout"]) if isinstance(execution, dict) else 0.0
+    except (KeyError, TypeError, ValueError):
+        return None
+    return seconds if 0 < seconds < math.inf else None
 
 
 def title_of(cell: dict[str, Any]) -> str:

@@ -76,6 +76,7 @@ def _validated(notebook: dict[str, Any]) -> dict[str, Any]:
 
     if not isinstance(notebook.get("nbformat_minor"), int):
         raise BadInputError("the notebook has no 'nbformat_minor' number")
+    _write_timeouts_as_text(notebook)
     try:
         nbformat.validate(notebook)
     except nbformat.ValidationError as error:
@@ -83,6 +84,16 @@ def _validated(notebook: dict[str, Any]) -> dict[str, Any]:
     except RecursionError as error:
         raise BadInputError("the notebook is nested too deeply") from error
     return notebook
+
+
+def _write_timeouts_as_text(notebook: dict[str, Any]) -> None:
+    """Authors write a cell's ``execution.timeout`` as a number; the format has text only there."""
+    cells = notebook.get("cells")
+    for cell in cells if isinstance(cells, list) else ():
+        metadata = cell.get("metadata") if isinstance(cell, dict) else None
+        execution = metadata.get("execution") if isinstance(metadata, dict) else None
+        if isinstance(execution, dict) and isinstance(execution.get("timeout"), int | float):
+            execution["timeout"] = str(execution["timeout"])
 
 
 def _line(error: Exception) -> str:

@@ -144,7 +144,7 @@ class Session:
             self._result,
             spec_digest=work.digest,
             parameters=work.resolved.as_json(),
-            environment=describe_environment(self._spec.kernel),
+            environment=describe_environment(kernel=None),
         )
         return work
 
@@ -209,6 +209,7 @@ class Session:
             self._spec.language or metadata.get("language_info", {}).get("name"),
             self._spec.deadlines.start,
         )
+        self._result = replace(self._result, environment=describe_environment(ready.kernel.process.spec.name))
         checkpoints = self._checkpointer()
         masker = Masker(work.resolved.secret_values())
         tools = Tools(
