@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from importlib import metadata
 from typing import Any, Final
 
 import click
@@ -28,6 +27,8 @@ class Version:
     """The version, read only if it is asked for."""
 
     def __str__(self) -> str:
+        from importlib import metadata  # costs as much as all the rest of this module
+
         with suppress(metadata.PackageNotFoundError):
             return metadata.version("nbstep")
         return "unknown"

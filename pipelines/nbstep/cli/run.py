@@ -28,6 +28,7 @@ class RunnerCommand(click.Command):
 @click.command(
     "run",
     cls=RunnerCommand,
+    short_help="Run a notebook here and watch it.",
     # No short option is read here: -kquiet belongs to the runner as a whole.
     context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
 )

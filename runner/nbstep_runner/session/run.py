@@ -256,12 +256,17 @@ class Session:
 
     def _accompany(self, publisher: Publisher, data: Source) -> None:
         """Publish what the notebook's readers may want besides; the run's verdict does not depend on it."""
-        tasks: list[Callable[[], None]] = [partial(publisher.html, data)] if self._spec.html else []
+        if self._spec.html and self._places and self._published(partial(publisher.html, data)):
+            self._result = replace(self._result, html_uri=self._places.html)
         if self._checkpointed:
-            tasks.append(publisher.remove_partial)
-        for task in tasks:
-            if error := attempt(task):
-                self._warn(f"{error.message} ({error.context})" if error.context else error.message)
+            self._published(publisher.remove_partial)
+
+    def _published(self, task: Callable[[], None]) -> bool:
+        """Whether it worked; if not, the record says why."""
+        error = attempt(task)
+        if error:
+            self._warn(f"{error.message} ({error.context})" if error.context else error.message)
+        return error is None
 
     def _keep(self, data: Source, error: NbstepError) -> None:
         """Keep a notebook that cannot be stored, and say where it is."""

@@ -1,0 +1,131 @@
+"""``nbstep run`` as people type it: what it shows where, what it leaves, what it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NBSTEP = Path(sys.executable).with_name("nbstep")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("NBSTEP_")}
+
+
+def write_notebook(folder: Path, *sources: str) -> Path:
+    cells: list[dict[str, Any]] = [
+        {"cell_type": "code", "id": f"c{n}", "metadata": {}, "execution_count": None, "outputs": [], "source": source}
+        for n, source in enumerate(sources)
+    ]
+    cells[0]["metadata"] = {"tags": ["parameters"]}
+    path = folder / "in.ipynb"
+    path.write_text(json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    return path
+
+
+def nbstep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [NBSTEP, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_a_pipe_gets_lines_for_people_and_the_places_of_the_results(tmp_path: Path) -> None:
+    write_notebook(tmp_path, "n = 1", "print('n is', n)")
+    done = nbstep(tmp_path, "run", "in.ipynb", "out.ipynb", "-p", "n", "7", "--html")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "n is 7" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert done.stdout.endswith("executed notebook: out.ipynb\nHTML: out.html\n")
+    assert (tmp_path / "out.html").exists()
+
+
+def test_json_lines_are_the_runners_own(tmp_path: Path) -> None:
+    write_notebook(tmp_path, "n = 1", "print('n is', n)")
+    done = nbstep(tmp_path, "run", "in.ipynb", "out.ipynb", "--log-format", "json")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line["seq"] for line in lines] == list(range(lines[0]["seq"], lines[0]["seq"] + len(lines)))
+    assert lines[-1]["event"] == "run-finished"
+
+
+def test_the_record_alone_is_on_stdout_with_json(tmp_path: Path) -> None:
+    write_notebook(tmp_path, "n = 1", "raise ValueError('no')")
+    done = nbstep(tmp_path, "run", "in.ipynb", "out.ipynb", "--json")
+    record = json.loads(done.stdout)
+    assert done.returncode == record["exit_code"] == 10
+    assert record == json.loads((tmp_path / "out.result.json").read_text())
+    assert "ValueError: no" in done.stderr
+
+
+@pytest.mark.parametrize("quiet", ["--quiet", "-q"])
+def test_quiet_says_nothing_of_a_success(tmp_path: Path, quiet: str) -> None:
+    write_notebook(tmp_path, "n = 1", "print('chatter')")
+    done = nbstep(tmp_path, "run", quiet, "in.ipynb", "out.ipynb")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_mistake_is_told_in_lines_not_in_a_traceback(tmp_path: Path) -> None:
+    done = nbstep(tmp_path, "run", "missing.ipynb", "out.ipynb", "--json")
+    assert done.returncode == 66
+    assert json.loads(done.stdout)["error"]["reference"] == "input-not-found"
+    assert "Traceback" not in done.stderr
+
+    done = nbstep(tmp_path, "run", "missing.ipynb", "out.ipynb", "--no-such-option")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--no-such-option" in done.stderr
+
+
+def test_the_help_describes_the_runners_options_too(tmp_path: Path) -> None:
+    done = nbstep(tmp_path, "run", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--json" in done.stdout
+    assert "--execution-timeout" in done.stdout
+
+
+def test_a_terminal_gets_a_view_of_the_run(tmp_path: Path) -> None:
+    write_notebook(tmp_path, "n = 1", "print('n is', n)")
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [NBSTEP, "run", "in.ipynb", "out.ipynb"],
+        cwd=tmp_path,
+        env=ENVIRONMENT | {"TERM": "xterm-256color"},
+        stdout=child,
+        stderr=child,
+    )
+    os.close(child)
+    shown = b""
+    while chunk := _read(parent):
+        shown += chunk
+    assert process.wait(timeout=60) == 0
+    assert b"n is 1" in shown
+    assert b"out.ipynb" in shown
+    assert b'{"time"' not in shown
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # the other end of a terminal is closed
+        return b""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_reaches_the_run_and_what_was_done_is_saved(tmp_path: Path, number: int, code: int) -> None:
+    write_notebook(tmp_path, "n = 1", "print('begun')\nimport time\ntime.sleep(60)")
+    process = subprocess.Popen(
+        [NBSTEP, "run", "in.ipynb", "out.ipynb"], cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert any("begun" in line for line in process.stdout)
+    time.sleep(0.1)
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == code
+    assert "begun" in (tmp_path / "out.ipynb").read_text()
+    assert json.loads((tmp_path / "out.result.json").read_text())["state"] == "cancelled"
