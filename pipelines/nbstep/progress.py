@@ -205,8 +205,10 @@ def _verdict(verdict: LogLine | None, exit_code: int | None) -> Shown:
 
 
 def _places(verdict: LogLine | None) -> Iterator[tuple[str, str]]:
-    places = (verdict.output_uri, verdict.html_uri, verdict.log_uri) if verdict else ()
-    yield from ((name, place) for name, place in zip(("output", "html", "log"), places, strict=False) if place)
+    if verdict:
+        output = verdict.output_uri if verdict.output_version else None  # without a version nothing was written there
+        places = (("output", output), ("html", verdict.html_uri), ("log", verdict.log_uri))
+        yield from ((name, place) for name, place in places if place)
 
 
 def _drawable(text: str, encoding: str) -> str:

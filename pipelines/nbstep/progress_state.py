@@ -78,6 +78,7 @@ class LogLine:
     error: ErrorLine | None = None
     traceback: tuple[str, ...] = ()
     output_uri: str | None = None
+    output_version: str | None = None
     html_uri: str | None = None
     log_uri: str | None = None
 

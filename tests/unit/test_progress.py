@@ -55,6 +55,7 @@ def finished(state: RunState, error: ErrorInfo | None = None) -> RunFinished:
             state=state,
             input_uri="in",
             output_uri="out.ipynb",
+            output_version="7",
             log_uri="out.log.jsonl",
             html_uri="out.html",
             exit_code=10 if error else 0,
@@ -190,6 +191,11 @@ def test_a_failed_run_ends_with_its_traceback_and_what_to_do() -> None:
         "  output out.ipynb\n  html   out.html\n  log    out.log.jsonl\n"
     )
     assert shown.endswith(end)
+
+
+def test_an_output_that_was_not_written_is_not_named() -> None:
+    result = replace(finished(RunState.FAILED).result, output_version=None, html_uri=None, log_uri=None)
+    assert screen(RunFinished(result=result)).endswith("✗ run failed in 62 s\n")
 
 
 def test_a_runner_without_a_verdict_is_no_success() -> None:

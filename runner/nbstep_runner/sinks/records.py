@@ -97,7 +97,7 @@ def _run_finished(event: RunFinished) -> Record:
     message = f"run {_words(result.state)}{_duration(result.seconds)}"
     if result.error:
         message += f": {result.error.message}"
-    names = ("state", "exit_code", "seconds", "output_uri", "html_uri", "log_uri")
+    names = ("state", "exit_code", "seconds", "output_uri", "output_version", "html_uri", "log_uri")
     fields = {name: getattr(result, name) for name in names}
     fields["error"] = _error_fields(result.error) if result.error else None
     return Record("run-finished", _RUN_SEVERITY.get(result.state, Severity.ERROR), message, fields=fields)
