@@ -170,7 +170,7 @@ class CellRun:
             if message.type == "execute_reply" and message.parent_id == self._request_id:
                 self._reply = message.content
                 self._idle_by = time.monotonic() + IDLE_SECONDS
-                metadata.note_time(self._cell, "shell.execute_reply")
+                metadata.note_time(self._cell, "shell.execute_reply", message.date)
         self._died = self._died or heard.died
         if heard.woken:
             self._stop()

@@ -64,9 +64,9 @@ def begin_cell(cell: dict[str, Any]) -> None:
     cell["metadata"]["papermill"].update(start_time=now(), status=PAPERMILL_STATUS[CellState.RUNNING], exception=False)
 
 
-def note_time(cell: dict[str, Any], key: str) -> None:
-    """Write down when a message of :data:`EXECUTION_TIMES` came."""
-    cell["metadata"].setdefault("execution", {})[key] = now()
+def note_time(cell: dict[str, Any], key: str, time: str) -> None:
+    """Write down when the kernel sent a message of :data:`EXECUTION_TIMES`."""
+    cell["metadata"].setdefault("execution", {})[key] = time
 
 
 def end_cell(cell: dict[str, Any], state: CellState, seconds: float | None, *, raised: bool) -> None:

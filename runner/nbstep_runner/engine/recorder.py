@@ -15,6 +15,7 @@ from nbstep_runner.kernel.wire import Message
 from nbstep_runner.sinks.masking import Masker, StreamMasker
 
 REOPENED_AT_ONCE: Final = 8
+OUTPUTS: Final = frozenset({"stream", "display_data", "execute_result", "error"})
 
 
 class OpenCell:
@@ -61,6 +62,7 @@ class Recorder:
         self._requests: dict[str, int] = {}
         self._open: dict[int, OpenCell] = {}
         self._running: int | None = None
+        self._latest: int | None = None
         self._displays: dict[str, set[tuple[int, int]]] = {}
         self._widgets = WidgetState()
         self.results: dict[str, Any] = {}
@@ -69,7 +71,7 @@ class Recorder:
     def begin(self, index: int, request_id: str) -> None:
         """A cell was sent to the kernel."""
         self._requests[request_id] = index
-        self._running = index
+        self._running = self._latest = index
         self._open[index] = OpenCell(index, self._document.cells[index], self._budget, self._masker)
 
     def end(self, index: int) -> None:
@@ -78,13 +80,18 @@ class Recorder:
         self._close(index)
 
     def handle(self, message: Message) -> None:
-        """Take a message of the iopub channel; of a request that is not ours only widgets are of interest."""
+        """Take a message of the iopub channel.
+
+        What belongs to no cell's request, such as the output of an exit handler, goes to the latest cell.
+        """
         if message.type.startswith("comm_"):
             self._widgets.handle(message)
         elif message.type == "update_display_data":
             self._update(message)
-        elif message.parent_id in self._requests or self._running is not None:
-            self._record(self._cell(self._requests.get(message.parent_id)), message)
+        elif message.parent_id in self._requests:
+            self._record(self._cell(self._requests[message.parent_id]), message)
+        elif message.type in OUTPUTS and self._latest is not None:
+            self._record(self._cell(self._latest), message)
 
     def settle(self) -> None:
         """Hand cells that were opened again to the document; the running one stays open, shown as it stands."""
@@ -113,10 +120,8 @@ class Recorder:
         outputs = self._open[index].outputs.finished() if index in self._open else []
         return any(output["output_type"] == "error" for output in outputs)
 
-    def _cell(self, index: int | None) -> OpenCell:
-        """The open cell of an index, opened again if it had ended; without an index the running one."""
-        index = self._running if index is None else index
-        assert index is not None  # noqa: S101 - handle() has checked
+    def _cell(self, index: int) -> OpenCell:
+        """The open cell of an index, opened again if it had ended."""
         if index not in self._open:
             reopened = [each for each in self._open if each != self._running]
             if len(reopened) >= REOPENED_AT_ONCE:
@@ -145,9 +150,10 @@ class Recorder:
                 cell.outputs.clear(wait=bool(message.content.get("wait")))
             case "execute_input":
                 cell.cell["execution_count"] = message.content.get("execution_count")
-                metadata.note_time(cell.cell, "iopub.execute_input")
+                metadata.note_time(cell.cell, "iopub.execute_input", message.date)
             case "status":
-                metadata.note_time(cell.cell, f"iopub.status.{message.content.get('execution_state')}")
+                state = message.content.get("execution_state")
+                metadata.note_time(cell.cell, f"iopub.status.{state}", message.date)
 
     def _tell_text(self, cell: OpenCell, name: str, text: str) -> None:
         if text:

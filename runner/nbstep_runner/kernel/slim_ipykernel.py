@@ -13,9 +13,11 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``);
 * what subprocesses print is taken in a test run too, where ipykernel leaves it out (``PYTEST_CURRENT_TEST``);
-* a crash writes its Python traceback to the process's own stderr (``faulthandler``).
+* a crash writes its Python traceback to the process's own stderr (``faulthandler``);
+* at the end threads are joined, exit handlers run, the namespace is cleared and open files are flushed as ever, but
+  the interpreter is not taken apart after that: it would only free memory that the process gives back anyway.
 
-Each change is made only where ipykernel has what it changes, so a version that differs runs as it is.
+Tested with ipykernel 6.29 to 7; ``--stock-kernel`` launches the kernel without any of this.
 """
 
 import codecs
@@ -158,16 +160,44 @@ def main() -> None:
     del sys.path[0]  # this script's folder; ipykernel adds the working directory itself
     from ipykernel import iostream, kernelapp
 
-    needed = ("_watch_pipe_fd", "_buffer_lock", "_should_watch", "_buffers", "_fid")
-    source = set(iostream.OutStream.__init__.__code__.co_names) | set(vars(iostream.OutStream))
-    if source.issuperset(needed):
-        _patch_streams(iostream.OutStream)
+    _patch_streams(iostream.OutStream)
     application: Any = kernelapp.IPKernelApp.instance()
     _initialized_without_debugger(application)
     application.kernel._execute_sleep = 0.0
     _never_drop(application)
     _report_crashes()
     application.start()
+    _exit(application)
+
+
+def _exit(application: Any) -> None:
+    """End the process once everything that a notebook can count on at its end has happened."""
+    import atexit
+
+    modules: Any = threading
+    modules._shutdown()  # joins the threads that are not daemons, as the interpreter's own end does
+    atexit.unregister(application.close)
+    atexit._run_exitfuncs()
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    if any(buffer.tell() for stream in streams for buffer in stream._buffers.values()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        application.close()  # waits until it has been sent
+    _flush_files()
+    os._exit(0)
+
+
+def _flush_files() -> None:
+    """Write out files that are still open somewhere, as their closing would."""
+    import gc
+    import io
+
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    for file in [each for each in gc.get_objects() if type(each) in kinds]:
+        try:
+            file.flush()
+        except (OSError, ValueError):
+            continue  # closed, or its reader is gone
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ class Message:
     """A message from a kernel.
 
     Attributes:
+        date: When the kernel sent it, as the kernel wrote it: ISO 8601.
         parent_id: The ``msg_id`` of the request that it belongs to; empty where there is none.
         buffers: Binary parts after the content, as widgets send them.
         size: Bytes of the content.
@@ -36,6 +37,7 @@ class Message:
     content: dict[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
     buffers: tuple[bytes, ...] = ()
+    date: str = ""
     size: int = 0
     large_text: LargeText | None = None
 
@@ -83,7 +85,8 @@ class Wire:
         buffers = socket.recv_multipart() if socket.getsockopt(zmq.RCVMORE) else []
         if not hmac.compare_digest(self._sign([header, parent, metadata, content]), signature):
             return None
-        kind = kernel_json.decode(header)["msg_type"]
+        head = kernel_json.decode(header)
+        kind = head["msg_type"]
         large_text = LargeText.of(content) if kind == "stream" else None
         return Message(
             type=kind,
@@ -91,6 +94,7 @@ class Wire:
             content=large_text.rest if large_text else kernel_json.decode(content),
             metadata=kernel_json.decode(metadata),
             buffers=tuple(buffers),
+            date=head.get("date", ""),
             size=len(content),
             large_text=large_text,
         )

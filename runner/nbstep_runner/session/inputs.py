@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.session.notebook_format import is_surely_valid
 
 MAX_BYTES: Final = 512 * 2**20
 MAX_CELLS: Final = 100_000
@@ -72,11 +73,13 @@ def _upgraded(notebook: dict[str, Any]) -> dict[str, Any]:
 
 
 def _validated(notebook: dict[str, Any]) -> dict[str, Any]:
-    import nbformat
-
     if not isinstance(notebook.get("nbformat_minor"), int):
         raise BadInputError("the notebook has no 'nbformat_minor' number")
     _write_timeouts_as_text(notebook)
+    if is_surely_valid(notebook):
+        return notebook
+    import nbformat
+
     try:
         nbformat.validate(notebook)
     except nbformat.ValidationError as error:

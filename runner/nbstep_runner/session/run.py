@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from nbstep_runner.contract import Notice, RunFinished, RunResult, RunSpec, RunState, Severity, Sink, encode
@@ -20,6 +21,7 @@ from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import ClaimKeeper, wait_until_free
 from nbstep_runner.session.environment import describe_environment
+from nbstep_runner.session.files import place_files
 from nbstep_runner.session.kernels import KernelSource
 from nbstep_runner.session.places import STANDARD_STREAM, Places
 from nbstep_runner.session.publish import Publisher, attempt, keep_locally, notebook_source
@@ -129,6 +131,7 @@ class Session:
             self._prepare(self._parameterize(work))
             return
         self._take_claim(work)
+        self._place_files()
         notebook = self._parameterize(work)
         document, execution = self._execute(work, notebook)
         with closing(document):
@@ -172,9 +175,17 @@ class Session:
         running = replace(self._result, state=RunState.RUNNING, spec_digest=work.digest, log_uri=self._places.log)
         claim = ClaimKeeper(self._stores(self._places.record), self._places.record, self._supervisor.abort)
         version = self._place.existing.version
-        self._supervisor.call(partial(claim.take, running, version), doing="claiming the output")
+        self._supervisor.check()
+        take = partial(claim.take, running, version)
+        self._supervisor.call(take, doing="claiming the output", despite_stop=True)  # else nobody would end the claim
         self._claim = claim
         self._result = replace(running, warnings=claim.warnings)
+        self._supervisor.check()
+
+    def _place_files(self) -> None:
+        folder = Path(self._spec.working_directory or ".")
+        place = partial(place_files, self._spec.files, folder, self._stores)
+        self._supervisor.call(place, doing="fetching the declared files")
 
     def _parameterize(self, work: Work) -> dict[str, Any]:
         from nbstep_runner.papermill_bridge import parameterize  # imports papermill, while the kernel starts
