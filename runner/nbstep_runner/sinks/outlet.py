@@ -28,6 +28,7 @@ class Outlet:
     """
 
     def __init__(self, stream: BinaryIO, capacity: int = CAPACITY) -> None:
+        self._stream = stream  # kept, for a stream that nobody holds is closed
         self._write = _writer(stream)
         self._capacity = capacity
         self._chunks: deque[bytes] = deque()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import io
 import os
 import pty
@@ -362,3 +363,13 @@ def test_flush_brings_everything_so_far_to_the_file(tmp_path: Path) -> None:
     assert lines[-1]["message"] == "begun"
     sink.close(10)
     assert sink.flush(10) is False, "after close nothing is taken, and nobody waits"
+
+
+def test_a_stream_that_only_the_log_holds_stays_open() -> None:
+    reading, writing = os.pipe()
+    sink = LogSink("run-1", 1, path=None, stream=os.fdopen(writing, "wb", buffering=0), format=LogFormat.JSON)
+    gc.collect()
+    sink.handle(printed("hello\n"))
+    assert decoded(os.read(reading, 1000))[0]["message"] == "hello"
+    sink.close(5)
+    os.close(reading)
