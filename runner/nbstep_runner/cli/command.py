@@ -39,6 +39,9 @@ class Lazily:
 @click.argument("input_uri", metavar="INPUT", required=False)
 @click.argument("output_uri", metavar="[OUTPUT]", required=False)
 @click.argument("params_uri", metavar="[PARAMS]", required=False)
+@click.option(
+    "--spec", "spec_uri", metavar="URI", help="Run what this JSON file of a run's spec says, instead of INPUT OUTPUT."
+)
 @click.option("--help-notebook", is_flag=True, help="Show the notebook's parameters and run nothing.")
 @groups.add(groups.PARAMETERS, groups.EXECUTION, groups.OUTPUT, groups.IDENTITY, groups.STORAGE, groups.IGNORED)
 @click.version_option(Lazily(), prog_name="nbstep-runner")  # type: ignore[arg-type]
@@ -46,6 +49,7 @@ def command(
     input_uri: str | None,
     output_uri: str | None,
     params_uri: str | None,
+    spec_uri: str | None,
     help_notebook: bool,
     **options: Any,
 ) -> int:
@@ -57,6 +61,10 @@ def command(
     13 out of memory, 65 bad input, 66 input not found, 70 internal, 73 output conflict, 75 storage unavailable,
     77 storage denied, 78 no such kernel, 130 interrupted, 143 terminated.
     """
+    if spec_uri:
+        if input_uri:
+            raise click.UsageError("--spec takes the place of INPUT, OUTPUT and PARAMS.")
+        return _run(spec_uri, options)
     source, output = _standard_streams(input_uri, output_uri, help_notebook=help_notebook)
     if help_notebook:
         from nbstep_runner.cli.help_notebook import show_parameters
@@ -79,20 +87,21 @@ def _standard_streams(input_uri: str | None, output_uri: str | None, *, help_not
     return input_uri or STANDARD_STREAM, output_uri or STANDARD_STREAM
 
 
-def _run(spec: RunSpec, options: dict[str, Any]) -> int:
-    """Bring a run's parts to life, the kernel first: it takes longest, and all else is imported meanwhile."""
+def _run(wanted: RunSpec | str, options: dict[str, Any]) -> int:
+    """Bring a run's parts to life, the kernel first: it takes longest, and all else is imported meanwhile.
+
+    ``wanted`` is what to run, or the URI of the file that says it.
+    """
     from nbstep_runner.kernel.early import launch_early
     from nbstep_runner.kernel.process import LaunchOptions
     from nbstep_runner.kernel.watchdog import Watchdog
 
-    launch = LaunchOptions(
-        working_directory=spec.working_directory, stock=spec.stock_kernel, token=secrets.token_hex(16)
-    )
+    launch = LaunchOptions(working_directory=options["cwd"], stock=options["stock_kernel"], token=secrets.token_hex(16))
     watchdog = Watchdog(launch.token)
-    early = launch_early(spec.kernel, launch)
+    early = launch_early(options["kernel"], launch)
     try:
         from nbstep_runner.cli.process import run_in_this_process
 
-        return run_in_this_process(spec, options, early, watchdog.pid)
+        return run_in_this_process(wanted, options, early, watchdog.pid)
     finally:
         watchdog.dismiss()

@@ -5,11 +5,22 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from nbstep_runner.contract import Deadlines, OutputLimits, ParameterSource, RunSpec, StorageOptions, UnknownParameters
+from nbstep_runner.contract import (
+    Deadlines,
+    OutputLimits,
+    ParameterSource,
+    RunSpec,
+    StorageOptions,
+    UnknownParameters,
+    decode,
+)
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.session.claim import read_existing
+from nbstep_runner.stores import open_store, sibling
 
 STANDARD_STREAM = "-"
 
@@ -43,18 +54,31 @@ def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[s
             cell_bytes=options["cell_output_limit"],
             notebook_bytes=options["notebook_output_limit"],
         ),
-        storage=StorageOptions(
-            retry_seconds=options["retry_seconds"],
-            allow_private_addresses=options["allow_private_addresses"],
-            project=options["project"],
-            endpoint_url=options["endpoint_url"],
-            known_hosts=options["known_hosts"],
-            identity_file=options["identity_file"],
-        ),
+        storage=storage_of(options),
         checkpoint_seconds=options["autosave_cell_every"],
         labels=dict(options["labels"]),
         **{name: options[name] for name in FLAGS},
     )
+
+
+def storage_of(options: dict[str, Any]) -> StorageOptions:
+    """The storage options of a command line."""
+    return StorageOptions(**{field.name: options[field.name] for field in fields(StorageOptions)})
+
+
+def read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
+    """The run that a file describes, as its next attempt: whoever starts it again does not know which that is.
+
+    Raises:
+        BadInputError: It is not a spec.
+        InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
+    """
+    spec = decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec)
+    place = sibling(spec.output_uri, ".result.json")
+    earlier = read_existing(open_store(place, spec.storage), place).record
+    if earlier is None or earlier.run_id != spec.run_id:
+        return spec
+    return replace(spec, attempt=earlier.attempt + 1)
 
 
 FLAGS = ("report_mode", "prepare_only", "html", "stock_kernel", "allow_errors", "force")

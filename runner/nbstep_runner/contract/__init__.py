@@ -28,6 +28,7 @@ from nbstep_runner.contract.result import (
 )
 from nbstep_runner.contract.spec import (
     Deadlines,
+    InputFile,
     OutputLimits,
     ParameterKind,
     ParameterSource,
@@ -46,6 +47,7 @@ __all__ = [
     "Environment",
     "ErrorInfo",
     "Event",
+    "InputFile",
     "Notice",
     "OutputEmitted",
     "OutputLimits",

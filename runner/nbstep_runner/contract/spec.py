@@ -129,6 +129,21 @@ class StorageOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InputFile:
+    """A file that the notebook finds in its working directory.
+
+    Attributes:
+        path: Where, relative to the working directory, with ``/`` between segments; never outside of it.
+        uri: Where it is fetched from.
+        checksum: ``sha256:…`` of its bytes.
+    """
+
+    path: str
+    uri: str
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """One run of one notebook: everything that decides what happens, and nothing that results from it.
 
@@ -142,6 +157,7 @@ class RunSpec:
         language: Overrides the notebook's language.
         working_directory: The kernel's; the runner's own when ``None``.
         checkpoint_seconds: At most this long between partial notebooks in storage; 0 turns them off.
+        files: Fetched into the working directory before the first cell.
         labels: Free text to find runs by.
         stock_kernel: Launch the kernel exactly as its specification says, without our faster start.
         allow_errors: Go on after a failing cell; the run still ends as failed.
@@ -157,6 +173,7 @@ class RunSpec:
     kernel: str | None = None
     language: str | None = None
     working_directory: str | None = None
+    files: tuple[InputFile, ...] = ()
     deadlines: Deadlines = field(default_factory=Deadlines)
     limits: OutputLimits = field(default_factory=OutputLimits)
     storage: StorageOptions = field(default_factory=StorageOptions)

@@ -1,0 +1,67 @@
+"""Declared files: from storage into the working directory, nowhere else, and only as they were declared."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from nbstep_runner.contract import InputFile
+from nbstep_runner.errors import BadInputError, StorageUnavailableError
+from nbstep_runner.stores import Store
+
+AT_ONCE: Final = 8
+
+
+def place_files(files: Sequence[InputFile], folder: Path, open_store: Callable[[str], Store]) -> None:
+    """Fetch every file into ``folder``.
+
+    Raises:
+        BadInputError: A path leaves the folder, or the bytes are not those that were declared.
+        InputNotFoundError, StorageDeniedError, StorageUnavailableError: A file cannot be read, or not be written here.
+    """
+    if not files:
+        return
+    for file in files:
+        _check_path(file.path)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-files") as pool:
+        list(pool.map(partial(_place, folder=folder.resolve(), open_store=open_store), files))
+
+
+def _check_path(path: str) -> None:
+    parts = PurePosixPath(path).parts
+    plain = parts and not any(character in path for character in "\\\0")
+    if not plain or path.startswith("/") or any(part in {".", ".."} for part in path.split("/")):
+        raise BadInputError(
+            f"the file's place {path!r} is refused", hint="Name a place inside the working directory, without '..'."
+        )
+
+
+def _place(file: InputFile, *, folder: Path, open_store: Callable[[str], Store]) -> None:
+    data = open_store(file.uri).read(file.uri).data
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != file.checksum:
+        raise BadInputError(
+            f"the file {file.path} is not the one that was declared: its checksum differs",
+            hint="Submit the run again.",
+        )
+    try:
+        _write(folder, folder / file.path, data)
+    except OSError as error:
+        raise StorageUnavailableError(f"the file {file.path} cannot be written: {error.strerror or error}") from error
+
+
+def _write(folder: Path, target: Path, data: bytes) -> None:
+    """Replace the file in one step. A link that leads a parent folder elsewhere is not followed."""
+    if not target.parent.resolve().is_relative_to(folder):
+        raise BadInputError(f"the file's place {target.relative_to(folder)} leads out of the working directory")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".nbstep-")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    Path(name).chmod(0o644)
+    Path(name).replace(target)
