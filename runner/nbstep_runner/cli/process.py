@@ -11,8 +11,8 @@ from nbstep_runner.cli.spec import read_spec
 from nbstep_runner.contract import RunSpec, encode
 from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
-from nbstep_runner.session import RunTools, run_once
 from nbstep_runner.session.kernels import KernelSource
+from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.streams import stream_files

@@ -1,5 +1,4 @@
-"""One run from its claim to its record: nothing here knows a scheme, and nothing here knows papermill's ways."""
+"""One run from its claim to its record (:mod:`nbstep_runner.session.run`).
 
-from nbstep_runner.session.run import RunTools, run_once
-
-__all__ = ["RunTools", "run_once"]
+Nothing here knows a store's scheme, and nothing here knows papermill's ways.
+"""
