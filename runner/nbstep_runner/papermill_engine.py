@@ -67,10 +67,10 @@ def _execute(data: bytes, spec: RunSpec, options: dict[str, Any]) -> bytes:
     from nbstep_runner.engine.notebook_run import Tools, run_notebook
     from nbstep_runner.kernel.early import launch_early
     from nbstep_runner.kernel.process import LaunchOptions
+    from nbstep_runner.masking import Masker
     from nbstep_runner.session.inputs import parse_notebook
     from nbstep_runner.session.kernels import KernelSource
     from nbstep_runner.session.scratch import Scratch
-    from nbstep_runner.sinks.masking import Masker
     from nbstep_runner.supervisor import Supervisor
 
     supervisor = Supervisor(spec.deadlines.grace)

@@ -18,7 +18,7 @@ from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.stall import StallWatch, stall_seconds
 from nbstep_runner.kernel.kernel import Kernel
 from nbstep_runner.kernel.memory import MemoryWatch
-from nbstep_runner.sinks.masking import Masker
+from nbstep_runner.masking import Masker
 from nbstep_runner.supervisor import Supervisor
 
 SHUTDOWN_SHARE: Final = 0.1

@@ -12,7 +12,7 @@ from nbstep_runner.engine.outputs import CellOutputs, OutputBudget, output_of
 from nbstep_runner.engine.results import results_of
 from nbstep_runner.engine.widgets import WidgetState
 from nbstep_runner.kernel.wire import Message
-from nbstep_runner.sinks.masking import Masker, StreamMasker
+from nbstep_runner.masking import Masker, StreamMasker
 
 REOPENED_AT_ONCE: Final = 8
 OUTPUTS: Final = frozenset({"stream", "display_data", "execute_result", "error"})

@@ -18,6 +18,7 @@ from nbstep_runner.engine.execute import Execution
 from nbstep_runner.engine.notebook_run import Tools, run_notebook
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError, OutputConflictError
 from nbstep_runner.kernel.memory import MemoryWatch
+from nbstep_runner.masking import Masker
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import ClaimKeeper, wait_until_free
 from nbstep_runner.session.environment import describe_environment
@@ -31,7 +32,6 @@ from nbstep_runner.session.work import NOWHERE, Fetched, OutputPlace, Work, fetc
 from nbstep_runner.sinks.checkpoint import Checkpointer
 from nbstep_runner.sinks.fanout import FanOut
 from nbstep_runner.sinks.log import LogFormat, LogSink
-from nbstep_runner.sinks.masking import Masker
 from nbstep_runner.stores import Source
 from nbstep_runner.supervisor import Supervisor
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 from nbstep_runner.contract import Event, Notice, Severity
 from nbstep_runner.engine.document import MEMORY_BYTES, Snapshot, write_snapshot

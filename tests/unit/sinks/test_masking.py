@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbstep_runner.sinks.masking import MASK, Masker
+from nbstep_runner.masking import MASK, Masker
 
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n"
 SECRET = 'pä"ss\\wort'  # noqa: S105 - made up, with all that needs escaping
