@@ -15,6 +15,7 @@ FINAL = {"succeeded", "failed", "cancelled"}
 UNFINISHED = {"not_run", "pending"}
 STATES_OF_A_STOP = {"failed", "timed_out", "interrupted"}
 CODES_OF_CANCELLED = {130, 143}
+OUTPUT_CONFLICT = 73  # then the record is another run's
 
 
 def violations(output: Path, *, code: int | None, before: bytes | None = None) -> list[str]:
@@ -32,7 +33,7 @@ def violations(output: Path, *, code: int | None, before: bytes | None = None) -
             record = json.loads(record_path.read_bytes())
         except ValueError:
             return [*found, "I1: the record is not JSON"]
-        if code is not None and code >= 0 and record["state"] in FINAL:
+        if code is not None and code >= 0 and code != OUTPUT_CONFLICT:
             found += _verdict(record, code, output)
         if record["state"] == "succeeded":
             found += _success(record, output)
@@ -42,7 +43,7 @@ def violations(output: Path, *, code: int | None, before: bytes | None = None) -
 
 
 def _output(output: Path, before: bytes | None) -> Iterator[str]:
-    if not output.exists():
+    if not output.is_file():
         if before is not None:
             yield "I2: the old output is gone"
         return
@@ -57,6 +58,9 @@ def _output(output: Path, before: bytes | None) -> Iterator[str]:
 
 def _verdict(record: dict[str, Any], code: int, output: Path) -> Iterator[str]:
     state, error = record["state"], record["error"]
+    if state not in FINAL:
+        yield f"I3: exit code {code}, but the record says {state}"
+        return
     if record["exit_code"] != code:
         yield f"I3: exit code {code}, but the record says {record['exit_code']}"
     if (state == "succeeded") != (code == 0) or (error is None) != (code == 0):

@@ -8,6 +8,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,8 +92,7 @@ class Running:
         self._started = time.monotonic()
         self._code: int | None = None
         self.memory = 0
-        self._stdout = (output.parent / f"stdout-{self.mark}").open("wb+")
-        self._stderr = (output.parent / f"stderr-{self.mark}").open("wb+")
+        self._stdout, self._stderr = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115 - see _close
         self.process = subprocess.Popen(
             command,
             env=environment,
@@ -181,9 +181,7 @@ class Running:
 
     def _close(self) -> None:
         for file in (self._stdout, self._stderr):
-            if not file.closed:
-                file.close()
-                Path(file.name).unlink(missing_ok=True)
+            file.close()
 
     def __enter__(self) -> Self:
         return self

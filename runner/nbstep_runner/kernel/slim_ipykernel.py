@@ -12,6 +12,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
   before a cell's reply, so that it is not attributed to the next cell; it is not echoed to the process's own stderr;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``);
+* at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold up the kernel for
+  14 s, and the run would kill it before its exit handlers;
 * what subprocesses print is taken in a test run too, where ipykernel leaves it out (``PYTEST_CURRENT_TEST``);
 * a crash writes its Python traceback to the process's own stderr (``faulthandler``);
 * at the end threads are joined, exit handlers run, the namespace is cleared and open files are flushed as ever, but
@@ -132,6 +134,20 @@ def _never_drop(application: Any) -> None:
     application.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1)
 
 
+def _count_living_children_only(kernel: Any) -> None:
+    children = kernel._process_children
+    kernel._process_children = lambda: list(filter(_lives, children()))
+
+
+def _lives(process: Any) -> bool:
+    import psutil  # as ipykernel, which has found the process with it
+
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
 def _report_crashes() -> None:
     import faulthandler
 
@@ -165,6 +181,8 @@ def main() -> None:
     _initialized_without_debugger(application)
     application.kernel._execute_sleep = 0.0
     _never_drop(application)
+    if hasattr(application.kernel, "_process_children"):
+        _count_living_children_only(application.kernel)
     _report_crashes()
     application.start()
     _exit(application)

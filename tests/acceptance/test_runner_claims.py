@@ -1,0 +1,98 @@
+"""Of two runs of one output one wins; a retry knows what has already been done."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from support.notebooks import write
+from support.runs import run, start
+
+WAIT = "import time\nprint('begun', flush=True)\ntime.sleep(60)"
+COUNT = "import os, time\nos.write(os.open({path!r}, os.O_CREAT | os.O_APPEND | os.O_WRONLY), b'x')"
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Path:
+    """A notebook that leaves a mark each time that it is run."""
+    return write(tmp_path / "in.ipynb", [COUNT.format(path=str(tmp_path / "times"))])
+
+
+@pytest.mark.fault(24)
+def test_a_second_run_of_the_same_output_is_turned_away(tmp_path: Path) -> None:
+    with start(tmp_path, [WAIT]) as first:
+        first.wait_for("begun")
+        second = run(tmp_path, tmp_path / "in.ipynb", check=False)
+        claimed = json.loads((tmp_path / "out.result.json").read_text())
+        done = first.signal(signal.SIGTERM).finish(10)
+    assert second.code == 73
+    assert f"the run {claimed['run_id']} (attempt 1) holds this output" in second.stdout
+    assert claimed["state"] == "running"
+    assert (done.code, done.states) == (143, ["interrupted"])
+
+
+@pytest.mark.fault(24)
+def test_of_two_that_start_together_one_commits(tmp_path: Path, counting: Path) -> None:
+    runners = [start(tmp_path, counting) for _ in range(2)]
+    try:
+        codes = sorted(each.finish(30, check=False).code for each in runners)
+    finally:
+        for each in runners:
+            each.stop()
+    assert codes in ([0, 0], [0, 73])
+    assert json.loads((tmp_path / "out.result.json").read_text())["state"] == "succeeded"
+    assert (tmp_path / "times").read_text() == "x" * codes.count(0)
+
+
+@pytest.mark.fault(12)
+@pytest.mark.fault(24)
+def test_the_attempt_after_one_that_was_killed_takes_over_at_once(tmp_path: Path) -> None:
+    with start(tmp_path, [WAIT], "--run-id", "work") as first:
+        first.wait_for("begun").signal(signal.SIGKILL).finish(10)
+    began = time.monotonic()
+    second = run(tmp_path, ["print('done')"], "--run-id", "work", "--attempt", "2")
+    assert (second.code, second.record["attempt"]) == (0, 2)
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.fault(24)
+def test_a_final_record_answers_a_retry(tmp_path: Path, counting: Path) -> None:
+    first = run(tmp_path, counting, "--run-id", "work")
+    notebook = first.output.read_bytes()
+    retry = run(tmp_path, counting, "--run-id", "work", "--attempt", "2")
+    assert (first.code, retry.code) == (0, 0)
+    assert "this run has already ended: succeeded; its record answers, no cell is run" in retry.stdout
+    assert (tmp_path / "times").read_text() == "x"
+    assert retry.output.read_bytes() == notebook
+    assert retry.record["attempt"] == 1
+
+    forced = run(tmp_path, counting, "--run-id", "work", "--attempt", "3", "--force")
+    assert (forced.code, forced.record["attempt"]) == (0, 3)
+    assert (tmp_path / "times").read_text() == "xx"
+
+
+@pytest.mark.fault(24)
+def test_a_failure_that_no_retry_can_mend_answers_too(tmp_path: Path) -> None:
+    first = run(tmp_path, ["1/0"], "--run-id", "work")
+    retry = run(tmp_path, tmp_path / "in.ipynb", "--run-id", "work", "--attempt", "2")
+    assert (first.code, retry.code, retry.record["attempt"]) == (10, 10, 1)
+    changed = run(tmp_path, ["1/1"], "--run-id", "work", "--attempt", "3")
+    assert (changed.code, changed.record["attempt"]) == (0, 3)
+
+
+def test_a_stopped_run_is_run_again(tmp_path: Path) -> None:
+    with start(tmp_path, [WAIT], "--run-id", "work") as first:
+        assert first.wait_for("begun").signal(signal.SIGTERM).finish(10).code == 143
+    with start(tmp_path, tmp_path / "in.ipynb", "--run-id", "work", "--attempt", "2") as second:
+        done = second.wait_for("begun").signal(signal.SIGTERM).finish(10)
+    assert (done.code, done.record["attempt"]) == (143, 2)
+
+
+def test_another_run_replaces_what_an_earlier_one_left(tmp_path: Path) -> None:
+    assert run(tmp_path, ["1/0"]).code == 10
+    done = run(tmp_path, ["print('new')"])
+    assert (done.code, done.text(0)) == (0, "new\n")

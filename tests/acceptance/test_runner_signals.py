@@ -1,0 +1,99 @@
+"""A run that is told to stop interrupts its kernel, lets it clean up, and saves what there is, in its grace period."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from support.runs import start
+
+TIDY = """
+import time
+print('begun', flush=True)
+try:
+    time.sleep(60)
+finally:
+    time.sleep(0.5)
+    print('cleaned up')
+"""
+DEAF = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print('begun', flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize(
+    ("number", "code", "reference"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted"), (signal.SIGHUP, 143, "terminated")],
+)
+def test_a_signal_in_a_cell(tmp_path: Path, number: signal.Signals, code: int, reference: str) -> None:
+    with start(tmp_path, ["print('before')", TIDY, "print('after')"]) as running:
+        done = running.wait_for("begun").signal(number).finish(10)
+    assert (done.code, done.stderr) == (code, "")
+    assert (done.record["state"], done.error["reference"]) == ("cancelled", reference)
+    assert done.states == ["succeeded", "interrupted", "not_run"]
+    assert done.error["cell_index"] == 1
+    assert done.text(0) == "before\n"
+    assert done.text(1) == "begun\ncleaned up\n"
+    assert done.notebook.cells[1].outputs[-1].ename == "KeyboardInterrupt"
+    assert done.notebook.cells[1].metadata.papermill.status == "failed"
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("grace", [5, 10])
+def test_a_deaf_cell_is_killed_so_that_saving_ends_within_the_grace_period(tmp_path: Path, grace: int) -> None:
+    with start(tmp_path, [DEAF], "--grace-period", str(grace)) as running:
+        running.wait_for("begun").signal(signal.SIGTERM)
+        told = time.monotonic()
+        done = running.finish(grace)
+    assert time.monotonic() - told < grace
+    assert (done.code, done.states) == (143, ["interrupted"])
+    assert done.text(0) == "begun\n"
+
+
+@pytest.mark.fault(10)
+def test_further_signals_do_not_cut_saving_short(tmp_path: Path) -> None:
+    with start(tmp_path, [TIDY]) as running:
+        running.wait_for("begun")
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            running.signal(number)
+            time.sleep(0.1)
+        done = running.finish(10)
+    assert (done.code, done.states) == (143, ["interrupted"])
+    assert done.text(0) == "begun\ncleaned up\n"
+
+
+@pytest.mark.fault(10)
+def test_the_partial_notebook_is_there_while_the_run_lasts_and_gone_after_it(tmp_path: Path) -> None:
+    partial = tmp_path / "out.partial.ipynb"
+    with start(tmp_path, ["print('before')", TIDY], "--autosave-cell-every", "0.2") as running:
+        running.wait_for("begun")
+        end = time.monotonic() + 10
+        while not (partial.exists() and '"begun\\n"' in partial.read_text()) and time.monotonic() < end:
+            time.sleep(0.02)
+        assert '"begun\\n"' in partial.read_text()
+        assert '"status": "running"' in partial.read_text()
+        assert not running.output.exists()
+        done = running.signal(signal.SIGTERM).finish(10)
+    assert done.code == 143
+    assert not partial.exists()
+
+
+@pytest.mark.fault(11)
+def test_a_signal_while_the_kernel_starts(tmp_path: Path) -> None:
+    """The claim is the first thing that can be seen of a run; its kernel starts meanwhile."""
+    with start(tmp_path, ["print('before')"], "--stock-kernel") as running:
+        record = tmp_path / "out.result.json"
+        while not record.exists():
+            time.sleep(0.001)
+        done = running.signal(signal.SIGTERM).finish(10)
+    assert done.code == 143
+    assert (done.record["state"], done.error["reference"]) == ("cancelled", "terminated")
+    assert not done.output.exists() or done.states == ["not_run"]
