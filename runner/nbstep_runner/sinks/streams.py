@@ -15,7 +15,9 @@ class StreamFile:
     def __init__(self, stream: str, path: str) -> None:
         self._stream = stream
         try:
-            self._file: TextIO | None = Path(path).open("w", encoding="utf-8", errors="backslashreplace")
+            self._file: TextIO | None = Path(path).open(  # noqa: SIM115 - open for as long as the run
+                "w", encoding="utf-8", errors="backslashreplace"
+            )
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
