@@ -1,0 +1,81 @@
+"""What only a cluster needs to know, as closed data: there is no way to write a host path or a privilege."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from nbstep.closed import Closed
+
+DAY = 24 * 3600
+
+
+class Toleration(Closed):
+    """A taint that the pod puts up with."""
+
+    key: str | None = None
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    seconds: int | None = None
+
+
+class Claim(Closed):
+    """A persistent volume claim, found in the pod at ``/pvc/NAME`` and in URIs as ``pvc://NAME/…``.
+
+    Attributes:
+        here: Where this machine sees the same files, such as an NFS export; needed if runs are kept on the claim.
+    """
+
+    read_only: bool = False
+    here: str | None = None
+
+
+class Mount(Closed):
+    """A Secret or ConfigMap as files.
+
+    Attributes:
+        path: The folder in the pod.
+        items: Keys and the file names that they get; all of them under their own names if empty.
+    """
+
+    path: str
+    items: dict[str, str] = {}
+
+
+class KubernetesOptions(Closed):
+    """The part of a profile that only clusters read.
+
+    Attributes:
+        context: Of the kubeconfig; its current one if ``None``.
+        namespace: The context's own if ``None``.
+        queue: The Kueue LocalQueue that admits the run.
+        ttl_seconds: How long the Job stays after its end.
+        deadline_seconds: How long all attempts of the Job may take together, waiting included.
+        run_as_user: A user of the image that is not root; the image's own if ``None``.
+        fs_group: The group that mounted volumes belong to.
+        api_token: Give the pod its service account's token.
+        storage: Options for stores that differ in the pod, such as the mounted ``known_hosts``.
+    """
+
+    context: str | None = None
+    namespace: str | None = None
+    service_account: str | None = None
+    api_token: bool = False
+    pull_secrets: list[str] = []
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    node_selector: dict[str, str] = {}
+    tolerations: list[Toleration] = []
+    priority_class: str | None = None
+    runtime_class: str | None = None
+    claims: dict[str, Claim] = {}
+    secrets: dict[str, Mount] = {}
+    config_maps: dict[str, Mount] = {}
+    queue: str | None = None
+    ttl_seconds: int = DAY
+    deadline_seconds: int = 7 * DAY
+    run_as_user: int | None = None
+    fs_group: int | None = None
+    annotations: dict[str, str] = {}
+    storage: dict[str, Any] = msgspec.field(default_factory=dict)

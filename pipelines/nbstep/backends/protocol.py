@@ -1,0 +1,134 @@
+"""What a backend is: it says what it would do, does it, and finds it again from a string.
+
+A backend promises:
+
+1. ``plan`` is pure: it asks nobody and changes nothing, and its text is exactly what ``submit`` sends.
+2. ``submit`` is idempotent: the same plan twice, or again after a lost answer, is one run.
+3. A run is found from its handle by any process of the same user, as long as the place where it runs remembers it.
+   The launcher's death never harms it.
+4. ``logs`` gives each line once, in order, also after the connection broke; a line that came from us, such as what holds
+   up a pod, is a log line of event ``notice`` without ``seq``.
+5. ``status`` tells what the place knows. Whether the run succeeded is for its record to say, which lies in storage.
+6. ``cancel`` lets the run save what it has: it is SIGTERM, and the grace period is the run's own.
+
+Third parties add backends by the entry point group ``nbstep.backends``: the name is what ``on=`` takes, the object a
+class without arguments for its constructor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from nbstep.profiles import Profile
+from nbstep_runner.contract import RunSpec, StorageOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """One run to be started.
+
+    Attributes:
+        spec: What runs. Every URI in it can be reached from where it will run.
+        spec_uri: Where the spec lies as JSON; ``nbstep-runner --spec`` takes it.
+        profile: Where it runs and with what: image, resources, environment.
+    """
+
+    spec: RunSpec
+    spec_uri: str
+    profile: Profile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be sent, whole.
+
+    Attributes:
+        handle: The string that the run will be found by.
+        body: The request: a manifest, a command line, or whatever else the backend sends.
+        text: The same for people, as ``--dry-run`` prints it.
+    """
+
+    handle: str
+    body: Any
+    text: str
+
+
+class Phase(StrEnum):
+    """How the place sees a run."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    ENDED = "ended"
+    GONE = "gone"
+    """The place does not know it (any more)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What the place where a run takes place knows of it.
+
+    Attributes:
+        phase: ``ended`` only once no process of the run is left.
+        exit_code: The runner's, where the place knows it.
+        words: One sentence for people: what it waits for, or how it ended.
+        problems: What holds it up or went wrong, a sentence each, in the order of their coming.
+        reference: The reference of the error that the place itself knows of, such as ``out-of-memory``.
+        cancelled: Somebody asked for its end.
+    """
+
+    phase: Phase
+    exit_code: int | None = None
+    words: str = ""
+    problems: tuple[str, ...] = ()
+    reference: str = ""
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """A run found again.
+
+    Attributes:
+        storage: How the launcher reaches the stores of the run's objects.
+    """
+
+    run_id: str
+    spec_uri: str
+    output_uri: str
+    storage: StorageOptions = field(default_factory=StorageOptions)
+
+
+class Backend(Protocol):
+    """A place where runs take place."""
+
+    scheme: ClassVar[str]
+    """Of its handles, such as ``k8s``."""
+
+    def plan(self, submission: Submission) -> Plan:
+        """What ``submit`` would send.
+
+        Raises:
+            UsageError: The profile lacks what the backend needs, such as an image.
+        """
+
+    def submit(self, plan: Plan) -> None:
+        """Start the run of a plan, or find it started already."""
+
+    def locate(self, handle: str) -> Located:
+        """Find a run again.
+
+        Raises:
+            RunNotFoundError: The place does not know it.
+        """
+
+    def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
+        """How each run stands; many cost hardly more than one."""
+
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+        """The lines of the run's log, without their newlines; to its end if ``follow``."""
+
+    def cancel(self, handle: str) -> None:
+        """Ask the run to save and end. Returns at once; one that has ended stays as it is."""

@@ -1,0 +1,81 @@
+"""What can go wrong on the launcher's side, in the runner's own vocabulary of codes and references."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from nbstep_runner import errors
+from nbstep_runner.contract import ErrorInfo
+from nbstep_runner.errors import ExitCode, NbstepError, Retry
+
+
+class RunNotFoundError(NbstepError):
+    """No run goes by that name."""
+
+    exit_code = ExitCode.INPUT_NOT_FOUND
+    reference = "run-not-found"
+    retry = Retry.NEVER
+    default_hint = "List the runs with: nbstep list RUNS."
+
+
+class ClusterUnavailableError(NbstepError):
+    """The cluster's API did not answer past the retry budget."""
+
+    exit_code = ExitCode.STORAGE_UNAVAILABLE
+    reference = "cluster-unavailable"
+    retry = Retry.ALWAYS
+    default_hint = "The run itself goes on: ask again when the cluster answers."
+
+
+class ClusterDeniedError(NbstepError):
+    """The cluster's API refuses what is asked."""
+
+    exit_code = ExitCode.STORAGE_DENIED
+    reference = "cluster-denied"
+    retry = Retry.NEVER
+    default_hint = "Check the kubeconfig's user and what its roles allow in this namespace."
+
+
+class NotStartedError(NbstepError):
+    """The run was never started: its place could not be had, or its image, or its secrets."""
+
+    exit_code = ExitCode.KERNEL_UNAVAILABLE
+    reference = "not-started"
+    retry = Retry.NEVER
+    default_hint = "Correct what the message names, and submit again."
+
+
+class LostRunError(NbstepError):
+    """The run's process vanished without a record."""
+
+    exit_code = ExitCode.KERNEL_DIED
+    reference = "lost"
+    retry = Retry.ALWAYS
+    default_hint = "The partial notebook and the log, where there are any, lie beside the output. Submit again."
+
+
+class WaitTimeoutError(NbstepError):
+    """The run had not ended when the caller stopped waiting; it goes on."""
+
+    exit_code = ExitCode.TIMED_OUT
+    reference = "still-running"
+    retry = Retry.ALWAYS
+    default_hint = "The run itself goes on: wait again, or cancel it."
+
+
+def _table(base: type[NbstepError]) -> dict[str, type[NbstepError]]:
+    return {kind.reference: kind for kind in base.__subclasses__()} | {base.reference: errors.InternalError}
+
+
+def error_of(info: ErrorInfo) -> NbstepError:
+    """The error that a record tells of, as the exception that it was; the cell's traceback is a note of it."""
+    kind = KINDS.get(info.reference, errors.InternalError)
+    error = kind(info.message, hint=info.hint, context=info.context)
+    if info.traceback:
+        error.add_note("\n".join(info.traceback))
+    for attached in info.attached:
+        error.add_note(f"and then: {attached.message}")
+    return error
+
+
+KINDS: Final = _table(NbstepError)

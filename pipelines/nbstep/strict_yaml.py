@@ -1,0 +1,45 @@
+"""YAML that people write for the launcher: the safe loader, without repeated keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from nbstep_runner.errors import BadInputError
+
+MAX_BYTES = 2**20
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which passes over a repeated key; here it is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} comes twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+
+def load(data: bytes, *, where: str) -> Any:
+    """What a document holds.
+
+    Raises:
+        BadInputError: It is not such a document.
+    """
+    if len(data) > MAX_BYTES:
+        raise BadInputError(f"{where} is larger than {MAX_BYTES} bytes")
+    try:
+        return yaml.load(data, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader, stricter than it
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise BadInputError(f"{where} cannot be read: {error.problem or error.context}{place}") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInputError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
