@@ -4,7 +4,8 @@ Nothing here touches a kernel, and nothing imports papermill unless a notebook i
 be inspected.
 """
 
-from nbstep_runner.parameters.model import MISSING, Missing, Parameter, Signature
+from nbstep_runner.parameters.missing import MISSING, Missing
+from nbstep_runner.parameters.model import Parameter, Signature
 from nbstep_runner.parameters.resolve import resolve
 from nbstep_runner.parameters.resolved import Resolved
 from nbstep_runner.parameters.safe_yaml import load_yaml

@@ -1,13 +1,302 @@
-"""The kinds of value that a parameter can take."""
+"""The kinds of value that a parameter can take, and how a value becomes one of them.
+
+A kind is the parsed form of an annotation or of a default. ``accept`` takes a tree of JSON's types whose leaves may
+also be ``Plain`` text, dates, paths and secret references, and gives back the tree in the kind's own types. Rules:
+
+* ``bool`` is not an ``int``; an ``int`` is a ``float``;
+* plain text becomes what the kind says (``012`` is 12 to ``int`` and ``"012"`` to ``str``);
+* quoted text is text: only dates, paths and the keys of mappings are read from it;
+* a secret reference fits every kind, because nobody has read it yet.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
+import math
+import re
 from dataclasses import dataclass
+from pathlib import PurePath, PurePosixPath
+from typing import Any
+
+from nbstep_runner.parameters.plain import MAX_NUMBER_CHARACTERS, Plain, Typed
+from nbstep_runner.parameters.secret import SecretReference
+
+_SHOWN_CHARACTERS = 40
+_DECIMAL = re.compile(r"[-+]?[0-9][0-9_]*")
+_OTHER_BASE = re.compile(r"[-+]?0(x[0-9a-fA-F_]+|o[0-7_]+|b[01_]+)")
+_FRACTION = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"([-+]?)\.?(inf|infinity|nan)", re.IGNORECASE)
+# The JSON form of floats that JSON cannot write, as in the JSON mapping of protocol buffers.
+SPECIAL_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+class MismatchError(Exception):
+    """A value does not fit a kind; ``reason`` says why, ``path`` where inside the value."""
+
+    def __init__(self, reason: str, path: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.path = path
+
+    def inside(self, step: str) -> MismatchError:
+        """The same, seen from the container."""
+        return MismatchError(self.reason, f"[{step}]{self.path}")
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Takes anything."""
+    """Takes anything; dates and paths become text, as they do on their way through JSON."""
+
+    def accept(self, value: Any) -> Any:
+        """The value as this kind; raises ``MismatchError`` where it does not fit."""
+        return value if isinstance(value, SecretReference) else self._convert(value)
+
+    def _convert(self, value: Any) -> Any:
+        match value:
+            case Plain():
+                return value.value
+            case dt.date() | dt.time():
+                return value.isoformat()
+            case PurePath():
+                return str(value)
+            case list():
+                return [self.accept(item) for item in value]
+            case dict():
+                return distinct(value, {ANY.accept(key): self.accept(item) for key, item in value.items()})
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of the values it takes; empty where it takes anything."""
+        return self._schema()
+
+    def _schema(self) -> dict[str, Any]:
+        return {}
+
+    def __str__(self) -> str:
+        """The kind in Python's notation."""
+        return "Any"
+
+    def mismatch(self, value: Any) -> MismatchError:
+        """The error that says that a value is not of this kind."""
+        return MismatchError(f"{shown(value)} is not of type {self}")
 
 
 ANY = Kind()
+
+
+@dataclass(frozen=True, slots=True)
+class NoneKind(Kind):
+    """``None`` alone."""
+
+    def _convert(self, value: Any) -> None:
+        words = ("None", "null", "~")
+        is_none = value.text in words if isinstance(value, Typed) else ANY.accept(value) is None
+        if not is_none:
+            raise self.mismatch(value)
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "null"}
+
+    def __str__(self) -> str:
+        return "None"
+
+
+@dataclass(frozen=True, slots=True)
+class BoolKind(Kind):
+    """``True`` or ``False``; a command line may also say 1 or 0."""
+
+    def _convert(self, value: Any) -> bool:
+        if isinstance(value, Typed) and value.text in ("0", "1"):
+            return value.text == "1"
+        found = Plain(value.text).value if isinstance(value, Plain) else value
+        if isinstance(found, bool):
+            return found
+        raise self.mismatch(value)
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+    def __str__(self) -> str:
+        return "bool"
+
+
+@dataclass(frozen=True, slots=True)
+class IntKind(Kind):
+    """A whole number. ``lenient``, where only a default says so, takes a float too."""
+
+    lenient: bool = False
+
+    def _convert(self, value: Any) -> int | float:
+        found = _whole_number(value.text) if isinstance(value, Plain) else value
+        if isinstance(found, int) and not isinstance(found, bool):
+            return found
+        if self.lenient:
+            return _float(self, value)
+        raise self.mismatch(value)
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "number" if self.lenient else "integer"}
+
+    def __str__(self) -> str:
+        return "int"
+
+
+@dataclass(frozen=True, slots=True)
+class FloatKind(Kind):
+    """A number; an int becomes a float unless that would change it.
+
+    Text takes the JSON forms ``NaN``, ``Infinity`` and ``-Infinity`` only.
+    """
+
+    def _convert(self, value: Any) -> int | float:
+        return _float(self, value)
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "number"}
+
+    def __str__(self) -> str:
+        return "float"
+
+
+@dataclass(frozen=True, slots=True)
+class StrKind(Kind):
+    """Text; plain text as it was written, so ``no`` and ``012`` stay what they look like. A YAML null is not text."""
+
+    def _convert(self, value: Any) -> str:
+        if isinstance(value, Plain) and (isinstance(value, Typed) or value.value is not None):
+            return value.text
+        if isinstance(value, PurePath):
+            return str(value)
+        if not isinstance(value, str):
+            raise self.mismatch(value)
+        return value
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string"}
+
+    def __str__(self) -> str:
+        return "str"
+
+
+@dataclass(frozen=True, slots=True)
+class DateKind(Kind):
+    """A ``datetime.date`` from its ISO 8601 text."""
+
+    def _convert(self, value: Any) -> dt.date:
+        if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+            return value
+        try:
+            return dt.date.fromisoformat(_text_of(value))
+        except ValueError:
+            raise self.mismatch(value) from None
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date"}
+
+    def __str__(self) -> str:
+        return "date"
+
+
+@dataclass(frozen=True, slots=True)
+class DateTimeKind(Kind):
+    """A ``datetime.datetime`` from its ISO 8601 text; a date alone is its midnight."""
+
+    def _convert(self, value: Any) -> dt.datetime:
+        if isinstance(value, dt.datetime):
+            return value
+        try:
+            text = value.isoformat() if isinstance(value, dt.date) else _text_of(value)
+            return dt.datetime.fromisoformat(text)
+        except ValueError:
+            raise self.mismatch(value) from None
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date-time"}
+
+    def __str__(self) -> str:
+        return "datetime"
+
+
+@dataclass(frozen=True, slots=True)
+class PathKind(Kind):
+    """A path, from text."""
+
+    def _convert(self, value: Any) -> PurePosixPath:
+        if isinstance(value, PurePath):
+            return PurePosixPath(value)
+        text = _text_of(value)
+        if not text:
+            raise self.mismatch(value)
+        return PurePosixPath(text)
+
+    def _schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1}
+
+    def __str__(self) -> str:
+        return "Path"
+
+
+def shown(value: Any) -> str:
+    """A value for a message: its type where it is a container, else at most forty characters of it."""
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    if isinstance(value, dict):
+        return f"a mapping of {len(value)}"
+    if value is None or (isinstance(value, Plain) and value.value is None):
+        return "null"
+    text = value.text if isinstance(value, Plain) else repr(value)
+    short = text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+    return repr(short) if isinstance(value, Plain) else short
+
+
+def distinct(before: dict[Any, Any], after: dict[Any, Any]) -> dict[Any, Any]:
+    """A mapping whose keys have been read, if they are still different."""
+    if len(after) != len(before):
+        raise MismatchError(f"{shown(before)} has two keys that mean the same")
+    return after
+
+
+def _text_of(value: Any) -> str:
+    if isinstance(value, Plain):
+        return value.text
+    return value if isinstance(value, str) else ""
+
+
+def _whole_number(text: str) -> int | None:
+    """Python's own reading, so that a leading zero is no octal."""
+    if len(text) > MAX_NUMBER_CHARACTERS:
+        return None
+    try:
+        if _DECIMAL.fullmatch(text):
+            return int(text.replace("_", ""))
+        return int(text, 0) if _OTHER_BASE.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
+def _number(text: str) -> int | float | None:
+    """An int, or a float that its text does not overflow."""
+    whole = _whole_number(text)
+    if whole is not None or len(text) > MAX_NUMBER_CHARACTERS:
+        return whole
+    if special := _SPECIAL.fullmatch(text):
+        return float(special[1] + special[2])
+    found = float(text.replace("_", "")) if _FRACTION.fullmatch(text) else math.inf
+    return None if math.isinf(found) else found
+
+
+def _float(kind: Kind, value: Any) -> int | float:
+    """A number as a float; the mismatch names ``kind``."""
+    found = _number(value.text) if isinstance(value, Plain) else value
+    if isinstance(found, str):
+        found = SPECIAL_FLOATS.get(found)
+    if isinstance(found, bool) or not isinstance(found, (int, float)):
+        raise kind.mismatch(value)
+    return found if isinstance(found, float) else _float_if_exact(found)
+
+
+def _float_if_exact(whole: int) -> int | float:
+    try:
+        return float(whole) if int(float(whole)) == whole else whole
+    except OverflowError:
+        return whole

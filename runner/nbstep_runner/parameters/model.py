@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, Final
+from typing import Any
 
 from nbstep_runner.parameters.kinds import ANY, Kind
-
-
-class Missing(Enum):
-    """The type of ``MISSING``, an absent value that is not ``None``."""
-
-    MISSING = "missing"
-
-
-MISSING: Final = Missing.MISSING
+from nbstep_runner.parameters.missing import MISSING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +58,6 @@ class Signature:
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema 2020-12 of the parameters as one object, closed where every parameter is known."""
-        from nbstep_runner.parameters.schema import signature_schema  # noqa: PLC0415 - schema needs this module
+        from nbstep_runner.parameters.schema import signature_schema
 
         return signature_schema(self)

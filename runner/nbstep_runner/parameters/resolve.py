@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
 
-from nbstep_runner.contract import ParameterSource, UnknownParameters
-from nbstep_runner.parameters.model import Signature
+from nbstep_runner.contract import ParameterKind, ParameterSource, UnknownParameters
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.parameters.carriable import carriable
+from nbstep_runner.parameters.kinds import ANY, MismatchError
+from nbstep_runner.parameters.languages import find_language
+from nbstep_runner.parameters.model import Parameter, Signature
+from nbstep_runner.parameters.plain import Typed
 from nbstep_runner.parameters.resolved import Resolved
+from nbstep_runner.parameters.safe_yaml import load_yaml
+from nbstep_runner.stores.uris import redact
+
+_MAX_PROBLEMS = 20
+_NAME_CHARACTERS = 60
 
 
 def resolve(
@@ -18,7 +30,114 @@ def resolve(
 ) -> Resolved:
     """Merge the sources in order (a later one wins), give each value its declared type, and check them all.
 
+    A value that loses to a later source is not checked. Where the signature is not complete no name is unknown.
+
+    Args:
+        sources: Where values come from.
+        signature: What the notebook declares.
+        read: Gets the bytes of a parameters file from its URI; its errors pass through.
+        unknown: What to do with a name that the notebook does not declare. It is injected unless it is an error.
+
     Raises:
-        BadInputError: At least one value does not fit; the message lists every problem, a line each.
+        BadInputError: A document cannot be read, or values do not fit; the message lists every problem, a line each.
     """
-    raise NotImplementedError
+    given: dict[str, Any] = {}
+    for source in sources:
+        given |= _values(source, read)
+    checker = _Checker(signature)
+    values = {name: checker.value(name, value) for name, value in given.items() if checker.name(name)}
+    strangers = _unknown(values, signature)
+    problems = [
+        *checker.problems,
+        *(strangers if unknown is UnknownParameters.ERROR else []),
+        *_missing(given, signature),
+    ]
+    if problems:
+        raise _refused(problems, signature)
+    warned = strangers if unknown is UnknownParameters.WARN else []
+    return Resolved(values, (*_general_warnings(values, signature), *warned))
+
+
+def _values(source: ParameterSource, read: Callable[[str], bytes]) -> Mapping[str, Any]:
+    match source.kind:
+        case ParameterKind.FILE:
+            return load_yaml(read(source.uri), where=f"the parameters file {redact(source.uri)}")
+        case ParameterKind.YAML:
+            return load_yaml(source.text.encode(errors="surrogateescape"), where="the YAML of parameters")
+        case ParameterKind.TEXT:
+            return {source.name: Typed(source.text)}
+        case ParameterKind.RAW:
+            return {source.name: source.text}
+        case ParameterKind.VALUES:
+            return source.mapping
+
+
+class _Checker:
+    """Gives values their types and names, and collects what is wrong with them."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.problems: list[str] = []
+        self._signature = signature
+        self._language = find_language(signature.language)
+
+    def name(self, name: Any) -> bool:
+        """Whether the name can be one; if not, that is a problem."""
+        problem = self._language.name_problem(name) if isinstance(name, str) else "not text"
+        if problem:
+            self.problems.append(f"{ascii(name)[:_NAME_CHARACTERS]}: {problem}")
+        return not problem
+
+    def value(self, name: str, value: Any) -> Any:
+        """The value as the name's declared type; ``None`` where that is a problem."""
+        parameter = self._signature.get(name)
+        try:
+            return (parameter.kind if parameter else ANY).accept(carriable(value))
+        except MismatchError as error:
+            self.problems.append(f"{name}{error.path}: {error.reason}{_declared(parameter)}")
+        return None
+
+
+def _declared(parameter: Parameter | None) -> str:
+    if parameter is None or parameter.annotation == str(parameter.kind):
+        return ""
+    if parameter.annotation:
+        return f" (declared {parameter.annotation})"
+    return f" (its default is {parameter.default_source[:60]})" if parameter.default_source else ""
+
+
+def _unknown(values: Mapping[str, Any], signature: Signature) -> list[str]:
+    if not signature.complete:
+        return []
+    return [_unknown_sentence(name, signature) for name in values if name not in signature.names]
+
+
+def _unknown_sentence(name: str, signature: Signature) -> str:
+    by_case = {known.lower(): known for known in signature.names}
+    close = get_close_matches(name.lower(), by_case, n=1)
+    suggestion = f"; did you mean {by_case[close[0]]}?" if close else ""
+    return f"{name[:_NAME_CHARACTERS]}: the notebook declares no such parameter{suggestion}"
+
+
+def _missing(given: Mapping[str, Any], signature: Signature) -> list[str]:
+    return [
+        f"{parameter.name}: no value is given, and the notebook declares no default"
+        for parameter in signature.parameters
+        if parameter.required and parameter.name not in given
+    ]
+
+
+def _general_warnings(values: Mapping[str, Any], signature: Signature) -> list[str]:
+    if not values or signature.complete:
+        return []
+    if not signature.declared:
+        return ["the notebook has no cell tagged 'parameters': the parameters are injected at its top, unchecked"]
+    return ["the cell tagged 'parameters' cannot be inspected: names and types of the parameters are not checked"]
+
+
+def _refused(problems: list[str], signature: Signature) -> BadInputError:
+    left_out = len(problems) - _MAX_PROBLEMS
+    lines = problems[:_MAX_PROBLEMS] + ([f"and {left_out} more"] if left_out > 0 else [])
+    listed = f" {lines[0]}" if len(lines) == 1 else "".join(f"\n  - {line}" for line in lines)
+    names = ", ".join(signature.names[:_MAX_PROBLEMS])
+    hint = f"The notebook declares {names}." if names else ""
+    return BadInputError(f"the parameters do not fit the notebook:{listed}", hint=hint)

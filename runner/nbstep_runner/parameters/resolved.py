@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.parameters import jsonable
+from nbstep_runner.parameters.secret import SecretReference
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """The values to inject, by name.
+    """The values to inject, by name: only what was given, never the notebook's defaults.
 
     Attributes:
-        values: Secrets, also those inside lists and mappings, are ``SecretReference`` objects.
+        values: Of JSON's types, and where a declared type asks for it also tuples, dates and ``PurePosixPath``.
+            Secrets, also those inside lists and mappings, are ``SecretReference`` objects.
         warnings: What whoever started the run should know.
     """
 
@@ -19,13 +25,35 @@ class Resolved:
     warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The values as strict JSON holds them, for records and metadata."""
-        raise NotImplementedError
+        """The values as strict JSON holds them, for records and metadata; secrets as their references."""
+        return {name: jsonable.jsonable(value) for name, value in self.values.items()}
 
     def digest(self) -> str:
         """Names the values: ``sha256:…``, the same for the same values in any order of names."""
-        raise NotImplementedError
+        return jsonable.digest(self.values)
 
     def secret_values(self) -> tuple[str, ...]:
-        """The secrets themselves, read now, for masking."""
-        raise NotImplementedError
+        """The secrets themselves, read now, for masking.
+
+        Raises:
+            BadInputError: A secret cannot be read; the message names the parameters and the places, never a value.
+        """
+        found: list[str] = []
+        problems: list[str] = []
+        for name, value in self.values.items():
+            for secret in _secrets(value):
+                try:
+                    found.append(secret.value())
+                except BadInputError as error:
+                    problems.append(f"{name}: {error.message}")
+        if problems:
+            raise BadInputError("; ".join(problems), hint="Give the secret to the process that runs the notebook.")
+        return tuple(dict.fromkeys(found))
+
+
+def _secrets(value: Any) -> Iterator[SecretReference]:
+    if isinstance(value, SecretReference):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _secrets(item)

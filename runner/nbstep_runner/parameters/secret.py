@@ -7,13 +7,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from nbstep_runner.errors import BadInputError
 
 MAX_SECRET_BYTES = 2**20
+_SOURCES: Final[dict[str, Literal["env", "file"]]] = {"env": "env", "file": "file"}
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FORM = "{secret: env:NAME} or {secret: file:/path}"
+_FORM_HINT = "Only the place of a secret belongs in the parameters."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,19 @@ class SecretReference:
     Attributes:
         source: ``env`` for an environment variable, ``file`` for a file.
         name: The variable's name, or the file's absolute path.
+
+    Raises:
+        BadInputError: The name is no such name. It is not repeated, for it may be the secret itself.
     """
 
     source: Literal["env", "file"]
     name: str
+
+    def __post_init__(self) -> None:
+        is_env = self.source == "env" and _ENV_NAME.fullmatch(self.name)
+        is_file = self.source == "file" and self.name.startswith("/") and self.name.isprintable()
+        if not (is_env or is_file):
+            raise BadInputError(f"a secret is written {_FORM}", hint=_FORM_HINT)
 
     def as_json(self) -> dict[str, str]:
         """The form in which parameters, records and metadata hold it."""
@@ -58,14 +69,12 @@ def parse_secret(value: Mapping[Any, Any]) -> SecretReference:
     """The reference that ``{"secret": "env:NAME"}`` stands for.
 
     Raises:
-        BadInputError: It has another form. What was written is not repeated, for it may be the secret itself.
+        BadInputError: It has another form.
     """
-    source, colon, name = str(value["secret"]).partition(":")
-    if colon and source == "env" and _ENV_NAME.fullmatch(name):
-        return SecretReference("env", name)
-    if colon and source == "file" and name.startswith("/") and name.isprintable():
-        return SecretReference("file", name)
-    raise BadInputError(f"a secret is written {_FORM}", hint="Only the place of a secret belongs in the parameters.")
+    source, _, name = str(value["secret"]).partition(":")
+    if source not in _SOURCES:
+        raise BadInputError(f"a secret is written {_FORM}", hint=_FORM_HINT)
+    return SecretReference(_SOURCES[source], name)
 
 
 def _file_text(path: str) -> str | None:

@@ -1,0 +1,203 @@
+"""What every language has to say, and what most of them say alike."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePath
+from typing import Any, ClassVar
+
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.parameters.secret import SecretReference
+
+INT32 = 2**31
+INT64 = 2**63
+EXACT_DOUBLE = 2**53  # every integer up to here is a double
+
+
+class CannotHoldError(Exception):
+    """A language has no literal for a value; the sentence says which."""
+
+
+class Language:
+    """A language that knows safe names but writes nothing; the base of those that do.
+
+    Attributes:
+        title: What people call the language.
+        identifier: What a name has to match, in ASCII for all but Python, because kernels differ beyond it.
+        reserved: Names that are words of the language, or that it does not let anyone assign.
+        comment_mark: What starts a comment that ends with the line.
+    """
+
+    identifier: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+    reserved: ClassVar[frozenset[str]] = frozenset()
+    comment_mark: ClassVar[str] = "#"
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+
+    def name_problem(self, name: str) -> str:
+        """Why a name cannot be assigned; empty where it can."""
+        written = self.written_name(name)
+        if not self.identifier.fullmatch(written):
+            return f"not a valid name in {self.title}"
+        if written in self.reserved:
+            return f"a reserved name of {self.title}"
+        return ""
+
+    def written_name(self, name: str) -> str:
+        """The name as the notebook will find it."""
+        return name
+
+    def source(self, values: Mapping[str, Any], comment: str) -> str:
+        """The injected cell: a comment, and an assignment a line.
+
+        Raises:
+            BadInputError: A name is not valid, two names become one, or a value cannot be held.
+        """
+        lines = [f"{self.comment_mark} {' '.join(comment.split())}".strip()]
+        taken: dict[str, str] = {}
+        for name, value in values.items():
+            written = self.written_name(name)
+            problem = self.name_problem(name) or self._clash(taken, written, name)
+            if problem:
+                raise BadInputError(f"{name!a}: {problem}")
+            try:
+                lines.append(self._assignment(written, value))
+            except CannotHoldError as error:
+                raise BadInputError(f"{name}: {self.title} cannot hold {error}") from None
+        return "\n".join(lines) + "\n"
+
+    def _clash(self, taken: dict[str, str], written: str, name: str) -> str:
+        before = taken.setdefault(self._identity(written), name)
+        return f"{self.title} does not tell it from {before}" if before != name else ""
+
+    def _identity(self, written: str) -> str:
+        """What tells names apart."""
+        return written
+
+    def _assignment(self, name: str, value: Any) -> str:
+        """The statement that gives a name its value."""
+        return f"{name} = {self._literal(value)}"
+
+    def _literal(self, value: Any) -> str:  # noqa: PLR0911 - a return for each type
+        """The expression whose value is the given one; raises ``CannotHoldError``."""
+        match value:
+            case None:
+                return self._none()
+            case bool():
+                return self._boolean(value)
+            case int():
+                return self._integer(value)
+            case float():
+                return self._floating(value) if math.isfinite(value) else self._special(value)
+            case str():
+                return self._text(value)
+            case SecretReference():
+                return self._secret(value)
+        return self._compound(value)
+
+    def _compound(self, value: Any) -> str:
+        match value:
+            case list():
+                return self._sequence(value)
+            case tuple():
+                return self._fixed_sequence(value)
+            case dict():
+                return self._mapping(value)
+            case dt.date() | dt.time():
+                return self._moment(value)
+            case PurePath():
+                return self._path(value)
+        raise CannotHoldError(f"a value of type {type(value).__name__}")
+
+    def _none(self) -> str:
+        """The absent value."""
+        raise CannotHoldError("null")
+
+    def _boolean(self, value: bool) -> str:
+        """A truth value."""
+        return "true" if value else "false"
+
+    def _integer(self, value: int) -> str:
+        """A whole number of any size."""
+        return str(value)
+
+    def _floating(self, value: float) -> str:
+        """A finite number; ``repr`` is the shortest decimal that reads back as the same double."""
+        return repr(value)
+
+    def _special(self, value: float) -> str:
+        """Not a number, or an infinity."""
+        raise CannotHoldError(repr(value))
+
+    def _text(self, value: str) -> str:
+        """Text."""
+        raise CannotHoldError(f"text of {len(value)} characters")
+
+    def _sequence(self, value: list[Any]) -> str:
+        """A list."""
+        raise CannotHoldError(f"a list of {len(value)}")
+
+    def _fixed_sequence(self, value: tuple[Any, ...]) -> str:
+        """A tuple, which most languages write as a list."""
+        return self._sequence(list(value))
+
+    def _mapping(self, value: dict[Any, Any]) -> str:
+        """A mapping."""
+        raise CannotHoldError(f"a mapping of {len(value)}")
+
+    def _moment(self, value: dt.date | dt.time) -> str:
+        """A date or time, as ISO 8601 text where a language has no other form."""
+        return self._text(value.isoformat())
+
+    def _path(self, value: PurePath) -> str:
+        """A path, as text where a language has no other form."""
+        return self._text(str(value))
+
+    def _secret(self, reference: SecretReference) -> str:
+        """The expression that reads a secret when it is evaluated."""
+        raise CannotHoldError(f"secrets ({reference.source}:{reference.name}) without writing them into the notebook")
+
+    def _key(self, key: Any) -> str:
+        """The key of a mapping, which only Python keeps where it is not text."""
+        if not isinstance(key, str):
+            raise CannotHoldError(f"a mapping with the key {key!r}, which is not text")
+        return self._text(key)
+
+    def _items(self, values: Iterable[Any]) -> str:
+        """Literals beside each other."""
+        return ", ".join(self._literal(value) for value in values)
+
+
+def escaped(text: str, named: Mapping[str, str], numeric: Callable[[str], str]) -> str:
+    """Text with the named characters, and all that is not printable ASCII, escaped."""
+    return "".join(
+        named.get(character) or (character if " " <= character <= "~" else numeric(character)) for character in text
+    )
+
+
+def unicode_escape(character: str) -> str:
+    r"""``\uXXXX`` or ``\UXXXXXXXX``, at full width so that no digit after it belongs to it."""
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def same_scalars(values: Iterable[Any]) -> bool:
+    """Whether all are of one scalar type, so that no language converts one of them to another's."""
+    kinds = {type(value) for value in values}
+    return len(kinds) == 1 and kinds <= {bool, int, float, str}
+
+
+def without_nul(text: str) -> str:
+    """The text, if it has no NUL character."""
+    if "\0" in text:
+        raise CannotHoldError("text with a NUL character")
+    return text
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text, for tables of names."""
+    return frozenset(text.split())

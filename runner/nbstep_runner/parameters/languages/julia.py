@@ -1,0 +1,51 @@
+"""Julia: integers grow as they need to, lists and mappings keep the type of each element."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from nbstep_runner.parameters.languages.base import Language, escaped, same_scalars, unicode_escape, words
+from nbstep_runner.parameters.secret import SecretReference
+
+_NAMED = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+class Julia(Language):
+    r"""``$`` interpolates and ``\x`` means a byte, so both are kept out of text."""
+
+    reserved = words(
+        "baremodule begin break catch const continue do else elseif end export false finally for function global if "
+        "import let local macro module quote return struct true try using while"
+    )
+
+    def _none(self) -> str:
+        return "nothing"
+
+    def _special(self, value: float) -> str:
+        if math.isnan(value):
+            return "NaN"
+        return "Inf" if value > 0 else "-Inf"
+
+    def _text(self, value: str) -> str:
+        return f'"{escaped(value, _NAMED, unicode_escape)}"'
+
+    def _sequence(self, value: list[Any]) -> str:
+        """Without ``Any`` Julia promotes the elements to one type: ``[true, 2]`` becomes ``[1, 2]``."""
+        return f"{'' if same_scalars(value) else 'Any'}[{self._items(value)}]"
+
+    def _fixed_sequence(self, value: tuple[Any, ...]) -> str:
+        return f"({self._items(value)}{',' if len(value) == 1 else ''})"
+
+    def _mapping(self, value: dict[Any, Any]) -> str:
+        pairs = ", ".join(f"{self._key(key)} => {self._literal(item)}" for key, item in value.items())
+        return f"Dict({pairs})" if same_scalars(value.values()) else f"Dict{{String, Any}}({pairs})"
+
+    def _secret(self, reference: SecretReference) -> str:
+        place = self._text(reference.name)
+        if reference.source == "env":
+            return f"ENV[{place}]"
+        return f'replace(read({place}, String), r"\\n\\z" => "")'
+
+
+LANGUAGE = Julia("Julia")

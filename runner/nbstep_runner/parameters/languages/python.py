@@ -1,0 +1,65 @@
+"""Python: every value has a literal, or an expression that needs no import."""
+
+from __future__ import annotations
+
+import datetime as dt
+import keyword
+import math
+import unicodedata
+from pathlib import PurePath
+from typing import Any
+
+from nbstep_runner.parameters.languages.base import Language
+from nbstep_runner.parameters.secret import SecretReference
+
+
+class Python(Language):
+    """Text stays readable: what Python prints as it is, is written as it is."""
+
+    def name_problem(self, name: str) -> str:
+        """Why a name cannot be assigned; Python's names go beyond ASCII."""
+        if not name.isidentifier() or unicodedata.normalize("NFKC", name) != name:
+            return "not a valid name in Python"
+        reserved = keyword.iskeyword(name) or name == "__debug__"
+        return "a reserved word of Python" if reserved else ""
+
+    def _none(self) -> str:
+        return "None"
+
+    def _boolean(self, value: bool) -> str:
+        return str(value)
+
+    def _special(self, value: float) -> str:
+        return "float('nan')" if math.isnan(value) else f"float('{value}')"
+
+    def _text(self, value: str) -> str:
+        inner = repr(f"'{value}")[2:-1] if '"' not in value else repr(f'"{value}')[2:-1].replace('"', '\\"')
+        return f'"{inner}"'
+
+    def _sequence(self, value: list[Any]) -> str:
+        return f"[{self._items(value)}]"
+
+    def _fixed_sequence(self, value: tuple[Any, ...]) -> str:
+        return f"({self._items(value)}{',' if len(value) == 1 else ''})"
+
+    def _mapping(self, value: dict[Any, Any]) -> str:
+        return f"{{{', '.join(f'{self._key(key)}: {self._literal(item)}' for key, item in value.items())}}}"
+
+    def _key(self, key: Any) -> str:
+        return self._literal(key)
+
+    def _moment(self, value: dt.date | dt.time) -> str:
+        kind = next(kind.__name__ for kind in (dt.datetime, dt.date, dt.time) if isinstance(value, kind))
+        return f'__import__("datetime").{kind}.fromisoformat({self._text(value.isoformat())})'
+
+    def _path(self, value: PurePath) -> str:
+        return f'__import__("pathlib").Path({self._text(str(value))})'
+
+    def _secret(self, reference: SecretReference) -> str:
+        place = self._text(reference.name)
+        if reference.source == "env":
+            return f'__import__("os").environ[{place}]'
+        return f'__import__("pathlib").Path({place}).read_bytes().decode().removesuffix("\\n")'
+
+
+LANGUAGE = Python("Python")

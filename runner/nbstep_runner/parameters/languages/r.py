@@ -1,0 +1,120 @@
+"""R: numbers are doubles, lists and mappings are lists."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from nbstep_runner.parameters.languages.base import (
+    EXACT_DOUBLE,
+    CannotHoldError,
+    Language,
+    escaped,
+    unicode_escape,
+    without_nul,
+    words,
+)
+from nbstep_runner.parameters.secret import SecretReference
+
+_NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+_MAX_NESTING = 45  # R's parser keeps 50 open brackets, of which a mapping takes up to two
+_LONG_DOUBLE_BITS = 64
+
+
+class R(Language):
+    r"""Text is escaped with ``\u`` alone: R refuses to mix it with ``\x``, and ``\x`` means bytes of the locale."""
+
+    identifier = re.compile(r"(?:[A-Za-z]|\.(?![0-9]))[A-Za-z0-9._]*")
+    reserved = words(
+        "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_complex_ "
+        "NA_character_ in ..."
+    )
+
+    def written_name(self, name: str) -> str:
+        """No name of R starts with an underscore; papermill's rule is to leave it out."""
+        return name.lstrip("_")
+
+    def _assignment(self, name: str, value: Any) -> str:
+        if _nesting(value) > _MAX_NESTING:
+            raise CannotHoldError(f"a value nested more than {_MAX_NESTING} levels deep")
+        return super()._assignment(name, value)
+
+    def _none(self) -> str:
+        return "NULL"
+
+    def _boolean(self, value: bool) -> str:
+        return "TRUE" if value else "FALSE"
+
+    def _integer(self, value: int) -> str:
+        if abs(value) > EXACT_DOUBLE:
+            raise CannotHoldError("an integer beyond 2^53 exactly")
+        return str(value)
+
+    def _floating(self, value: float) -> str:
+        """Decimal where R's reader, which rounds twice, ends at the same double; else hexadecimal, which is exact."""
+        return repr(value) if _reads_back(value) else value.hex()
+
+    def _special(self, value: float) -> str:
+        if math.isnan(value):
+            return "NaN"
+        return "Inf" if value > 0 else "-Inf"
+
+    def _text(self, value: str) -> str:
+        return f'"{escaped(without_nul(value), _NAMED, unicode_escape)}"'
+
+    def _sequence(self, value: list[Any]) -> str:
+        return f"list({self._items(value)})"
+
+    def _mapping(self, value: dict[Any, Any]) -> str:
+        keys = [self._key(key) for key in value]
+        if value and all(key and key.isascii() and key.isprintable() for key in value):
+            pairs = zip(keys, value.values(), strict=True)
+            return f"list({', '.join(f'{key} = {self._literal(item)}' for key, item in pairs)})"
+        names = f"c({', '.join(keys)})" if keys else "character(0)"
+        return f"structure(list({self._items(value.values())}), names = {names})"
+
+    def _secret(self, reference: SecretReference) -> str:
+        place = self._text(reference.name)
+        if reference.source == "env":
+            return f'(function(x) if (is.na(x)) stop("the secret is not set") else x)(Sys.getenv({place}, unset = NA))'
+        return (
+            f'(function(x) {{ Encoding(x) <- "UTF-8"; sub("\\n$", "", x) }})'
+            f"(readChar({place}, file.info({place})$size, useBytes = TRUE))"
+        )
+
+
+def _nesting(value: Any) -> int:
+    if isinstance(value, (list, tuple, dict)):
+        return 1 + max(map(_nesting, value.values() if isinstance(value, dict) else value), default=0)
+    return 0
+
+
+def _reads_back(value: float) -> bool:
+    """Whether R reads ``repr(value)`` as the same double.
+
+    R's ``R_strtod`` scales the digits by a power of ten in ``long double`` and rounds the result to double. That is
+    followed here for the 64-bit mantissa of x86, and for platforms whose ``long double`` is a double.
+    """
+    decimal = Decimal(repr(abs(value)))
+    digits, exponent = int("".join(map(str, decimal.as_tuple().digits))), int(decimal.as_tuple().exponent)
+    if digits >= EXACT_DOUBLE or abs(exponent) > 22:  # 10^22 is the last power of ten that is a double
+        return False
+    exact = Fraction(digits) * Fraction(10) ** exponent
+    return float(_rounded(exact, _LONG_DOUBLE_BITS)) == abs(value)
+
+
+def _rounded(exact: Fraction, bits: int) -> Fraction:
+    """The nearest binary fraction with so many significant bits, ties to even."""
+    if not exact:
+        return exact
+    shift = bits - (exact.numerator.bit_length() - exact.denominator.bit_length())
+    scaled = exact * Fraction(2) ** shift
+    if scaled >= 2**bits:
+        scaled, shift = scaled / 2, shift - 1
+    return round(scaled) / Fraction(2) ** shift
+
+
+LANGUAGE = R("R")
