@@ -1,5 +1,6 @@
 """Where notebooks, parameters and records live: one protocol, a backend a scheme, each imported when it is used."""
 
+from nbstep_runner.stores.ending import hurry
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
 from nbstep_runner.stores.registry import SchemeInfo, describe, open_store
 from nbstep_runner.stores.uris import join, redact, sibling
@@ -12,6 +13,7 @@ __all__ = [
     "Stat",
     "Store",
     "describe",
+    "hurry",
     "join",
     "open_store",
     "redact",

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from nbstep_runner.stores import content
 from nbstep_runner.stores.protocol import Source
 
 TEMP_PREFIX: Final = ".nbstep-"
@@ -25,7 +26,6 @@ LEFTOVER_SECONDS: Final = 3600.0
 """A temporary file that nobody has written to for this long belongs to a writer that is gone."""
 LOCK_SECONDS: Final = 30.0
 """Locks are held for a rename; one that is held this long belongs to a process that is stopped."""
-_CHUNK: Final = 1 << 20
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -54,11 +54,8 @@ def temporary_copy(folder: Path, data: Source) -> Iterator[Path]:
 
 
 def _fill(stream: BinaryIO, data: Source) -> None:
-    if isinstance(data, Path):
-        with data.open("rb") as source:
-            shutil.copyfileobj(source, stream, _CHUNK)
-    else:
-        stream.write(data)
+    with content.opened(data) as source:
+        shutil.copyfileobj(source, stream, content.CHUNK)
 
 
 def _stamp(descriptor: int) -> None:

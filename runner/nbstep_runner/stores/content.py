@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeVar
 
-from nbstep_runner.errors import BadInputError
+from nbstep_runner.errors import BadInputError, StorageUnavailableError
 from nbstep_runner.stores.protocol import Source
 
 READ_LIMIT: Final = 2 * 2**30
@@ -40,13 +41,30 @@ _AnyDigest = TypeVar("_AnyDigest", bound=Digest)
 
 
 def opened(data: Source) -> BinaryIO:
-    """The bytes as a file that can be read from its start."""
-    return data.open("rb") if isinstance(data, Path) else io.BytesIO(data)
+    """The bytes as a file that can be read from its start.
+
+    Raises:
+        StorageUnavailableError: The local file cannot be read; the same for all functions here that read it.
+    """
+    with _explained(data):
+        return data.open("rb") if isinstance(data, Path) else io.BytesIO(data)
 
 
 def size_of(data: Source) -> int:
     """How many bytes will be written."""
-    return data.stat().st_size if isinstance(data, Path) else len(data)
+    with _explained(data):
+        return data.stat().st_size if isinstance(data, Path) else len(data)
+
+
+@contextmanager
+def _explained(data: Source) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"The local file {data!s} cannot be read: {error.strerror}.",
+            hint="Check that the scratch folder is still there and has room.",
+        ) from error
 
 
 def media_type(uri: str) -> str:

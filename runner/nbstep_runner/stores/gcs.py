@@ -11,17 +11,19 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any, Final
 
 import google.auth
 import google_crc32c
+from google.api_core.exceptions import GoogleAPICallError
+from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
-from nbstep_runner.stores import content
-from nbstep_runner.stores.gcs_errors import answered, translated
+from nbstep_runner.stores import content, gcs_errors
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.statuses import RefusedError
@@ -58,6 +60,7 @@ class GcsStore:
         self._project = options.project
         self._retrier = Retrier(options.retry_seconds, _translated, on_retry)
         self._client: storage.Client | None = None
+        self._lock = Lock()
         self._generations: dict[str, int] = {}
 
     def read(self, uri: str) -> Blob:
@@ -196,10 +199,15 @@ class GcsStore:
         return self._connected().bucket(name, user_project=self._project)
 
     def _connected(self) -> storage.Client:
-        if self._client is None:
-            self._client = storage.Client(project=self._project, credentials=_emulator_credentials())
-            self._client._bucket_metadata_cache = None  # noqa: SLF001 - else it asks for every bucket's metadata, for tracing
+        with self._lock:
+            self._client = self._client or _new_client(self._project)
         return self._client
+
+
+def _new_client(project: str | None) -> storage.Client:
+    client = storage.Client(project=project, credentials=_emulator_credentials())
+    client._bucket_metadata_cache = None  # noqa: SLF001 - else it asks for every bucket's metadata, for tracing
+    return client
 
 
 def _emulator_credentials() -> Any:
@@ -211,9 +219,19 @@ def _emulator_credentials() -> Any:
 
 
 def _translated(error: Exception, doing: str) -> Exception:
-    if isinstance(error, DataCorruption):
-        return TransientError("the object arrived damaged: its CRC32C does not match")
-    return answered(error.response, doing) if isinstance(error, InvalidResponse) else translated(error, doing)
+    """The error to raise in place of the client's; other exceptions stay what they are."""
+    meaning = error
+    if isinstance(error, GoogleAPICallError | InvalidResponse) and error.response is not None:
+        meaning = gcs_errors.answered(error.response, doing)
+    elif isinstance(error, DefaultCredentialsError):
+        meaning = gcs_errors.no_credentials(doing)
+    elif isinstance(error, GoogleAuthError):
+        meaning = gcs_errors.unauthenticated(error, doing, may_pass=error.retryable)
+    elif isinstance(error, DataCorruption):
+        meaning = TransientError("the object arrived damaged: its CRC32C does not match")
+    elif isinstance(error, gcs_errors.CONNECTION):
+        meaning = TransientError(gcs_errors.in_words(error))
+    return meaning
 
 
 def _split(uri: str, *, empty: bool = False) -> tuple[str, str]:
@@ -227,7 +245,7 @@ def _split(uri: str, *, empty: bool = False) -> tuple[str, str]:
 def _generation(uri: str, version: str) -> int:
     if version == ABSENT:
         return _NONE
-    if not version.isdigit():
+    if not version.isdigit() or int(version) == _NONE:
         raise OutputConflictError(f"{uri} never was at version {version!r}.")
     return int(version)
 

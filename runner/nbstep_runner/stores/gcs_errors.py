@@ -1,4 +1,4 @@
-"""What the exceptions of Google's client mean: pass and retry, or the error that a user sees."""
+"""What answers of Google's services and failures of the network mean: pass and retry, or the error that a user sees."""
 
 from __future__ import annotations
 
@@ -7,31 +7,21 @@ from typing import Any, Final
 
 import requests
 import urllib3
-from google.api_core.exceptions import GoogleAPICallError
-from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
 
 from nbstep_runner.errors import StorageDeniedError
 from nbstep_runner.stores.retrying import TransientError, seconds_asked
 from nbstep_runner.stores.statuses import explained
 
-_CONNECTION: Final = (
+CONNECTION: Final = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
     http.client.HTTPException,
     ConnectionError,
     TimeoutError,
 )
+"""What the client raises where the network failed, or an answer was damaged on its way."""
 _RATE_LIMITS: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"})
 _DAMAGED: Final = ("crc32c", "md5")
-
-
-def translated(error: Exception, doing: str) -> Exception:
-    """The error to raise in place of the client's; other exceptions stay what they are."""
-    if isinstance(error, GoogleAPICallError) and error.response is not None:
-        return answered(error.response, doing)
-    if isinstance(error, GoogleAuthError):
-        return _unauthenticated(error, doing)
-    return TransientError(_in_words(error)) if isinstance(error, _CONNECTION) else error
 
 
 def answered(response: Any, doing: str) -> Exception:
@@ -54,24 +44,28 @@ def _said(response: Any) -> tuple[str, str]:
         return "", ""
 
 
-def _unauthenticated(error: GoogleAuthError, doing: str) -> Exception:
-    if isinstance(error, DefaultCredentialsError):
-        return StorageDeniedError(
-            "No Google credentials were found.",
-            hint="Give the pod a service account with workload identity, or set GOOGLE_APPLICATION_CREDENTIALS.",
-            context=doing,
-        )
-    if error.retryable:
-        return TransientError(f"no token could be had: {_in_words(error)}")
+def no_credentials(doing: str) -> StorageDeniedError:
+    """The error where no application default credentials are."""
     return StorageDeniedError(
-        f"Google's token service refuses the credentials: {_in_words(error)}.",
+        "No Google credentials were found.",
+        hint="Give the pod a service account with workload identity, or set GOOGLE_APPLICATION_CREDENTIALS.",
+        context=doing,
+    )
+
+
+def unauthenticated(error: Exception, doing: str, *, may_pass: bool) -> Exception:
+    """The error where the token service gave no token."""
+    if may_pass:
+        return TransientError(f"no token could be had: {in_words(error)}")
+    return StorageDeniedError(
+        f"Google's token service refuses the credentials: {in_words(error)}.",
         hint="Check the service account, and that its workload identity binding names this namespace and account.",
         context=doing,
     )
 
 
-def _in_words(error: Exception) -> str:
-    """The first line of an exception, without the addresses and objects that client libraries put into theirs."""
+def in_words(error: Exception) -> str:
+    """The first line of an exception, without what client libraries add to theirs."""
     if isinstance(error, requests.Timeout | TimeoutError | urllib3.exceptions.TimeoutError):
         return "the transfer stalled"
     text = str(error.args[0] if error.args else error).splitlines()

@@ -105,6 +105,7 @@ class OtherStore:
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
         """Put the object in place, by a rename where the filesystem has one."""
+        content.size_of(data)  # a local file that is missing is no failure of the filesystem
         if if_version is not None:
             self._expect(uri, if_version)
         return self._call("writing", uri, lambda: self._write(uri, data))

@@ -47,10 +47,16 @@ class Store(Protocol):
     is read whole and checked, or not at all; it is written whole, or the old one stays.
     """
 
-    atomic_replace: bool
-    """A reader sees the old object or the new one, never a part."""
-    conditional_write: bool
-    """``if_version`` is checked by the store itself, so of two writers one loses."""
+    @property
+    def atomic_replace(self) -> bool:
+        """A reader sees the old object or the new one, never a part."""
+
+    @property
+    def conditional_write(self) -> bool:
+        """``if_version`` is checked by the store itself, so of two writers one loses.
+
+        Where servers differ it is what is known so far: ask after the first conditional write.
+        """
 
     def read(self, uri: str) -> Blob:
         """The whole object, pinned to one version, its length and checksum verified."""

@@ -1,8 +1,8 @@
 """The one retry policy of every remote store: exponential waits with full jitter, inside a total budget.
 
 A backend says of each failure whether another try may succeed, by translating it to :class:`TransientError` or to the
-error that the user sees. A process that has to end soon says so once with :func:`hurry`: waits end, and no operation
-starts a try that it has no time for.
+error that the user sees. A process that has to end soon says so with :func:`nbstep_runner.stores.hurry`: waits end,
+and no operation starts a try that it has no time for.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Condition
 from typing import Final, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, wait_random_exponential
 
 from nbstep_runner.errors import NbstepError, StorageUnavailableError
+from nbstep_runner.stores.ending import ENDING
 from nbstep_runner.stores.uris import redact
 
 IDLE_SECONDS: Final = 30.0
@@ -56,38 +56,12 @@ class Try:
     @property
     def left(self) -> float:
         """The seconds of the budget that are left; never negative."""
-        return max(0.0, min(self.deadline, _end.at) - time.monotonic())
+        return max(0.0, min(self.deadline, ENDING.at) - time.monotonic())
 
     @property
     def idle(self) -> float:
         """How long this try may wait for the next byte."""
         return max(_SHORTEST_IDLE, min(IDLE_SECONDS, self.left))
-
-
-class _End:
-    """When this process has to be done with storage; waits end when it changes."""
-
-    def __init__(self) -> None:
-        self.at = float("inf")
-        self.changed = Condition()
-
-    def set(self, at: float) -> None:
-        with self.changed:
-            self.at = at
-            self.changed.notify_all()
-
-    def sleep(self, seconds: float) -> None:
-        before = self.at
-        with self.changed:
-            self.changed.wait_for(lambda: self.at != before, timeout=seconds)
-
-
-_end: Final = _End()
-
-
-def hurry(seconds: float) -> None:
-    """End every store's retries in this process within some seconds from now; what waits for a retry tries at once."""
-    _end.set(time.monotonic() + seconds)
 
 
 class Retrier:
@@ -135,8 +109,8 @@ class Retrier:
         policy = Retrying(
             retry=retry_if_exception_type(TransientError),
             wait=self._wait,
-            stop=lambda state: time.monotonic() + state.upcoming_sleep > min(deadline, _end.at),
-            sleep=_end.sleep,
+            stop=lambda state: time.monotonic() + state.upcoming_sleep > min(deadline, ENDING.at),
+            sleep=ENDING.sleep,
             before_sleep=lambda state: self._say(doing, state),
             reraise=True,
         )

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -53,6 +54,8 @@ class S3Store:
     def __init__(self, options: StorageOptions, on_retry: Callable[[str], None] | None = None) -> None:
         self._options = options
         self._retrier = Retrier(options.retry_seconds, translated, on_retry)
+        self._connected: Any = None
+        self._lock = Lock()
 
     @property
     def conditional_write(self) -> bool:
@@ -176,8 +179,13 @@ class S3Store:
         if (found.version if found else ABSENT) != version:
             raise OutputConflictError(f"{uri} was created, changed or removed by another meanwhile.")
 
-    @cached_property
+    @property
     def _client(self) -> Any:
+        with self._lock:
+            self._connected = self._connected or self._new_client()
+        return self._connected
+
+    def _new_client(self) -> Any:
         idle = max(1.0, min(IDLE_SECONDS, self._options.retry_seconds))
         config = Config(
             connect_timeout=idle,

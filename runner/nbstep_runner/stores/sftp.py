@@ -65,6 +65,7 @@ class SftpStore:
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
         """Put the file in place by a rename, synchronised to the server's disk where it knows how."""
         path, doing = _path(uri), f"writing {redact(uri)}"
+        content.size_of(data)  # a local file that is missing is no failure of the network
 
         def recover(error: Exception, attempt: Try) -> str:
             if isinstance(error, OutputConflictError) and attempt.number > 1:
