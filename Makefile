@@ -22,9 +22,8 @@ help:  ## Show this list
 .PHONY: demo
 demo: $(installed)  ## Run notebooks/flights.ipynb and render it as HTML, into demo/
 	@export MODEL_DIR=demo/model
-	$(bin)/nbstep run notebooks/flights.ipynb demo/flights.ipynb notebooks/flights.params.yaml --html
-	printf '\nThe executed notebook:  %s\nThe same as HTML:       %s\nThe trained model:      %s\n' \
-		demo/flights.ipynb demo/flights.html demo/model/
+	$(bin)/nbstep run notebooks/flights.ipynb demo/flights.ipynb notebooks/flights.params.yaml --html --force
+	printf 'trained model: demo/model/\n'
 
 .PHONY: test
 test: $(installed)  ## Run the tests; those whose servers are missing are skipped, or fail where CI is set

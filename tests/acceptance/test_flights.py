@@ -30,27 +30,28 @@ def run_flights(folder: Path, *options: str) -> tuple[str, dict[str, Any]]:
     return done.stdout + done.stderr, json.loads((folder / "out.result.json").read_text())
 
 
-@pytest.mark.parametrize(("develop", "flights", "epochs"), [("True", 5_040, 3), ("False", 30_240, 20)])
+@pytest.mark.parametrize(("develop", "flights", "epochs"), [("True", 5_040, 2), ("False", 30_240, 8)])
 def test_it_trains_evaluates_and_keeps_its_model(tmp_path: Path, develop: str, flights: int, epochs: int) -> None:
     log, record = run_flights(tmp_path, "-p", "DEVELOP_MODE", develop)
 
     assert record["state"] == "succeeded"
     assert {cell["state"] for cell in record["cells"]} == {"succeeded"}
     assert record["results"]["flights"] == flights
-    assert f"epoch {epochs:2d}/{epochs}" in log
+    assert f"epoch {epochs}/{epochs}" in log
     metadata = json.loads((tmp_path / "model/metadata.json").read_text())
     assert metadata["metrics"] == {name: record["results"][name] for name in ("rmse", "accuracy", "auc")}
     assert metadata["trained_on"]["epochs"] == epochs
     assert (tmp_path / "model/model.joblib").stat().st_size > 0
     assert "class FlightModel" in (tmp_path / "model/flights_model.py").read_text()
+    if develop == "False":
+        assert record["results"]["auc"] > rule_of_thumb(tmp_path / "out.ipynb") + 0.05
 
 
-def test_the_full_run_beats_the_rule_of_thumb(tmp_path: Path) -> None:
-    _, record = run_flights(tmp_path)
-    notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+def rule_of_thumb(executed: Path) -> float:
+    """The AUC that the model has to beat, from the executed notebook's own table."""
+    notebook = nbformat.read(executed, as_version=4)
     (table,) = (cell.outputs[0].data["text/plain"] for cell in notebook.cells if cell.id == "evaluate")
-    rule_of_thumb = float(next(line for line in table.splitlines() if line.startswith("AUC")).split()[1])
-    assert record["results"]["auc"] > rule_of_thumb + 0.05
+    return float(next(line for line in table.splitlines() if line.startswith("AUC")).split()[1])
 
 
 def test_the_notebook_is_shipped_without_outputs() -> None:

@@ -98,7 +98,7 @@ def test_the_commands_start_in_a_users_project(environment: Path, project: Path,
 def test_papermill_finds_our_engine(environment: Path, tmp_path: Path) -> None:
     code = "from papermill.engines import papermill_engines as known; known.register_entry_points(); "
     code += "print(known.get_engine('nbstep'))"
-    assert "nbstep_runner.engine" in run(environment / "bin/python", "-c", code, cwd=tmp_path)
+    assert "NbstepEngine" in run(environment / "bin/python", "-c", code, cwd=tmp_path)
 
 
 def names(wheel: Path) -> set[str]:
