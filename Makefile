@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -38,7 +39,7 @@ lint: $(installed)  ## Check format, lint, types and the import rules
 
 .PHONY: bench
 bench: $(installed)  ## Measure against papermill (minutes; leave the machine alone meanwhile)
-	@$(bin)/python -m pytest tests/benchmarks $(PYTEST_ARGS)
+	@$(bin)/python tests/benchmarks $(BENCH_ARGS)
 
 .PHONY: faults
 faults: $(installed)  ## Try every fault at every phase of a run (minutes)
