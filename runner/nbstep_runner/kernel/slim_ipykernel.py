@@ -4,6 +4,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 ``python -m ipykernel_launcher``, and why:
 
 * no debugger: debugpy alone takes 75 to 95 ms to import; user code can still import it;
+* jupyter_client's clients and managers, which a kernel does not use, are imported when user code asks for them;
+* no history is written to disk: its first write alone takes 35 ms, and the kernels of a user share one file;
 * text is sent 10 ms after it was printed, not 200 ms (``OutStream.flush_interval``);
 * no sleep of 0.5 ms before each reply (``Kernel._execute_sleep``): the order of messages does not depend on it;
 * a flush with nothing to send returns at once: besides its cost for every cell, the kernel's control thread could
@@ -12,8 +14,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
   before a cell's reply, so that it is not attributed to the next cell; it is not echoed to the process's own stderr;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``);
-* at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold up the kernel for
-  14 s, and the run would kill it before its exit handlers;
+* at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold the kernel for
+  14 s, and the run would kill it before its exit handlers run;
 * what subprocesses print is taken in a test run too, where ipykernel leaves it out (``PYTEST_CURRENT_TEST``);
 * a crash writes its Python traceback to the process's own stderr (``faulthandler``);
 * at the end threads are joined, exit handlers run, the namespace is cleared and open files are flushed as ever, but
@@ -34,6 +36,7 @@ from typing import Any
 
 FLUSH_SECONDS = 0.01
 READ_BYTES = 65536
+NO_HISTORY = "--HistoryManager.enabled=False"
 TEST_VARIABLE = "PYTEST_CURRENT_TEST"
 
 
@@ -156,6 +159,28 @@ def _report_crashes() -> None:
         faulthandler.enable(file=own_stderr)
 
 
+def _defer_jupyter_client() -> None:
+    """Let the modules of ``jupyter_client`` be imported before the package itself is executed, on its first use."""
+    from importlib.util import find_spec, module_from_spec
+
+    spec = find_spec("jupyter_client")
+    if spec is None or spec.loader is None or spec.name in sys.modules:
+        return
+    package: Any = module_from_spec(spec)
+    execute = spec.loader.exec_module
+
+    def load(name: str) -> Any:
+        package.__dict__.pop("__getattr__", None)
+        execute(package)
+        return getattr(package, name)
+
+    package.__getattr__ = load
+    sys.modules[spec.name] = package
+    from jupyter_client.connect import write_connection_file
+
+    package.write_connection_file = write_connection_file  # all that ipykernel takes from the package itself
+
+
 def _initialized_without_debugger(application: Any) -> None:
     blocked = "debugpy" not in sys.modules
     if blocked:
@@ -163,7 +188,7 @@ def _initialized_without_debugger(application: Any) -> None:
         modules["debugpy"] = None
     test = os.environ.pop(TEST_VARIABLE, None)
     try:
-        application.initialize()
+        application.initialize([*sys.argv[1:], NO_HISTORY])
     finally:
         if blocked:
             del sys.modules["debugpy"]
@@ -174,6 +199,7 @@ def _initialized_without_debugger(application: Any) -> None:
 def main() -> None:
     """Be the kernel until it is told to shut down."""
     del sys.path[0]  # this script's folder; ipykernel adds the working directory itself
+    _defer_jupyter_client()
     from ipykernel import iostream, kernelapp
 
     _patch_streams(iostream.OutStream)

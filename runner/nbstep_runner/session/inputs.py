@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Any, Final
 
 import msgspec
@@ -81,11 +82,12 @@ def _validated(notebook: dict[str, Any]) -> dict[str, Any]:
     import nbformat
 
     try:
-        nbformat.validate(notebook)
-    except nbformat.ValidationError as error:
-        raise BadInputError(f"the notebook is not valid: {_line(error)}") from error
+        with warnings.catch_warnings(action="ignore"):  # of cells without an id, which it then gives one
+            nbformat.validate(notebook)
     except RecursionError as error:
         raise BadInputError("the notebook is nested too deeply") from error
+    except Exception as error:  # it also stumbles over what has another shape than it expects
+        raise BadInputError(f"the notebook is not valid: {_line(error)}") from error
     return notebook
 
 

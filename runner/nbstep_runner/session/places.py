@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from nbstep_runner.contract import RunSpec
-from nbstep_runner.stores import sibling
+from nbstep_runner.stores import redact, sibling
 
 STANDARD_STREAM = "-"
 
@@ -31,3 +31,8 @@ class Places:
             html=sibling(output, ".html"),
             partial=sibling(output, ".partial.ipynb"),
         )
+
+    @property
+    def shown(self) -> Places:
+        """The same as they may be written down: without credentials."""
+        return Places(*map(redact, astuple(self)))

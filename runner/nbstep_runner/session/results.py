@@ -8,17 +8,18 @@ from datetime import UTC, datetime
 from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState
 from nbstep_runner.engine.execute import Execution
 from nbstep_runner.errors import ExitCode, InterruptedRunError, NbstepError, TerminatedError
+from nbstep_runner.stores import redact
 
 
 def blank(spec: RunSpec) -> RunResult:
-    """The record of a run of which nothing is known but what was asked for."""
+    """The record of a run of which nothing is known but what was asked for; its URIs hold no credentials."""
     return RunResult(
         run_id=spec.run_id,
         attempt=spec.attempt,
         spec_digest="",
         state=RunState.PENDING,
-        input_uri=spec.input_uri,
-        output_uri=spec.output_uri,
+        input_uri=redact(spec.input_uri),
+        output_uri=redact(spec.output_uri),
         started_at=datetime.now(UTC).isoformat(),
         labels=spec.labels,
     )

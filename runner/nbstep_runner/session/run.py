@@ -104,7 +104,7 @@ class Session:
             stream=self._tools.log_stream,
             format=self._tools.log_format,
             quiet=self._tools.quiet,
-            location=self._places.log if self._places else "",
+            location=self._places.shown.log if self._places else "",
         )
 
     def run(self) -> RunResult:
@@ -172,7 +172,7 @@ class Session:
     def _take_claim(self, work: Work) -> None:
         if self._places is None or self._place is None:
             return
-        running = replace(self._result, state=RunState.RUNNING, spec_digest=work.digest, log_uri=self._places.log)
+        running = replace(self._result, state=RunState.RUNNING, spec_digest=work.digest, log_uri=self._places.shown.log)
         claim = ClaimKeeper(self._stores(self._places.record), self._places.record, self._supervisor.abort)
         version = self._place.existing.version
         self._supervisor.check()
@@ -196,8 +196,8 @@ class Session:
             kernel=self._spec.kernel,
             language=self._spec.language,
             report_mode=self._spec.report_mode,
-            input_uri=self._spec.input_uri,
-            output_uri=self._spec.output_uri,
+            input_uri=self._result.input_uri,
+            output_uri=self._result.output_uri,
         )
 
     def _prepare(self, notebook: dict[str, Any]) -> None:
@@ -230,10 +230,11 @@ class Session:
             supervisor=self._supervisor,
             memory=self._tools.memory,
             scratch=self._scratch.folder,
-            log_name=self._places.log if self._places else "the log",
+            log_name=self._places.shown.log if self._places else "the log",
         )
         try:
-            document, execution = run_notebook(notebook, ready.kernel, ready.info, self._spec, tools)
+            shown = replace(self._spec, input_uri=self._result.input_uri, output_uri=self._result.output_uri)
+            document, execution = run_notebook(notebook, ready.kernel, ready.info, shown, tools)
         finally:
             self._tools.kernels.close()
             if checkpoints:
@@ -268,7 +269,7 @@ class Session:
     def _accompany(self, publisher: Publisher, data: Source) -> None:
         """Publish what the notebook's readers may want besides; the run's verdict does not depend on it."""
         if self._spec.html and self._places and self._published(partial(publisher.html, data)):
-            self._result = replace(self._result, html_uri=self._places.html)
+            self._result = replace(self._result, html_uri=self._places.shown.html)
         if self._checkpointed:
             self._published(publisher.remove_partial)
 

@@ -14,7 +14,7 @@ from nbstep_runner.parameters import Resolved, read_signature, resolve
 from nbstep_runner.session.claim import Existing, read_existing
 from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.session.places import STANDARD_STREAM, Places
-from nbstep_runner.stores import ABSENT, Store
+from nbstep_runner.stores import ABSENT, Store, redact
 
 AT_ONCE: Final = 4
 
@@ -107,5 +107,5 @@ def _read(uri: str, open_store: OpenStore) -> bytes | NbstepError:
     try:
         return read_standard_input() if uri == STANDARD_STREAM else open_store(uri).read(uri).data
     except NbstepError as error:
-        error.context = error.context or f"reading {uri}"
+        error.context = error.context or f"reading {redact(uri)}"
         return error

@@ -9,7 +9,7 @@ from pathlib import Path
 from nbstep_runner.contract import Event, Notice, Severity
 from nbstep_runner.engine.document import MEMORY_BYTES, Snapshot, write_snapshot
 from nbstep_runner.errors import NbstepError
-from nbstep_runner.stores import Store
+from nbstep_runner.stores import Store, redact
 
 
 class Checkpointer:
@@ -86,6 +86,6 @@ class Checkpointer:
                 Notice(
                     message=f"a checkpoint could not be written: {error}; the run goes on",
                     severity=Severity.WARNING,
-                    fields={"uri": self._uri},
+                    fields={"uri": redact(self._uri)},
                 )
             )
