@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -25,6 +24,8 @@ def result(name: str, value: Any) -> None:
     """
     if not isinstance(name, str) or not name:
         raise TypeError("a result's name must be a non-empty string")
+    import json
+
     plain = json.loads(json.dumps(value, default=_plain, allow_nan=True))
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import sys
-from contextlib import suppress
-from importlib import metadata
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,17 +18,13 @@ if TYPE_CHECKING:
 STANDARD_STREAM = "-"
 
 
-def _version() -> str:
-    with suppress(metadata.PackageNotFoundError):
-        return metadata.version("nbstep")
-    return "unknown"
-
-
-class Lazily:
-    """The version, read only if it is asked for."""
+class Version:
+    """nbstep's version, read only if it is asked for."""
 
     def __str__(self) -> str:
-        return _version()
+        from importlib import metadata
+
+        return metadata.version("nbstep")
 
 
 @click.command(
@@ -44,7 +38,7 @@ class Lazily:
 )
 @click.option("--help-notebook", is_flag=True, help="Show the notebook's parameters and run nothing.")
 @groups.add(groups.PARAMETERS, groups.EXECUTION, groups.OUTPUT, groups.IDENTITY, groups.STORAGE, groups.IGNORED)
-@click.version_option(Lazily(), prog_name="nbstep-runner")  # type: ignore[arg-type]
+@click.version_option(Version(), prog_name="nbstep-runner")  # type: ignore[arg-type]
 def command(
     input_uri: str | None,
     output_uri: str | None,
@@ -64,15 +58,25 @@ def command(
     if spec_uri:
         if input_uri:
             raise click.UsageError("--spec takes the place of INPUT, OUTPUT and PARAMS.")
-        return _run(spec_uri, options)
+        return _run(lambda: _read_spec(spec_uri, options), options)
     source, output = _standard_streams(input_uri, output_uri, help_notebook=help_notebook)
     if help_notebook:
         from nbstep_runner.cli.help_notebook import show_parameters
 
         return show_parameters(source, options["kernel"], options["language"])
+    return _run(lambda: _make_spec(source, output, params_uri, options), options)
+
+
+def _make_spec(source: str, output: str, params_uri: str | None, options: dict[str, Any]) -> RunSpec:
     from nbstep_runner.cli.spec import spec_of
 
-    return _run(spec_of(source, output, params_uri, options), options)
+    return spec_of(source, output, params_uri, options)
+
+
+def _read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
+    from nbstep_runner.cli.spec import read_spec
+
+    return read_spec(uri, options)
 
 
 def _standard_streams(input_uri: str | None, output_uri: str | None, *, help_notebook: bool) -> tuple[str, str]:
@@ -87,21 +91,18 @@ def _standard_streams(input_uri: str | None, output_uri: str | None, *, help_not
     return input_uri or STANDARD_STREAM, output_uri or STANDARD_STREAM
 
 
-def _run(wanted: RunSpec | str, options: dict[str, Any]) -> int:
-    """Bring a run's parts to life, the kernel first: it takes longest, and all else is imported meanwhile.
-
-    ``wanted`` is what to run, or the URI of the file that says it.
-    """
+def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
+    """Bring a run's parts to life, the kernel first: it takes longest, and all else is imported meanwhile."""
     from nbstep_runner.kernel.early import launch_early
     from nbstep_runner.kernel.process import LaunchOptions
     from nbstep_runner.kernel.watchdog import Watchdog
 
-    launch = LaunchOptions(working_directory=options["cwd"], stock=options["stock_kernel"], token=secrets.token_hex(16))
+    launch = LaunchOptions(working_directory=options["cwd"], stock=options["stock_kernel"], token=os.urandom(16).hex())
     watchdog = Watchdog(launch.token)
-    early = launch_early(options["kernel"], launch)
+    early = launch_early(options["kernel"], launch, wanted=not options["prepare_only"])
     try:
         from nbstep_runner.cli.process import run_in_this_process
 
-        return run_in_this_process(wanted, options, early, watchdog.pid)
+        return run_in_this_process(spec, options, early, watchdog.pid)
     finally:
         watchdog.dismiss()

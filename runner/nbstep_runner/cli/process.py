@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nbstep_runner.cli.spec import read_spec
 from nbstep_runner.contract import RunSpec, encode
 from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
@@ -21,11 +20,13 @@ from nbstep_runner.supervisor import Supervisor
 STANDARD_STREAM = "-"
 
 
-def run_in_this_process(wanted: RunSpec | str, options: dict[str, Any], early: EarlyKernel, watchdog: int) -> int:
+def run_in_this_process(
+    spec_source: Callable[[], RunSpec], options: dict[str, Any], early: EarlyKernel, watchdog: int
+) -> int:
     """Run a spec with the streams and signals of this process, and return the exit code of its record.
 
     Args:
-        wanted: What to run, or the URI of the file that says it.
+        spec_source: Makes or reads the spec; it may take a while.
         options: The command line's values that are not part of the spec.
         early: The kernel that was launched before.
         watchdog: The only child of this process that is not the run's.
@@ -37,7 +38,11 @@ def run_in_this_process(wanted: RunSpec | str, options: dict[str, Any], early: E
 
     with Supervisor(options["grace_period"], on_child=reap_orphans) as supervisor:
         kernels = KernelSource(early, supervisor, spared=(watchdog,))
-        spec = _spec(wanted, options, supervisor, kernels)
+        try:
+            spec = supervisor.call(spec_source, doing="reading the spec")
+        except BaseException:
+            kernels.close()
+            raise
         log_stream: BinaryIO = sys.stderr.buffer if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer
         tools = RunTools(
             supervisor=supervisor,
@@ -55,17 +60,6 @@ def run_in_this_process(wanted: RunSpec | str, options: dict[str, Any], early: E
     if options["record_file"]:
         Path(options["record_file"]).write_bytes(encode(result))
     return 70 if result.exit_code is None else result.exit_code
-
-
-def _spec(wanted: RunSpec | str, options: dict[str, Any], supervisor: Supervisor, kernels: KernelSource) -> RunSpec:
-    """The spec, read if need be; what cannot be read leaves no kernel behind."""
-    if not isinstance(wanted, str):
-        return wanted
-    try:
-        return supervisor.call(partial(read_spec, wanted, options), doing="reading the spec")
-    except BaseException:
-        kernels.close()
-        raise
 
 
 def log_format(name: str, stream: BinaryIO) -> LogFormat:

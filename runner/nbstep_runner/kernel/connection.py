@@ -5,8 +5,7 @@ The connection file's fields are those of the Jupyter messaging documentation ("
 
 from __future__ import annotations
 
-import secrets
-import socket
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,7 +42,7 @@ def prepare(folder: Path, *, ipc: bool) -> Connection:
         transport="ipc" if ipc else "tcp",
         ip=str(folder / "socket") if ipc else "127.0.0.1",
         ports=dict(zip(CHANNELS, range(1, 6) if ipc else _free_ports(len(CHANNELS)), strict=True)),
-        key=secrets.token_hex(32),
+        key=os.urandom(32).hex(),
     )
     fields = {f"{channel}_port": port for channel, port in connection.ports.items()}
     connection.file.touch(mode=0o600)
@@ -63,6 +62,8 @@ def prepare(folder: Path, *, ipc: bool) -> Connection:
 
 def _free_ports(count: int) -> list[int]:
     """Ports that were free together a moment ago; a kernel that loses the race for one dies at its start."""
+    import socket
+
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

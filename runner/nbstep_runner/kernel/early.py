@@ -22,10 +22,11 @@ class EarlyKernel:
     memory: MemoryWatch
 
 
-def launch_early(name: str | None, options: LaunchOptions) -> EarlyKernel:
-    """Launch the kernel of that name, or the default one."""
+def launch_early(name: str | None, options: LaunchOptions, *, wanted: bool = True) -> EarlyKernel:
+    """Launch the kernel of that name, or the default one, unless none is wanted."""
     memory = MemoryWatch.start()
+    spec = specs.guess(name) if wanted else None
     try:
-        return EarlyKernel(options, KernelProcess(specs.choose(name, None), options), memory)
+        return EarlyKernel(options, KernelProcess(spec, options) if spec else None, memory)
     except NbstepError:
         return EarlyKernel(options, None, memory)

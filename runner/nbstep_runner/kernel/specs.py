@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +59,26 @@ def find(name: str) -> KernelSpec:
             return _read(folder / name, name)
     if name == PYTHON:
         return _own_python()
+    from difflib import get_close_matches
+
     names = sorted(spec.name for spec in installed())
     close = get_close_matches(name, names, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     raise KernelUnavailableError(
         f"there is no kernel named {name!r}", hint=f"{hint}Installed kernels: {', '.join(names)}."
     )
+
+
+def guess(name: str | None) -> KernelSpec | None:
+    """The kernelspec that a name probably means: this environment's own, found without Jupyter's search path.
+
+    A user may have another one of the same name in a place that goes before; :func:`choose` finds it.
+    """
+    name = name or PYTHON
+    try:
+        return _read(Path(sys.prefix, "share", "jupyter", "kernels", name), name)
+    except KernelUnavailableError:
+        return _own_python() if name == PYTHON else None
 
 
 def choose(name: str | None, language: str | None) -> KernelSpec:
