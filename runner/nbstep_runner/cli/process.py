@@ -15,6 +15,7 @@ from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.streams import stream_files
+from nbstep_runner.sinks.trace import trace_sinks
 from nbstep_runner.supervisor import Supervisor
 
 STANDARD_STREAM = "-"
@@ -53,7 +54,7 @@ def run_in_this_process(
             notebook_stream=sys.stdout.buffer,
             token=early.options.token,
             quiet=options["quiet"],
-            sinks=stream_files(options["stdout_file"], options["stderr_file"]),
+            sinks=(*stream_files(options["stdout_file"], options["stderr_file"]), *trace_sinks()),
         )
         result = run_once(spec, tools)
     write_termination_message(result)
