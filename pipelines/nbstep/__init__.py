@@ -1,1 +1,40 @@
-"""The launcher side: submit, follow, chain, compile, build and view runs of notebooks."""
+"""The launcher side: submit, follow, chain, compile, build and view runs of notebooks.
+
+::
+
+    run = nbstep.submit("train.ipynb", {"rate": 0.1}, runs="gs://bucket/runs", on="kubernetes", image=...)
+    run.logs(follow=True)
+    result = run.wait()
+    result.results["rmse"], run.notebook()
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbstep.api import find, submit, submit_async
+    from nbstep.history import history
+    from nbstep.profiles import Profile
+    from nbstep.run import Run
+    from nbstep.waiting import wait_all
+
+__all__ = ["Profile", "Run", "find", "history", "submit", "submit_async", "wait_all"]
+
+_HOMES = {
+    "Profile": "profiles",
+    "Run": "run",
+    "find": "api",
+    "history": "history",
+    "submit": "api",
+    "submit_async": "api",
+    "wait_all": "waiting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is used when it is used, so that no command pays for another's libraries."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nbstep' has no attribute {name!r}")
+    return getattr(import_module(f"nbstep.{_HOMES[name]}"), name)

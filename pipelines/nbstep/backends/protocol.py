@@ -34,11 +34,13 @@ class Submission:
         spec: What runs. Every URI in it can be reached from where it will run.
         spec_uri: Where the spec lies as JSON; ``nbstep-runner --spec`` takes it.
         profile: Where it runs and with what: image, resources, environment.
+        claims: The persistent volume claims that it reads or writes.
     """
 
     spec: RunSpec
     spec_uri: str
     profile: Profile
+    claims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

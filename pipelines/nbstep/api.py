@@ -1,0 +1,192 @@
+"""``submit`` and ``find``: the launcher in two calls."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbstep.backends.protocol import Located, Plan
+from nbstep.backends.registry import backend_named, backend_of
+from nbstep.bundle import Files
+from nbstep.claims import here
+from nbstep.errors import RunNotFoundError
+from nbstep.places import RunPlaces, absolute
+from nbstep.profiles import Profile, load_profile
+from nbstep.request import DEFAULT_RUNS, Prepared, Request, prepare
+from nbstep.run import Run
+from nbstep.upload import upload
+from nbstep_runner.contract import ParameterSource, StorageOptions, UnknownParameters, decode, encode
+from nbstep_runner.errors import InputNotFoundError, UsageError
+from nbstep_runner.stores import open_store
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    """``submission.json``: where a run was sent."""
+
+    handle: str
+    on: str
+    submitted_at: str
+    image: str | None = None
+    schema_version: int = 1
+
+
+def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the notebook has a default and a name
+    notebook: str | Path,
+    params: Mapping[str, Any] | None = None,
+    *,
+    runs: str | None = None,
+    on: str | None = None,
+    profile: str | Profile | None = None,
+    image: str | None = None,
+    resources: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    files: Files = (),
+    labels: Mapping[str, str] | None = None,
+    deadlines: Mapping[str, float] | None = None,
+    retries: int | None = None,
+    run_id: str | None = None,
+    unknown_parameters: str = "error",
+    html: bool = True,
+    options: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> Run:
+    """Start a run of a notebook and return at once.
+
+    The parameters are checked against the notebook's own cell before anything is written or started. The same
+    ``run_id`` submitted twice is one run.
+
+    Args:
+        notebook: A path or a URI.
+        params: Values by name; ``{"secret": "env:NAME"}`` is a reference to a secret.
+        runs: The folder of all runs, a URI; everything about this one lies in a folder of its own below it.
+        on: ``local``, ``docker``, ``kubernetes``, or a backend that another package adds.
+        profile: Of the profiles file; what the call names goes before what the profile says.
+        image: For containers and clusters.
+        resources: ``cpu``, ``memory``, ``gpu``, ``disk``, ``shared_memory``.
+        env: Environment variables: values, or ``{"secret": NAME, "key": KEY}``.
+        files: Files and folders that the notebook finds in its working directory.
+        labels: To find the run by.
+        deadlines: Seconds: ``run``, ``cell``, ``stall``, ``start``, ``shutdown``, ``grace``.
+        retries: How often to start again after a fault that may pass.
+        run_id: Names the run; made of the notebook's name and the time if left out.
+        unknown_parameters: ``error``, ``warn`` or ``ignore``.
+        html: Write the executed notebook as HTML too.
+        options: Further fields of the profile, such as ``{"kubernetes": {"queue": "team-a"}}``.
+        spec: Further fields of the ``RunSpec``, such as ``kernel="ir"`` or ``allow_errors=True``.
+
+    Raises:
+        BadInputError: The notebook or the parameters are not valid.
+        NbstepError: What else keeps it from starting.
+    """
+    overrides = {
+        **(options or {}),
+        "runs": runs,
+        "on": on,
+        "image": image,
+        "resources": resources,
+        "env": env,
+        "labels": labels,
+        "deadlines": deadlines,
+        "retries": retries,
+    }
+    request = Request(
+        notebook=str(notebook),
+        profile=_profile(profile, overrides),
+        sources=(ParameterSource.values(dict(params)),) if params else (),
+        files=files,
+        run_id=run_id,
+        unknown_parameters=UnknownParameters(unknown_parameters),
+        spec={"html": html, **spec},
+    )
+    return start(prepare(request))
+
+
+async def submit_async(notebook: str | Path, params: Mapping[str, Any] | None = None, **options: Any) -> Run:
+    """As :func:`submit`, without blocking the event loop."""
+    return await asyncio.to_thread(partial(submit, notebook, params, **options))
+
+
+def plan(prepared: Prepared) -> Plan:
+    """What would be sent to the backend."""
+    return backend_named(prepared.submission.profile.on).plan(prepared.submission)
+
+
+def start(prepared: Prepared) -> Run:
+    """Upload a prepared run's inputs and start it."""
+    submission, places = prepared.submission, prepared.places
+    backend = backend_named(submission.profile.on)
+    request = backend.plan(submission)
+    upload(prepared.uploads, prepared.storage)
+    backend.submit(request)
+    sent = Submitted(
+        handle=request.handle,
+        on=submission.profile.on,
+        submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        image=submission.profile.image,
+    )
+    open_store(places.submission, prepared.storage).write(places.submission, encode(sent, indent=1))
+    return Run(request.handle, _located(places, submission.spec.run_id, prepared.storage), backend)
+
+
+def find(name: str, *, runs: str | None = None, profile: str | Profile | None = None) -> Run:
+    """Find a run again, from any process.
+
+    Args:
+        name: The run's string, such as ``k8s://context/namespace/name``, or its id.
+        runs: The folder of all runs; the profile's otherwise. An id alone is looked for there.
+        profile: Whose ``runs`` and storage options to use.
+
+    Raises:
+        RunNotFoundError: Neither its place nor the folder knows it.
+    """
+    chosen = _profile(profile, {"runs": runs})
+    if "://" in name:
+        backend = backend_of(name)
+        try:
+            return Run(name, _reachable(backend.locate(name), chosen), backend)
+        except RunNotFoundError:
+            if chosen.runs is None:
+                raise
+            name = name.rpartition("/")[2]  # its place has forgotten it; its objects may still be there
+    return _by_id(name, chosen)
+
+
+def _by_id(run_id: str, profile: Profile) -> Run:
+    runs = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
+    places = RunPlaces.of(runs, run_id)
+    try:
+        data = open_store(places.submission, profile.storage).read(places.submission).data
+    except InputNotFoundError:
+        raise RunNotFoundError(f"there is no run {run_id} below {runs}") from None
+    handle = decode(data, Submitted).handle
+    return Run(handle, _located(places, run_id, profile.storage), backend_of(handle))
+
+
+def _located(places: RunPlaces, run_id: str, storage: StorageOptions) -> Located:
+    return Located(run_id=run_id, spec_uri=places.spec, output_uri=places.output, storage=storage)
+
+
+def _reachable(located: Located, profile: Profile) -> Located:
+    """The run's objects where this machine reaches them, if the profile says that it does so in another way."""
+    if profile.runs is None:
+        return located
+    places = RunPlaces.of(absolute(here(profile.runs, profile.kubernetes.claims)), located.run_id)
+    return _located(places, located.run_id, profile.storage)
+
+
+def _profile(profile: str | Profile | None, overrides: Mapping[str, Any]) -> Profile:
+    if isinstance(profile, Profile):
+        if any(value is not None for value in overrides.values()):
+            from nbstep.profiles import merged
+
+            return msgspec.convert(merged(msgspec.to_builtins(profile), overrides), Profile)
+        return profile
+    if not isinstance(profile, str | None):
+        raise UsageError("a profile is named by text, or is a Profile")
+    return load_profile(profile, overrides)

@@ -1,0 +1,61 @@
+"""The runs below a folder: a listing of their records, without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from nbstep.places import absolute
+from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, decode
+from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.stores import Stat, Store, join, open_store
+
+RECORD = ".result.json"
+SPEC = "/spec.json"
+AT_ONCE = 16
+
+
+def history(runs: str, *, storage: StorageOptions | None = None, limit: int | None = None) -> list[RunResult]:
+    """The records below a folder, newest first.
+
+    A run that was submitted and has not begun is told of as ``pending``. Objects that are no records are passed over.
+
+    Args:
+        runs: A folder, as a path or URI.
+        storage: How its store is reached.
+        limit: At most this many.
+    """
+    prefix = join(absolute(runs), "")
+    store = open_store(prefix, storage or StorageOptions())
+    newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)[:limit]
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-list") as pool:
+        found = pool.map(lambda stat: _read(store, stat.uri), newest)
+        return [record for record in found if record is not None]
+
+
+def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
+    """One object of each run: its record, or the spec of one that has none yet."""
+    stats = {stat.uri: stat for stat in store.list(prefix)}
+    for uri, stat in stats.items():
+        if uri.endswith(RECORD) or (uri.endswith(SPEC) and f"{uri[: -len(SPEC)]}/output{RECORD}" not in stats):
+            yield stat
+
+
+def _read(store: Store, uri: str) -> RunResult | None:
+    with suppress(InputNotFoundError, BadInputError):
+        data = store.read(uri).data
+        return decode(data, RunResult) if uri.endswith(RECORD) else _pending(decode(data, RunSpec))
+    return None
+
+
+def _pending(spec: RunSpec) -> RunResult:
+    return RunResult(
+        run_id=spec.run_id,
+        attempt=spec.attempt,
+        spec_digest="",
+        state=RunState.PENDING,
+        input_uri=spec.input_uri,
+        output_uri=spec.output_uri,
+        labels=spec.labels,
+    )

@@ -1,0 +1,156 @@
+"""What a caller of ``submit`` asks for, checked and made into what a backend starts; nothing is written yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nbstep.authoring.notebook import StoredNotebook, read_notebook
+from nbstep.backends.protocol import Submission
+from nbstep.backends.registry import backend_named
+from nbstep.bundle import Bundled, Files, collect
+from nbstep.claims import SCHEME, claims_in, here, in_pod
+from nbstep.places import RunPlaces, absolute, checked_run_id, new_run_id
+from nbstep.profiles import Profile
+from nbstep_runner.contract import InputFile, ParameterSource, RunSpec, StorageOptions, UnknownParameters, encode
+from nbstep_runner.errors import UsageError
+from nbstep_runner.parameters import read_signature, resolve
+from nbstep_runner.stores import Source, open_store
+
+DEFAULT_RUNS = "nbstep-runs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One run, as it is asked for.
+
+    Attributes:
+        notebook: A path or a URI.
+        sources: Of parameters, in order; a later one wins.
+        files: What the notebook finds in its working directory.
+        spec: Further fields of the ``RunSpec`` by name, such as ``kernel`` or ``allow_errors``.
+    """
+
+    notebook: str
+    profile: Profile
+    sources: tuple[ParameterSource, ...] = ()
+    files: Files = ()
+    run_id: str | None = None
+    unknown_parameters: UnknownParameters = UnknownParameters.ERROR
+    spec: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A run that fits its notebook, ready to be uploaded and started.
+
+    Attributes:
+        places: Where its objects lie, as this machine reaches them.
+        uploads: What has to lie there before it starts, the spec last.
+        warnings: What whoever starts it should know.
+    """
+
+    submission: Submission
+    places: RunPlaces
+    uploads: tuple[tuple[str, Source], ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def storage(self) -> StorageOptions:
+        """How this machine reaches the places."""
+        return self.submission.profile.storage
+
+
+def prepare(request: Request) -> Prepared:
+    """Read and check everything, and write nothing.
+
+    Raises:
+        BadInputError: The notebook is none, or the parameters do not fit it.
+        InputNotFoundError: The notebook or a declared file does not exist.
+        UsageError: The profile lacks something, or the place of the runs is out of somebody's reach.
+    """
+    profile = request.profile
+    notebook = read_notebook(request.notebook, profile.storage)
+    values, warnings = _parameters(request, notebook)
+    run_id = checked_run_id(request.run_id or new_run_id(request.notebook))
+    runs = absolute(profile.runs or DEFAULT_RUNS)
+    _check_reach(runs, profile)
+    places = RunPlaces.of(here(runs, profile.kubernetes.claims), run_id)
+    there = RunPlaces.of(_there(runs, profile), run_id)
+    base = Path(request.notebook).parent if "://" not in request.notebook else Path()
+    files = collect(request.files, base)
+    spec = _spec(request, run_id, there, files)
+    claims = tuple(dict.fromkeys([*profile.kubernetes.claims, *claims_in([runs, values])]))
+    submission = Submission(spec=spec, spec_uri=there.spec, profile=profile, claims=claims)
+    uploads: list[tuple[str, Source]] = [
+        (places.input, notebook.text.encode()),
+        (places.params, _yaml(_there(values, profile))),
+        *((places.file(file.path), file.source) for file in files),
+        (places.spec, encode(spec, indent=1)),
+    ]
+    backend_named(profile.on)  # an unknown backend is a mistake to tell before anything is uploaded
+    return Prepared(submission=submission, places=places, uploads=tuple(uploads), warnings=warnings)
+
+
+def _parameters(request: Request, notebook: StoredNotebook) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The values to give, once they fit the notebook's signature."""
+    storage = request.profile.storage
+    signature = read_signature(
+        notebook.content, language=request.spec.get("language"), kernel=request.spec.get("kernel")
+    )
+    resolved = resolve(
+        request.sources,
+        lambda uri: open_store(uri, storage).read(uri).data,
+        signature,
+        unknown=request.unknown_parameters,
+    )
+    return resolved.as_json(), resolved.warnings
+
+
+def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:
+    profile = request.profile
+    return replace(
+        RunSpec(run_id=run_id, input_uri=there.input, output_uri=there.output),
+        parameters=(ParameterSource.file(there.params),),
+        unknown_parameters=request.unknown_parameters,
+        files=tuple(InputFile(path=file.path, uri=there.file(file.path), checksum=file.checksum) for file in files),
+        deadlines=profile.deadlines,
+        storage=_storage_there(profile),
+        labels=profile.labels,
+        **request.spec,
+    )
+
+
+def _storage_there(profile: Profile) -> StorageOptions:
+    """How stores are reached from where the run takes place."""
+    if profile.on != "kubernetes":
+        return profile.storage
+    values = msgspec.to_builtins(profile.storage) | profile.kubernetes.storage
+    return msgspec.convert(values, StorageOptions)
+
+
+def _there(value: Any, profile: Profile) -> Any:
+    """A value as it reads where the run takes place."""
+    return in_pod(value) if profile.on == "kubernetes" else here(value, profile.kubernetes.claims)
+
+
+def _check_reach(runs: str, profile: Profile) -> None:
+    if profile.on == "kubernetes" and "://" not in runs:
+        raise UsageError(
+            f"a cluster cannot reach {runs} on this machine",
+            hint=f"Name a bucket with runs=, such as gs://bucket/runs, or a claim: {SCHEME}claim/runs.",
+        )
+
+
+def _yaml(values: Mapping[str, Any]) -> bytes:
+    import yaml
+
+    return (
+        yaml.safe_dump(dict(values), allow_unicode=True, sort_keys=False, width=120, encoding="utf-8")
+        if values
+        else b"{}\n"
+    )

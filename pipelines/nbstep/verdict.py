@@ -1,0 +1,98 @@
+"""How a run stands: what its place knows and what its record says, put together. A committed record wins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from nbstep.backends.protocol import Phase, Status
+from nbstep.errors import KINDS, LostRunError
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState
+from nbstep_runner.errors import NbstepError, TerminatedError
+
+GIVEN_UP_AFTER: Final = 2.0
+"""Leases without a heartbeat after which a run whose process cannot be seen any more is lost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """How a run stands.
+
+    Attributes:
+        words: One sentence for people.
+        problems: What holds it up or went wrong, a sentence each.
+        record: What lies in storage, the verdict if ``state.final``.
+    """
+
+    state: RunState
+    words: str = ""
+    problems: tuple[str, ...] = ()
+    record: RunResult | None = None
+
+
+def combine(status: Status, record: RunResult | None) -> RunStatus:
+    """One answer out of both. The record has to be read after the status was asked for.
+
+    A final record is the last word unless another attempt can still come of it; a run that ended without one gets the
+    state that the place's own knowledge supports, and is ``lost`` where it supports none.
+    """
+    over = status.phase in (Phase.ENDED, Phase.GONE)
+    if record is not None and record.state.final and (over or not _can_be_retried(record)):
+        return RunStatus(state=record.state, words=_said(record), problems=status.problems, record=record)
+    if not over:
+        started = status.phase is Phase.RUNNING
+        state = RunState.RUNNING if started else RunState.PENDING
+        return RunStatus(state=state, words=status.words, problems=status.problems, record=record)
+    if _may_still_run(status, record):
+        words = f"{status.words}; its last heartbeat is not old enough to give it up"
+        return RunStatus(state=RunState.RUNNING, words=words, problems=status.problems, record=record)
+    return RunStatus(state=_state(status), words=status.words, problems=status.problems, record=record)
+
+
+def final_record(status: Status, record: RunResult | None, blank: RunResult) -> RunResult:
+    """The record that the launcher writes for a run that could not write it itself.
+
+    Args:
+        status: What its place knows: it ended.
+        record: The claim that it left behind, if any.
+        blank: What was asked for, as a record.
+    """
+    kind: type[NbstepError] = TerminatedError if status.cancelled else KINDS.get(status.reference, LostRunError)
+    message = status.words or "the run's process vanished without a record"
+    problems = [problem for problem in status.problems if problem not in message]
+    error = ErrorInfo.of(kind("; ".join([message, *problems])))
+    return replace(
+        record or blank,
+        state=_state(status),
+        exit_code=int(kind.exit_code),
+        error=error,
+        claim=None,
+        ended_at=datetime.now(UTC).isoformat(),
+        warnings=(*(record.warnings if record else ()), "this record was written by the launcher, not by the run"),
+    )
+
+
+def _state(status: Status) -> RunState:
+    if status.cancelled:
+        return RunState.CANCELLED
+    return (
+        RunState.FAILED if status.reference in KINDS and status.reference != LostRunError.reference else RunState.LOST
+    )
+
+
+def _can_be_retried(record: RunResult) -> bool:
+    return record.error is not None and record.error.retryable
+
+
+def _may_still_run(status: Status, record: RunResult | None) -> bool:
+    """Whether the process may live where nobody sees it, such as on a node that lost its network."""
+    if record is None or record.claim is None or status.exit_code is not None or status.phase is Phase.ENDED:
+        return False
+    age = datetime.now(UTC) - datetime.fromisoformat(record.claim.heartbeat_at)
+    return age.total_seconds() < GIVEN_UP_AFTER * record.claim.lease_seconds
+
+
+def _said(record: RunResult) -> str:
+    took = f" in {record.seconds:.1f} s" if record.seconds is not None else ""
+    return f"{record.state}{took}" + (f": {record.error.message}" if record.error else "")
