@@ -88,6 +88,7 @@ class Running:
         self.before = output.read_bytes() if output.is_file() else None
         self.mark = secrets.token_hex(8)
         environment = os.environ | {processes.MARK: self.mark} | dict(options.pop("env", None) or {})
+        environment = {name: value for name, value in environment.items() if value is not None}
         stdin = options.pop("stdin", None)
         self._started = time.monotonic()
         self._code: int | None = None
