@@ -12,6 +12,7 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
   wait for it for seconds at shutdown, when the thread that would answer has already stopped;
 * what subprocesses and native code print is decoded across reads, so that no character is torn, and it is taken
   before a cell's reply, so that it is not attributed to the next cell; it is not echoed to the process's own stderr;
+* what is printed to stdout and stderr is sent in the order in which it was printed;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``);
 * at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold the kernel for
@@ -93,6 +94,26 @@ def _patch_streams(out_stream: Any) -> None:
     out_stream.flush = prompt_flush
 
 
+_last_written: list[Any] = []
+
+
+def _keep_order(stream: Any) -> None:
+    """Hand over what the other stream holds before this one takes more: each has a buffer of its own."""
+    if _last_written and _last_written[0] is stream:
+        return
+    held = [piece for other in _last_written for piece in other._flush_buffers() if piece[1]]
+    if held:
+        other = _last_written[0]
+        other.pub_thread.schedule(lambda: _send(other, held))
+    _last_written[:] = [stream]
+
+
+def _send(stream: Any, pieces: list[tuple[Any, str]]) -> None:
+    for parent, text in pieces:
+        message = stream.session.msg("stream", {"name": stream.name, "text": text}, parent=parent)
+        stream.session.send(stream.pub_thread, message, ident=stream.topic)
+
+
 def _patch_write(out_stream: Any) -> None:
     """Write to the buffer of the last write while the cell and the buffers are still the same.
 
@@ -105,6 +126,7 @@ def _patch_write(out_stream: Any) -> None:
             parent = self._parent_header.get()
         except LookupError:
             parent = self._parent_header_global
+        _keep_order(self)
         with self._buffer_lock:
             last_parent, buffers, buffer = self.__dict__.get("_nbstep_last", _NO_BUFFER)
             if parent is last_parent and buffers is self._buffers and self._flush_pending:

@@ -14,7 +14,7 @@ from nbstep_runner.parameters import Resolved, read_signature, resolve
 from nbstep_runner.session.claim import Existing, read_existing
 from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.session.places import STANDARD_STREAM, Places
-from nbstep_runner.stores import ABSENT, Store, redact
+from nbstep_runner.stores import ABSENT, Store, check_output, redact
 
 AT_ONCE: Final = 4
 
@@ -83,6 +83,7 @@ def look_at_output(places: Places | None, open_store: OpenStore) -> OutputPlace:
     """What is at the output's place now."""
     if places is None:
         return NOWHERE
+    check_output(places.output)
     existing = read_existing(open_store(places.record), places.record)
     stat = open_store(places.output).stat(places.output)
     return OutputPlace(existing, ABSENT if stat is None else stat.version)

@@ -48,6 +48,7 @@ class LogWriter:
         self._spool, self._outlet = spool, outlet
         self._quiet, self._location = quiet, location
         self._assemblers: dict[Source, LineAssembler] = {}
+        self._heard: dict[Source, float] = {}
         self._for_file: list[bytes] = []
         self._for_stream: list[bytes] = []
         self._size = self._stream_lines = 0
@@ -57,6 +58,7 @@ class LogWriter:
         if isinstance(item, StreamText):
             source = Source((item.index, item.id), item.stream)
             assembler = self._assemblers.setdefault(source, LineAssembler())
+            self._heard[source] = time
             for block in assembler.feed(item.text, monotonic()):
                 self._text(block, source, time)
             return
@@ -70,7 +72,7 @@ class LogWriter:
         """Write out what has waited long enough; in how many seconds it has to be called again, at the latest."""
         for source, assembler in self._assemblers.items():
             for block in assembler.tick(monotonic()):
-                self._text(block, source, now())
+                self._text(block, source, self._heard[source])
         self.flush()
         due = [assembler.due for assembler in self._assemblers.values() if assembler.due is not None]
         waits = [max(0.0, min(due) - monotonic())] if due else []
@@ -135,6 +137,7 @@ class LogWriter:
                     self._text(block, source, time)
             if assembler.idle:
                 del self._assemblers[source]
+                self._heard.pop(source, None)
 
     def _text(self, block: Block, source: Source, time: float) -> None:
         shown = visible(block.text)

@@ -2,7 +2,7 @@
 
 from nbstep_runner.stores.ending import hurry
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
-from nbstep_runner.stores.registry import SchemeInfo, describe, open_store
+from nbstep_runner.stores.registry import SchemeInfo, check_output, describe, open_store
 from nbstep_runner.stores.uris import join, redact, sibling
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Source",
     "Stat",
     "Store",
+    "check_output",
     "describe",
     "hurry",
     "join",

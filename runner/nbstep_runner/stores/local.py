@@ -104,6 +104,15 @@ class LocalStore:
             atomicfile.remove_leftovers(folder)
 
 
+def check_output(uri: str) -> None:
+    """Refuse a folder, a device or a symbolic link as an output.
+
+    Raises:
+        BadInputError: The name is refused.
+    """
+    _refuse_special(uri, path_of(uri))
+
+
 def path_of(uri: str) -> Path:
     """The file that a plain path or a ``file://`` URI (RFC 8089) names; ``..`` of a plain path is resolved.
 

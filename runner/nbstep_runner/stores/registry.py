@@ -15,7 +15,7 @@ from typing import Final, cast
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.stores.protocol import Store
-from nbstep_runner.stores.uris import checked, scheme_of
+from nbstep_runner.stores.uris import checked, is_plain_path, scheme_of
 
 OnRetry = Callable[[str], None]
 _DEFAULTS: Final = StorageOptions()
@@ -116,6 +116,18 @@ def open_store(uri: str, options: StorageOptions = _DEFAULTS, *, on_retry: OnRet
         )
     module = import_module(f"nbstep_runner.stores.{backend.module}")
     return cast("Store", module.open_backend(uri, options, on_retry))
+
+
+def check_output(uri: str) -> None:
+    """Refuse a name that no write could succeed at, such as a folder's, before a run is begun for it.
+
+    Raises:
+        BadInputError: The name is refused.
+    """
+    if is_plain_path(uri) or scheme_of(uri) == "file":
+        from nbstep_runner.stores import local
+
+        local.check_output(uri)
 
 
 def describe() -> tuple[SchemeInfo, ...]:
