@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import site
 import subprocess
 import sys
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -123,7 +123,6 @@ def test_the_wheel_carries_the_licence(wheel: Path) -> None:
 
 
 def test_the_source_distribution_builds_the_same_wheel(sdist: Path, wheel: Path, tmp_path: Path) -> None:
-    with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path, filter="data")
+    shutil.unpack_archive(sdist, tmp_path)
     (source,) = tmp_path.iterdir()
     assert names(build("wheel", source, tmp_path / "dist")) == names(wheel)
