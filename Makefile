@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= 2
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 
@@ -28,7 +29,7 @@ demo: $(installed)  ## Run notebooks/flights.ipynb and render it as HTML, into d
 
 .PHONY: test
 test: $(installed)  ## Run the tests; those whose servers are missing are skipped, or fail where CI is set
-	@$(bin)/python -m pytest tests/unit tests/integration tests/acceptance $(PYTEST_ARGS)
+	@$(bin)/python -m pytest -n $(WORKERS) --dist worksteal tests/unit tests/integration tests/acceptance $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(installed)  ## Check format, lint, types and the import rules
