@@ -16,6 +16,9 @@ bin := $(VENV)/bin
 installed := $(VENV)/.installed
 uv_compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
+# Images have the clients of the stores, and nothing for people at a keyboard: no debugger, no completion.
+in_image := --extra gcs --extra s3 --extra sftp --extra http --extra html images/slim.in \
+	--no-emit-package debugpy --no-emit-package jedi --no-emit-package parso
 
 .PHONY: help
 help:  ## Show this list
@@ -49,7 +52,10 @@ faults: $(installed)  ## Try every fault at every phase of a run (minutes)
 .PHONY: lock
 lock: $(installed)  ## Resolve the dependencies anew into the lock files
 	@$(uv_compile) --upgrade --extra dev --output-file requirements-dev.lock
-	$(uv_compile) --upgrade --constraint requirements-dev.lock --output-file requirements.lock
+	$(uv_compile) --upgrade --constraint requirements-dev.lock $(in_image) --output-file requirements.lock
+	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint requirements.lock $(in_image) images/data-science.in \
+		--output-file images/data-science.lock
+	$(subst pyproject.toml,,$(uv_compile)) --upgrade --constraint requirements-dev.lock images/build.in --output-file images/build.lock
 
 .PHONY: clean
 clean:  ## Remove the environment and everything that was made
