@@ -12,6 +12,7 @@ import click
 from nbstep_runner.errors import ExitCode, NbstepError
 
 PROGRAM = "nbstep-runner"
+PIPELINE_STEP = "kfp-step"
 
 
 def main() -> None:
@@ -27,10 +28,8 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
-    from nbstep_runner.cli.command import command
-
     try:
-        value: Any = command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        value = _command(arguments)
     except click.ClickException as error:
         error.show()
         return int(ExitCode.USAGE)
@@ -43,6 +42,16 @@ def _run(arguments: list[str]) -> int:
         traceback.print_exc()
         return int(ExitCode.INTERNAL)
     return int(value or 0)
+
+
+def _command(arguments: list[str]) -> Any:
+    if arguments[:1] == [PIPELINE_STEP]:
+        from nbstep_runner.kfp_adapter.command import run_step
+
+        return run_step(arguments[1:], _run)
+    from nbstep_runner.cli.command import command
+
+    return command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
 
 
 def _explain(error: NbstepError) -> None:

@@ -11,6 +11,7 @@ from nbstep_runner.contract import RunSpec, encode
 from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
 from nbstep_runner.session.kernels import KernelSource
+from nbstep_runner.session.ledger import LogSettings
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat
@@ -49,12 +50,14 @@ def run_in_this_process(
             supervisor=supervisor,
             kernels=kernels,
             memory=early.memory,
-            log_stream=log_stream,
-            log_format=log_format(options["log_format"], log_stream),
+            log=LogSettings(
+                stream=log_stream,
+                format=log_format(options["log_format"], log_stream),
+                quiet=options["quiet"],
+                sinks=(*stream_files(options["stdout_file"], options["stderr_file"]), *trace_sinks()),
+            ),
             notebook_stream=sys.stdout.buffer,
             token=early.options.token,
-            quiet=options["quiet"],
-            sinks=(*stream_files(options["stdout_file"], options["stderr_file"]), *trace_sinks()),
         )
         result = run_once(spec, tools)
     write_termination_message(result)

@@ -13,7 +13,7 @@ from nbstep_runner.contract import Environment
 PACKAGES: Final = ("papermill", "nbformat", "ipykernel", "pyzmq")
 
 
-def describe_environment(kernel: str | None) -> Environment:
+def describe_environment() -> Environment:
     """This interpreter, its packages that decide how a notebook runs, and the image that ``NBSTEP_IMAGE`` names."""
     versions = {}
     for name in PACKAGES:
@@ -23,7 +23,6 @@ def describe_environment(kernel: str | None) -> Environment:
         python=platform.python_version(),
         nbstep=_own_version(),
         platform=platform.platform(),
-        kernel=kernel,
         image=os.environ.get("NBSTEP_IMAGE"),
         packages=versions,
     )

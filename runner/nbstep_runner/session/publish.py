@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
+from nbstep_runner.contract import RunResult, encode
 from nbstep_runner.engine.document import Document
 from nbstep_runner.errors import NbstepError, OutputConflictError
 from nbstep_runner.session.claim import ClaimKeeper
@@ -34,7 +35,7 @@ class Publisher:
     """Writes a finished run's objects, even after a stop, for as long as the grace period lasts."""
 
     def __init__(self, places: Places, open_store: OpenStore, supervisor: Supervisor) -> None:
-        self._places = places
+        self.places = places
         self._open_store = open_store
         self._supervisor = supervisor
 
@@ -50,25 +51,41 @@ class Publisher:
         """
         checksum = f"sha256:{_sha256(data)}"
         try:
-            return Published(self._write(self._places.output, data, version), checksum)
+            return Published(self._write(self.places.output, data, version), checksum)
         except OutputConflictError:
             self._call(claim.confirm)
-        stat = self._call(lambda: self._open_store(self._places.output).stat(self._places.output))
-        return Published(self._write(self._places.output, data, stat.version if stat else ABSENT), checksum)
+        stat = self._call(lambda: self._open_store(self.places.output).stat(self.places.output))
+        return Published(self._write(self.places.output, data, stat.version if stat else ABSENT), checksum)
+
+    def prepared(self, data: bytes) -> str:
+        """Write a notebook that has not been run, over whatever is there; its version."""
+        return self._write(self.places.output, data)
+
+    def commit(self, claim: ClaimKeeper, result: RunResult) -> None:
+        """Replace the claim by the final record.
+
+        Raises:
+            OutputConflictError: The claim is another's by now.
+        """
+        self._call(lambda: claim.commit(result))
+
+    def record(self, result: RunResult, version: str) -> None:
+        """Write the record of a run that has no claim, over the one that was there."""
+        self._write(self.places.record, encode(result, indent=1), version)
 
     def html(self, data: Source) -> None:
         """Render the notebook as a page beside it."""
         notebook = data if isinstance(data, bytes) else data.read_bytes()
-        name = self._places.output.rpartition("/")[2].removesuffix(".ipynb")
-        self._write(self._places.html, render_html(notebook, name))
+        name = self.places.output.rpartition("/")[2].removesuffix(".ipynb")
+        self._write(self.places.html, render_html(notebook, name))
 
     def log(self, path: Path) -> None:
         """Put the log as it stands beside the notebook."""
-        self._write(self._places.log, path)
+        self._write(self.places.log, path)
 
     def remove_partial(self) -> None:
         """Remove the partial notebook: the finished one has taken its place."""
-        self._call(lambda: self._open_store(self._places.partial).delete(self._places.partial))
+        self._call(lambda: self._open_store(self.places.partial).delete(self.places.partial))
 
     def _write(self, uri: str, data: Source, version: str | None = None) -> str:
         return self._call(lambda: self._open_store(uri).write(uri, data, if_version=version))

@@ -66,6 +66,6 @@ def ended(result: RunResult, seconds: float) -> RunResult:
 
 def answers(record: RunResult | None, digest: str) -> bool:
     """Whether a record is the last word on the work of a digest: a success, or a failure that no retry can mend."""
-    if record is None or not record.state.final or record.spec_digest != digest:
+    if record is None or record.state not in (RunState.SUCCEEDED, RunState.FAILED) or record.spec_digest != digest:
         return False
     return record.error is None or not record.error.retryable

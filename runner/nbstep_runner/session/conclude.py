@@ -1,0 +1,162 @@
+"""The end of a run, whatever it is: notebook, companions and log in their places, then the record, in this order."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from functools import partial
+from typing import BinaryIO
+
+from nbstep_runner.contract import RunFinished, RunSpec, RunState, Severity
+from nbstep_runner.engine.document import Document
+from nbstep_runner.engine.execute import Execution
+from nbstep_runner.errors import ExitCode, NbstepError, OutputConflictError
+from nbstep_runner.session import results
+from nbstep_runner.session.ledger import Holding, Ledger
+from nbstep_runner.session.publish import Publisher, attempt, keep_locally, notebook_source
+from nbstep_runner.session.scratch import Scratch
+from nbstep_runner.stores import Source
+
+
+class Conclusion:
+    """Ends a run whose output is an object in a store.
+
+    Args:
+        spec: What was asked for.
+        publisher: Writes the run's objects.
+        holding: What the run holds of their places; filled while the run goes on.
+        ledger: Gets the verdict.
+        scratch: Keeps a notebook that cannot be stored.
+    """
+
+    def __init__(self, spec: RunSpec, publisher: Publisher, holding: Holding, ledger: Ledger, scratch: Scratch) -> None:
+        self._spec = spec
+        self._publisher = publisher
+        self._holding = holding
+        self._ledger = ledger
+        self._scratch = scratch
+
+    def executed(self, document: Document, execution: Execution, *, checkpointed: bool) -> None:
+        """The cells have ended: publish what they made, commit what came of it."""
+        self._ledger.result = results.executed(self._ledger.result, execution)
+        data = notebook_source(document)
+        if self._publish(data):
+            self._accompany(data, checkpointed=checkpointed)
+        self._end()
+
+    def prepared(self, data: bytes) -> None:
+        """Only parameters were asked for: publish the notebook; there is no record of a run that was none."""
+        succeed(self._ledger, output_version=self._publisher.prepared(data))
+
+    def failed(self, error: NbstepError) -> None:
+        """The run ends on an error that no cell has."""
+        note_failure(self._ledger, error)
+        if isinstance(error, OutputConflictError) or self._spec.prepare_only:
+            self._ledger.end()
+        else:
+            self._end()
+
+    def _publish(self, data: Source) -> bool:
+        """Whether the notebook is verified in storage; if not, it is kept here."""
+        place, claim = self._holding.place, self._holding.claim
+        assert place is not None  # noqa: S101 - nothing is executed before the claim is taken
+        assert claim is not None  # noqa: S101 - as above
+        try:
+            published = self._publisher.notebook(data, place.version, claim)
+        except NbstepError as error:
+            self._keep(data, error)
+            return False
+        self._ledger.change(output_version=published.version, output_checksum=published.checksum)
+        return True
+
+    def _accompany(self, data: Source, *, checkpointed: bool) -> None:
+        """Publish what the notebook's readers may want besides; the run's verdict does not depend on it."""
+        if self._spec.html and self._attempt(partial(self._publisher.html, data)):
+            self._ledger.change(html_uri=self._publisher.places.shown.html)
+        if checkpointed:
+            self._attempt(self._publisher.remove_partial)
+
+    def _attempt(self, task: Callable[[], None]) -> bool:
+        """Whether it worked; if not, the record says why."""
+        error = attempt(task)
+        if error:
+            self._ledger.warn(f"{error.message} ({error.context})" if error.context else error.message)
+        return error is None
+
+    def _keep(self, data: Source, error: NbstepError) -> None:
+        """Keep a notebook that cannot be stored, and say where it is."""
+        self._ledger.result = results.unpublished(self._ledger.result, error)
+        try:
+            path = keep_locally(data, self._scratch.folder)
+        except OSError as second:
+            self._ledger.warn(f"the executed notebook could not be kept locally either: {second.strerror or second}")
+            return
+        self._scratch.keep()
+        self._ledger.warn(f"the executed notebook could not be published; it is kept in {path}")
+
+    def _end(self) -> None:
+        self._ledger.end()
+        if self._holding.claim is not None:
+            log = self._ledger.complete_log()
+            self._attempt(partial(self._publisher.log, log))
+        try:
+            self._commit()
+        except NbstepError as error:
+            self._ledger.result = results.unpublished(self._ledger.result, error)
+            self._ledger.tell(RunFinished(result=self._ledger.result))
+
+    def _commit(self) -> None:
+        """Commit over our claim; a run that failed before it had one leaves another run's final record alone."""
+        result = self._ledger.result
+        if self._holding.claim is not None:
+            self._publisher.commit(self._holding.claim, result)
+        elif self._holding.place is not None:
+            record, version = self._holding.place.existing.record, self._holding.place.existing.version
+            if record is None or not record.state.final or record.run_id == self._spec.run_id:
+                self._publisher.record(result, version)
+
+
+class StreamConclusion:
+    """Ends a run whose output is standard output: there is no record, and nobody to conflict with."""
+
+    def __init__(self, ledger: Ledger, stream: BinaryIO) -> None:
+        self._ledger = ledger
+        self._stream = stream
+
+    def executed(self, document: Document, execution: Execution, *, checkpointed: bool) -> None:
+        """Write the executed notebook."""
+        del checkpointed
+        self._ledger.result = results.executed(self._ledger.result, execution)
+        self._write(notebook_source(document))
+        self._ledger.end()
+
+    def prepared(self, data: bytes) -> None:
+        """Write the parameterized notebook."""
+        self._write(data)
+        succeed(self._ledger)
+
+    def failed(self, error: NbstepError) -> None:
+        """The run ends on an error that no cell has."""
+        note_failure(self._ledger, error)
+        self._ledger.end()
+
+    def _write(self, data: Source) -> None:
+        if isinstance(data, bytes):
+            self._stream.write(data)
+        else:
+            with data.open("rb") as file:
+                shutil.copyfileobj(file, self._stream)
+        self._stream.flush()
+
+
+def succeed(ledger: Ledger, **fields: str) -> None:
+    """End a run that had nothing to execute."""
+    ledger.change(state=RunState.SUCCEEDED, exit_code=int(ExitCode.SUCCEEDED), **fields)
+    ledger.end()
+
+
+def note_failure(ledger: Ledger, error: NbstepError) -> None:
+    """Write an error down as the verdict, its context for those who look closer."""
+    ledger.result = results.failed(ledger.result, error)
+    if error.context:
+        ledger.say(error.context, Severity.DEBUG)
