@@ -109,7 +109,12 @@ class Running:
     @property
     def shown(self) -> str:
         """What came to standard output so far."""
-        return os.pread(self._stdout.fileno(), 1 << 28, 0).decode(errors="replace")
+        return self._read(self._stdout)
+
+    @property
+    def complained(self) -> str:
+        """What came to standard error so far."""
+        return self._read(self._stderr)
 
     def wait_for(self, text: str, seconds: float = 30.0) -> Self:
         """Wait until the log shows a text."""

@@ -18,7 +18,7 @@ def explain(process: KernelProcess, memory: MemoryWatch) -> NbstepError:
     if status == -signal.SIGKILL and (memory.oom_kills() or 0) > 0:
         return OutOfMemoryError(f"the kernel was killed for memory{_figures(memory)}")
     if status is not None and status < 0:
-        return KernelDiedError(f"the kernel was ended by {_name(-status)}")
+        return KernelDiedError(f"the kernel was ended by {signal_name(-status)}")
     return KernelDiedError(f"the kernel ended by itself with exit code {status}")
 
 
@@ -28,7 +28,8 @@ def _figures(memory: MemoryWatch) -> str:
     return f" ({', '.join(known)})" if known else ""
 
 
-def _name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """What a signal is called, such as ``SIGKILL``."""
     try:
         return signal.Signals(number).name
     except ValueError:

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from nbstep_runner.errors import KernelUnavailableError
+from nbstep_runner.errors import KernelDiedError, KernelUnavailableError, NbstepError
+from nbstep_runner.kernel.death import signal_name
 from nbstep_runner.kernel.kernel import Kernel
 
 ASK_AGAIN_SECONDS: Final = 0.25
@@ -25,7 +26,8 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
         attend: Called when the run has to look up; what it raises ends the wait.
 
     Raises:
-        KernelUnavailableError: It died, or was not ready within ``seconds``.
+        KernelUnavailableError: It ended by itself, or was not ready within ``seconds``.
+        KernelDiedError: A signal ended it, which another attempt may be spared.
     """
     deadline = time.monotonic() + seconds
     info: dict[str, Any] | None = None
@@ -41,7 +43,7 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
             ask_at = now + ASK_AGAIN_SECONDS if info else deadline
         heard = kernel.wait(min(deadline, ask_at) - now)
         if heard.died:
-            raise _unavailable(kernel, "died while it was starting")
+            raise _died(kernel)
         if heard.woken:
             attend()
         subscribed = subscribed or bool(heard.iopub)
@@ -49,6 +51,13 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
             if message.type == "kernel_info_reply":
                 info, ask_at = message.content, now + ASK_AGAIN_SECONDS
     return info
+
+
+def _died(kernel: Kernel) -> NbstepError:
+    status = kernel.process.exit_status
+    if status is not None and status < 0:
+        return KernelDiedError(f"the kernel was ended by {signal_name(-status)} while it was starting")
+    return _unavailable(kernel, "died while it was starting")
 
 
 def _unavailable(kernel: Kernel, what: str) -> KernelUnavailableError:
