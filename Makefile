@@ -14,6 +14,7 @@ MAKEFLAGS += --no-print-directory
 
 bin := $(VENV)/bin
 installed := $(VENV)/.installed
+export PATH := $(abspath $(bin)):$(PATH)
 uv_compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 # Images have the clients of the stores, and nothing for people at a keyboard: no debugger, no completion.
