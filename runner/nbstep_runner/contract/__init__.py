@@ -36,6 +36,7 @@ from nbstep_runner.contract.spec import (
     StorageOptions,
     UnknownParameters,
 )
+from nbstep_runner.contract.step import Slot, StepPlan
 
 __all__ = [
     "CellFinished",
@@ -60,6 +61,8 @@ __all__ = [
     "RunState",
     "Severity",
     "Sink",
+    "Slot",
+    "StepPlan",
     "StorageOptions",
     "StreamText",
     "UnknownParameters",

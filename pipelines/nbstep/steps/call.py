@@ -1,0 +1,70 @@
+"""A step with its arguments, outside of any engine: a node of a chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from nbstep.steps.ports import HTML, METRICS, NOTEBOOK, Artifact
+from nbstep_runner.errors import BadInputError
+
+if TYPE_CHECKING:
+    from nbstep.steps.definition import NotebookStep
+
+OWN_OUTPUTS = {NOTEBOOK: Artifact(), HTML: Artifact("HTML"), METRICS: Artifact("Metrics")}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Output:
+    """What a call will leave: a result, or an artifact if ``artifact`` says its type."""
+
+    call: Call
+    name: str
+    artifact: Artifact | None = None
+
+
+class Call:
+    """A step with its arguments.
+
+    Args:
+        step: The step.
+        arguments: Values, or outputs of other calls.
+
+    Raises:
+        BadInputError: The arguments do not fit the notebook.
+    """
+
+    def __init__(self, step: NotebookStep, arguments: Mapping[str, Any]) -> None:
+        self.step = step
+        self.connected = {name: one for name, one in arguments.items() if isinstance(one, Output)}
+        self.brought = {name: one.artifact for name, one in self.connected.items() if one.artifact is not None}
+        constants = {name: one for name, one in arguments.items() if name not in self.connected}
+        self.constants = step.check(constants, set(self.connected), self.brought)
+        self.earlier: list[Call] = [output.call for output in self.connected.values()]
+
+    @property
+    def outputs(self) -> dict[str, Output]:
+        """Every output by its name."""
+        own = {name: one for name, one in OWN_OUTPUTS.items() if self.step.html or name != HTML}
+        artifacts = {name: Output(self, name, one) for name, one in (own | self.step.artifacts).items()}
+        return artifacts | {name: Output(self, name) for name in self.step.results}
+
+    @property
+    def output(self) -> Output:
+        """The only declared output.
+
+        Raises:
+            BadInputError: There is none, or there are several.
+        """
+        names = [*self.step.results, *self.step.artifacts]
+        if len(names) != 1:
+            raise BadInputError(
+                f"step {self.step.name} declares {len(names)} outputs", hint="Name one: step.outputs['name']."
+            )
+        return self.outputs[names[0]]
+
+    def after(self, *calls: Call) -> Self:
+        """Run only once these are done, whatever data passes between them."""
+        self.earlier.extend(calls)
+        return self

@@ -1,0 +1,152 @@
+"""A step as a KFP component: its IR (kfp's ``pipeline_spec.proto`` as YAML), rendered without kfp."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+
+from nbstep.steps.ports import DIGEST, HTML, METRICS, NOTEBOOK, Artifact, InputParameter
+from nbstep_runner.contract import Deadlines, encode
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.parameters import MISSING
+
+if TYPE_CHECKING:
+    from nbstep.steps.definition import NotebookStep
+
+SCHEMA_VERSION: Final = "2.1.0"
+SDK_VERSION: Final = "kfp-2.14.0"
+"""The SDK whose IR this is; any later one reads it."""
+COMMAND: Final = ("nbstep-runner", "kfp-step")
+EXECUTOR_INPUT: Final = "{{$}}"
+_FLAGS: Final = {
+    "run": "--run-timeout",
+    "cell": "--execution-timeout",
+    "stall": "--stall-timeout",
+    "start": "--start-timeout",
+    "shutdown": "--shutdown-timeout",
+    "grace": "--grace-period",
+}
+
+
+def component_yaml(step: NotebookStep, extra: Mapping[str, Artifact] | None = None) -> str:
+    """The component as text that any KFP SDK of version 2 loads; ``extra`` are further artifacts that come in.
+
+    Raises:
+        BadInputError: The step has no image, or its notebook is too large to be embedded.
+    """
+    return yaml.safe_dump(component_ir(step, extra), allow_unicode=True, width=120)
+
+
+def component_ir(step: NotebookStep, extra: Mapping[str, Artifact] | None = None) -> dict[str, Any]:
+    """The component as the JSON form of a PipelineSpec with one task.
+
+    Raises:
+        BadInputError: As :func:`component_yaml`.
+    """
+    name = step.name
+    ports = {"inputDefinitions": _inputs(step, extra or {}), "outputDefinitions": _outputs(step)}
+    return {
+        "components": {f"comp-{name}": {"executorLabel": f"exec-{name}", **ports}},
+        "deploymentSpec": {"executors": {f"exec-{name}": {"container": _container(step, extra)}}},
+        "pipelineInfo": {"name": name},
+        "root": {"dag": _dag(name, ports), **ports},
+        "schemaVersion": SCHEMA_VERSION,
+        "sdkVersion": SDK_VERSION,
+    }
+
+
+def step_arguments(step: NotebookStep, extra: Mapping[str, Artifact] | None = None) -> list[str]:
+    """What follows the executor input on the command line of a step.
+
+    Raises:
+        BadInputError: The notebook is too large to be embedded.
+    """
+    embedded = [] if step.place else ["--notebook", step.source.embedded()]
+    return ["--plan", encode(step.plan(extra)).decode(), *embedded, "--", *_options(step)]
+
+
+def _container(step: NotebookStep, extra: Mapping[str, Artifact] | None) -> dict[str, Any]:
+    if not step.image:
+        raise BadInputError(f"step {step.name} names no image", hint="Give image='…', by digest or an immutable tag.")
+    arguments = ["--executor-input", EXECUTOR_INPUT, *step_arguments(step, extra)]
+    return {"image": step.image, "command": list(COMMAND), "args": arguments}
+
+
+def _options(step: NotebookStep) -> list[str]:
+    usual = Deadlines()
+    changed = [one.name for one in fields(Deadlines) if getattr(step.deadlines, one.name) != getattr(usual, one.name)]
+    times = [part for name in changed for part in (_FLAGS[name], str(getattr(step.deadlines, name)))]
+    return [*times, *(["--kernel", step.kernel] if step.kernel else [])]
+
+
+def _inputs(step: NotebookStep, extra: Mapping[str, Artifact]) -> dict[str, Any]:
+    come, _ = step.slots(extra)
+    artifacts: dict[str, Any] = {}
+    for name, artifact in {**step.inputs, **extra}.items():
+        parameter = step.signature.get(come[name].parameter or "")
+        artifacts[name] = _artifact(artifact) | (
+            {} if parameter is None or parameter.required else {"isOptional": True}
+        )
+    parameters = {name: _parameter(one) for name, one in step.parameters(extra).items()}
+    parameters[DIGEST] = {
+        "parameterType": "STRING",
+        "isOptional": True,
+        "defaultValue": step.source.digest,
+        "description": "Names the notebook, so that a changed notebook is other work to the engine's cache.",
+    }
+    return _without_empty({"artifacts": artifacts, "parameters": parameters})
+
+
+def _parameter(parameter: InputParameter) -> dict[str, Any]:
+    spec: dict[str, Any] = {"parameterType": parameter.kind}
+    if parameter.optional:
+        spec["isOptional"] = True
+    if parameter.default is not MISSING:
+        spec["defaultValue"] = parameter.default
+    if parameter.help:
+        spec["description"] = parameter.help
+    return spec
+
+
+def _outputs(step: NotebookStep) -> dict[str, Any]:
+    own = {NOTEBOOK: Artifact(), METRICS: Artifact("Metrics")} | ({HTML: Artifact("HTML")} if step.html else {})
+    artifacts = {name: _artifact(artifact) for name, artifact in (own | step.artifacts).items()}
+    parameters = {name: {"parameterType": kind} for name, kind in step.results.items()}
+    return _without_empty({"artifacts": artifacts, "parameters": parameters})
+
+
+def _artifact(artifact: Artifact) -> dict[str, Any]:
+    return {"artifactType": {"schemaTitle": artifact.title, "schemaVersion": "0.0.1"}}
+
+
+def _dag(name: str, ports: Mapping[str, Any]) -> dict[str, Any]:
+    """The one task of a component's own pipeline: its inputs are the pipeline's, and so are its outputs."""
+    come, go = ports["inputDefinitions"], ports["outputDefinitions"]
+    inputs = {
+        "artifacts": {port: {"componentInputArtifact": port} for port in come.get("artifacts", {})},
+        "parameters": {port: {"componentInputParameter": port} for port in come.get("parameters", {})},
+    }
+    outputs = {
+        "artifacts": {
+            port: {"artifactSelectors": [{"outputArtifactKey": port, "producerSubtask": name}]}
+            for port in go.get("artifacts", {})
+        },
+        "parameters": {
+            port: {"valueFromParameter": {"outputParameterKey": port, "producerSubtask": name}}
+            for port in go.get("parameters", {})
+        },
+    }
+    task = {
+        "cachingOptions": {"enableCache": True},
+        "componentRef": {"name": f"comp-{name}"},
+        "inputs": _without_empty(inputs),
+        "taskInfo": {"name": name},
+    }
+    return {"outputs": _without_empty(outputs), "tasks": {name: task}}
+
+
+def _without_empty(groups: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: group for name, group in groups.items() if group}

@@ -1,0 +1,145 @@
+"""Local runs of compiled pipelines through kfp's own local orchestrator, with three of its faults mended.
+
+kfp's DockerRunner removes a container before it has read its exit code and then takes the missing code for success
+(kfp 2.17, ``docker_task_handler.run_docker_container``); its SubprocessRunner refuses container components; and an
+optional int that is not given ends either with a TypeError (``executor_input_utils.executor_input_to_dict``). Inside
+:func:`local_runs` both run a step with handlers of ours, and such an int is left out. Everything else (order,
+conditions, caching, outputs) is kfp's.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+from kfp import local
+from kfp.local import config, docker_task_handler, executor_input_utils, status, subprocess_task_handler
+
+from nbstep.cli.child import RUNNER
+
+PROGRAM: Final = "nbstep-runner"
+_DOCKER: Final = docker_task_handler.DockerTaskHandler
+_PROCESS: Final = subprocess_task_handler.SubprocessTaskHandler
+_TO_DICT: Final = executor_input_utils.executor_input_to_dict
+
+
+@contextmanager
+def local_runs(
+    folder: str | Path = "local_outputs",
+    *,
+    containers: bool = False,
+    environment: Mapping[str, str] | None = None,
+    cache: bool = False,
+    **container_options: Any,
+) -> Iterator[None]:
+    """A context in which kfp pipelines and components that are called run on this machine.
+
+    A step that fails raises ``RuntimeError``, as kfp says it; its executed notebook, page, log and record are in
+    ``folder`` like those of every other.
+
+    Args:
+        folder: Below it each run of a pipeline has a folder, and each of its steps one in that.
+        containers: Run each step in its image with Docker; otherwise notebook steps run as processes of this machine
+            with this interpreter, and lightweight Python components as kfp's SubprocessRunner does it.
+        environment: Further environment variables of every step.
+        cache: Let kfp reuse outputs of equal steps.
+        container_options: For ``containers.run`` of Docker's SDK, such as ``network``.
+    """
+    before = config.LocalExecutionConfig.instance
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(docker_task_handler, "DockerTaskHandler", ContainerHandler))
+        stack.enter_context(patch.object(subprocess_task_handler, "SubprocessTaskHandler", process_handler))
+        stack.enter_context(patch.object(executor_input_utils, "executor_input_to_dict", _to_dict))
+        stack.callback(setattr, config.LocalExecutionConfig, "instance", before)
+        runner = _runner(dict(environment or {}), container_options, containers=containers)
+        local.init(runner=runner, pipeline_root=str(folder), enable_caching=cache)
+        yield
+
+
+def _runner(environment: dict[str, str], options: Mapping[str, Any], *, containers: bool) -> Any:
+    if containers:
+        return local.DockerRunner(environment=environment, **{"user": f"{os.getuid()}:{os.getgid()}", **options})
+    runner = local.SubprocessRunner(use_venv=False)
+    runner.environment = environment
+    return runner
+
+
+def _to_dict(executor_input: Any, component_spec: Any) -> dict[str, Any]:
+    """The conversion of kfp, without the values that are not given."""
+    values = executor_input.inputs.parameter_values
+    for name in [name for name, value in values.items() if value.WhichOneof("kind") in {None, "null_value"}]:
+        del values[name]
+    return dict(_TO_DICT(executor_input, component_spec))
+
+
+class ContainerHandler(_DOCKER):  # type: ignore[misc, valid-type]  # kfp has no types
+    """Runs a step's container and reads its exit code before the container is removed."""
+
+    def run(self) -> Any:
+        """The step's status."""
+        import docker
+
+        Path(self.pipeline_root).mkdir(parents=True, exist_ok=True)  # else Docker makes it, and root owns it
+        with closing(docker.from_env()) as client:
+            _have_image(client, self.image)
+            code = self._code(client)
+        return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
+
+    def _code(self, client: Any) -> int:
+        options = dict(self.runner.container_run_args)
+        container = client.containers.run(
+            image=self.image,
+            entrypoint=[],
+            command=self.full_command,
+            detach=True,
+            environment=self.env_vars,
+            volumes=self.get_volumes_to_mount(client),
+            **options,
+        )
+        try:
+            for line in container.logs(stream=True):
+                print(line.decode(errors="replace"), end="")  # noqa: T201 - kfp's runners show a step's log like this
+            return int(container.wait()["StatusCode"])
+        finally:
+            container.remove(force=True)
+
+
+def _have_image(client: Any, image: str) -> None:
+    """Pull the image unless it is here."""
+    import docker
+
+    try:
+        client.images.get(image)
+    except docker.errors.ImageNotFound:
+        client.images.pull(image)
+
+
+def process_handler(*, full_command: list[str], **rest: Any) -> Any:
+    """Ours for notebook steps, kfp's own for every other component."""
+    if full_command[:1] == [PROGRAM]:
+        return ProcessHandler(full_command, rest["runner"], rest.get("env_vars") or {})
+    return _PROCESS(full_command=full_command, **rest)
+
+
+class ProcessHandler:
+    """Runs a notebook step as a process of this machine."""
+
+    def __init__(self, full_command: list[str], runner: Any, env_vars: Mapping[str, str]) -> None:
+        self._command = [*RUNNER, *full_command[1:]]
+        self._environment = {**os.environ, **env_vars, **getattr(runner, "environment", {})}
+
+    def run(self) -> Any:
+        """The step's status."""
+        process = subprocess.Popen(  # noqa: S603 - our own runner; no shell
+            self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        with process:
+            assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
+            for line in process.stdout:
+                print(line, end="")  # noqa: T201 - kfp's runners show a step's log like this
+        return status.Status.SUCCESS if process.returncode == 0 else status.Status.FAILURE

@@ -1,0 +1,99 @@
+"""A profile's resources, secrets and volumes on a task, under the names that ``submit`` has for them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kfp import kubernetes
+
+from nbstep.backends.kubernetes.options import KubernetesOptions, Toleration
+from nbstep.profiles import Profile, Resources, load_profile
+
+CLAIMS: Final = "/pvc"
+_PULL: Final = {"Always": "Always", "IfNotPresent": "IfNotPresent", "Never": "Never"}
+
+
+def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
+    """Give a task what a profile says, and return it.
+
+    What a profile says of runs (``runs``, ``deadlines``, ``image``) is a step's own business; what KFP decides itself
+    (namespace, service account, queue, lifetime) is left to it.
+
+    Args:
+        task: Of a KFP pipeline.
+        profile: A profile, or the name of one in the profiles file.
+        overrides: The call's own values, as in ``submit``.
+
+    Raises:
+        BadInputError: The profile or the overrides do not fit.
+        InputNotFoundError: There is no such profile.
+    """
+    chosen = load_profile(profile, overrides) if isinstance(profile, str) else profile
+    _set_resources(task, chosen.resources)
+    _set_environment(task, chosen)
+    _set_pod(task, chosen.kubernetes)
+    _mount(task, chosen.kubernetes)
+    for key, value in chosen.labels.items():
+        kubernetes.add_pod_label(task, key, value)
+    if chosen.retries:
+        task.set_retry(num_retries=chosen.retries)
+    return task
+
+
+def _set_resources(task: Any, resources: Resources) -> None:
+    if resources.cpu is not None:
+        task.set_cpu_request(str(resources.cpu))
+    if resources.cpu_limit is not None:
+        task.set_cpu_limit(str(resources.cpu_limit))
+    if resources.memory is not None:
+        task.set_memory_request(resources.memory)
+        task.set_memory_limit(resources.memory)
+    if resources.gpu:
+        task.set_accelerator_type(resources.gpu_resource)
+        task.set_accelerator_limit(resources.gpu)
+    if resources.shared_memory is not None:
+        kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", resources.shared_memory)  # noqa: S108 - Linux's name for shared memory
+
+
+def _set_environment(task: Any, profile: Profile) -> None:
+    for name, value in profile.env.items():
+        if isinstance(value, str):
+            task.set_env_variable(name, value)
+        elif value.secret is not None:
+            kubernetes.use_secret_as_env(task, value.secret, {value.key: name})
+        else:
+            kubernetes.use_config_map_as_env(task, value.config_map, {value.key: name})
+
+
+def _set_pod(task: Any, options: KubernetesOptions) -> None:
+    kubernetes.set_image_pull_policy(task, _PULL[options.pull_policy])
+    if options.pull_secrets:
+        kubernetes.set_image_pull_secrets(task, options.pull_secrets)
+    for key, value in options.node_selector.items():
+        kubernetes.add_node_selector(task, key, value)
+    for toleration in options.tolerations:
+        _tolerate(task, toleration)
+    for key, value in options.annotations.items():
+        kubernetes.add_pod_annotation(task, key, value)
+    if options.run_as_user is not None:
+        kubernetes.set_security_context(task, run_as_user=options.run_as_user, run_as_non_root=True)
+
+
+def _tolerate(task: Any, toleration: Toleration) -> None:
+    kubernetes.add_toleration(
+        task,
+        key=toleration.key,
+        operator=toleration.operator,
+        value=toleration.value,
+        effect=toleration.effect,
+        toleration_seconds=toleration.seconds,
+    )
+
+
+def _mount(task: Any, options: KubernetesOptions) -> None:
+    for name in options.claims:
+        kubernetes.mount_pvc(task, name, f"{CLAIMS}/{name}")
+    for name, mount in options.secrets.items():
+        kubernetes.use_secret_as_volume(task, name, mount.path)
+    for name, mount in options.config_maps.items():
+        kubernetes.use_config_map_as_volume(task, name, mount.path)

@@ -1,0 +1,177 @@
+"""What goes into a step and what comes out of it, in the types of Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nbstep_runner.contract import Slot
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.parameters import MISSING, Parameter, Signature
+
+NOTEBOOK: Final = "notebook"
+HTML: Final = "html"
+METRICS: Final = "metrics"
+DIGEST: Final = "notebook_digest"
+RESERVED: Final = (NOTEBOOK, HTML, METRICS, DIGEST)
+SLOT_ENDINGS: Final = ("", "_path", "_uri", "_dir")
+
+SYSTEM_TYPES: Final = ("Artifact", "Dataset", "Model", "Metrics", "ClassificationMetrics", "HTML", "Markdown")
+_OF_SCHEMA: Final = {
+    "integer": "NUMBER_INTEGER",
+    "number": "NUMBER_DOUBLE",
+    "boolean": "BOOLEAN",
+    "string": "STRING",
+    "array": "LIST",
+    "object": "STRUCT",
+}
+_OF_PYTHON: Final = {
+    int: "NUMBER_INTEGER",
+    float: "NUMBER_DOUBLE",
+    bool: "BOOLEAN",
+    str: "STRING",
+    list: "LIST",
+    dict: "STRUCT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An artifact of a step.
+
+    Attributes:
+        kind: ``Model``, ``Dataset`` and so on, or a schema title such as ``google.VertexModel``.
+        parameter: The notebook's parameter that gets its place; found by the artifact's name if ``None``.
+        environment: The environment variable that gets its place instead.
+    """
+
+    kind: str = "Artifact"
+    parameter: str | None = None
+    environment: str | None = None
+
+    @property
+    def title(self) -> str:
+        """KFP's schema title.
+
+        Raises:
+            BadInputError: KFP has no such type.
+        """
+        if "." in self.kind:
+            return self.kind
+        if self.kind not in SYSTEM_TYPES:
+            raise BadInputError(f"KFP has no artifact type {self.kind!r}", hint=f"There are {', '.join(SYSTEM_TYPES)}.")
+        return f"system.{self.kind}"
+
+    def slot(self, name: str, signature: Signature) -> Slot:
+        """How the notebook is told where the artifact lies.
+
+        Raises:
+            BadInputError: No parameter can take it.
+        """
+        if self.environment is not None:
+            return Slot(environment=self.environment)
+        wanted = [self.parameter] if self.parameter else [name + ending for ending in SLOT_ENDINGS]
+        for parameter in wanted:
+            if parameter in signature.names:
+                return Slot(parameter=parameter)
+        raise BadInputError(
+            f"no parameter of the notebook takes the place of the artifact {name}",
+            hint=f"Declare one of {', '.join(wanted)} in the parameters cell, or name one: "
+            'Artifact("Model", parameter="model_path").',
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputParameter:
+    """A parameter as KFP knows it.
+
+    Attributes:
+        kind: KFP's type.
+        default: ``MISSING`` where KFP is told none; the notebook then uses its own.
+        text: The value goes as text, and the notebook's types decide what it is.
+    """
+
+    kind: str
+    optional: bool
+    default: Any = MISSING
+    help: str = ""
+    text: bool = False
+
+
+def input_parameter(parameter: Parameter) -> InputParameter:
+    """A notebook's parameter for KFP: its declared type where KFP has it, else text."""
+    kind = _kind(parameter.kind.schema())
+    return InputParameter(
+        kind=kind or "STRING",
+        optional=not parameter.required,
+        default=_default(parameter.default, kind),
+        help=parameter.help,
+        text=kind is None,
+    )
+
+
+def result_kind(name: str, kind: type | str) -> str:
+    """KFP's type of a result that is declared as ``float``, ``"float"`` and so on.
+
+    Raises:
+        BadInputError: KFP has no such type, or the name is one of a step's own outputs.
+    """
+    by_name = {python.__name__: kfp for python, kfp in _OF_PYTHON.items()}
+    found = by_name.get(kind) if isinstance(kind, str) else _OF_PYTHON.get(kind)
+    if found is None:
+        raise BadInputError(f"the result {name} cannot be of type {kind}", hint=f"Use one of {', '.join(by_name)}.")
+    return found
+
+
+def check_names(results: Mapping[str, Any], artifacts: Mapping[str, Any]) -> None:
+    """Whether the outputs can have these names.
+
+    Raises:
+        BadInputError: A name is taken or no identifier.
+    """
+    for name in (*results, *artifacts):
+        if not name.isidentifier() or name in RESERVED:
+            raise BadInputError(f"{name!r} cannot name an output", hint=f"{', '.join(RESERVED)} are a step's own.")
+    if twice := sorted(set(results) & set(artifacts)):
+        raise BadInputError(f"{', '.join(twice)} is declared as a result and as an artifact")
+
+
+def _kind(schema: Mapping[str, Any]) -> str | None:
+    """KFP's type for a JSON schema; ``None`` where KFP has no single one."""
+    if "enum" in schema:
+        kinds = {_OF_PYTHON[type(choice)] for choice in schema["enum"] if choice is not None}
+    elif "anyOf" in schema:
+        kinds = {_kind(option) for option in schema["anyOf"] if option.get("type") != "null"}  # type: ignore[misc]
+    else:
+        return _OF_SCHEMA.get(str(schema.get("type")))
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _default(value: Any, kind: str | None) -> Any:
+    """The default that KFP is told: one that its type can say, without loss."""
+    if value is MISSING or value is None or kind is None:
+        return MISSING
+    try:
+        plain = json.loads(json.dumps(value, allow_nan=False, default=str))
+    except (TypeError, ValueError):
+        return MISSING
+    python = next(python for python, name in _OF_PYTHON.items() if name == kind)
+    if python is float and isinstance(plain, int) and not isinstance(plain, bool):
+        plain = float(plain)
+    fits = type(plain) is python and not _has_large_number(plain)
+    return plain if fits else MISSING
+
+
+def _has_large_number(value: Any) -> bool:
+    """Whether a whole number inside is one that a double cannot hold."""
+    match value:
+        case list():
+            return any(map(_has_large_number, value))
+        case dict():
+            return any(map(_has_large_number, value.values()))
+        case int():
+            return abs(value) > 2**53
+    return isinstance(value, float) and not math.isfinite(value)

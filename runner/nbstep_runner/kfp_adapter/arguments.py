@@ -1,0 +1,116 @@
+"""From what the engine passes to a command line of the runner, in one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbstep_runner.contract import Slot, StepPlan
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.kfp_adapter.executor_input import Artifact, ExecutorInput, given
+from nbstep_runner.stores import join
+
+DIGEST_INPUT = "notebook_digest"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where a step's run keeps its files; the same for every attempt, so that a retry is known for one."""
+
+    folder: Path
+
+    @property
+    def notebook(self) -> Path:
+        """The notebook to run."""
+        return self.folder / "input.ipynb"
+
+    @property
+    def parameters(self) -> Path:
+        """Its parameters."""
+        return self.folder / "params.yaml"
+
+    @property
+    def record(self) -> Path:
+        """The local copy of the record."""
+        return self.folder / "record.json"
+
+
+def run_id_of(plan: StepPlan, executor_input: ExecutorInput) -> str:
+    """Names the run: the same for each retry of one execution, because the engine keeps its outputs' places."""
+    places = [executor_input.outputs.output_file]
+    places += [artifact.uri for found in executor_input.outputs.artifacts.values() for artifact in found.artifacts]
+    return f"{plan.name}-{hashlib.sha256(chr(0).join(sorted(places)).encode()).hexdigest()[:12]}"
+
+
+def output_uri_of(plan: StepPlan, run_id: str, folder: Path) -> str:
+    """Where the executed notebook goes, and beside it the record, the log and the page."""
+    return join(plan.runs, f"{run_id}/output.ipynb") if plan.runs else str(folder / "output.ipynb")
+
+
+def runner_arguments(
+    plan: StepPlan, executor_input: ExecutorInput, files: Files, options: tuple[str, ...]
+) -> list[str]:
+    """The runner's command line; writes the parameters file and sets the environment that slots ask for.
+
+    Raises:
+        BadInputError: The engine names no place for an artifact, or the pipeline was compiled for another notebook.
+    """
+    values, texts = _split(plan, given(executor_input.inputs.parameter_values))
+    values |= _paths(plan, executor_input)
+    files.parameters.write_text(json.dumps(values, ensure_ascii=False))
+    run_id = run_id_of(plan, executor_input)
+    return [
+        str(files.notebook),
+        output_uri_of(plan, run_id, files.folder),
+        str(files.parameters),
+        *(part for name, text in texts.items() for part in ("-p", name, text)),
+        *("--run-id", run_id, "--record-file", str(files.record)),
+        *(["--html"] if plan.html else []),
+        *options,
+    ]
+
+
+def _split(plan: StepPlan, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values that have their types, and the texts whose type the notebook decides."""
+    digest = values.pop(DIGEST_INPUT, plan.digest)
+    if digest != plan.digest:
+        raise BadInputError(
+            f"the pipeline asks for the notebook {digest}, but step {plan.name} was compiled from {plan.digest}",
+            hint=f"Leave the input {DIGEST_INPUT} as it is.",
+        )
+    texts = {name: str(values.pop(name)) for name in plan.texts if name in values}
+    return plan.values | values, texts
+
+
+def _paths(plan: StepPlan, executor_input: ExecutorInput) -> dict[str, Any]:
+    """The parameters that say where artifacts are; those told by the environment are set there."""
+    values: dict[str, Any] = {}
+    for name, slot in plan.inputs.items():
+        if found := executor_input.inputs.artifacts.get(name):
+            places = [_place(slot, artifact) for artifact in found.artifacts]
+            _tell(slot, places[0] if len(places) == 1 else places, values)
+    for name, slot in plan.artifacts.items():
+        path = executor_input.outputs.path(name)
+        if path is None:
+            raise BadInputError(
+                f"the engine has no place for the artifact {name}", hint="Use the component as it was compiled."
+            )
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        _tell(slot, path, values)
+    return values
+
+
+def _place(slot: Slot, artifact: Artifact) -> str:
+    by_uri = slot.parameter is not None and slot.parameter.lower().endswith("_uri")
+    return artifact.uri if by_uri else artifact.path
+
+
+def _tell(slot: Slot, place: str | list[str], values: dict[str, Any]) -> None:
+    if slot.parameter is not None:
+        values[slot.parameter] = place
+    if slot.environment is not None:
+        os.environ[slot.environment] = place if isinstance(place, str) else os.pathsep.join(place)

@@ -1,0 +1,161 @@
+"""What a step leaves to its engine: files at the places that it named, and the ExecutorOutput message."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+from nbstep_runner.contract import RunResult, StepPlan, StorageOptions
+from nbstep_runner.errors import BadInputError, NbstepError
+from nbstep_runner.kfp_adapter.executor_input import Outputs
+from nbstep_runner.stores import open_store
+
+NOTEBOOK: Final = "notebook"
+HTML: Final = "html"
+METRICS: Final = "metrics"
+
+_FITS: Final[dict[str, tuple[type, ...]]] = {
+    "NUMBER_INTEGER": (int,),
+    "NUMBER_DOUBLE": (int, float),
+    "BOOLEAN": (bool,),
+    "STRING": (str,),
+    "LIST": (list,),
+    "STRUCT": (dict,),
+}
+
+
+def deliver(plan: StepPlan, record: RunResult, outputs: Outputs) -> None:
+    """Write everything that the record has; of a failed run that is its notebook, page, metrics and results so far."""
+    _deliver_notebook(record, outputs)
+    _deliver_page(record, outputs)
+    metrics = metrics_of(record)
+    _write(outputs.path(METRICS), json.dumps(metrics).encode())
+    results = {name: value for name, value in record.results.items() if name in outputs.parameters}
+    for name, value in results.items():
+        if fits(value, plan.results.get(name, "")):
+            text = value if isinstance(value, str) else json.dumps(value)
+            _write(outputs.parameters[name].output_file, text.encode())
+    _write(outputs.output_file, _message(outputs, record, metrics))
+
+
+def check_promises(plan: StepPlan, record: RunResult, outputs: Outputs) -> None:
+    """Whether a run that succeeded has left all that its step declares.
+
+    Raises:
+        BadInputError: A result was not reported or is of another type, or an artifact was not written.
+    """
+    problems = [
+        *(_result_problem(record, name, kind) for name, kind in plan.results.items()),
+        *(_artifact_problem(outputs, name) for name in plan.artifacts),
+    ]
+    found = [problem for problem in problems if problem]
+    if found:
+        raise BadInputError(
+            f"step {plan.name} ran, but {'; '.join(found)}",
+            hint="Let the notebook report and write what the step declares, or declare less.",
+        )
+
+
+def missing_artifacts(plan: StepPlan, outputs: Outputs) -> list[str]:
+    """The declared artifacts that are not there."""
+    return [name for name in plan.artifacts if _artifact_problem(outputs, name)]
+
+
+def metrics_of(record: RunResult) -> dict[str, float | int]:
+    """The results that are finite numbers."""
+    return {
+        name: value
+        for name, value in record.results.items()
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def fits(value: Any, kind: str) -> bool:
+    """Whether a result is of a KFP type; a float result may be a whole number."""
+    allowed = _FITS.get(kind, (object,))
+    return isinstance(value, allowed) and (kind == "BOOLEAN" or not isinstance(value, bool) or allowed == (object,))
+
+
+def _result_problem(record: RunResult, name: str, kind: str) -> str:
+    if name not in record.results:
+        return f"its notebook did not report the result {name}"
+    value = record.results[name]
+    return "" if fits(value, kind) else f"the result {name} is {type(value).__name__}, not {kind}"
+
+
+def _artifact_problem(outputs: Outputs, name: str) -> str:
+    path = outputs.path(name)
+    return "" if path and Path(path).exists() else f"its notebook did not write the artifact {name}"
+
+
+def _deliver_notebook(record: RunResult, outputs: Outputs) -> None:
+    if record.output_version is not None:
+        _copy(record.output_uri, outputs.path(NOTEBOOK))
+
+
+def _deliver_page(record: RunResult, outputs: Outputs) -> None:
+    """The page; where none could be made, one that says why, so that the engine finds what was declared."""
+    path = outputs.path(HTML)
+    if record.html_uri:
+        _copy(record.html_uri, path)
+        return
+    reasons = [*record.warnings, *([record.error.message] if record.error else [])]
+    items = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
+    _write(path, f"<!DOCTYPE html><title>No page</title><p>There is no page of this run.</p><ul>{items}</ul>".encode())
+
+
+def _copy(uri: str, path: str | None) -> None:
+    if path is None:
+        return
+    if Path(uri).is_file():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(uri, path)
+        return
+    _write(path, open_store(uri, StorageOptions()).read(uri).data)
+
+
+def _write(path: str | None, data: bytes) -> None:
+    """Write a file of the engine's, unless it asks for none."""
+    if path is None:
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_bytes(data)
+
+
+def _message(outputs: Outputs, record: RunResult, metrics: dict[str, Any]) -> bytes:
+    """The ExecutorOutput: every artifact that exists, with what is known of it."""
+    metadata = {NOTEBOOK: _about(record), METRICS: metrics}
+    artifacts = {
+        name: {"artifacts": [{"name": one.name, "uri": one.uri, "metadata": one.metadata | metadata.get(name, {})}]}
+        for name, found in outputs.artifacts.items()
+        for one in found.artifacts[:1]
+        if Path(one.path).exists()
+    }
+    return json.dumps({"artifacts": artifacts}).encode()
+
+
+def _about(record: RunResult) -> dict[str, Any]:
+    about = {
+        "run_id": record.run_id,
+        "state": str(record.state),
+        "exit_code": record.exit_code,
+        "seconds": record.seconds,
+        "record": record.output_uri.removesuffix(".ipynb") + ".result.json",
+        "error": f"{record.error.reference}: {record.error.message}" if record.error else None,
+    }
+    return {name: value for name, value in about.items() if value is not None}
+
+
+def try_to_deliver(plan: StepPlan, record: RunResult, outputs: Outputs) -> str:
+    """Deliver a failed run's outputs; what went wrong with that, which is not the step's verdict."""
+    try:
+        deliver(plan, record, outputs)
+    except NbstepError as error:
+        return error.message
+    except OSError as error:
+        return f"{error.strerror or error}: {error.filename}"
+    return ""
