@@ -23,6 +23,7 @@ from nbstep_runner.parameters.kinds import ANY, MismatchError
 from nbstep_runner.parameters.language import notebook_kernel, notebook_language
 from nbstep_runner.parameters.languages import find_language, is_known
 from nbstep_runner.parameters.model import Parameter
+from nbstep_runner.parameters.secret import secrets_in
 
 _MINOR = 5  # of nbformat 4: the first whose cells have ids
 _ERROR_MARKER_TAG = "papermill-error-cell-tag"
@@ -193,8 +194,9 @@ def _papermill_source(values: Mapping[str, Any], kernel: str | None, language: s
             hint="Run the notebook without parameters, or let it read environment variables.",
         ) from None
     writer = find_language(language)
-    for name in values:
-        if problem := writer.name_problem(name):
+    for name, value in values.items():
+        secret = "a secret cannot be read at run time in this language" if [*secrets_in(value)] else ""
+        if problem := writer.name_problem(name) or secret:
             raise BadInputError(f"{name!a}: {problem}")
     try:
         plain = {name: ANY.accept(carriable(value)) for name, value in values.items()}

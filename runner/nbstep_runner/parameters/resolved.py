@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import jsonable
-from nbstep_runner.parameters.secret import SecretReference
+from nbstep_runner.parameters.secret import secrets_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Resolved:
         found: list[str] = []
         problems: list[str] = []
         for name, value in self.values.items():
-            for secret in _secrets(value):
+            for secret in secrets_in(value):
                 try:
                     found.append(secret.value())
                 except BadInputError as error:
@@ -49,11 +48,3 @@ class Resolved:
         if problems:
             raise BadInputError("; ".join(problems), hint="Give the secret to the process that runs the notebook.")
         return tuple(dict.fromkeys(found))
-
-
-def _secrets(value: Any) -> Iterator[SecretReference]:
-    if isinstance(value, SecretReference):
-        yield value
-    elif isinstance(value, (list, tuple, dict)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _secrets(item)

@@ -22,7 +22,8 @@ _SECRET = {
 def signature_schema(signature: Signature) -> dict[str, Any]:
     """JSON Schema 2020-12 of a signature's parameters as one object, closed where every parameter is known.
 
-    A value that fits it is accepted by ``resolve``. Every parameter may also be a secret reference.
+    A value that fits it is accepted by ``resolve``, but for one case: JSON Schema calls 1.0 an integer, and Python does
+    not. Every parameter may also be a secret reference.
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -75,6 +75,15 @@ def parse_secret(value: Mapping[Any, Any]) -> SecretReference:
     if source not in _SOURCES:
         raise BadInputError(f"a secret is written {_FORM}", hint=_FORM_HINT)
     return SecretReference(_SOURCES[source], name)
+
+
+def secrets_in(value: Any) -> Iterator[SecretReference]:
+    """Every reference in a value, however deep."""
+    if isinstance(value, SecretReference):
+        yield value
+    elif isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from secrets_in(item)
 
 
 def _file_text(path: str) -> str | None:

@@ -32,7 +32,7 @@ class Julia(Language):
 
     def _sequence(self, value: list[Any]) -> str:
         """Without ``Any`` Julia promotes the elements to one type: ``[true, 2]`` becomes ``[1, 2]``."""
-        return f"{'' if same_scalars(value) else 'Any'}[{self._items(value)}]"
+        return f"{'' if same_scalars(value) or not value else 'Any'}[{self._items(value)}]"
 
     def _fixed_sequence(self, value: tuple[Any, ...]) -> str:
         return f"({self._items(value)}{',' if len(value) == 1 else ''})"

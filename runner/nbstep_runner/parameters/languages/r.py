@@ -20,7 +20,8 @@ from nbstep_runner.parameters.languages.base import (
 from nbstep_runner.parameters.secret import SecretReference
 
 _NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-_MAX_NESTING = 45  # R's parser keeps 50 open brackets, of which a mapping takes up to two
+_MAX_BRACKETS = 45  # R's parser keeps at most 50 open
+_MAX_CHARACTERS = 5000  # R takes at most 10,000 in a literal with Unicode escapes
 _LONG_DOUBLE_BITS = 64
 
 
@@ -38,8 +39,8 @@ class R(Language):
         return name.lstrip("_")
 
     def _assignment(self, name: str, value: Any) -> str:
-        if _nesting(value) > _MAX_NESTING:
-            raise CannotHoldError(f"a value nested more than {_MAX_NESTING} levels deep")
+        if _brackets(value) > _MAX_BRACKETS:
+            raise CannotHoldError(f"a value nested so deep that it takes more than {_MAX_BRACKETS} brackets")
         return super()._assignment(name, value)
 
     def _none(self) -> str:
@@ -63,14 +64,17 @@ class R(Language):
         return "Inf" if value > 0 else "-Inf"
 
     def _text(self, value: str) -> str:
-        return f'"{escaped(without_nul(value), _NAMED, unicode_escape)}"'
+        if value.isascii() or len(value) <= _MAX_CHARACTERS:
+            return f'"{escaped(without_nul(value), _NAMED, unicode_escape)}"'
+        parts = (value[start : start + _MAX_CHARACTERS] for start in range(0, len(value), _MAX_CHARACTERS))
+        return f"paste0({', '.join(self._text(part) for part in parts)})"
 
     def _sequence(self, value: list[Any]) -> str:
         return f"list({self._items(value)})"
 
     def _mapping(self, value: dict[Any, Any]) -> str:
         keys = [self._key(key) for key in value]
-        if value and all(key and key.isascii() and key.isprintable() for key in value):
+        if _has_plain_names(value):
             pairs = zip(keys, value.values(), strict=True)
             return f"list({', '.join(f'{key} = {self._literal(item)}' for key, item in pairs)})"
         names = f"c({', '.join(keys)})" if keys else "character(0)"
@@ -86,10 +90,17 @@ class R(Language):
         )
 
 
-def _nesting(value: Any) -> int:
-    if isinstance(value, (list, tuple, dict)):
-        return 1 + max(map(_nesting, value.values() if isinstance(value, dict) else value), default=0)
-    return 0
+def _has_plain_names(value: dict[Any, Any]) -> bool:
+    """Whether the keys can be names of arguments, which are never empty and are in the locale's encoding."""
+    return bool(value) and all(isinstance(key, str) and key and key.isascii() and key.isprintable() for key in value)
+
+
+def _brackets(value: Any) -> int:
+    """How many brackets are open at once in a value's literal, text aside."""
+    if isinstance(value, dict):
+        own = 1 if _has_plain_names(value) else 2
+        return own + max(map(_brackets, value.values()), default=0)
+    return 1 + max(map(_brackets, value), default=0) if isinstance(value, (list, tuple)) else 0
 
 
 def _reads_back(value: float) -> bool:
