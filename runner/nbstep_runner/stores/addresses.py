@@ -16,8 +16,8 @@ from nbstep_runner.stores.retrying import TransientError
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
-_METADATA: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
-"""Metadata services at public addresses: Azure's."""
+_METADATA: Final = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
+"""Metadata services at addresses that pass for public: Azure's and Oracle's."""
 
 
 def checked_addresses(host: str, port: int, *, allow_private: bool) -> tuple[str, ...]:

@@ -139,7 +139,7 @@ def _inflated(data: bytes, uri: str) -> Iterator[bytes]:
         total += len(piece)
         if total > max(_BOMB_BYTES, _BOMB_RATIO * len(data)):
             raise BadInputError(f"{uri} is a decompression bomb.", hint="Store it without compression.")
-        if not piece and not rest:
+        if not (piece or rest or machine.eof):
             raise zlib.error("the data ends early")
         yield piece
         if machine.eof and machine.unused_data:  # gzip files may be joined

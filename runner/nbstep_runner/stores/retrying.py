@@ -60,8 +60,13 @@ class Try:
 
     @property
     def idle(self) -> float:
-        """How long this try may wait for the next byte."""
-        return max(_SHORTEST_IDLE, min(IDLE_SECONDS, self.left))
+        """How long this try may wait for the next byte: another try has to fit into the budget after it."""
+        return idle_within(self.left)
+
+
+def idle_within(seconds: float) -> float:
+    """The idle timeout that leaves time for another try."""
+    return max(_SHORTEST_IDLE, min(IDLE_SECONDS, seconds / 2))
 
 
 class Retrier:

@@ -24,7 +24,7 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError,
 from nbstep_runner.stores import content
 from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
-from nbstep_runner.stores.retrying import IDLE_SECONDS, Retrier, TransientError, Try
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try, idle_within
 from nbstep_runner.stores.s3_errors import translated
 from nbstep_runner.stores.s3_parts import PART_BYTES, PartsUpload
 from nbstep_runner.stores.statuses import RefusedError
@@ -186,7 +186,7 @@ class S3Store:
         return self._connected
 
     def _new_client(self) -> Any:
-        idle = max(1.0, min(IDLE_SECONDS, self._options.retry_seconds))
+        idle = idle_within(self._options.retry_seconds)
         config = Config(
             connect_timeout=idle,
             read_timeout=idle,

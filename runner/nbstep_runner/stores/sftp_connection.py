@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,6 +27,15 @@ from nbstep_runner.stores.uris import redact
 
 _KNOWN_HOSTS: Final = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
 _KEEPALIVE_SECONDS: Final = 10
+_BROKEN: Final = (
+    asyncssh.DisconnectError,
+    asyncssh.SFTPBadMessage,
+    asyncssh.SFTPConnectionLost,
+    asyncssh.SFTPNoConnection,
+    OSError,
+)
+"""After one of these a connection is not used again; time-outs are ``OSError`` too."""
+_CANCEL_SECONDS: Final = 0.5
 _Result = TypeVar("_Result")
 Work = Callable[[asyncssh.SFTPClient, "Watched"], Coroutine[Any, Any, _Result]]
 """What is done with a client; it says that it is alive to what watches it."""
@@ -66,15 +77,15 @@ class Server:
 
 
 class Watched:
-    """A transfer that ends when nothing has moved for some time."""
+    """Work that ends when nothing has moved for some time."""
 
     def __init__(self, idle: float) -> None:
         self._idle = idle
-        self._moved = False
+        self._moved = time.monotonic()
 
     def moved(self) -> None:
         """Something has: wait on."""
-        self._moved = True
+        self._moved = time.monotonic()
 
     async def run(self, work: Awaitable[_Result]) -> _Result:
         """What the work returns.
@@ -83,13 +94,12 @@ class Watched:
             TimeoutError: It has stalled.
         """
         task = asyncio.ensure_future(work)
-        while not (await asyncio.wait({task}, timeout=self._idle))[0]:
-            if not self._moved:
-                task.cancel()
-                await asyncio.wait({task}, timeout=1)
-                raise TimeoutError
-            self._moved = False
-        return task.result()
+        while (left := self._moved + self._idle - time.monotonic()) > 0:
+            if (await asyncio.wait({task}, timeout=left))[0]:
+                return task.result()
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_SECONDS)
+        raise TimeoutError
 
 
 class Connections:
@@ -99,6 +109,10 @@ class Connections:
         self._loop = asyncio.new_event_loop()
         self._open: dict[Server, tuple[asyncssh.SSHClientConnection, asyncssh.SFTPClient]] = {}
         self._opening: dict[Server, asyncio.Lock] = {}
+        self._loop.set_exception_handler(
+            lambda *_: None
+        )  # what a broken connection leaves behind: the retry tells of it
+        logging.getLogger("asyncio").addFilter(_is_news)
         self._thread = Thread(target=self._loop.run_forever, name="nbstep-sftp", daemon=True)
         self._thread.start()
         atexit.register(self.close)
@@ -113,7 +127,7 @@ class Connections:
         watched = Watched(idle)
         try:
             return await watched.run(work(client, watched))
-        except (asyncssh.DisconnectError, asyncssh.SFTPConnectionLost, asyncssh.SFTPNoConnection, TimeoutError):
+        except _BROKEN:
             self._drop(server, client)
             raise
 
@@ -143,6 +157,11 @@ class Connections:
             connection.abort()
             await connection.wait_closed()
         self._open.clear()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether asyncio says more than that a connection is gone while requests were on their way."""
+    return record.getMessage() != "socket.send() raised exception."
 
 
 @cache

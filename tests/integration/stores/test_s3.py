@@ -1,0 +1,154 @@
+"""S3: parts, servers that ignore conditions or do not know them, and what Amazon's service has."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import OutputConflictError, StorageDeniedError, StorageUnavailableError
+from nbstep_runner.stores import ABSENT, open_store, s3
+from servers.faultproxy import Kind
+from servers.places import Place, within
+from servers.s3 import S3Server, Strict
+
+
+@pytest.fixture
+def strict(s3_server: S3Server) -> Iterator[Strict]:
+    """The checks around moto, as they were before when the test is over; nothing is known of the server."""
+    before = s3_server.strict.honours_conditions, s3_server.strict.knows_conditions
+    s3._SERVERS.clear()
+    yield s3_server.strict
+    s3_server.strict.honours_conditions, s3_server.strict.knows_conditions = before
+    s3._SERVERS.clear()
+
+
+def test_a_server_that_keeps_conditions_is_found_out_once(s3_place: Place, strict: Strict) -> None:
+    store = s3_place.store()
+    assert not store.conditional_write
+    store.write(s3_place.uri(), b"1", if_version=ABSENT)
+    assert store.conditional_write
+    assert strict.honours_conditions
+    before = len(s3_place.proxy.seen)
+    s3_place.store().write(s3_place.uri("b"), b"1", if_version=ABSENT)
+    assert len(s3_place.proxy.seen) == before + 1
+    assert s3_place.store().conditional_write
+
+
+@pytest.mark.parametrize("promise", ["honours_conditions", "knows_conditions"])
+def test_a_server_without_conditions_is_said_to_be_so(s3_place: Place, strict: Strict, promise: str) -> None:
+    setattr(strict, promise, False)
+    store = s3_place.store()
+    first = store.write(s3_place.uri(), b"1", if_version=ABSENT)
+    assert not store.conditional_write
+    with pytest.raises(OutputConflictError):
+        store.write(s3_place.uri(), b"2", if_version=ABSENT)
+    store.write(s3_place.uri(), b"22", if_version=first)
+    with pytest.raises(OutputConflictError):
+        store.write(s3_place.uri(), b"333", if_version=first)
+    assert s3_place.truth() == b"22"
+
+
+def test_amazon_is_known_to_keep_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL_S3", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    assert open_store("s3://bucket/a").conditional_write
+
+
+def test_a_failed_upload_in_parts_leaves_no_parts(s3_server: S3Server, s3_place: Place, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(40_000_000))
+    s3_place.put(b"good")
+    s3_place.proxy.add(Kind.STATUS, "PUT", path="partNumber=2", times=10_000)
+    with pytest.raises(StorageUnavailableError):
+        s3_place.store(1.5).write(s3_place.uri(), tmp_path / "large")
+    bucket = urlsplit(s3_place.folder).netloc
+    assert "Uploads" not in s3_server.client().list_multipart_uploads(Bucket=bucket)
+    assert s3_place.truth() == b"good"
+
+
+def test_a_part_that_fails_is_sent_again_not_the_whole(s3_place: Place, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(40_000_000))
+    s3_place.proxy.add(Kind.STATUS, "PUT", path="partNumber=2")
+    s3_place.proxy.add(Kind.FLIP_REQUEST, "PUT", path="partNumber=3")
+    s3_place.store().write(s3_place.uri(), tmp_path / "large")
+    assert s3_place.truth() == (tmp_path / "large").read_bytes()
+    assert len(s3_place.proxy.sent("PUT")) == 5
+
+
+def test_a_large_object_replaces_only_its_version(s3_place: Place, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(20_000_000))
+    store = s3_place.store()
+    first = store.write(s3_place.uri(), b"1", if_version=ABSENT)
+    store.write(s3_place.uri(), b"2")
+    for condition in (ABSENT, first):
+        with pytest.raises(OutputConflictError):
+            store.write(s3_place.uri(), tmp_path / "large", if_version=condition)
+    assert s3_place.truth() == b"2"
+
+
+def test_the_checksum_of_any_object_is_known(s3_server: S3Server, s3_folder: str, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(20_000_000))
+    store = open_store(s3_folder)
+    store.write(s3_folder + "large", tmp_path / "large")
+    stat = store.stat(s3_folder + "large")
+    assert stat is not None
+    assert stat.checksum == f"sha256:{hashlib.sha256((tmp_path / 'large').read_bytes()).hexdigest()}"
+    s3_server.client().put_object(Bucket=urlsplit(s3_folder).netloc, Key="foreign", Body=b"x")
+    foreign = store.stat(s3_folder + "foreign")
+    assert foreign is not None
+    assert foreign.checksum == f"md5:{hashlib.md5(b'x', usedforsecurity=False).hexdigest()}"
+
+
+@pytest.mark.fault(16)
+def test_a_foreign_object_is_checked_by_its_etag(s3_server: S3Server, s3_place: Place) -> None:
+    bucket = urlsplit(s3_place.folder).netloc
+    s3_server.client().put_object(Bucket=bucket, Key="foreign.ipynb", Body=b"from another tool")
+    s3_place.proxy.add(Kind.FLIP_ANSWER, "GET")
+    assert s3_place.store().read(s3_place.uri("foreign.ipynb")).data == b"from another tool"
+    assert re.search("MD5 does not match|did not match calculated checksum", s3_place.lines[0])
+
+
+def test_an_object_stored_compressed_is_read_plain(s3_server: S3Server, s3_folder: str) -> None:
+    bucket, data = urlsplit(s3_folder).netloc, gzip.compress(b"plain")
+    s3_server.client().put_object(Bucket=bucket, Key="a", Body=data, ContentEncoding="gzip")
+    assert open_store(s3_folder).read(s3_folder + "a").data == b"plain"
+
+
+def test_a_listing_of_many_pages_is_whole(s3_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "3")
+    names = [f"{number:03}.json" for number in range(7)]
+    for name in names:
+        s3_place.put(b"x", name)
+    assert [stat.uri for stat in s3_place.store().list(s3_place.folder)] == [s3_place.uri(name) for name in names]
+
+
+@pytest.mark.fault(19)
+def test_a_bucket_that_is_denied_is_final(s3_server: S3Server, s3_folder: str) -> None:
+    s3_server.strict.denied_buckets.add(urlsplit(s3_folder).netloc)
+    with within(3.0), pytest.raises(StorageDeniedError, match=r"do not allow writing s3://.*AccessDenied"):
+        open_store(s3_folder).write(s3_folder + "a", b"x")
+
+
+@pytest.mark.usefixtures("no_credentials")
+def test_no_credentials_are_told_of(s3_server: S3Server) -> None:
+    options = StorageOptions(endpoint_url=s3_server.endpoint)
+    with within(5.0), pytest.raises(StorageDeniedError, match="No credentials for S3"):
+        open_store("s3://bucket/a", options).read("s3://bucket/a")
+
+
+def test_one_store_serves_many_threads(s3_folder: str) -> None:
+    store = open_store(s3_folder)
+    threads = [threading.Thread(target=store.write, args=(f"{s3_folder}{turn}", b"x")) for turn in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list(store.list(s3_folder))) == 8

@@ -1,0 +1,175 @@
+"""SFTP: host keys, keys, connections that fail in the middle, and speed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import BadInputError, StorageDeniedError, StorageUnavailableError
+from nbstep_runner.stores import Store, open_store
+from servers import cutproxy, sshd
+from servers.cutproxy import Cut, CutProxy, Plan
+from servers.places import within
+
+OBJECT = os.urandom(3_000_000)
+
+
+def options(server: sshd.SshServer, **changes: object) -> StorageOptions:
+    settings = {"known_hosts": str(server.known_hosts), "identity_file": str(server.identity_file), **changes}
+    return StorageOptions(**settings)  # type: ignore[arg-type]  # as the dataclass says
+
+
+@pytest.fixture
+def store(ssh_server: sshd.SshServer, sftp_folder: str) -> Store:
+    return open_store(sftp_folder, options(ssh_server))
+
+
+@pytest.fixture
+def proxy(ssh_server: sshd.SshServer) -> Iterator[CutProxy]:
+    with cutproxy.running(ssh_server.port) as running:
+        ssh_server.trust(running.port)
+        yield running
+
+
+def through(proxy: CutProxy, server: sshd.SshServer, folder: str) -> str:
+    return folder.replace(f":{server.port}/", f":{proxy.port}/")
+
+
+@pytest.mark.fault(46)
+def test_an_unknown_host_key_is_refused_with_the_line_to_add(
+    ssh_server: sshd.SshServer, sftp_folder: str, tmp_path: Path
+) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text("")
+    with pytest.raises(StorageDeniedError, match=r"is not known: it shows SHA256:") as refused:
+        open_store(sftp_folder, options(ssh_server, known_hosts=str(known))).write(sftp_folder + "a", b"x")
+    line = refused.value.hint.partition(f"{known}: ")[2]
+    known.write_text(line + "\n")
+    open_store(sftp_folder, options(ssh_server, known_hosts=str(known))).write(sftp_folder + "a", b"x")
+
+
+@pytest.mark.fault(46)
+def test_a_changed_host_key_is_refused_as_an_attack(
+    ssh_server: sshd.SshServer, sftp_folder: str, tmp_path: Path
+) -> None:
+    other = sshd.make_key(tmp_path / "other").with_suffix(".pub").read_text()
+    known = tmp_path / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{ssh_server.port} {other}")
+    lines: list[str] = []
+    with pytest.raises(StorageDeniedError, match="has changed: this may be an attack"):
+        open_store(sftp_folder, options(ssh_server, known_hosts=str(known)), on_retry=lines.append).stat(
+            sftp_folder + "a"
+        )
+    assert lines == []
+
+
+@pytest.mark.fault(46)
+@pytest.mark.parametrize("missing", ["known_hosts", "identity_file"])
+def test_a_file_that_was_not_mounted_is_named(ssh_server: sshd.SshServer, sftp_folder: str, missing: str) -> None:
+    with within(2.0), pytest.raises(StorageDeniedError, match="/nowhere/file cannot be read"):
+        open_store(sftp_folder, options(ssh_server, **{missing: "/nowhere/file"})).stat(sftp_folder + "a")
+
+
+@pytest.mark.fault(19)
+def test_a_key_that_is_not_accepted_is_refused(ssh_server: sshd.SshServer, sftp_folder: str, tmp_path: Path) -> None:
+    stranger = sshd.make_key(tmp_path / "stranger")
+    with within(5.0), pytest.raises(StorageDeniedError, match="Permission denied"):
+        open_store(sftp_folder, options(ssh_server, identity_file=str(stranger))).stat(sftp_folder + "a")
+
+
+@pytest.mark.fault(39)
+def test_a_password_is_in_no_message(ssh_server: sshd.SshServer, sftp_folder: str, tmp_path: Path) -> None:
+    folder = sftp_folder.replace("sftp://", "sftp://someone:s3cret-word@")
+    stranger = sshd.make_key(tmp_path / "stranger")
+    lines: list[str] = []
+    store = open_store(folder, options(ssh_server, identity_file=str(stranger)), on_retry=lines.append)
+    with pytest.raises(StorageDeniedError) as refused:
+        store.read(folder + "a.ipynb")
+    said = [str(refused.value), refused.value.hint, refused.value.context, repr(refused.value.__cause__), *lines]
+    assert "s3cret-word" not in "".join(said)
+    assert "someone:***@" in refused.value.message
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize("cut", list(Cut))
+@pytest.mark.parametrize("after", [100_000, 1_500_000])
+def test_an_upload_that_is_cut_is_done_again(
+    proxy: CutProxy, ssh_server: sshd.SshServer, store: Store, sftp_folder: str, cut: Cut, after: int
+) -> None:
+    store.write(sftp_folder + "a.ipynb", b"good")
+    proxy.plans.append(Plan(cut, after))
+    folder, lines = through(proxy, ssh_server, sftp_folder), list[str]()
+    with within(10.0):
+        cut_store = open_store(folder, options(ssh_server, retry_seconds=8.0), on_retry=lines.append)
+        cut_store.write(folder + "a.ipynb", OBJECT)
+    assert store.read(sftp_folder + "a.ipynb").data == OBJECT
+    assert len(lines) == 1
+    assert proxy.connections == 2
+
+
+@pytest.mark.fault(22)
+@pytest.mark.parametrize("cut", [Cut.RESET, Cut.FLIP])
+def test_an_upload_that_is_always_cut_leaves_the_old_object(
+    proxy: CutProxy, ssh_server: sshd.SshServer, store: Store, sftp_folder: str, cut: Cut
+) -> None:
+    store.write(sftp_folder + "a.ipynb", b"good")
+    proxy.plans.append(Plan(cut, 500_000, times=10_000))
+    folder = through(proxy, ssh_server, sftp_folder)
+    with pytest.raises(StorageUnavailableError, match="failed"):
+        open_store(folder, options(ssh_server, retry_seconds=2.0)).write(folder + "a.ipynb", OBJECT)
+    assert store.read(sftp_folder + "a.ipynb").data == b"good"
+    assert [stat.uri for stat in store.list(sftp_folder)] == [sftp_folder + "a.ipynb"]
+
+
+@pytest.mark.fault(16)
+@pytest.mark.parametrize("cut", list(Cut))
+def test_a_download_that_is_cut_is_done_again(
+    proxy: CutProxy, ssh_server: sshd.SshServer, store: Store, sftp_folder: str, cut: Cut
+) -> None:
+    store.write(sftp_folder + "a.ipynb", OBJECT)
+    proxy.plans.append(Plan(cut, 1_000_000, to_server=False))
+    folder = through(proxy, ssh_server, sftp_folder)
+    assert open_store(folder, options(ssh_server, retry_seconds=8.0)).read(folder + "a.ipynb").data == OBJECT
+
+
+@pytest.mark.fault(18)
+def test_a_server_that_is_away_is_waited_for_and_then_given_up(ssh_server: sshd.SshServer, sftp_folder: str) -> None:
+    nobody = sftp_folder.replace(f":{ssh_server.port}/", ":1/")
+    with within(2.5), pytest.raises(StorageUnavailableError):
+        open_store(nobody, options(ssh_server, retry_seconds=2.0)).stat(nobody + "a")
+
+
+@pytest.mark.fault(38)
+def test_an_output_that_is_a_link_is_refused(store: Store, sftp_folder: str) -> None:
+    store.write(sftp_folder + "target", b"precious")
+    place = Path("/" + sftp_folder.partition("//")[2].partition("/")[2])
+    (place / "link.ipynb").symlink_to(place / "target")
+    with pytest.raises(BadInputError, match="symbolic link"):
+        store.write(sftp_folder + "link.ipynb", b"x")
+    assert store.read(sftp_folder + "target").data == b"precious"
+    assert store.read(sftp_folder + "link.ipynb").data == b"precious"
+
+
+def test_versions_differ_within_a_second(store: Store, sftp_folder: str) -> None:
+    """The protocol knows whole seconds; objects of one size are told apart all the same."""
+    versions = [store.write(sftp_folder + "a.json", f"{turn}".encode()) for turn in range(5)]
+    assert len(set(versions)) == 5
+
+
+def test_a_path_below_home_is_relative(ssh_server: sshd.SshServer, store: Store) -> None:
+    home = f"sftp://127.0.0.1:{ssh_server.port}/~/"
+    assert store.stat(f"{home}no-such-file-of-nbstep") is None
+
+
+def test_fifty_megabytes_take_seconds(store: Store, sftp_folder: str, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(50_000_000))
+    started = time.monotonic()
+    store.write(sftp_folder + "large", tmp_path / "large")
+    blob = store.read(sftp_folder + "large")
+    assert time.monotonic() - started < 10.0
+    assert blob.data == (tmp_path / "large").read_bytes()

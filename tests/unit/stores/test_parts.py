@@ -1,0 +1,191 @@
+"""The small parts that several stores are made of."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbstep_runner.errors import (
+    BadInputError,
+    NbstepError,
+    OutputConflictError,
+    StorageUnavailableError,
+)
+from nbstep_runner.stores import addresses, content, webdav
+from nbstep_runner.stores.conditions import ConditionalWrite, Conditions, NotSupportedError
+from nbstep_runner.stores.retrying import TransientError
+from nbstep_runner.stores.statuses import explained
+from nbstep_runner.testing import Call, Fault, FaultyStore, MemorySpace, MemoryStore
+
+LISTING = """<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">
+<D:response><D:href>/runs/</D:href><D:propstat><D:prop><D:resourcetype><D:collection/></D:resourcetype></D:prop>
+</D:propstat></D:response>
+<D:response><D:href>/runs/b%20c.ipynb</D:href><D:propstat><D:prop><D:getcontentlength>3</D:getcontentlength>
+<D:getetag>"x"</D:getetag><D:getlastmodified>Sun, 06 Nov 1994 08:49:37 GMT</D:getlastmodified></D:prop></D:propstat>
+</D:response>
+<D:response><D:href>http://host/runs/a</D:href><D:propstat><D:prop><D:resourcetype><D:collection/></D:resourcetype>
+</D:prop></D:propstat></D:response>
+<D:response><D:href>/elsewhere/x</D:href></D:response>
+<D:response><D:href>/runs/deep/x</D:href></D:response>
+<D:response><D:href>/runs/..</D:href></D:response>
+</D:multistatus>"""
+
+
+@given(data=st.binary(max_size=5000), encoding=st.sampled_from(["gzip", "deflate", "x-gzip", "identity", ""]))
+def test_what_was_encoded_is_decoded(data: bytes, encoding: str) -> None:
+    encoded = {"gzip": gzip.compress(data), "x-gzip": gzip.compress(data), "deflate": zlib.compress(data)}
+    assert content.decoded(encoded.get(encoding, data), encoding, "a") == data
+
+
+def test_joined_gzip_members_are_one() -> None:
+    assert content.decoded(gzip.compress(b"one") + gzip.compress(b"two"), "gzip", "a") == b"onetwo"
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("data", [b"no gzip", gzip.compress(b"cut short" * 100)[:-9], b""])
+def test_damaged_encodings_are_refused(data: bytes) -> None:
+    with pytest.raises(BadInputError):
+        content.decoded(data, "gzip", "a")
+
+
+def test_an_unknown_encoding_is_refused() -> None:
+    with pytest.raises(BadInputError, match="'br'"):
+        content.decoded(b"x", "br", "a")
+
+
+def test_an_object_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "READ_LIMIT", 10)
+    assert content.gathered([b"12345"] * 2) == b"1234512345"
+    with pytest.raises(BadInputError, match="larger than"):
+        content.gathered([b"12345"] * 3)
+
+
+def test_a_local_file_that_is_gone_is_told_of(tmp_path: Path) -> None:
+    for function in (content.opened, content.size_of, lambda data: list(content.chunks(data))):
+        with pytest.raises(StorageUnavailableError, match="cannot be read"):
+            function(tmp_path / "missing")
+
+
+def test_a_listing_holds_direct_members_only() -> None:
+    found = webdav.entries(LISTING.encode(), "http://host/runs/")
+    assert [(entry.name, entry.size, entry.etag) for entry in found] == [("a/", 0, ""), ("b c.ipynb", 3, '"x"')]
+    assert found[1].modified == 784111777.0
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("body", [b'<!DOCTYPE a [<!ENTITY b "c">]><a/>', b"<html>", b"", b"\x00"])
+def test_a_hostile_listing_is_refused(body: bytes) -> None:
+    with pytest.raises(BadInputError):
+        webdav.entries(body, "http://host/runs/")
+
+
+def test_folders_above_a_resource() -> None:
+    assert webdav.parents("/a/b/c.ipynb") == ["/a/", "/a/b/"]
+    assert webdav.parents("/c.ipynb") == []
+
+
+@pytest.mark.fault(37)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1", "127.9.9.9", "0.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254",
+        "100.100.100.200", "168.63.129.16", "192.0.0.192", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0",
+        "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:7f00:1::",
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_public_is_known(address: str) -> None:
+    assert addresses._is_private(address)
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
+def test_a_public_address_is_known(address: str) -> None:
+    assert not addresses._is_private(address)
+
+
+@pytest.mark.parametrize(
+    ("status", "doing", "reference"),
+    [
+        (401, "reading a", "storage-denied"),
+        (403, "writing a", "storage-denied"),
+        (404, "reading a", "input-not-found"),
+        (404, "writing a", "bad-input"),
+        (409, "writing a", "output-conflict"),
+        (412, "deleting a", "output-conflict"),
+        (418, "reading a", "bad-input"),
+    ],
+)
+def test_a_status_has_its_meaning(status: int, doing: str, reference: str) -> None:
+    error = explained(status, doing, "the server's words")
+    assert isinstance(error, NbstepError)
+    assert error.reference == reference
+    assert error.message.endswith(f"({status}: the server's words).")
+    assert error.hint
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_a_status_that_passes_is_tried_again(status: int) -> None:
+    assert isinstance(explained(status, "reading a"), TransientError)
+
+
+class _Server:
+    """What a server of some make does with a condition."""
+
+    def __init__(self, *, honours: bool = True, knows: bool = True) -> None:
+        self.honours, self.knows, self.there, self.requests = honours, knows, False, 0
+
+    def work(self) -> ConditionalWrite:
+        return ConditionalWrite(
+            check=self.check, send=self.send, send_again=lambda: self.send(header=True), can_tell=lambda _: True
+        )
+
+    def check(self) -> None:
+        if self.there:
+            raise OutputConflictError("it is there")
+
+    def send(self, header: bool) -> str:
+        self.requests += 1
+        if header and not self.knows:
+            raise NotSupportedError
+        if header and self.honours and self.there:
+            raise OutputConflictError("it is there")
+        self.there = True
+        return "1"
+
+
+@pytest.mark.parametrize(
+    ("server", "held", "requests"),
+    [(_Server(), True, 2), (_Server(honours=False), False, 2), (_Server(knows=False), False, 2)],
+    ids=["keeps them", "ignores them", "does not know them"],
+)
+def test_a_server_is_found_out_once(server: _Server, held: bool, requests: int) -> None:
+    conditions = Conditions()
+    assert conditions.write(server.work()) == "1"
+    assert conditions.held is held
+    assert server.requests == requests
+    with pytest.raises(OutputConflictError):
+        conditions.write(server.work())
+    assert server.requests <= requests + 1
+
+
+def test_faults_happen_as_often_as_they_say() -> None:
+    lost = StorageUnavailableError("lost")
+    slept: list[float] = []
+    faults = [
+        Fault(operation="write", suffix=".json", error=lost, after=True),
+        Fault(operation="read", delay=3.0, times=None),
+    ]
+    store = FaultyStore(MemoryStore(MemorySpace()), faults, sleep=slept.append)
+    store.write("memory://b/a.ipynb", b"12")
+    with pytest.raises(StorageUnavailableError):
+        store.write("memory://b/a.json", b"123")
+    assert store.read("memory://b/a.json").data == b"123"
+    store.write("memory://b/a.json", b"1234")
+    assert store.read("memory://b/a.json").data == b"1234"
+    assert slept.count(3.0) == 2
+    assert store.calls[:2] == [Call("write", "memory://b/a.ipynb", 2), Call("write", "memory://b/a.json", 3)]
