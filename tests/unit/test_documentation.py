@@ -35,3 +35,11 @@ def test_links_inside_the_documentation_lead_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/**/*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)", page.read_text())]
     assert [str(page) for page, link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs/README.md").read_text()
+    pages = [
+        page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md") if page.name != "README.md"
+    ]
+    assert [page for page in pages if f"]({page})" not in index] == []
