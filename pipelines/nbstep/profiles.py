@@ -1,13 +1,14 @@
 """Where runs take place, as data: an image, resources, a bucket, a namespace, under a name.
 
-Profiles are YAML with a closed schema: a misspelt or unknown field is an error, so nothing is smuggled in and nothing is
-silently ignored. ``docs/launcher.md`` describes each field.
+Profiles are YAML with a closed schema: a misspelt or unknown field is an error, so nothing is smuggled in and
+nothing is silently ignored. ``docs/launcher.md`` describes each field.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +24,7 @@ PLACES: Final = ("nbstep.yaml", "~/.config/nbstep/profiles.yaml")
 VARIABLE: Final = "NBSTEP_PROFILES"
 
 
-class Resources(Closed):
+class Resources(Closed, frozen=True):
     """What a run may use. Quantities are written as Kubernetes writes them: ``500m``, ``2``, ``4Gi``.
 
     Attributes:
@@ -43,7 +44,7 @@ class Resources(Closed):
     shared_memory: str | None = None
 
 
-class Reference(Closed):
+class Reference(Closed, frozen=True):
     """An environment variable's value from a Secret or a ConfigMap; a secret's value passes through nobody's hands."""
 
     key: str
@@ -55,7 +56,7 @@ class Reference(Closed):
             raise ValueError("name either a secret or a config_map")
 
 
-class DockerOptions(Closed):
+class DockerOptions(Closed, frozen=True):
     """What only the docker backend reads.
 
     Attributes:
@@ -69,7 +70,7 @@ class DockerOptions(Closed):
     pull: bool = False
 
 
-class Profile(Closed):
+class Profile(Closed, frozen=True):
     """A place to run at, complete or to be completed by the call.
 
     Attributes:
@@ -87,15 +88,15 @@ class Profile(Closed):
     runs: str | None = None
     image: str | None = None
     resources: Resources = msgspec.field(default_factory=Resources)
-    env: dict[str, str | Reference] = {}
-    labels: dict[str, str] = {}
+    env: dict[str, str | Reference] = msgspec.field(default_factory=dict)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
     deadlines: Deadlines = msgspec.field(default_factory=Deadlines)
     storage: StorageOptions = msgspec.field(default_factory=StorageOptions)
     retries: int = 2
     start_timeout: float = 900.0
     kubernetes: KubernetesOptions = msgspec.field(default_factory=KubernetesOptions)
     docker: DockerOptions = msgspec.field(default_factory=DockerOptions)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def load_profile(name: str | None, overrides: Mapping[str, Any], *, path: str | None = None) -> Profile:
@@ -141,9 +142,11 @@ def _converted(values: Mapping[str, Any], where: str) -> Profile:
 
 def _check_plain(values: Mapping[str, Any], where: str) -> None:
     """Refuse fields that the shared types, which other versions must be able to read, would pass over."""
-    for group, kind in (("deadlines", Deadlines), ("storage", StorageOptions)):
+    shared: tuple[tuple[str, type[Deadlines | StorageOptions]], ...]
+    shared = (("deadlines", Deadlines), ("storage", StorageOptions))
+    for group, kind in shared:
         given = values.get(group, {})
-        known = [field.name for field in msgspec.inspect.type_info(kind).fields]  # type: ignore[union-attr]
+        known = [field.name for field in fields(kind)]
         for name in given if isinstance(given, Mapping) else ():
             if name not in known:
                 raise BadInputError(
@@ -165,7 +168,7 @@ def _document(path: str | None) -> tuple[dict[str, Any], str]:
 def _read(file: Path) -> dict[str, Any]:
     from nbstep.strict_yaml import load
 
-    document = load(file.read_bytes(), where=str(file))
+    document: dict[str, Any] = load(file.read_bytes(), where=str(file))
     extra = set(document) - {"default", "profiles"} if isinstance(document, dict) else {"its shape"}
     if extra:
         raise BadInputError(

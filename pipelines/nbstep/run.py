@@ -122,11 +122,14 @@ class Run:
             raise error_of(status.record.error)
         return status.record
 
-    async def wait_async(self, timeout: float | None = None, *, check: bool = True) -> RunResult:
-        """As :meth:`wait`; any number of runs that are awaited at once are looked at together."""
+    async def wait_async(self, *, check: bool = True) -> RunResult:
+        """As :meth:`wait`; any number of runs that are awaited at once are looked at together.
+
+        ``asyncio.timeout`` bounds it.
+        """
         from nbstep.waiting import wait_async
 
-        return await wait_async(self, timeout, check=check)
+        return await wait_async(self, check=check)
 
     @property
     def results(self) -> dict[str, Any]:

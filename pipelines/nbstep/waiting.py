@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
-from nbstep.backends.protocol import Backend, Status
+from nbstep.backends.protocol import Backend
 from nbstep.errors import WaitTimeoutError
 from nbstep.verdict import RunStatus
 
@@ -96,13 +96,9 @@ def _open(asked: dict[Run, list[asyncio.Future[RunStatus]]]) -> list[asyncio.Fut
 _LOOKERS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Looker] = WeakKeyDictionary()
 
 
-async def wait_async(run: Run, timeout: float | None, *, check: bool) -> RunResult:
+async def wait_async(run: Run, *, check: bool) -> RunResult:
     """Wait for one run of any number; see ``Run.wait_async``."""
     looker = _LOOKERS.setdefault(asyncio.get_running_loop(), _Looker())
-    try:
-        async with asyncio.timeout(timeout):
-            while not (status := await looker.ask(run)).state.final:
-                pass
-    except TimeoutError:
-        raise WaitTimeoutError(f"the run {run.id} has not ended after {timeout:g} s") from None
+    while not (status := await looker.ask(run)).state.final:
+        pass
     return run.verdict(status, check=check)

@@ -1,14 +1,13 @@
 """Runs as processes of this machine that survive whoever started them.
 
 What is known of a run lies in a folder of its own below ``$XDG_STATE_HOME/nbstep/local`` (``~/.local/state`` by
-default): the working directory ``work``, the log as it streams, and ``process.json``, which says what process it is. The
-run has no environment but the launcher's own and the profile's.
+default): the working directory ``work``, the log as it streams, and ``process.json``, which says what process it is.
+The run has no environment but the launcher's own and the profile's.
 """
 
 from __future__ import annotations
 
 import fcntl
-
 import os
 import shlex
 import signal
@@ -220,7 +219,7 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> int:
-    """When a process started, in clock ticks since boot (proc(5), fields 3 and 22 of ``stat``); 0 for none or a zombie."""
+    """When a process started, in ticks since boot (proc(5), fields 3 and 22 of ``stat``); 0 for none or a zombie."""
     with suppress(OSError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return 0 if fields[0] == "Z" else int(fields[19])

@@ -6,8 +6,8 @@ A backend promises:
 2. ``submit`` is idempotent: the same plan twice, or again after a lost answer, is one run.
 3. A run is found from its handle by any process of the same user, as long as the place where it runs remembers it.
    The launcher's death never harms it.
-4. ``logs`` gives each line once, in order, also after the connection broke; a line that came from us, such as what holds
-   up a pod, is a log line of event ``notice`` without ``seq``.
+4. ``logs`` gives each line once, in order, also after the connection broke; a line that came from us, such as
+   what holds up a pod, is a log line of event ``notice`` without ``seq``.
 5. ``status`` tells what the place knows. Whether the run succeeded is for its record to say, which lies in storage.
 6. ``cancel`` lets the run save what it has: it is SIGTERM, and the grace period is the run's own.
 

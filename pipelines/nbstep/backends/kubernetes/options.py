@@ -11,7 +11,7 @@ from nbstep.closed import Closed
 DAY = 24 * 3600
 
 
-class Toleration(Closed):
+class Toleration(Closed, frozen=True):
     """A taint that the pod puts up with."""
 
     key: str | None = None
@@ -21,7 +21,7 @@ class Toleration(Closed):
     seconds: int | None = None
 
 
-class Claim(Closed):
+class Claim(Closed, frozen=True):
     """A persistent volume claim, found in the pod at ``/pvc/NAME`` and in URIs as ``pvc://NAME/…``.
 
     Attributes:
@@ -32,7 +32,7 @@ class Claim(Closed):
     here: str | None = None
 
 
-class Mount(Closed):
+class Mount(Closed, frozen=True):
     """A Secret or ConfigMap as files.
 
     Attributes:
@@ -41,13 +41,14 @@ class Mount(Closed):
     """
 
     path: str
-    items: dict[str, str] = {}
+    items: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class KubernetesOptions(Closed):
+class KubernetesOptions(Closed, frozen=True):
     """The part of a profile that only clusters read.
 
     Attributes:
+        command: What the image's runner is called by.
         context: Of the kubeconfig; its current one if ``None``.
         namespace: The context's own if ``None``.
         queue: The Kueue LocalQueue that admits the run.
@@ -59,23 +60,24 @@ class KubernetesOptions(Closed):
         storage: Options for stores that differ in the pod, such as the mounted ``known_hosts``.
     """
 
+    command: list[str] = msgspec.field(default_factory=lambda: ["nbstep-runner"])
     context: str | None = None
     namespace: str | None = None
     service_account: str | None = None
     api_token: bool = False
-    pull_secrets: list[str] = []
+    pull_secrets: list[str] = msgspec.field(default_factory=list)
     pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
-    node_selector: dict[str, str] = {}
-    tolerations: list[Toleration] = []
+    node_selector: dict[str, str] = msgspec.field(default_factory=dict)
+    tolerations: list[Toleration] = msgspec.field(default_factory=list)
     priority_class: str | None = None
     runtime_class: str | None = None
-    claims: dict[str, Claim] = {}
-    secrets: dict[str, Mount] = {}
-    config_maps: dict[str, Mount] = {}
+    claims: dict[str, Claim] = msgspec.field(default_factory=dict)
+    secrets: dict[str, Mount] = msgspec.field(default_factory=dict)
+    config_maps: dict[str, Mount] = msgspec.field(default_factory=dict)
     queue: str | None = None
     ttl_seconds: int = DAY
     deadline_seconds: int = 7 * DAY
     run_as_user: int | None = None
     fs_group: int | None = None
-    annotations: dict[str, str] = {}
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
     storage: dict[str, Any] = msgspec.field(default_factory=dict)

@@ -1,0 +1,135 @@
+"""Runs as Jobs of a cluster."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, Final
+
+import yaml
+
+from nbstep.backends.kubernetes import client
+from nbstep.backends.kubernetes.diagnose import event_problems
+from nbstep.backends.kubernetes.follow import Follower
+from nbstep.backends.kubernetes.manifest import job, located
+from nbstep.backends.kubernetes.names import (
+    CANCELLED_ANNOTATION,
+    MANAGED_BY,
+    RUN_ANNOTATION,
+    RUN_LABEL,
+    SCHEME,
+    JobName,
+)
+from nbstep.backends.kubernetes.state import status_of
+from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
+from nbstep.errors import RunNotFoundError
+from nbstep_runner.errors import OutputConflictError
+
+FEW: Final = 3
+"""Up to so many runs are asked for by name, and with the events that say what holds them up."""
+
+Object = Mapping[str, Any]
+
+
+class KubernetesBackend:
+    """Starts a Job for each run, and reads how it stands from the Job, its pods and their events."""
+
+    scheme: ClassVar[str] = SCHEME
+
+    def plan(self, submission: Submission) -> Plan:
+        """The Job's manifest. Reads the kubeconfig, asks no server."""
+        options = submission.profile.kubernetes
+        context, namespace = client.context_named(options.context)
+        manifest = job(submission, options.namespace or namespace)
+        name = JobName(context, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        return Plan(handle=str(name), body=manifest, text=yaml.safe_dump(manifest, sort_keys=False, width=1000))
+
+    def submit(self, plan: Plan) -> None:
+        """Create the Job. One of that name that belongs to the same run is that run, submitted before."""
+        name = JobName.parse(plan.handle)
+        try:
+            cluster(name.context).create_job(name.namespace, plan.body)
+        except OutputConflictError:
+            existing = cluster(name.context).job(name.namespace, name.name)
+            if _mark(existing) != _mark(plan.body):
+                raise OutputConflictError(
+                    f"another Job {name.name} is in the namespace {name.namespace}",
+                    hint="Choose another run id, or leave it out and get a new one.",
+                ) from None
+
+    def locate(self, handle: str) -> Located:
+        """Find a run by its Job."""
+        name = JobName.parse(handle)
+        return located(cluster(name.context).job(name.namespace, name.name))
+
+    def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
+        """How each run stands: two questions for each namespace, or three for a single run."""
+        by_place: dict[tuple[str, str], list[JobName]] = defaultdict(list)
+        for handle in handles:
+            name = JobName.parse(handle)
+            by_place[name.place].append(name)
+        return {str(name): status for names in by_place.values() for name, status in _statuses(names)}
+
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+        """The log of every pod of the Job in turn, with what holds them up between."""
+        name = JobName.parse(handle)
+        return Follower(cluster(name.context), name).lines(follow=follow)
+
+    def cancel(self, handle: str) -> None:
+        """Let the Job's deadline pass: its controller ends the pods, with their grace period, and the Job stays."""
+        name = JobName.parse(handle)
+        patch = {
+            "metadata": {"annotations": {CANCELLED_ANNOTATION: "true"}},
+            "spec": {"activeDeadlineSeconds": 1, "suspend": False},
+        }
+        cluster(name.context).patch_job(name.namespace, name.name, patch)
+
+
+@cache
+def cluster(context: str) -> client.Cluster:
+    """The connection to a context, made once."""
+    return client.Cluster(context)
+
+
+def _statuses(names: Sequence[JobName]) -> Iterator[tuple[JobName, Status]]:
+    """The statuses of runs in one namespace."""
+    first, api = names[0], cluster(names[0].context)
+    if len(names) <= FEW:
+        for name in names:
+            yield name, _status(api, name)
+        return
+    selector = ",".join(f"{key}={value}" for key, value in MANAGED_BY.items())
+    jobs = {each["metadata"]["name"]: each for each in api.jobs(first.namespace, selector)}
+    pods: dict[str, list[Object]] = defaultdict(list)
+    for pod in api.pods(first.namespace, selector):
+        pods[pod["metadata"]["labels"].get(RUN_LABEL, "")].append(pod)
+    for name in names:
+        found = jobs.get(name.name)
+        yield name, status_of(found, pods[name.name]) if found else _gone(name)
+
+
+def _status(api: client.Cluster, name: JobName) -> Status:
+    try:
+        found = api.job(name.namespace, name.name)
+    except RunNotFoundError:
+        return _gone(name)
+    pods = api.pods(name.namespace, f"{RUN_LABEL}={name.name}")
+    status = status_of(found, pods)
+    if status.phase is Phase.PENDING and not status.problems:
+        return status_of(found, pods, tuple(event_problems(events(api, name, found, pods))))
+    return status
+
+
+def events(api: client.Cluster, name: JobName, found: Object, pods: Sequence[Object]) -> list[Object]:
+    """What the cluster told of a Job that has no pod, or of its newest pod."""
+    return list(api.events(name.namespace, (pods[-1] if pods else found)["metadata"]["uid"]))
+
+
+def _gone(name: JobName) -> Status:
+    return Status(phase=Phase.GONE, words=f"the Job {name.name} is gone", reference="lost")
+
+
+def _mark(manifest: Object) -> str | None:
+    mark: str | None = manifest["metadata"].get("annotations", {}).get(RUN_ANNOTATION)
+    return mark

@@ -1,0 +1,233 @@
+"""The cluster's API: the only module that imports ``kubernetes``. Plain dictionaries in and out.
+
+Answers are taken as JSON rather than as the library's models, so that fields that it does not know come through, and
+a list of a hundred pods costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+
+from nbstep.backends.kubernetes.names import CONTAINER
+from nbstep.errors import ClusterDeniedError, ClusterUnavailableError, RunNotFoundError
+from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError
+
+TIMEOUT: Final = (5.0, 30.0)
+"""Seconds to connect, and between two pieces of an answer."""
+SILENCE: Final = 20.0
+"""Seconds without a line after which a followed log is asked for anew: a connection may be dead without a word."""
+PATIENCE: Final = 600.0
+"""Seconds that an API that does not answer is tried again."""
+PATIENCE_VARIABLE: Final = "NBSTEP_CLUSTER_PATIENCE"
+PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+Reply = dict[str, Any]
+
+
+class Cluster:
+    """One context of the kubeconfig; inside a pod its own cluster.
+
+    Every call is tried again while the API is overloaded or away, and raises ``ClusterUnavailableError`` past the
+    patience, ``ClusterDeniedError`` where it may not be made, ``RunNotFoundError`` where there is no such object.
+    """
+
+    def __init__(self, context: str) -> None:
+        settings = _settings(context)
+        self._api = client.ApiClient(settings)
+        self._batch = client.BatchV1Api(self._api)
+        self._core = client.CoreV1Api(self._api)
+        self._patience = float(os.environ.get(PATIENCE_VARIABLE, PATIENCE))
+
+    def create_job(self, namespace: str, manifest: Reply) -> Reply:
+        """Create a Job.
+
+        Raises:
+            OutputConflictError: There is one of that name.
+        """
+        return self._call(self._batch.create_namespaced_job, namespace, manifest)
+
+    def job(self, namespace: str, name: str) -> Reply:
+        """A Job."""
+        return self._call(self._batch.read_namespaced_job, name, namespace)
+
+    def jobs(self, namespace: str, selector: str) -> list[Reply]:
+        """The Jobs with these labels."""
+        return _items(self._call(self._batch.list_namespaced_job, namespace, label_selector=selector))
+
+    def patch_job(self, namespace: str, name: str, patch: Reply) -> Reply:
+        """Merge a patch into a Job (RFC 7386)."""
+        return self._call(self._batch.patch_namespaced_job, name, namespace, patch, _content_type=MERGE_PATCH)
+
+    def pods(self, namespace: str, selector: str) -> list[Reply]:
+        """The pods with these labels, the oldest first."""
+        pods = _items(self._call(self._core.list_namespaced_pod, namespace, label_selector=selector))
+        return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
+
+    def pod(self, namespace: str, name: str) -> Reply:
+        """A pod."""
+        return self._call(self._core.read_namespaced_pod, name, namespace)
+
+    def events(self, namespace: str, uid: str) -> list[Reply]:
+        """What the cluster has told of an object lately."""
+        return _items(
+            self._call(self._core.list_namespaced_event, namespace, field_selector=f"involvedObject.uid={uid}")
+        )
+
+    def log(self, namespace: str, pod: str, *, follow: bool, since_seconds: int | None = None) -> Iterator[bytes]:
+        """The bytes of a pod's log as they come. A connection that breaks ends it without an error.
+
+        Raises:
+            RunNotFoundError: The pod is gone.
+            LogNotReadyError: Its container has not started.
+        """
+        options = {"since_seconds": since_seconds} if since_seconds is not None else {}
+        reply = self._raw(
+            self._core.read_namespaced_pod_log,
+            pod,
+            namespace,
+            container=CONTAINER,
+            follow=follow,
+            _request_timeout=(TIMEOUT[0], SILENCE),
+            **options,
+        )
+        try:
+            yield from reply.stream(2**16)
+        except urllib3.exceptions.HTTPError:
+            return
+        finally:
+            reply.close()
+
+    def _call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Reply:
+        reply = self._raw(function, *arguments, _request_timeout=TIMEOUT, **options)
+        return dict(json.loads(reply.data))
+
+    def _raw(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        attempts = Retrying(
+            stop=stop_after_delay(self._patience),
+            wait=_pause,
+            retry=retry_if_exception(_passes),
+            reraise=True,
+        )
+        try:
+            return attempts(function, *arguments, _preload_content=False, **options)
+        except ApiException as error:
+            raise _explained(error) from error
+        except urllib3.exceptions.HTTPError as error:
+            raise ClusterUnavailableError(f"the cluster does not answer: {error}") from error
+
+
+class LogNotReadyError(ClusterUnavailableError):
+    """The container has no log yet."""
+
+
+def current_context() -> tuple[str, str]:
+    """The kubeconfig's current context and its namespace.
+
+    Raises:
+        ClusterDeniedError: There is no kubeconfig, and this is no pod.
+    """
+    return context_named(None)
+
+
+def context_named(name: str | None) -> tuple[str, str]:
+    """A context's name and its namespace; the current one's if ``None``. Asks no server.
+
+    Raises:
+        ClusterDeniedError: There is no such context.
+    """
+    try:
+        contexts, current = config.list_kube_config_contexts()
+    except config.ConfigException as error:
+        if name in (None, IN_CLUSTER) and (namespace := _own_namespace()):
+            return IN_CLUSTER, namespace
+        raise ClusterDeniedError(
+            f"no cluster is known here: {error}", hint="Set KUBECONFIG, or log in to a cluster."
+        ) from error
+    for context in [current] if name is None else contexts:
+        if name is None or context["name"] == name:
+            return context["name"], context["context"].get("namespace", "default")
+    known = ", ".join(context["name"] for context in contexts)
+    raise ClusterDeniedError(f"the kubeconfig has no context {name!r}", hint=f"It has: {known}.")
+
+
+IN_CLUSTER: Final = "in-cluster"
+
+
+def _settings(context: str) -> Any:
+    settings = client.Configuration()
+    settings.retries = False  # ours know which requests may be repeated, and for how long
+    if context == IN_CLUSTER:
+        config.load_incluster_config(client_configuration=settings)
+    else:
+        context_named(context)
+        config.load_kube_config(context=context, client_configuration=settings)
+    if not settings.verify_ssl:  # the kubeconfig's own choice, which need not be repeated with every request
+        warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
+    return settings
+
+
+def _own_namespace() -> str | None:
+    try:
+        with open("/var/run/secrets/kubernetes.io/serviceaccount/namespace") as file:  # noqa: PTH123 - as the library does
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def _items(reply: Reply) -> list[Reply]:
+    return list(reply.get("items") or ())
+
+
+def _passes(error: BaseException) -> bool:
+    """Whether a request can succeed when it is made again."""
+    if isinstance(error, ApiException):
+        return error.status in PASSING and not _is_waiting(error)
+    return isinstance(error, urllib3.exceptions.HTTPError)
+
+
+_backoff: Final = wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.3)
+
+
+def _pause(state: RetryCallState) -> float:
+    """Seconds until the next attempt: what the server asks for, else longer each time."""
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.headers.get("Retry-After") if isinstance(error, ApiException) and error.headers else None
+    return min(float(asked), 30.0) if asked and asked.isdigit() else _backoff(state)
+
+
+def _is_waiting(error: ApiException) -> bool:
+    return error.status == 400 and "waiting to start" in str(error.body)
+
+
+def _explained(error: ApiException) -> NbstepError:
+    message = _message(error)
+    match error.status:
+        case 404:
+            return RunNotFoundError(f"the cluster knows no such thing: {message}")
+        case 401 | 403:
+            return ClusterDeniedError(f"the cluster refuses: {message}")
+        case 409:
+            return OutputConflictError(message)
+        case 422:
+            return BadInputError(f"the cluster does not accept the Job: {message}")
+        case 400:
+            return LogNotReadyError(message)
+        case status:
+            return ClusterUnavailableError(f"the cluster answers {status}: {message}")
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body)["message"])
+    except (TypeError, ValueError, KeyError):
+        return str(error.reason or error.body or error.status)

@@ -1,0 +1,83 @@
+"""A run as a Job: pure, whole, the same for the same submission.
+
+Fields that an older cluster does not know are harmless: it drops them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import msgspec
+
+from nbstep.backends.kubernetes.names import MANAGED_BY, QUEUE_LABEL, RUN_ANNOTATION, RUN_LABEL
+from nbstep.backends.kubernetes.pod import pod_spec, without_empty
+from nbstep.backends.kubernetes.policy import FAILURE_POLICY
+from nbstep.backends.protocol import Located, Submission
+from nbstep_runner.errors import BadInputError, UsageError
+from nbstep_runner.stores import redact
+
+
+def job(submission: Submission, namespace: str) -> dict[str, Any]:
+    """The manifest of a run's Job, named after the run: of two attempts to create it one is too many, and harmless.
+
+    Raises:
+        UsageError: The profile lacks an image, or an URI holds credentials.
+        BadInputError: Something would be mounted where it must not be.
+    """
+    spec, options = submission.spec, submission.profile.kubernetes
+    for uri in (submission.spec_uri, spec.output_uri):
+        if redact(uri) != uri:
+            raise UsageError(
+                f"credentials do not belong into a URI: {redact(uri)}",
+                hint="Mount them from a Secret, or use the service account.",
+            )
+    labels = MANAGED_BY | {RUN_LABEL: spec.run_id}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": spec.run_id,
+            "namespace": namespace,
+            "labels": labels | ({QUEUE_LABEL: options.queue} if options.queue else {}),
+            "annotations": {**options.annotations, RUN_ANNOTATION: _where(submission)},
+        },
+        "spec": without_empty(
+            {
+                "suspend": True if options.queue else None,  # Kueue lets it go when its turn comes
+                "parallelism": 1,
+                "completions": 1,
+                "backoffLimit": submission.profile.retries,
+                "activeDeadlineSeconds": options.deadline_seconds,
+                "ttlSecondsAfterFinished": options.ttl_seconds,
+                "podReplacementPolicy": "Failed",  # never two pods of one run at once
+                "podFailurePolicy": FAILURE_POLICY,
+                "template": {"metadata": {"labels": labels}, "spec": pod_spec(submission)},
+            }
+        ),
+    }
+
+
+def _where(submission: Submission) -> str:
+    """What :func:`located` reads back."""
+    where = Located(
+        run_id=submission.spec.run_id,
+        spec_uri=submission.spec_uri,
+        output_uri=submission.spec.output_uri,
+        storage=submission.profile.storage,
+    )
+    return msgspec.json.encode(asdict(where)).decode()
+
+
+def located(manifest: dict[str, Any]) -> Located:
+    """Where the objects of a Job's run lie.
+
+    Raises:
+        BadInputError: The Job is not a run's.
+    """
+    text = manifest["metadata"].get("annotations", {}).get(RUN_ANNOTATION)
+    if text is None:
+        raise BadInputError(
+            f"the Job {manifest['metadata']['name']} is not a run of nbstep", hint="List the runs with: nbstep list."
+        )
+    return msgspec.json.decode(text, type=Located)

@@ -1,0 +1,149 @@
+"""A run as a pod: its container, resources and environment, within Pod Security's level *restricted*.
+
+The level: https://kubernetes.io/docs/concepts/security/pod-security-standards/.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any, Final
+
+import msgspec
+
+from nbstep.backends.kubernetes.names import CONTAINER, SCRATCH, WORK
+from nbstep.backends.kubernetes.options import Toleration
+from nbstep.backends.kubernetes.volumes import volumes
+from nbstep.backends.protocol import Submission
+from nbstep.profiles import Reference, Resources
+from nbstep_runner.contract import RunSpec, StorageOptions
+from nbstep_runner.errors import UsageError
+
+SPARE_SECONDS: Final = 5
+"""From the end of the runner's own grace period until the cluster kills it."""
+
+
+def pod_spec(submission: Submission) -> dict[str, Any]:
+    """The ``PodSpec`` of a run."""
+    options = submission.profile.kubernetes
+    mounted = volumes(submission)
+    spec = {
+        "restartPolicy": "Never",
+        "serviceAccountName": options.service_account,
+        "automountServiceAccountToken": options.api_token,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": math.ceil(submission.spec.deadlines.grace) + SPARE_SECONDS,
+        "securityContext": _pod_security(options.run_as_user, options.fs_group),
+        "imagePullSecrets": [{"name": name} for name in options.pull_secrets],
+        "nodeSelector": options.node_selector,
+        "tolerations": [_toleration(each) for each in options.tolerations],
+        "priorityClassName": options.priority_class,
+        "runtimeClassName": options.runtime_class,
+        "containers": [_container(submission, [volume.mount for volume in mounted])],
+        "volumes": [volume.volume for volume in mounted],
+    }
+    return without_empty(spec)
+
+
+def without_empty(values: dict[str, Any]) -> dict[str, Any]:
+    """The mapping without what says nothing."""
+    return {key: value for key, value in values.items() if value not in (None, [], {})}
+
+
+def _container(submission: Submission, mounts: list[dict[str, Any]]) -> dict[str, Any]:
+    profile = submission.profile
+    if not profile.image:
+        raise UsageError("a cluster needs an image", hint="Name one with image=, or in the profile.")
+    container = {
+        "name": CONTAINER,
+        "image": profile.image,
+        "imagePullPolicy": profile.kubernetes.pull_policy,
+        "command": profile.kubernetes.command,
+        "args": arguments(submission.spec, submission.spec_uri),
+        "workingDir": WORK,
+        "env": list(_environment(submission)),
+        "resources": _resources(profile.resources),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+    return without_empty(container)
+
+
+def arguments(spec: RunSpec, spec_uri: str) -> list[str]:
+    """The runner's command line: the spec, and what it has to know before it can read it."""
+    return ["--spec", spec_uri, *_storage_options(spec.storage), *_early_options(spec), "--log-format", "json"]
+
+
+def _storage_options(storage: StorageOptions) -> Iterator[str]:
+    default = asdict(StorageOptions())
+    for name, value in asdict(storage).items():
+        if value != default[name]:
+            option = f"--{name.replace('_', '-')}"
+            yield from (option,) if value is True else (option, f"{value:g}" if isinstance(value, float) else value)
+
+
+def _early_options(spec: RunSpec) -> Iterator[str]:
+    yield from ("--grace-period", f"{spec.deadlines.grace:g}")
+    if spec.kernel:
+        yield from ("--kernel", spec.kernel)
+    if spec.stock_kernel:
+        yield "--stock-kernel"
+
+
+def _environment(submission: Submission) -> Iterator[dict[str, Any]]:
+    yield {"name": "HOME", "value": SCRATCH}
+    yield {"name": "TMPDIR", "value": SCRATCH}
+    yield {"name": "NBSTEP_IMAGE", "value": submission.profile.image}
+    for name, value in submission.profile.env.items():
+        yield (
+            {"name": name, "valueFrom": _reference(value)}
+            if isinstance(value, Reference)
+            else {
+                "name": name,
+                "value": value,
+            }
+        )
+
+
+def _reference(value: Reference) -> dict[str, Any]:
+    if value.secret is not None:
+        return {"secretKeyRef": {"name": value.secret, "key": value.key}}
+    return {"configMapKeyRef": {"name": value.config_map, "key": value.key}}
+
+
+def _resources(resources: Resources) -> dict[str, Any]:
+    """Memory and disk are reserved and limited alike; CPU is reserved, and bounded only on request."""
+    gpu = {resources.gpu_resource: str(resources.gpu)} if resources.gpu else {}
+    both = without_empty({"memory": resources.memory, "ephemeral-storage": resources.disk})
+    requests = without_empty({"cpu": _quantity(resources.cpu)}) | both
+    limits = without_empty({"cpu": _quantity(resources.cpu_limit)}) | both | gpu
+    return without_empty({"requests": requests, "limits": limits})
+
+
+def _quantity(value: str | float | None) -> str | None:
+    return f"{value:g}" if isinstance(value, int | float) else value
+
+
+def _pod_security(user: int | None, group: int | None) -> dict[str, Any]:
+    if user == 0:
+        raise UsageError("a run does not run as root", hint="Name another user with kubernetes.run_as_user.")
+    return without_empty(
+        {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "fsGroup": group,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+    )
+
+
+def _toleration(toleration: Toleration) -> dict[str, Any]:
+    values = msgspec.to_builtins(toleration)
+    values["tolerationSeconds"] = values.pop("seconds")
+    return without_empty(values)

@@ -1,0 +1,35 @@
+"""When a Job starts a run again: the exit codes' own table, as a pod failure policy."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nbstep.backends.kubernetes.names import CONTAINER
+from nbstep_runner.errors import NbstepError, Retry
+
+
+def permanent_codes() -> list[int]:
+    """The exit codes of failures that no retry can mend."""
+    return sorted({int(kind.exit_code) for kind in NbstepError.__subclasses__() if _ours(kind) and _permanent(kind)})
+
+
+def _ours(kind: type[NbstepError]) -> bool:
+    """The runner's own errors: what a launcher calls an error never ends a container."""
+    return kind.__module__ == NbstepError.__module__
+
+
+def _permanent(kind: type[NbstepError]) -> bool:
+    return kind.retry is Retry.NEVER
+
+
+FAILURE_POLICY: Final[dict[str, Any]] = {
+    "rules": [
+        # A node that is drained or preempted is no failure of the run: it does not count.
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {
+            "action": "FailJob",
+            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": permanent_codes()},
+        },
+    ]
+}
+"""Clusters before 1.25 drop it: there a run is started again, finds its own verdict, and runs no cell."""

@@ -1,0 +1,102 @@
+"""How a Job and its pods stand, as one status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from nbstep.backends.kubernetes.diagnose import Ending, container_status, ending, problems
+from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION
+from nbstep.backends.protocol import Phase, Status
+
+Object = Mapping[str, Any]
+
+OVERDUE_SECONDS: Final = 60.0
+"""Past its own deletion for this long, a pod is on a node that does not answer."""
+
+
+def status_of(job: Object, pods: Sequence[Object], told: Sequence[str] = ()) -> Status:
+    """The status of a run.
+
+    Args:
+        job: Its Job.
+        pods: The Job's pods, the oldest first.
+        told: Problems that the cluster's events tell of.
+    """
+    living = [pod for pod in pods if ending(pod) is None]
+    trouble = tuple(dict.fromkeys([*(problem for pod in pods for problem in problems(pod)), *told]))
+    cancelled = CANCELLED_ANNOTATION in job["metadata"].get("annotations", {})
+    failed, complete = condition(job, "Failed"), condition(job, "Complete")
+    if failed is None and complete is None:
+        return _under_way(living, trouble, job, cancelled=cancelled)
+    if living and not all(map(overdue, living)):
+        return Status(phase=Phase.RUNNING, words="the pod is saving and ending", problems=trouble, cancelled=cancelled)
+    return _ended(pods, failed, trouble, cancelled=cancelled, vanished=bool(living))
+
+
+def condition(job: Object, kind: str) -> Object | None:
+    """A Job's condition, if it holds."""
+    conditions = job.get("status", {}).get("conditions") or ()
+    return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
+
+
+def overdue(pod: Object) -> bool:
+    """Whether a pod should have been gone for a while: its node does not answer."""
+    deleted = pod["metadata"].get("deletionTimestamp")
+    if deleted is None:
+        return False
+    return (datetime.now(UTC) - datetime.fromisoformat(deleted)).total_seconds() > OVERDUE_SECONDS
+
+
+def started(pod: Object) -> bool:
+    """Whether a pod's container runs, or ran."""
+    state = container_status(pod).get("state", {})
+    return "running" in state or "terminated" in state
+
+
+def _under_way(living: Sequence[Object], trouble: tuple[str, ...], job: Object, *, cancelled: bool) -> Status:
+    if living:
+        phase = Phase.RUNNING if started(living[-1]) else Phase.PENDING
+        name = living[-1]["metadata"]["name"]
+        words = f"pod {name} runs" if phase is Phase.RUNNING else _waiting_words(living[-1], trouble)
+        return Status(phase=phase, words=words, problems=trouble, cancelled=cancelled)
+    if job["spec"].get("suspend"):
+        return Status(phase=Phase.PENDING, words="waiting for its queue", problems=trouble, cancelled=cancelled)
+    words = trouble[-1] if trouble else "waiting for a pod"
+    return Status(phase=Phase.PENDING, words=words, problems=trouble, cancelled=cancelled)
+
+
+def _waiting_words(pod: Object, trouble: tuple[str, ...]) -> str:
+    if trouble:
+        return trouble[-1]
+    assigned = pod["spec"].get("nodeName")
+    return f"the pod is being prepared on {assigned}" if assigned else "the pod waits for a node"
+
+
+def _ended(
+    pods: Sequence[Object], failed: Object | None, trouble: tuple[str, ...], *, cancelled: bool, vanished: bool
+) -> Status:
+    last = next((end for pod in reversed(pods) if (end := ending(pod)) is not None), None)
+    if failed is not None and failed.get("reason") == "DeadlineExceeded" and (last is None or last.exit_code != 0):
+        last = _past_deadline(pods, last, cancelled=cancelled)
+    if last is None:
+        said = failed.get("message", "") if failed else "the Job is complete"
+        last = Ending(None, f"its pods are gone: {said}", "lost")
+    return Status(
+        phase=Phase.GONE if vanished else Phase.ENDED,
+        exit_code=last.exit_code,
+        words=last.words,
+        problems=trouble,
+        reference=last.reference,
+        cancelled=cancelled,
+    )
+
+
+def _past_deadline(pods: Sequence[Object], last: Ending | None, *, cancelled: bool) -> Ending:
+    code = last.exit_code if last else None
+    if cancelled:
+        return Ending(code, "it was cancelled", "terminated")
+    if any(map(started, pods)):
+        return Ending(code, "the Job's deadline passed", "timed-out")
+    return Ending(code, "the Job's deadline passed before anything could start", "not-started")
