@@ -94,7 +94,6 @@ def test_no_scratch_at_all(tmp_path: Path, small_disk: Path) -> None:
     assert done.code == 0  # Python's tempfile finds another place
 
 
-@pytest.mark.xfail(strict=True, reason="the output's name is only looked at when it is written")
 @pytest.mark.fault(23)
 def test_a_name_that_is_a_folder_is_refused_before_the_first_cell(tmp_path: Path) -> None:
     (tmp_path / "out.ipynb").mkdir()

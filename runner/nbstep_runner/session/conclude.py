@@ -73,8 +73,14 @@ class Conclusion:
         """Publish what the notebook's readers may want besides; the run's verdict does not depend on it."""
         if self._spec.html and self._attempt(partial(self._publisher.html, data)):
             self._ledger.change(html_uri=self._publisher.places.shown.html)
-        if checkpointed:
+        if checkpointed or self._follows_a_killed_attempt:
             self._attempt(self._publisher.remove_partial)
+
+    @property
+    def _follows_a_killed_attempt(self) -> bool:
+        """Whether the record that was there has no end; then a partial notebook may be there that has none either."""
+        record = self._holding.place.existing.record if self._holding.place else None
+        return record is not None and not record.state.final
 
     def _attempt(self, task: Callable[[], None]) -> bool:
         """Whether it worked; if not, the record says why."""
