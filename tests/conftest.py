@@ -1,8 +1,5 @@
-"""For all tests: Hypothesis judges what holds, not how fast a busy machine shows it."""
+"""Fixtures that several folders share: what they start is started once."""
 
-from __future__ import annotations
+from servers.docker_fixtures import docker, image, work
 
-from hypothesis import HealthCheck, settings
-
-settings.register_profile("nbstep", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-settings.load_profile("nbstep")
+__all__ = ["docker", "image", "work"]

@@ -1,0 +1,95 @@
+"""What the image is: its size, its user, its metadata, and how long it takes to build."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from servers.docker_fixtures import IMAGE
+from servers.dockerd import Docker
+
+pytestmark = pytest.mark.server
+
+ROOT = Path(__file__).parents[3]
+LARGEST = 330e6
+LONGEST_BUILD = 60.0
+ATTEMPTS = 2  # the machine may be busy with something else
+
+
+def in_image(docker: Docker, image: str, *command: str) -> str:
+    """What a command prints in a container that holds as few rights as possible."""
+    rights = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL")
+    return docker.call("run", *rights, f"--entrypoint={command[0]}", image, *command[1:]).stdout
+
+
+@pytest.mark.timeout(900)
+def test_it_is_small(docker: Docker, image: str) -> None:
+    assert docker.inspect(image)["Size"] < LARGEST
+
+
+@pytest.mark.timeout(900)
+def test_it_builds_within_a_minute_when_packages_are_cached(docker: Docker, image: str) -> None:
+    assert image == IMAGE
+    times = []
+    while not times or (min(times) > LONGEST_BUILD and len(times) < ATTEMPTS):
+        times.append(docker.build("nbstep-test-runner:again", "--no-cache"))
+    assert min(times) < LONGEST_BUILD, times
+
+
+def test_what_orchestrators_read(docker: Docker, image: str) -> None:
+    configuration = docker.inspect(image)["Config"]
+    assert configuration["User"] == "10001:10001"
+    assert configuration["Entrypoint"] == ["nbstep-runner"]
+    assert not configuration["Cmd"]
+    assert set(configuration["Volumes"]) == {"/home/nbstep", "/tmp"}  # noqa: S108 - the image's, not ours
+    assert configuration["WorkingDir"] == "/home/nbstep"
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in configuration["Labels"].items()}
+    assert {"title", "description", "licenses", "version", "revision", "base.name"} <= labels.keys()
+    version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    assert labels["version"] == version[1]
+
+
+def _normal(requirement: str) -> str:
+    return re.sub(r"[-_.]+", "-", requirement.partition("==")[0]).lower() + "==" + requirement.partition("==")[2]
+
+
+def test_every_locked_package_is_there_in_its_locked_version(docker: Docker, image: str) -> None:
+    code = (
+        "from importlib.metadata import distributions as d; print(*(f'{i.name}=={i.version}' for i in d()), sep='\\n')"
+    )
+    installed = {_normal(line) for line in in_image(docker, image, "python", "-c", code).splitlines()}
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = re.findall(r"^([\w.-]+==[\w.!+-]+)( ; .+)? \\$", lock, re.MULTILINE)
+    everywhere = {_normal(name) for name, marker in pinned if not marker}
+    assert len(everywhere) > 50
+    assert everywhere <= installed
+    others = installed - {_normal(name) for name, _ in pinned}
+    assert {line.partition("==")[0] for line in others} == {"nbstep"}
+
+
+def test_every_module_is_compiled_and_no_part_of_it_can_be_written(docker: Docker, image: str) -> None:
+    code = """
+import importlib.util, pathlib, os, sys, sysconfig
+modules = list(pathlib.Path(sys.prefix, 'lib').rglob('site-packages/**/*.py'))
+missing = [m for m in modules if not pathlib.Path(importlib.util.cache_from_source(m)).exists()]
+standard = pathlib.Path(sysconfig.get_path('stdlib'), 'json/__init__.py')
+print(len(modules) > 1000, len(missing) < 10, pathlib.Path(importlib.util.cache_from_source(standard)).exists())
+print(*(path for path in ('/opt/nbstep/lib', '/etc', '/') if os.access(path, os.W_OK)))
+"""
+    assert in_image(docker, image, "python", "-c", code) == "True True True\n\n"
+
+
+def test_pip_installs_into_the_environment_that_notebooks_use(docker: Docker, image: str) -> None:
+    where = in_image(docker, image, "pip", "--version")
+    assert "/opt/nbstep/lib/" in where
+
+
+def test_nothing_of_the_build_is_left(docker: Docker, image: str) -> None:
+    history = docker.call("history", "--no-trunc", "--format={{.CreatedBy}}", image).stdout
+    assert "pip.conf" not in history
+    paths = "find / -xdev ( -path /root/.cache/pip -o -path /build -o -path /src -o -name ca.pem -o -name pip.conf )"
+    found = docker.call("run", "--rm", "--network=none", "--user=0", "--entrypoint=find", image, *paths.split()[1:])
+    assert found.stdout == ""
