@@ -121,6 +121,11 @@ def load_profile(name: str | None, overrides: Mapping[str, Any], *, path: str | 
     return _converted(merged(base, overrides), where)
 
 
+def profile_names() -> list[str]:
+    """The names of the file's profiles; none where there is no file."""
+    return list(_document(None)[0].get("profiles", {}))
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``over`` above it; mappings are merged, everything else is replaced, ``None`` changes nothing."""
     result = dict(base)

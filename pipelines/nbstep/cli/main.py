@@ -16,10 +16,19 @@ PROGRAM: Final = "nbstep"
 
 LINES: Final = {
     "run": "Run a notebook here and watch it.",
+    "submit": "Start a run somewhere else, and go.",
+    "status": "Show how a run stands.",
+    "logs": "Show a run's log.",
+    "wait": "Wait for the end of a run.",
+    "cancel": "Ask a run to save and end.",
+    "list": "List the runs of a folder.",
+    "open": "Open a run's executed notebook.",
     "params": "Show a notebook's parameters.",
     "tag": "Tag a notebook's parameters cell.",
     "untag": "Take the tag from a notebook's parameters cell.",
+    "compile": "Make a component or pipeline for Kubeflow Pipelines.",
     "stores": "Show where notebooks can be read from and written to.",
+    "completion": "Print shell completion.",
 }
 
 

@@ -38,10 +38,13 @@ class KubernetesBackend:
     scheme: ClassVar[str] = SCHEME
 
     def plan(self, submission: Submission) -> Plan:
-        """The Job's manifest. Reads the kubeconfig, asks no server."""
+        """The Job's manifest. Asks no server; the kubeconfig only for what the profile leaves open."""
         options = submission.profile.kubernetes
-        context, namespace = client.context_named(options.context)
-        manifest = job(submission, options.namespace or namespace)
+        context, namespace = options.context, options.namespace
+        if context is None or namespace is None:
+            context, default = client.context_named(context)
+            namespace = namespace or default
+        manifest = job(submission, namespace)
         name = JobName(context, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         return Plan(handle=str(name), body=manifest, text=yaml.safe_dump(manifest, sort_keys=False, width=1000))
 

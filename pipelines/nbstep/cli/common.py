@@ -1,0 +1,85 @@
+"""What the commands about submitted runs share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from nbstep.profiles import Profile
+    from nbstep.run import Run
+    from nbstep.verdict import RunStatus
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+RUN: Final = click.argument("run", metavar="RUN", shell_complete=lambda _, __, typed: _known_runs(typed))
+"""A run's string, such as ``k8s://context/namespace/name``, or its id."""
+
+AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+_WHERE: Final = (
+    click.option(
+        "--profile", help="A profile of the profiles file.", shell_complete=lambda _, __, typed: _names(typed)
+    ),
+    click.option("--runs", metavar="URI", help="The folder of all runs; the profile's otherwise."),
+    click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://; the profile's otherwise."),
+)
+
+
+def where(command: Command) -> Command:
+    """Give a command the options that say where runs are kept."""
+    for option in reversed(_WHERE):
+        command = option(command)
+    return command
+
+
+def found(run: str, profile: str | None, runs: str | None, endpoint_url: str | None) -> Run:
+    """The run that the arguments name.
+
+    Raises:
+        RunNotFoundError: There is none.
+    """
+    from nbstep.api import find
+
+    return find(run, profile=chosen(profile, runs, endpoint_url))
+
+
+def chosen(profile: str | None, runs: str | None, endpoint_url: str | None) -> Profile:
+    """The profile, with what the command line names over it."""
+    from nbstep.profiles import load_profile
+
+    storage = {"endpoint_url": endpoint_url} if endpoint_url else None
+    return load_profile(profile, {"runs": runs, "storage": storage})
+
+
+def described(run: Run, status: RunStatus) -> dict[str, Any]:
+    """A run's state as JSON has it."""
+    record = status.record
+    return {
+        "run": str(run),
+        "run_id": run.id,
+        "state": str(status.state),
+        "words": status.words,
+        "problems": list(status.problems),
+        "output_uri": run.output_uri,
+        "record": record,
+    }
+
+
+def _names(typed: str) -> list[str]:
+    from nbstep.profiles import profile_names
+
+    return [name for name in profile_names() if name.startswith(typed)]
+
+
+def _known_runs(typed: str) -> list[str]:
+    """Ids to complete from: only of a folder on this machine, so that no key press waits for a network."""
+    from nbstep.request import DEFAULT_RUNS
+
+    try:
+        return sorted((name for name in os.listdir(DEFAULT_RUNS) if name.startswith(typed)), reverse=True)  # noqa: PTH208 - names are all that is wanted
+    except OSError:
+        return []

@@ -1,0 +1,89 @@
+"""``nbstep compile``: a notebook as a component, or a pipeline as YAML, for Kubeflow Pipelines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nbstep_runner.errors import StorageUnavailableError, UsageError
+
+
+class Named(click.ParamType[tuple[str, str]]):
+    """``NAME=TYPE``."""
+
+    name = "name=type"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The name and the type."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, kind = str(value).partition("=")
+        if not name or not equals or not kind:
+            self.fail(f"{value!r} is not NAME=TYPE", param, ctx)
+        return name, kind
+
+
+@click.command("compile", short_help="Make a component or pipeline for Kubeflow Pipelines.")
+@click.argument("notebook", required=False)
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The YAML file; standard output without it.")
+@click.option("--pipeline", metavar="FILE[:NAME]", help="Compile the pipeline of a Python file instead of a notebook.")
+@click.option("--image", help="The container image, by digest or an immutable tag.")
+@click.option("--name", help="The component's name; the notebook's file name if not given.")
+@click.option("--input", "inputs", type=Named(), multiple=True, help="An artifact that comes in: data=Dataset.")
+@click.option("--result", "results", type=Named(), multiple=True, help="What the notebook reports: rmse=float.")
+@click.option("--artifact", "artifacts", type=Named(), multiple=True, help="What it writes: model=Model.")
+@click.option("--runs", metavar="URI", help="Where the runner itself keeps notebook, log and record.")
+@click.option("--source", metavar="URI", help="Where the container finds the notebook, instead of embedding it.")
+@click.option("--upload-to", metavar="URI", help="A folder for the notebook, instead of embedding it.")
+@click.option("--html/--no-html", default=True, help="Deliver the executed notebook as HTML too.")
+@click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says.")
+def command(notebook: str | None, output: str | None, pipeline: str | None, **options: Any) -> None:
+    """Make a component from NOTEBOOK, its inputs typed by its parameters cell, or compile a pipeline.
+
+    A component is plain YAML that any SDK of Kubeflow Pipelines 2 loads. --pipeline imports the file, so its code runs.
+    """
+    if (notebook is None) == (pipeline is None):
+        raise click.UsageError("Give a NOTEBOOK or --pipeline FILE.")
+    text = _pipeline(pipeline, options) if pipeline else _component(str(notebook), options)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    _write(Path(output), text)
+    click.echo(f"wrote {output}")
+
+
+def _component(notebook: str, options: dict[str, Any]) -> str:
+    from nbstep.steps import notebook_step
+    from nbstep.steps.component import component_yaml
+
+    if not options["image"]:
+        raise click.UsageError("Missing option '--image'.")
+    for group in ("inputs", "results", "artifacts"):
+        options[group] = dict(options[group])
+    return component_yaml(notebook_step(notebook, **options))
+
+
+def _pipeline(place: str, options: dict[str, Any]) -> str:
+    given = [name for name, value in options.items() if value and name != "html"]
+    if given:
+        raise click.UsageError(
+            f"--pipeline takes no --{given[0].rstrip('s').replace('_', '-')}: its steps have theirs."
+        )
+    file, _, name = place.partition(":")
+    try:
+        from nbstep.steps.kfp.pipelines import compile_pipeline
+    except ImportError as error:
+        raise UsageError("pipelines need the kfp SDK", hint="Install it: pip install 'nbstep[kfp]'.") from error
+    return compile_pipeline(file, name or None)
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    except OSError as error:
+        raise StorageUnavailableError(
+            f"{file} cannot be written: {error.strerror or error}", hint="Name a place that you may write to."
+        ) from error

@@ -1,0 +1,37 @@
+"""``nbstep list``: the runs of a folder."""
+
+from __future__ import annotations
+
+import click
+
+from nbstep.cli.common import AS_JSON, chosen, where
+from nbstep_runner.contract import RunResult
+
+
+@click.command("list", short_help="List the runs of a folder.")
+@where
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most this many.")
+@click.option("--state", help="Only those in this state.")
+@AS_JSON
+def command(
+    profile: str | None, runs: str | None, endpoint_url: str | None, limit: int, state: str | None, as_json: bool
+) -> None:
+    """List the runs below a folder, newest first."""
+    from nbstep.claims import here
+    from nbstep.cli.output import show_json, show_table
+    from nbstep.history import history
+    from nbstep.request import DEFAULT_RUNS
+
+    used = chosen(profile, runs, endpoint_url)
+    folder = here(used.runs or DEFAULT_RUNS, used.kubernetes.claims)
+    records = [record for record in history(folder, storage=used.storage, limit=limit) if state in (None, record.state)]
+    if as_json:
+        show_json(records)
+    else:
+        show_table(("RUN", "STATE", "STARTED", "SECONDS", "ERROR"), map(_row, records))
+
+
+def _row(record: RunResult) -> tuple[str, ...]:
+    seconds = "" if record.seconds is None else f"{record.seconds:.1f}"
+    error = record.error.message[:80] if record.error else ""
+    return record.run_id, str(record.state), record.started_at[:19].replace("T", " "), seconds, error

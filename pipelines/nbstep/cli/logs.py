@@ -1,0 +1,57 @@
+"""``nbstep logs``: what a run prints."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from nbstep.cli.common import RUN, found, where
+
+if TYPE_CHECKING:
+    from nbstep.run import Run
+
+
+@click.command("logs", short_help="Show a run's log.")
+@RUN
+@where
+@click.option("-f", "--follow", is_flag=True, help="Go on to the end of the run.")
+@click.option("--json", "as_json", is_flag=True, help="Print the lines as the runner wrote them, JSON each.")
+def command(
+    run: str, profile: str | None, runs: str | None, endpoint_url: str | None, follow: bool, as_json: bool
+) -> None:
+    """Show a run's log. With --follow it goes on to the end; Ctrl-C leaves the run alone."""
+    show(found(run, profile, runs, endpoint_url), follow=follow, as_json=as_json)
+
+
+def show(run: Run, *, follow: bool, as_json: bool, to_stderr: bool = False) -> None:
+    """Print a run's log: a view on a terminal, lines elsewhere."""
+    stream = sys.stderr if to_stderr else sys.stdout
+    if follow and not as_json and stream.isatty():
+        _view(run, to_stderr=to_stderr)
+    elif as_json:
+        for line in run.lines(follow=follow):
+            stream.buffer.write(line.raw + b"\n")
+            stream.flush()
+    else:
+        run.logs(follow=follow, file=stream)
+
+
+def _view(run: Run, *, to_stderr: bool) -> None:
+    from rich.console import Console
+
+    from nbstep.progress import RunView
+
+    with RunView(Console(stderr=to_stderr)) as view:
+        for line in run.lines(follow=True):
+            view.feed(line.raw)
+
+
+def follow_run(run: Run, *, as_json: bool, to_stderr: bool = False) -> int:
+    """Show a run to its end and return its exit code; a failure is told in two lines."""
+    show(run, follow=True, as_json=as_json, to_stderr=to_stderr)
+    record = run.wait(check=False)
+    if record.exit_code and record.error:
+        click.echo(f"nbstep: {record.error.message}\n{record.error.hint}", err=True)
+    return 70 if record.exit_code is None else record.exit_code

@@ -1,0 +1,28 @@
+"""``nbstep status``: how a run stands."""
+
+from __future__ import annotations
+
+import click
+
+from nbstep.cli.common import AS_JSON, RUN, described, found, where
+
+
+@click.command("status", short_help="Show how a run stands.")
+@RUN
+@where
+@AS_JSON
+def command(run: str, profile: str | None, runs: str | None, endpoint_url: str | None, as_json: bool) -> None:
+    """Show how a run stands, and what holds it up."""
+    submitted = found(run, profile, runs, endpoint_url)
+    status = submitted.status()
+    if as_json:
+        from nbstep.cli.output import show_json
+
+        show_json(described(submitted, status))
+        return
+    click.echo(f"{submitted.id}: {status.state}" + (f" ({status.words})" if status.words else ""))
+    for problem in status.problems:
+        if problem not in status.words:
+            click.echo(f"  {problem}")
+    if status.state.final and status.record is not None and status.record.output_version:
+        click.echo(f"  executed notebook: {status.record.output_uri}")

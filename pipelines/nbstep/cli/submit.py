@@ -1,0 +1,119 @@
+"""``nbstep submit``: start a run somewhere else, and go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nbstep.cli.common import AS_JSON, where
+from nbstep_runner.contract import ParameterSource
+from nbstep_runner.errors import UsageError
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """``NAME=VALUE``."""
+
+    name = "name=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The name and the value."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not name or not equals:
+            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
+        return name, text
+
+
+@click.command("submit", short_help="Start a run somewhere else, and go.")
+@click.argument("notebook")
+@click.argument("params", required=False)
+@click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
+@click.option("-r", "--parameters_raw", nargs=2, multiple=True, metavar="NAME TEXT", help="One that stays text.")
+@click.option("-f", "--parameters_file", multiple=True, metavar="URI", help="A YAML file of parameters.")
+@click.option("-y", "--parameters_yaml", multiple=True, metavar="YAML", help="Parameters as YAML.")
+@click.option("--on", help="local, docker, kubernetes, or another installed backend.")
+@where
+@click.option("--image", help="The image for containers and clusters.")
+@click.option("--cpu", help="CPUs reserved, such as 2 or 500m.")
+@click.option("--memory", help="Memory reserved and the limit, such as 4Gi.")
+@click.option("--gpu", type=click.IntRange(min=0), help="GPUs.")
+@click.option("--env", type=Pair(), multiple=True, help="An environment variable.")
+@click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder that the notebook needs.")
+@click.option("--label", type=Pair(), multiple=True, help="A label to find the run by.")
+@click.option("--run-id", help="Names the run; the same name twice is one run.")
+@click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault.")
+@click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says.")
+@click.option("--run-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all cells together.")
+@click.option("--html/--no-html", default=True, show_default=True, help="Write the executed notebook as HTML too.")
+@click.option(
+    "--unknown-parameters", type=click.Choice(["error", "warn", "ignore"]), default="error", show_default=True
+)
+@click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing.")
+@click.option("--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's.")
+@AS_JSON
+def command(notebook: str, params: str | None, **options: Any) -> int:
+    """Start a run of NOTEBOOK with the parameters in PARAMS, print its string, and return at once."""
+    from nbstep.api import plan, start
+    from nbstep.request import prepare
+
+    prepared = prepare(_request(notebook, params, options))
+    for warning in prepared.warnings:
+        click.echo(f"nbstep: warning: {warning}", err=True)
+    if options["dry_run"]:
+        click.echo(plan(prepared).text, nl=False)
+        return 0
+    run = start(prepared)
+    if options["as_json"]:
+        from nbstep.cli.output import show_json
+
+        show_json({"run": str(run), "run_id": run.id, "output_uri": run.output_uri})
+    else:
+        click.echo(str(run))
+    if not options["follow"]:
+        return 0
+    from nbstep.cli.logs import follow_run
+
+    return follow_run(run, as_json=False, to_stderr=True)
+
+
+def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:
+    from nbstep.profiles import load_profile
+    from nbstep.request import Request
+    from nbstep_runner.contract import UnknownParameters
+
+    return Request(
+        notebook=notebook,
+        profile=load_profile(options["profile"], _overrides(options)),
+        sources=tuple(_sources(params, options)),
+        files=options["files"],
+        run_id=options["run_id"],
+        unknown_parameters=UnknownParameters(options["unknown_parameters"]),
+        spec={"html": options["html"], **({"kernel": options["kernel"]} if options["kernel"] else {})},
+    )
+
+
+def _overrides(options: dict[str, Any]) -> dict[str, Any]:
+    """What the command line names, by the profile's fields."""
+    groups = {
+        "resources": {name: options[name] for name in ("cpu", "memory", "gpu") if options[name] is not None},
+        "storage": {"endpoint_url": options["endpoint_url"]} if options["endpoint_url"] else {},
+        "deadlines": {"run": options["run_timeout"]} if options["run_timeout"] else {},
+        "env": dict(options["env"]),
+        "labels": dict(options["label"]),
+    }
+    plain = {name: options[name] for name in ("on", "runs", "image", "retries")}
+    return plain | {name: values for name, values in groups.items() if values}
+
+
+def _sources(params: str | None, options: dict[str, Any]) -> list[ParameterSource]:
+    """In papermill's order, each winning over the ones before it."""
+    if params == "-":
+        raise UsageError("parameters of a submitted run come from a file, not from a pipe", hint="Name the file.")
+    return [
+        *(ParameterSource.file(uri) for uri in (*((params,) if params else ()), *options["parameters_file"])),
+        *(ParameterSource.yaml(text) for text in options["parameters_yaml"]),
+        *(ParameterSource.typed(name, text) for name, text in options["parameters"]),
+        *(ParameterSource.raw(name, text) for name, text in options["parameters_raw"]),
+    ]
