@@ -60,10 +60,16 @@ class Spool:
         return segment
 
     def read(self, segment: Segment) -> Iterator[bytes]:
-        """The bytes of a part, a piece at a time."""
+        """The bytes of a part, a piece at a time.
+
+        Raises:
+            OSError: They cannot be read; somebody else has cut the file off.
+        """
         offset, end = segment.offset, segment.offset + segment.size
         while offset < end:
             data = os.pread(self._descriptor, min(COPY_BYTES, end - offset), offset)
+            if not data:
+                raise OSError(f"{self.path} is shorter than what was written to it")
             offset += len(data)
             yield data
 

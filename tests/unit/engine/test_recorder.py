@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from nbstep_runner.contract import Event, OutputEmitted, OutputLimits, StreamText
+from nbstep_runner.engine import metadata
+from nbstep_runner.engine.document import Document
+from nbstep_runner.engine.outputs import OutputBudget
+from nbstep_runner.engine.recorder import Recorder
+from nbstep_runner.kernel.wire import Message
+from nbstep_runner.masking import Masker
+from support.notebooks import notebook
+
+
+class Desk:
+    """A recorder with a notebook of some cells, and what it told."""
+
+    def __init__(self, folder: Path, cells: int = 3, secrets: tuple[str, ...] = (), limit: int = 2**20) -> None:
+        plain = notebook(["pass"] * cells)
+        metadata.begin_notebook(plain)
+        self.document = Document(plain, folder)
+        self.told: list[Event] = []
+        limits = OutputLimits(cell_bytes=limit, notebook_bytes=2**20)
+        budget = OutputBudget(limits, "the log")
+        self.recorder = Recorder(self.document, budget, Masker(secrets), self.told.append)
+
+    def say(self, kind: str, parent: str, **content: Any) -> None:
+        self.recorder.handle(Message(type=kind, parent_id=parent, content=content))
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        self.recorder.settle()
+        outputs: list[dict[str, Any]] = self.document.reopen(index)["outputs"]
+        return outputs
+
+    def texts(self, index: int) -> str:
+        return "".join("".join(output.get("text", "")) for output in self.outputs(index))
+
+
+def test_output_goes_to_the_cell_that_its_message_names(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.recorder.begin(0, "r0")
+    desk.say("stream", "r0", name="stdout", text="in time\n")
+    desk.recorder.end(0)
+    desk.recorder.begin(1, "r1")
+    desk.say("stream", "r0", name="stdout", text="late\n")
+    desk.say("stream", "r1", name="stdout", text="second\n")
+    desk.recorder.end(1)
+    desk.say("stream", "r0", name="stdout", text="very late\n")
+    assert desk.texts(0) == "in time\nlate\nvery late\n"
+    assert desk.texts(1) == "second\n"
+    assert [(event.index, event.text) for event in desk.told if isinstance(event, StreamText)] == [
+        (0, "in time\n"),
+        (0, "late\n"),
+        (1, "second\n"),
+        (0, "very late\n"),
+    ]
+
+
+def test_output_of_nobodys_request_goes_to_the_latest_cell(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.say("stream", "", name="stdout", text="before any cell is nobody's\n")
+    desk.recorder.begin(0, "r0")
+    desk.recorder.end(0)
+    desk.say("stream", "shutdown", name="stdout", text="from an exit handler\n")
+    desk.say("status", "shutdown", execution_state="busy")
+    assert desk.texts(0) == "from an exit handler\n"
+
+
+def test_a_display_is_updated_wherever_it_was_shown(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    display = {"data": {"text/plain": "old"}, "metadata": {}, "transient": {"display_id": "d"}}
+    for index in (0, 1):
+        desk.recorder.begin(index, f"r{index}")
+        desk.say("display_data", f"r{index}", **display)
+        desk.recorder.end(index)
+    desk.say("update_display_data", "r1", data={"text/plain": "new"}, metadata={}, transient={"display_id": "d"})
+    desk.say("update_display_data", "r1", data={"text/plain": "no"}, metadata={}, transient={"display_id": "unknown"})
+    shown = ["".join(desk.outputs(index)[0]["data"]["text/plain"]) for index in (0, 1)]
+    assert shown == ["new", "new"]
+
+
+def test_counts_and_times_are_the_kernels(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.recorder.begin(0, "r0")
+    message = Message("execute_input", "r0", {"execution_count": 7}, date="2026-01-01T00:00:00Z")
+    desk.recorder.handle(message)
+    desk.recorder.end(0)
+    cell = desk.document.reopen(0)
+    assert cell["execution_count"] == 7
+    assert cell["metadata"]["execution"]["iopub.execute_input"].startswith("2026-01-01T00:00:00")
+
+
+def test_secrets_are_masked_in_everything_even_across_messages(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, secrets=("hunter2",))
+    desk.recorder.begin(0, "r0")
+    for text in ("it is hun", "ter", "2!\n", "hunter"):
+        desk.say("stream", "r0", name="stdout", text=text)
+    desk.say("display_data", "r0", data={"text/html": "<b>hunter2</b>"}, metadata={"m": "hunter2"})
+    desk.say("error", "r0", ename="E", evalue="hunter2", traceback=["at hunter2"])
+    desk.recorder.end(0)
+    outputs = repr(desk.outputs(0))
+    assert "hunter2" not in outputs + repr(desk.told)
+    assert "it is ***!" in outputs
+    assert "hunter" in outputs
+
+
+def test_a_dropped_output_is_told_whole(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, limit=500)
+    desk.recorder.begin(0, "r0")
+    desk.say("display_data", "r0", data={"text/plain": "x" * 1000}, metadata={})
+    (event,) = [event for event in desk.told if isinstance(event, OutputEmitted)]
+    assert event.dropped
+    assert event.output["data"]["text/plain"] == "x" * 1000
+
+
+def test_results_are_collected_from_displays_and_updates(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.recorder.begin(0, "r0")
+    mime = "application/scrapbook.scrap.json+json"
+    for kind, name, value in (("display_data", "a", 1), ("display_data", "b", [2]), ("update_display_data", "a", 3)):
+        desk.say(kind, "r0", data={mime: {"name": name, "data": value, "encoder": "json"}}, metadata={})
+    desk.say("display_data", "r0", data={"application/papermill.record+json": {"old": "style"}}, metadata={})
+    desk.say("display_data", "r0", data={mime: "not a scrap"}, metadata={})
+    assert desk.recorder.results == {"a": 3, "b": [2], "old": "style"}
+
+
+def test_many_late_cells_are_not_all_held_open(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, cells=30)
+    for index in range(30):
+        desk.recorder.begin(index, f"r{index}")
+        desk.recorder.end(index)
+    for index in range(30):
+        desk.say("stream", f"r{index}", name="stdout", text=f"late {index}\n")
+    assert len(desk.recorder._open) <= 8
+    assert [desk.texts(index) for index in range(30)] == [f"late {index}\n" for index in range(30)]
