@@ -67,8 +67,9 @@ def test_python_holds_what_declared_types_ask_for() -> None:
 def test_ipython_changes_nothing_in_the_cell(text: str) -> None:
     from IPython.core.inputtransformer2 import TransformerManager
 
+    manager: Any = TransformerManager
     cell = translate({"x": text, "y": [text]}, kernel=None, language="python")
-    assert TransformerManager().transform_cell(cell) == cell
+    assert manager().transform_cell(cell) == cell
 
 
 def test_python_reads_secrets_when_the_cell_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_a_secret_is_refused_where_it_cannot_be_read_at_run_time(language: str) 
         translate({"x": TOKEN}, kernel=None, language=language)
 
 
-CANNOT_HOLD = [
+CANNOT_HOLD: list[tuple[str, Any]] = [
     ("bash", None),
     ("bash", {"a": 1}),
     ("bash", [[1]]),

@@ -166,7 +166,7 @@ def test_a_notebook_of_another_version_is_refused(broken: dict[str, Any]) -> Non
         ours(broken, {})
 
 
-class RubyTranslator(papermill.translators.PythonTranslator):
+class RubyTranslator(papermill.translators.PythonTranslator):  # type: ignore[misc]  # papermill has no types
     """A translator as a plugin of papermill's would register it."""
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # its stubs are another package
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st

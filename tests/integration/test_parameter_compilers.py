@@ -1,0 +1,144 @@
+"""C# and Scala compile the injected cell and hold the values that were given.
+
+Their kernels run the same literals. The compilers are Debian's mono-mcs and scala; where they are not installed these
+tests are skipped, because no image and no other test needs them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from nbstep_runner.papermill_bridge import translate
+from parameter_values import AWKWARD, EDGES, integers, same, texts, values
+
+few = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+# mono rounds decimals below the smallest normal double wrongly; .NET's own compiler does not.
+normal = st.none() | st.booleans() | integers | texts | st.floats(allow_subnormal=False)
+FLOATS = [0.1, -0.0, 1e-300, 1.5e300, 1e16, float("nan"), float("inf"), -float("inf")]
+EXAMPLES: list[Any] = [*EDGES, *FLOATS, *AWKWARD, AWKWARD, *(one + "0aF" for one in AWKWARD), True, False, None]
+EXAMPLES += ["\\u0041", "\\\\u0041", "$x ${x}", [], {}, [[]], [{}], [None], [1, 2.5], [2**60 + 1, 0.5], [True, 2]]
+EXAMPLES += [[1, 2**31], [1, 2**70], ["a", "b"], {"": None, "a\n": [1]}, {"a": 1, "A": {"b": "c"}}, (1, (2,))]
+
+CSHARP = """
+using System; using System.Collections; using System.Collections.Generic; using System.Linq;
+class Program {
+  static string Hex(string s) { return string.Concat(s.Select(c => ((int)c).ToString("x4"))); }
+  static string Dump(object x) {
+    if (x == null) return "null";
+    if (x is bool) return (bool)x ? "true" : "false";
+    if (x is string) return "[\\"text\\",\\"" + Hex((string)x) + "\\"]";
+    if (x is double) return "[\\"double\\",\\"" + BitConverter.DoubleToInt64Bits((double)x).ToString("x16") + "\\"]";
+    if (x is IDictionary<string, object>) return "{" + string.Join(",",
+      ((IDictionary<string, object>)x).Select(p => "\\"" + Hex(p.Key) + "\\":" + Dump(p.Value))) + "}";
+    if (x is IEnumerable) return "[" + string.Join(",", ((IEnumerable)x).Cast<object>().Select(Dump)) + "]";
+    return x.ToString();
+  }
+  static void Main() {
+%s
+  }
+}
+"""
+SCALA = """
+object Program {
+  def hex(s: String): String = s.map(c => "%%04x".format(c.toInt)).mkString
+  def dump(x: Any): String = x match {
+    case None => "null"
+    case b: Boolean => b.toString
+    case s: String => "[\\"text\\",\\"" + hex(s) + "\\"]"
+    case d: Double => "[\\"double\\",\\"" + "%%016x".format(java.lang.Double.doubleToLongBits(d)) + "\\"]"
+    case m: Map[_, _] => m.map { case (k, v) => "\\"" + hex(k.toString) + "\\":" + dump(v) }.mkString("{", ",", "}")
+    case s: Seq[_] => s.map(dump).mkString("[", ",", "]")
+    case other => other.toString
+  }
+%s
+  def main(args: Array[String]): Unit = {
+%s
+  }
+}
+"""
+
+
+def compiled(held: dict[str, Any], language: str, folder: Path) -> dict[str, Any]:
+    lines = (run_csharp if language == "csharp" else run_scala)(held, folder)
+    return {name: undumped(json.loads(line)) for name, line in zip(held, lines, strict=True)}
+
+
+def run_csharp(held: dict[str, Any], folder: Path) -> list[str]:
+    body = translate(held, kernel=".net-csharp", language=None)
+    body += "".join(f"Console.WriteLine(Dump({name}));\n" for name in held)
+    (folder / "cell.cs").write_text(CSHARP % body)
+    run(["mcs", "-warn:0", "-r:System.Numerics.dll", "-out:cell.exe", "cell.cs"], folder)
+    return run(["mono", "cell.exe"], folder).splitlines()
+
+
+def run_scala(held: dict[str, Any], folder: Path) -> list[str]:
+    """Every value in an object of its own, because a method of the JVM holds 64 KiB of code."""
+    objects = "".join(
+        f"object o{name} {{ {translate({name: value}, kernel=None, language='scala').split(chr(10))[1]} }}\n"
+        for name, value in held.items()
+    )
+    shows = "".join(f"println(dump(o{name}.{name}))\n" for name in held)
+    (folder / "cell.scala").write_text(SCALA % (objects, shows))
+    run(["scalac", "-nowarn", "-d", ".", "cell.scala"], folder)
+    return run(["scala", "-cp", ".", "Program"], folder).splitlines()
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
+    return done.stdout
+
+
+def undumped(value: Any) -> Any:
+    match value:
+        case ["double", str(bits)]:
+            return struct.unpack(">d", bytes.fromhex(bits))[0]
+        case ["text", str(units)]:
+            return text_of(units)
+        case list():
+            return list(map(undumped, value))
+        case dict():
+            return {text_of(key): undumped(value[key]) for key in sorted(value)}
+    return value
+
+
+def text_of(units: str) -> str:
+    return bytes.fromhex(units).decode("utf-16-be")
+
+
+def form(value: Any) -> Any:
+    """A value as it is dumped: keys in the order of their UTF-16 units, tuples as lists."""
+    if isinstance(value, dict):
+        return {key: form(value[key]) for key in sorted(value, key=lambda key: key.encode("utf-16-be"))}
+    return list(map(form, value)) if isinstance(value, (list, tuple)) else value
+
+
+def check(held: list[Any], language: str, folder: Path) -> None:
+    tool = {"csharp": "mcs", "scala": "scalac"}[language]
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    named = {f"v{index}": value for index, value in enumerate(held)}
+    found = compiled(named, language, folder)
+    wrong = {name: (value, found[name]) for name, value in named.items() if not same(found[name], form(value))}
+    assert not wrong
+
+
+@pytest.mark.parametrize("language", ["csharp", "scala"])
+def test_edges_are_held(language: str, tmp_path: Path) -> None:
+    check(EXAMPLES, language, tmp_path)
+
+
+@pytest.mark.parametrize("language", ["csharp", "scala"])
+@few
+@given(held=st.lists(values(normal), min_size=20, max_size=80))
+def test_any_json_value_is_held(language: str, held: list[Any], tmp_path: Path) -> None:
+    check(held, language, tmp_path)
