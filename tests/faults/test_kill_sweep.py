@@ -18,7 +18,7 @@ from faults import held_runner
 from faults.trial import CODES, again, begin, end, reach
 from support import processes
 
-RANDOM_POINTS = int(os.environ.get("NBSTEP_FAULT_POINTS", "130"))
+RANDOM_POINTS = int(os.environ.get("NBSTEP_FAULT_POINTS", "100"))
 POINTS = tuple(held_runner.points(held_runner.Barrier(Path())))
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGSTOP)
 WITH_KERNEL = (
@@ -30,7 +30,7 @@ WITH_KERNEL = (
     "checkpoint-placed",
     "kernel-end",
 )
-KERNEL_DIED, TIMED_OUT, KERNEL_UNAVAILABLE = 12, 11, 78
+CELL_FAILED, TIMED_OUT, KERNEL_DIED, KERNEL_UNAVAILABLE = 10, 11, 12, 78
 LONGEST_WALK = 1.6
 
 Tried = Callable[[str, float], None]
@@ -78,7 +78,7 @@ def test_at_a_random_moment(seed: int, tmp_path: Path, tried: Tried) -> None:
     number = chance.choice(SIGNALS)
     to_kernel = chance.random() < 0.25
     moment = chance.uniform(0, LONGEST_WALK)
-    codes = CODES[number] | ({0, KERNEL_DIED, KERNEL_UNAVAILABLE, TIMED_OUT} if to_kernel else set())
+    codes = {0, CELL_FAILED, TIMED_OUT, KERNEL_DIED, KERNEL_UNAVAILABLE} if to_kernel else CODES[number]
     with begin(tmp_path) as running:
         time.sleep(moment)
         hit(running.process.pid, running.mark, number, to_kernel=to_kernel, ended=running.ended)

@@ -44,6 +44,10 @@ def end(running: Running, codes: Collection[int]) -> tuple[Done, float]:
     """Wait for the end, check the promises and the exit code; the run, and the seconds it took."""
     began = time.monotonic()
     done = running.finish(SOON)
+    if done.code in BEFORE_ANYTHING:
+        assert done.stdout == ""
+        assert not (done.output.parent / "out.result.json").exists()
+        return done, time.monotonic() - began
     assert done.code in codes, f"exit code {done.code} is none of {sorted(codes)}: {done.stdout[-3000:]}{done.stderr}"
     return done, time.monotonic() - began
 
@@ -72,3 +76,6 @@ CODES = {
     signal.SIGSTOP: {0},
 }
 """What a run may end with after a signal; 0 where it was done already."""
+
+BEFORE_ANYTHING = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
+"""While the interpreter still starts, a signal ends it in its own way: then nothing may have been said or written."""
