@@ -37,6 +37,7 @@ from nbstep_runner.contract.spec import (
     UnknownParameters,
 )
 from nbstep_runner.contract.step import Slot, StepPlan
+from nbstep_runner.contract.sweep import SweepEvent, SweepPlan
 
 __all__ = [
     "CellFinished",
@@ -65,6 +66,8 @@ __all__ = [
     "StepPlan",
     "StorageOptions",
     "StreamText",
+    "SweepEvent",
+    "SweepPlan",
     "UnknownParameters",
     "decode",
     "encode",

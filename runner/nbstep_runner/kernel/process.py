@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections import deque
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 from nbstep_runner.errors import KernelUnavailableError, StorageUnavailableError
 from nbstep_runner.folders import make_folder
 from nbstep_runner.kernel.connection import Connection, prepare
+from nbstep_runner.kernel.launched import ForkServer, LaunchedProcess, StartedProcess
 from nbstep_runner.kernel.processes import TOKEN_VARIABLE
 from nbstep_runner.kernel.specs import KernelSpec
 
@@ -29,11 +31,13 @@ class LaunchOptions:
     Attributes:
         stock: Launch exactly what the kernelspec says.
         token: Marks the process and all that it starts, so that they can be found and ended.
+        server: Forks kernels that it is able to make; others are launched.
     """
 
     working_directory: str | None = None
     stock: bool = False
     token: str = ""
+    server: ForkServer | None = None
 
 
 class KernelProcess:
@@ -45,36 +49,32 @@ class KernelProcess:
         self.folder = _folder(options.token)
         try:
             self.connection: Connection = prepare(self.folder, ipc=spec.runs_python)
-            self._process = self._launch()
+            self._process = self._start()
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
         self.pid = self._process.pid
-        self.pidfd = os.pidfd_open(self.pid)
-        assert self._process.stderr is not None  # noqa: S101 - for the type checker: it is a pipe
-        self.stderr = self._process.stderr.fileno()
-        os.set_blocking(self.stderr, False)
+        self.pidfd = self._process.pidfd
+        self.stderr = self._process.stderr
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
 
-    def _launch(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> StartedProcess:
+        """Have it forked where a server makes such kernels, else launch it."""
+        mark = {TOKEN_VARIABLE: self.options.token}
+        server, folder = self.options.server, self.options.working_directory
+        if server and not self.options.stock and server.makes(self.spec, folder):
+            from nbstep_runner.kernel.forked import ForkedProcess, NoServerError
+
+            with suppress(NoServerError):
+                return ForkedProcess(server, self.connection.file, mark)
         try:
-            return subprocess.Popen(  # noqa: S603 - the command of an installed kernelspec, no shell
-                self._command(),
-                cwd=self.options.working_directory,
-                env=os.environ | self.spec.env | {TOKEN_VARIABLE: self.options.token},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-            )
+            return LaunchedProcess(self._command(), folder, os.environ | self.spec.env | mark)
         except OSError as error:
             raise KernelUnavailableError(f"the kernel {self.spec.name!r} cannot be started: {error}") from error
 
     def _command(self) -> list[str]:
-        argv = list(self.spec.argv)
-        if argv[0] in {"python", "python3", f"python3.{sys.version_info.minor}"}:
-            argv[0] = sys.executable  # a bare name means the environment that the runner lives in, as in Jupyter
+        argv = argv_here(self.spec)
         if self.spec.is_ipykernel and not self.options.stock:
             argv[-4:-2] = [str(SLIM_LAUNCHER)]
         places = {"{connection_file}": str(self.connection.file), "{resource_dir}": self.spec.resource_dir}
@@ -105,7 +105,7 @@ class KernelProcess:
     @property
     def exit_status(self) -> int | None:
         """``None`` while it runs, else its exit code, or a signal's number below zero."""
-        return self._process.poll()
+        return self._process.exit_status()
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the kernel's process group; nothing happens when it is gone."""
@@ -116,14 +116,16 @@ class KernelProcess:
         except ProcessLookupError:
             return
 
-    def dispose(self) -> None:
-        """Kill what is left of the process group, reap the process, remove its folder."""
-        self.signal(signal.SIGKILL)
-        self._process.wait()
-        os.close(self.pidfd)
-        if self._process.stderr is not None:
-            self._process.stderr.close()
+    def dispose(self, spared: Collection[int] | None = None) -> None:
+        """Kill it and all that it started, and remove its folder; ``spared`` as :meth:`StartedProcess.end` has it."""
+        self._process.end(self.options.token, spared)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def argv_here(spec: KernelSpec) -> list[str]:
+    """A kernelspec's command; a bare ``python`` means the environment that the runner lives in, as in Jupyter."""
+    own = {"python", "python3", f"python3.{sys.version_info.minor}"}
+    return [sys.executable if spec.argv[0] in own else spec.argv[0], *spec.argv[1:]]
 
 
 def _folder(token: str) -> Path:

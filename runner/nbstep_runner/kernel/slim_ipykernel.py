@@ -33,6 +33,8 @@ import struct
 import sys
 import termios
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 FLUSH_SECONDS = 0.01
@@ -203,17 +205,25 @@ def _defer_jupyter_client() -> None:
     package.write_connection_file = write_connection_file  # all that ipykernel takes from the package itself
 
 
-def _initialized_without_debugger(application: Any) -> None:
+@contextmanager
+def _without_debugger() -> Iterator[None]:
     blocked = "debugpy" not in sys.modules
     if blocked:
         modules: dict[str, Any] = sys.modules  # ``None`` makes an import fail, and ipykernel goes without
         modules["debugpy"] = None
-    test = os.environ.pop(TEST_VARIABLE, None)
     try:
-        application.initialize([*sys.argv[1:], NO_HISTORY])
+        yield
     finally:
         if blocked:
             del sys.modules["debugpy"]
+
+
+def _initialized_without_debugger(application: Any) -> None:
+    test = os.environ.pop(TEST_VARIABLE, None)
+    try:
+        with _without_debugger():
+            application.initialize([*sys.argv[1:], NO_HISTORY])
+    finally:
         if test is not None:
             os.environ[TEST_VARIABLE] = test
 
@@ -221,7 +231,21 @@ def _initialized_without_debugger(application: Any) -> None:
 def main() -> None:
     """Be the kernel until it is told to shut down."""
     del sys.path[0]  # this script's folder; ipykernel adds the working directory itself
+    be_kernel()
+
+
+def load() -> None:
+    """Import ipykernel, and start nothing: no thread, no event loop, no ZMQ context; then kernels can be forked."""
     _defer_jupyter_client()
+    with _without_debugger():
+        from ipykernel import kernelapp
+
+    assert kernelapp  # noqa: S101 - imported for those who come after
+
+
+def be_kernel() -> None:
+    """Be the kernel that ``sys.argv`` asks for; does not return."""
+    load()
     from ipykernel import iostream, kernelapp
 
     _patch_streams(iostream.OutStream)

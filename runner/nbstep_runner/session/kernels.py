@@ -10,7 +10,6 @@ from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.kernel.kernel import Kernel
 from nbstep_runner.kernel.memory import prefer_as_oom_victim
 from nbstep_runner.kernel.process import KernelProcess
-from nbstep_runner.kernel.processes import kill_tree
 from nbstep_runner.kernel.start import await_ready
 from nbstep_runner.supervisor import Supervisor
 
@@ -73,14 +72,7 @@ class KernelSource:
         """End the kernel and everything that it started, whatever their state."""
         if self._process is None:
             return
-        kill_tree(
-            self._process.pid,
-            grace=0.0,
-            token=self._options.token,
-            own_all_children=self._spared is not None,
-            exclude=self._spared or (),
-        )
-        self._process.dispose()
+        self._process.dispose(self._spared)
         if self._kernel is not None:
             self._kernel.close()
         self._process = self._kernel = None

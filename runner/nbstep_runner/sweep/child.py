@@ -1,0 +1,129 @@
+"""One run in a process that the worker has forked: what ``nbstep-runner`` does, without its start."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final, NoReturn
+
+from nbstep_runner.contract import RunResult, RunSpec, encode
+from nbstep_runner.errors import ExitCode, NbstepError
+from nbstep_runner.kernel.early import launch_early
+from nbstep_runner.kernel.launched import ForkServer
+from nbstep_runner.kernel.process import LaunchOptions
+from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
+from nbstep_runner.kernel.watchdog import Watchdog
+from nbstep_runner.session.claim import read_existing
+from nbstep_runner.session.kernels import KernelSource
+from nbstep_runner.session.ledger import LogSettings
+from nbstep_runner.session.places import Places
+from nbstep_runner.session.run import RunTools, run_once
+from nbstep_runner.sinks.log import LogFormat
+from nbstep_runner.sinks.trace import trace_sinks
+from nbstep_runner.stores import open_store
+from nbstep_runner.supervisor import STOPPING, Supervisor
+
+PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What a forked child is to do.
+
+    Attributes:
+        token: Marks what belongs to the run.
+        kernel: The kernel's name, as far as it is known before the notebook is read.
+        server: Where a forked kernel can be had.
+        parent: The worker's pid.
+        record: A file descriptor for the record.
+        let_go: Closes what is the worker's.
+    """
+
+    spec: RunSpec
+    token: str
+    kernel: str | None
+    server: ForkServer | None
+    parent: int
+    record: int
+    let_go: Callable[[], None]
+
+
+def be_run(task: Task) -> NoReturn:
+    """Make the run in this process, write its record, and end with its exit code."""
+    code = int(ExitCode.INTERNAL)
+    try:
+        _detach(task)
+        result = _run(task)
+        os.write(task.record, encode(result))
+        code = code if result.exit_code is None else result.exit_code
+    except BaseException:  # noqa: BLE001 - a fork must not go on as the worker that it is a copy of
+        traceback.print_exc()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def _detach(task: Task) -> None:
+    """Take the state of a process that was started by itself; the worker's death is a SIGTERM."""
+    signal.set_wakeup_fd(-1)
+    for number in (*STOPPING, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+    if os.getppid() != task.parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+    task.let_go()
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _run(task: Task) -> RunResult:
+    spec, token = task.spec, task.token
+    watchdog = Watchdog(token)
+    options = LaunchOptions(
+        working_directory=spec.working_directory, stock=spec.stock_kernel, token=token, server=task.server
+    )
+    early = launch_early(task.kernel, options, wanted=not spec.prepare_only)
+    become_subreaper()
+
+    def reap_orphans() -> None:
+        reap_zombies(exclude=[pid for pid in (watchdog.pid, kernels.pid) if pid is not None])
+
+    with Supervisor(spec.deadlines.grace, on_child=reap_orphans) as supervisor:
+        kernels = KernelSource(early, supervisor, spared=(watchdog.pid,))
+        tools = RunTools(
+            supervisor=supervisor,
+            kernels=kernels,
+            memory=early.memory,
+            log=LogSettings(stream=None, format=LogFormat.JSON, quiet=True, sinks=trace_sinks()),
+            notebook_stream=sys.stdout.buffer,
+            token=token,
+        )
+        try:
+            numbered: Any = supervisor.call(lambda: next_attempt(spec), doing="reading the earlier attempt's record")
+        except NbstepError:
+            numbered = spec  # the run itself meets what went wrong, and says so
+        result = run_once(numbered, tools)
+    watchdog.dismiss()
+    return result
+
+
+def next_attempt(spec: RunSpec) -> RunSpec:
+    """The same run, numbered after the attempt whose record is there.
+
+    Raises:
+        StorageDeniedError, StorageUnavailableError: The record's place cannot be read.
+    """
+    place = Places.of(spec).record
+    earlier = read_existing(open_store(place, spec.storage), place).record
+    if earlier is None or earlier.run_id != spec.run_id:
+        return spec
+    return replace(spec, attempt=earlier.attempt + 1)
