@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import getpass
 import logging
 import os
 import time
@@ -177,7 +178,21 @@ async def _connect(server: Server, idle: float) -> asyncssh.SSHClientConnection:
         raise await _untrusted(server) from error
 
 
+def _name_this_user(server: Server) -> None:
+    """Give asyncssh the local name and home that it asks for, where containers run as a number that has neither."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        if server.user is None:
+            raise BadInputError(
+                "The user to log in as is not known.", hint="Write sftp://user@host/folder/name."
+            ) from None
+        os.environ["LOGNAME"] = server.user
+        os.environ.setdefault("HOME", "/")
+
+
 def _arguments(server: Server) -> dict[str, Any]:
+    _name_this_user(server)
     named = {"username": server.user, "port": server.port, "password": server.password}
     arguments: dict[str, Any] = {name: value for name, value in named.items() if value is not None}
     if server.identity_file:

@@ -19,12 +19,14 @@ import asyncssh
 
 from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError
 from nbstep_runner.stores import content
-from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX, is_temporary
+from nbstep_runner.stores.atomicfile import LEFTOVER_SECONDS, TEMP_PREFIX, TEMP_SUFFIX, is_temporary
 from nbstep_runner.stores.protocol import ABSENT, Source
 from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.sftp_connection import Watched
 
 _AT_ONCE: Final = 64
+_tidied: Final[dict[tuple[int, str], asyncio.Task[None]]] = {}
+"""The folders that leftovers are being removed from, or were; an event loop keeps no reference to its tasks."""
 
 
 def version_of(attributes: asyncssh.SFTPAttrs) -> str:
@@ -75,8 +77,10 @@ async def _write(
         new = await file.stat()
     if new.size != content.size_of(data):
         raise TransientError("the server kept another number of bytes")
+    now = new.mtime or 0
     new.mtime = await _told_apart(client, temporary, old, new)
     await _place(client, temporary, path, if_version)
+    _tidy_later(client, path.rpartition("/")[0] or ".", now)
     return version_of(new)
 
 
@@ -167,6 +171,22 @@ async def _create(client: asyncssh.SFTPClient, temporary: str, path: str) -> Non
         if await _lstat(client, path) is None:
             raise
         raise OutputConflictError(f"{path} exists already.") from None
+
+
+def _tidy_later(client: asyncssh.SFTPClient, folder: str, now: int) -> None:
+    """Remove what killed writers left in the folder, once in this process, while others work."""
+    place = (id(client), folder)
+    if place not in _tidied:
+        _tidied[place] = asyncio.get_running_loop().create_task(_tidy(client, folder, now))
+
+
+async def _tidy(client: asyncssh.SFTPClient, folder: str, now: int) -> None:
+    """Best effort; ``now`` is by the server's clock."""
+    with suppress(asyncssh.Error, OSError):
+        for entry in [entry async for entry in client.scandir(folder)]:
+            name, age = str(entry.filename), now - (entry.attrs.mtime or now)
+            if is_temporary(name) and age > LEFTOVER_SECONDS:
+                await client.remove(f"{folder}/{name}")
 
 
 async def attributes(client: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPAttrs | None:

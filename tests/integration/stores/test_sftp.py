@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import pwd
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +14,11 @@ import pytest
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import Store, open_store
+from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX
 from servers import cutproxy, sshd
 from servers.cutproxy import Cut, CutProxy, Plan
 from servers.places import within
+from servers.ports import wait_until
 
 OBJECT = os.urandom(3_000_000)
 
@@ -159,6 +163,38 @@ def test_versions_differ_within_a_second(store: Store, sftp_folder: str) -> None
     """The protocol knows whole seconds; objects of one size are told apart all the same."""
     versions = [store.write(sftp_folder + "a.json", f"{turn}".encode()) for turn in range(5)]
     assert len(set(versions)) == 5
+
+
+@pytest.mark.fault(12)
+def test_leftovers_of_killed_writers_go_when_old(store: Store, sftp_folder: str) -> None:
+    place = Path("/" + sftp_folder.partition("//")[2].partition("/")[2])
+    place.mkdir(parents=True)
+    old, young = (place / f"{TEMP_PREFIX}{name}{TEMP_SUFFIX}" for name in ("old", "young"))
+    old.write_bytes(b"half")
+    young.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    store.write(sftp_folder + "a", b"x")
+    wait_until(lambda: not old.exists())
+    assert [stat.uri for stat in store.list(sftp_folder)] == [sftp_folder + "a"]
+    assert young.exists()
+
+
+def test_a_container_whose_user_has_no_name_can_connect(
+    ssh_server: sshd.SshServer, sftp_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError("uid not found")
+
+    user = getpass.getuser()
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    nameless = options(ssh_server, retry_seconds=3.1)  # a connection of its own
+    named = sftp_folder.replace("sftp://", f"sftp://{user}@")
+    with pytest.raises(BadInputError, match="user to log in as is not known"):
+        open_store(sftp_folder, nameless).stat(sftp_folder.replace("127.0.0.1", "localhost") + "a")
+    monkeypatch.setenv("LOGNAME", "")  # restored afterwards, whatever is set
+    assert open_store(named, nameless).stat(named + "a") is None
 
 
 def test_a_path_below_home_is_relative(ssh_server: sshd.SshServer, store: Store) -> None:
