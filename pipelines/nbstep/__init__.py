@@ -15,18 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbstep.api import find, submit, submit_async
+    from nbstep.chains import chain
     from nbstep.history import history
     from nbstep.profiles import Profile
     from nbstep.run import Run
+    from nbstep.steps import notebook_step
     from nbstep.waiting import wait_all
 
-__all__ = ["Profile", "Run", "find", "history", "submit", "submit_async", "wait_all"]
+__all__ = ["Profile", "Run", "chain", "find", "history", "notebook_step", "submit", "submit_async", "wait_all"]
 
 _HOMES = {
     "Profile": "profiles",
     "Run": "run",
+    "chain": "chains",
     "find": "api",
     "history": "history",
+    "notebook_step": "steps",
     "submit": "api",
     "submit_async": "api",
     "wait_all": "waiting",

@@ -31,13 +31,21 @@ _FLAGS: Final = {
 }
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes out what stands twice, because people read it."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's interface
+        """No value is written as a reference to another."""
+        return True
+
+
 def component_yaml(step: NotebookStep, extra: Mapping[str, Artifact] | None = None) -> str:
     """The component as text that any KFP SDK of version 2 loads; ``extra`` are further artifacts that come in.
 
     Raises:
         BadInputError: The step has no image, or its notebook is too large to be embedded.
     """
-    return yaml.safe_dump(component_ir(step, extra), allow_unicode=True, width=120)
+    return yaml.dump(component_ir(step, extra), Dumper=_Plain, allow_unicode=True, width=120)
 
 
 def component_ir(step: NotebookStep, extra: Mapping[str, Artifact] | None = None) -> dict[str, Any]:

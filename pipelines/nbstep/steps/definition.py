@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nbstep.authoring.notebook import read_notebook
+from nbstep.claims import in_pod
 from nbstep.steps.call import Call
 from nbstep.steps.embedding import Source, without_outputs
 from nbstep.steps.ports import Artifact, InputParameter, check_names, input_parameter, result_kind
@@ -87,8 +88,8 @@ class NotebookStep:
         return StepPlan(
             name=self.name,
             digest=self.source.digest,
-            source=self.place,
-            runs=self.runs,
+            source=in_pod(self.place),
+            runs=in_pod(self.runs),
             html=self.html,
             values=self.values,
             texts=texts,

@@ -38,7 +38,7 @@ class Source:
         if len(packed) > LIMIT:
             raise BadInputError(
                 f"the notebook takes {len(packed)} characters in its component; {LIMIT} is the most",
-                hint="Name a place that the container reads: upload_to='gs://bucket/folder' or source='/in/the/image.ipynb'.",
+                hint="Name a place that the container reads: upload_to='gs://bucket/folder' or source='/in/the/image'.",
             )
         return packed
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 from kfp import kubernetes
 
 from nbstep.backends.kubernetes.options import KubernetesOptions, Toleration
+from nbstep.claims import ROOT
 from nbstep.profiles import Profile, Resources, load_profile
 
-CLAIMS: Final = "/pvc"
 _PULL: Final = {"Always": "Always", "IfNotPresent": "IfNotPresent", "Never": "Never"}
 
 
@@ -92,7 +92,7 @@ def _tolerate(task: Any, toleration: Toleration) -> None:
 
 def _mount(task: Any, options: KubernetesOptions) -> None:
     for name in options.claims:
-        kubernetes.mount_pvc(task, name, f"{CLAIMS}/{name}")
+        kubernetes.mount_pvc(task, name, f"{ROOT}/{name}")
     for name, mount in options.secrets.items():
         kubernetes.use_secret_as_volume(task, name, mount.path)
     for name, mount in options.config_maps.items():
