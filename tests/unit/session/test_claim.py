@@ -1,0 +1,233 @@
+"""The claim as a state machine, on a store with every promise kept; two clients see the same objects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from nbstep_runner.contract import Claim, RunResult, RunState, decode, encode
+from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError, StorageUnavailableError
+from nbstep_runner.session import claim as claims
+from nbstep_runner.session.claim import (
+    ClaimKeeper,
+    Existing,
+    host_identity,
+    owner_is_gone,
+    read_existing,
+    started_at,
+    wait_until_free,
+)
+from nbstep_runner.stores import ABSENT
+from nbstep_runner.stores.memory import MemorySpace, MemoryStore
+
+URI = "memory://runs/out.result.json"
+ELSEWHERE = "another-boot/pid:[1]"
+
+
+def record(run_id: str = "mine", state: RunState = RunState.RUNNING, **fields: Any) -> RunResult:
+    return RunResult(
+        run_id=run_id, attempt=1, spec_digest="sha256:0", state=state, input_uri="in", output_uri="out", **fields
+    )
+
+
+def claim(**fields: Any) -> Claim:
+    usual = {"token": "t", "host": ELSEWHERE, "pid": 1, "pid_started": 1, "lease_seconds": 0.2}
+    return Claim(**({"heartbeat_at": datetime.now(UTC).isoformat()} | usual | fields))
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore(MemorySpace())
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases of a fraction of a second."""
+    monkeypatch.setattr(claims, "LEASE_SECONDS", 0.3)
+    monkeypatch.setattr(claims, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(claims, "SLACK_SECONDS", 0.1)
+
+
+def taken(store: MemoryStore, run_id: str = "mine", version: str = ABSENT) -> tuple[ClaimKeeper, list[NbstepError]]:
+    lost: list[NbstepError] = []
+    keeper = ClaimKeeper(store, URI, lost.append)
+    keeper.take(record(run_id), version)
+    return keeper, lost
+
+
+def stored(store: MemoryStore) -> RunResult:
+    return decode(store.read(URI).data, RunResult)
+
+
+def test_a_claim_names_its_owner(store: MemoryStore) -> None:
+    keeper, _ = taken(store)
+    found = stored(store)
+    assert found.state is RunState.RUNNING
+    assert found.claim is not None
+    assert (found.claim.pid, found.claim.host) == (os.getpid(), host_identity())
+    assert len(found.claim.token) == 32
+    assert not found.claim.best_effort
+    keeper.stop()
+
+
+def test_of_two_that_found_nothing_one_takes_it(store: MemoryStore) -> None:
+    first, _ = taken(store)
+    with pytest.raises(OutputConflictError):
+        taken(store, "other")
+    first.commit(record(state=RunState.SUCCEEDED))
+    assert stored(store).run_id == "mine"
+
+
+def test_of_many_at_once_exactly_one_takes_it(store: MemoryStore) -> None:
+    outcomes: list[str] = []
+    ready = threading.Barrier(8)
+
+    def attempt(number: int) -> None:
+        ready.wait()
+        try:
+            taken(store, str(number))[0].stop()
+            outcomes.append("taken")
+        except OutputConflictError:
+            outcomes.append("lost")
+
+    threads = [threading.Thread(target=attempt, args=(number,)) for number in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert sorted(outcomes) == ["lost"] * 7 + ["taken"]
+
+
+def test_heartbeats_keep_it_until_the_record_is_committed(store: MemoryStore) -> None:
+    keeper, lost = taken(store)
+    versions = set()
+    end = time.monotonic() + 5
+    while len(versions) < 3 and time.monotonic() < end:
+        versions.add(store.read(URI).version)
+        time.sleep(0.02)
+    assert len(versions) >= 3
+    keeper.commit(record(state=RunState.SUCCEEDED))
+    final = store.read(URI)
+    time.sleep(0.3)
+    assert store.read(URI) == final
+    assert (stored(store).state, lost) == (RunState.SUCCEEDED, [])
+
+
+def test_an_owner_learns_that_it_has_lost(store: MemoryStore) -> None:
+    keeper, lost = taken(store)
+    store.write(URI, encode(record("thief", claim=claim())))
+    end = time.monotonic() + 5
+    while not lost and time.monotonic() < end:
+        time.sleep(0.02)
+    assert [type(error) for error in lost] == [OutputConflictError]
+    for write in (keeper.confirm, lambda: keeper.commit(record(state=RunState.SUCCEEDED))):
+        with pytest.raises(OutputConflictError):
+            write()
+    assert stored(store).run_id == "thief"
+
+
+class Unavailable(MemoryStore):
+    """Does not answer for a while."""
+
+    down = False
+
+    def write(self, uri: str, data: Any, *, if_version: str | None = None) -> str:
+        if self.down:
+            raise StorageUnavailableError("no answer")
+        return super().write(uri, data, if_version=if_version)
+
+
+def test_a_store_that_does_not_answer_for_a_while_ends_nothing() -> None:
+    store = Unavailable(MemorySpace())
+    keeper, lost = taken(store)
+    store.down = True
+    time.sleep(0.3)
+    store.down = False
+    keeper.commit(record(state=RunState.SUCCEEDED))
+    assert (lost, stored(store).state) == ([], RunState.SUCCEEDED)
+
+
+def test_what_is_no_record_counts_as_none_and_is_replaced_at_its_version(store: MemoryStore) -> None:
+    assert read_existing(store, URI) == Existing(None, ABSENT)
+    version = store.write(URI, b"not a record")
+    assert read_existing(store, URI) == Existing(None, version)
+    keeper, _ = taken(store, version=version)
+    keeper.stop()
+
+
+@pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED])
+def test_an_ended_run_holds_nothing(store: MemoryStore, state: RunState) -> None:
+    existing = Existing(record("other", state), "1")
+    assert wait_until_free(store, URI, existing, "mine") is existing
+
+
+def test_a_live_claim_of_another_run_is_a_conflict_at_once(store: MemoryStore) -> None:
+    existing = Existing(record("other", claim=claim(lease_seconds=60)), "1")
+    began = time.monotonic()
+    with pytest.raises(OutputConflictError, match=r"the run other \(attempt 1\) holds this output"):
+        wait_until_free(store, URI, existing, "mine")
+    assert time.monotonic() - began < 0.5
+
+
+def test_an_earlier_attempts_claim_is_waited_for_and_then_taken(store: MemoryStore) -> None:
+    version = store.write(URI, encode(record(claim=claim())))
+    began = time.monotonic()
+    existing = wait_until_free(store, URI, read_existing(store, URI), "mine")
+    assert 0.2 < time.monotonic() - began < 3
+    assert existing.version == version
+
+
+def test_an_earlier_attempt_that_still_lives_keeps_its_claim(store: MemoryStore) -> None:
+    store.write(URI, encode(record(claim=claim(lease_seconds=5))))
+    existing = read_existing(store, URI)
+    store.write(URI, encode(record(claim=claim(token="new", lease_seconds=5))))  # noqa: S106 - a heartbeat
+    with pytest.raises(OutputConflictError):
+        wait_until_free(store, URI, existing, "mine")
+
+
+def test_an_earlier_attempt_that_ends_meanwhile_is_seen(store: MemoryStore) -> None:
+    store.write(URI, encode(record(claim=claim(lease_seconds=5))))
+    existing = read_existing(store, URI)
+    store.write(URI, encode(record(state=RunState.SUCCEEDED)))
+    found = wait_until_free(store, URI, existing, "mine")
+    assert found.record is not None
+    assert found.record.state is RunState.SUCCEEDED
+
+
+def test_a_claim_that_vanishes_meanwhile_is_free(store: MemoryStore) -> None:
+    store.write(URI, encode(record(claim=claim(lease_seconds=5))))
+    existing = read_existing(store, URI)
+    store.delete(URI)
+    assert wait_until_free(store, URI, existing, "mine") == Existing(None, ABSENT)
+    with pytest.raises(InputNotFoundError):
+        store.read(URI)
+
+
+def test_a_claim_far_older_than_any_clocks_error_is_dead(store: MemoryStore) -> None:
+    old = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    existing = Existing(record("other", claim=claim(heartbeat_at=old, lease_seconds=30)), "1")
+    assert wait_until_free(store, URI, existing, "mine") is existing
+    odd = Existing(record("other", claim=claim(heartbeat_at="no time", lease_seconds=30)), "1")
+    with pytest.raises(OutputConflictError):
+        wait_until_free(store, URI, odd, "mine")
+
+
+def test_an_owner_that_ran_here_and_is_gone_is_recognised(store: MemoryStore) -> None:
+    gone = subprocess.Popen(["true"])
+    own = claim(host=host_identity(), pid=os.getpid(), pid_started=started_at(os.getpid()), lease_seconds=60)
+    gone.wait()
+    dead = replace(own, pid=gone.pid, pid_started=12345)
+    assert not owner_is_gone(own)
+    assert owner_is_gone(dead)
+    assert owner_is_gone(replace(own, pid_started=own.pid_started + 1))  # its pid is another process's by now
+    assert not owner_is_gone(replace(dead, host=ELSEWHERE))
+    assert not owner_is_gone(replace(dead, host=""))
+    existing = Existing(record("other", claim=dead), "1")
+    assert wait_until_free(store, URI, existing, "mine") is existing

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from nbstep_runner import errors
+from nbstep_runner.errors import ExitCode, NbstepError, Retry
+
+RESERVED = {1, 64, 126, 127, 128, 137, 138, 139}
+"""Python's own, Argo's, the shell's, and those of signals that no run survives."""
+
+
+def classes(base: type[NbstepError]) -> Iterator[type[NbstepError]]:
+    yield base
+    for derived in base.__subclasses__():
+        if derived.__module__ == errors.__name__:
+            yield from classes(derived)
+
+
+ALL = list(classes(NbstepError))
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_each_error_says_what_to_do(kind: type[NbstepError]) -> None:
+    error = kind("something is wrong")
+    assert str(error) == error.message == "something is wrong"
+    assert error.hint.endswith(".")
+    assert kind("x", hint="Do this.").hint == "Do this."
+    assert kind.exit_code is not ExitCode.SUCCEEDED
+
+
+def test_codes_are_not_shared_and_not_taken_by_others() -> None:
+    own = {kind.exit_code: kind.reference for kind in ALL if kind is not NbstepError}
+    assert len(own) == len({kind.reference for kind in ALL})
+    assert set(own) == set(ExitCode) - {ExitCode.SUCCEEDED}
+    assert not RESERVED & set(map(int, ExitCode))
+    assert all(0 <= code < 256 for code in ExitCode)
+
+
+def test_what_a_retry_can_mend() -> None:
+    assert {kind.reference: kind.retry for kind in ALL if kind.retry is not Retry.NEVER} == {
+        "internal": Retry.ONCE,
+        "kernel-died": Retry.ONCE,
+        "storage-unavailable": Retry.ALWAYS,
+        "terminated": Retry.ALWAYS,
+    }
+
+
+def test_an_error_is_pessimistic_until_proven_otherwise() -> None:
+    assert NbstepError("x").exit_code is ExitCode.INTERNAL

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from nbstep_runner.errors import (
+    InterruptedRunError,
+    OutputConflictError,
+    StorageUnavailableError,
+    TerminatedError,
+)
+from nbstep_runner.supervisor import Supervisor
+
+
+@pytest.fixture
+def supervisor() -> Iterator[Supervisor]:
+    with Supervisor(grace=0.5) as entered:
+        yield entered
+
+
+def send(number: signal.Signals) -> None:
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("number", "verdict"),
+    [(signal.SIGTERM, TerminatedError), (signal.SIGINT, InterruptedRunError), (signal.SIGHUP, TerminatedError)],
+)
+def test_a_signal_is_noted_and_nothing_is_raised_until_asked(
+    supervisor: Supervisor, number: signal.Signals, verdict: type[Exception]
+) -> None:
+    supervisor.check()
+    send(number)
+    assert supervisor.stop is not None
+    with pytest.raises(verdict, match=number.name):
+        supervisor.check()
+
+
+def test_later_signals_change_nothing(supervisor: Supervisor) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        send(number)
+    with pytest.raises(TerminatedError):
+        supervisor.check()
+
+
+def test_the_grace_period_runs_from_the_first_signal(supervisor: Supervisor) -> None:
+    assert supervisor.seconds_left == 0.5
+    send(signal.SIGTERM)
+    time.sleep(0.1)
+    assert 0.2 < supervisor.seconds_left < 0.45
+    time.sleep(0.5)
+    assert supervisor.seconds_left == 0
+
+
+def test_a_call_returns_or_raises_what_its_work_does(supervisor: Supervisor) -> None:
+    assert supervisor.call(lambda: 7, doing="counting") == 7
+    with pytest.raises(KeyError):
+        supervisor.call(lambda: {}["missing"], doing="looking")
+
+
+def test_a_signal_ends_a_call_at_once(supervisor: Supervisor) -> None:
+    threading.Timer(0.1, send, (signal.SIGTERM,)).start()
+    began = time.monotonic()
+    with pytest.raises(TerminatedError):
+        supervisor.call(lambda: time.sleep(5), doing="sleeping")
+    assert time.monotonic() - began < 2
+    with pytest.raises(TerminatedError):
+        supervisor.call(lambda: pytest.fail("it must not begin"), doing="nothing")
+
+
+def test_what_must_be_done_despite_a_stop_goes_on_until_the_grace_period_ends(supervisor: Supervisor) -> None:
+    send(signal.SIGTERM)
+    assert supervisor.call(lambda: time.sleep(0.1) or "saved", doing="saving", despite_stop=True) == "saved"
+    with pytest.raises(StorageUnavailableError, match="saving did not end within the grace period"):
+        supervisor.call(lambda: time.sleep(5), doing="saving", despite_stop=True)
+
+
+def test_a_signal_in_the_midst_of_saving_does_not_end_it(supervisor: Supervisor) -> None:
+    threading.Timer(0.05, send, (signal.SIGTERM,)).start()
+    assert supervisor.call(lambda: time.sleep(0.2) or "saved", doing="saving", despite_stop=True) == "saved"
+
+
+def test_a_run_can_be_aborted_from_any_thread(supervisor: Supervisor) -> None:
+    lost = OutputConflictError("another run has taken over")
+    threading.Timer(0.05, supervisor.abort, (lost,)).start()
+    with pytest.raises(OutputConflictError):
+        supervisor.call(lambda: time.sleep(5), doing="sleeping")
+
+
+def test_whoever_waits_on_a_descriptor_is_woken(supervisor: Supervisor) -> None:
+    import select
+
+    assert select.select([supervisor.wake], [], [], 0)[0] == []
+    send(signal.SIGTERM)
+    assert select.select([supervisor.wake], [], [], 1)[0] == [supervisor.wake]
+    supervisor.attend()
+    assert select.select([supervisor.wake], [], [], 0)[0] == []
+
+
+def test_children_are_attended_to() -> None:
+    seen = []
+    with Supervisor(1, on_child=lambda: seen.append("child")) as supervisor:
+        send(signal.SIGCHLD)
+        supervisor.attend()
+        assert supervisor.stop is None
+    assert seen == ["child"]
+
+
+def test_the_old_handlers_come_back() -> None:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    before = [signal.getsignal(number) for number in numbers]
+    with Supervisor(1):
+        assert [signal.getsignal(number) for number in numbers] != before
+    assert [signal.getsignal(number) for number in numbers] == before
