@@ -125,9 +125,13 @@ def _python_files() -> Iterator[tuple[str, Path]]:
 def _package_files() -> Iterator[tuple[str, Path]]:
     for name in _distributions():
         for file in metadata.distribution(name).files or ():
-            path = Path(str(file.locate()))
-            if ".." not in file.parts and path.is_file() and "__pycache__" not in file.parts:
-                yield f"{SITE}/{file.as_posix()}", path
+            path, inside = Path(str(file.locate())), file.as_posix()
+            if not path.is_file() or "__pycache__" in inside:
+                continue
+            if inside.startswith("../../../share/"):
+                yield f"{PYTHON}/{inside.removeprefix('../../../')}", path
+            elif ".." not in file.parts:
+                yield f"{SITE}/{inside}", path
 
 
 def _own_files() -> dict[str, Path]:

@@ -71,5 +71,5 @@ def test_changed_bytes_are_refused(source: Path, work: Path) -> None:
 def test_a_missing_file_is_named(source: Path, work: Path) -> None:
     file = declared(source, "x")
     source.unlink()
-    with pytest.raises(InputNotFoundError, match="source.bin"):
+    with pytest.raises(InputNotFoundError, match=r"source\.bin"):
         place_files([file], work, open_store)

@@ -15,7 +15,7 @@ from typing import Any, Final
 import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
 from nbstep.backends.kubernetes.names import CONTAINER
 from nbstep.errors import ClusterDeniedError, ClusterUnavailableError, RunNotFoundError
@@ -195,7 +195,7 @@ def _passes(error: BaseException) -> bool:
     return isinstance(error, urllib3.exceptions.HTTPError)
 
 
-_backoff: Final = wait_exponential_jitter(initial=0.2, max=5.0, jitter=0.3)
+_backoff: Final = wait_exponential(multiplier=0.2, max=5.0) + wait_random(0.0, 0.3)
 
 
 def _pause(state: RetryCallState) -> float:

@@ -44,7 +44,7 @@ def volumes(submission: Submission) -> tuple[Volume, ...]:
     size = {"sizeLimit": resources.disk} if resources.disk else {}
     return (
         Volume("work", {"emptyDir": size}, WORK),
-        Volume("tmp", {"emptyDir": size}, SCRATCH),
+        Volume("tmp", {"emptyDir": dict(size)}, SCRATCH),
         *_shared_memory(resources.shared_memory),
         *_claims(submission),
         *_mounted(options),

@@ -1,0 +1,250 @@
+"""Runs as Jobs of a real cluster: what they deliver, how they end, what is said of those that cannot start."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbstep
+from nbstep import Run
+from nbstep.waiting import statuses
+from nbstep_runner.contract import RunState
+from nbstep_runner.errors import CellFailedError, OutputConflictError, TerminatedError
+from servers.cluster import Api, Launcher
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
+
+NBSTEP = Path(sys.executable).with_name("nbstep")
+
+
+def until_said(run: Run, words: str, seconds: float = 60.0) -> list[str]:
+    """The problems of a run, once one of them holds these words."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        status = run.status()
+        assert status.state is RunState.PENDING, status
+        if any(words in problem for problem in status.problems):
+            return list(status.problems)
+        time.sleep(0.3)
+    raise AssertionError(f"{words!r} was not said: {status}")
+
+
+def test_a_run_delivers_its_log_results_and_notebook(launcher: Launcher) -> None:
+    run = launcher.submit(
+        "rate: float = 0.1",
+        "import os\nfor n in range(50):\n    print('line', n)\nprint(open('lib/words.txt').read())",
+        "from nbstep_runner import result\nresult('rate', rate)\nresult('user', os.getuid())",
+        params={"rate": 0.5},
+        files={"lib/words.txt": _file(launcher.folder / "words", "declared")},
+    )
+    shown = io.StringIO()
+    run.logs(follow=True, file=shown)
+    result = run.wait()
+
+    printed = [line.partition("] ")[2] for line in shown.getvalue().splitlines() if "[2] " in line]
+    assert printed == [*(f"line {n}" for n in range(50)), "declared"]
+    assert result.results["rate"] == 0.5
+    assert result.results["user"] != 0
+    assert "line 49" in json.dumps(run.notebook())
+    assert len(launcher.cluster.pods(run)) == 1
+
+
+def _file(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_another_process_finds_it_by_its_string_and_by_its_id(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", "print('hello')")
+    for name in (str(run), run.id):
+        done = subprocess.run(
+            [
+                NBSTEP,
+                "wait",
+                name,
+                "--json",
+                "--runs",
+                launcher.bucket.runs,
+                "--endpoint-url",
+                launcher.bucket.endpoint,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout)["run_id"] == run.id
+    done = subprocess.run([NBSTEP, "logs", str(run), "--json"], capture_output=True, text=True, check=True, timeout=60)
+    assert "hello" in [json.loads(line)["message"] for line in done.stdout.splitlines()]
+
+
+def test_a_failed_cell_is_raised_here_and_a_retry_runs_no_cell(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", "print('tried')\nraise ValueError('no such flight')", retries=1)
+    with pytest.raises(CellFailedError, match="no such flight") as caught:
+        run.wait()
+    assert "ValueError" in "".join(caught.value.__notes__)
+    # A cluster before 1.25 drops the failure policy and starts it again: the second pod finds the verdict.
+    assert [line.message for line in run.lines() if line.cell == 1].count("tried") == 1
+    ends = [
+        pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] for pod in launcher.cluster.pods(run)
+    ]
+    assert set(ends) == {10}
+
+
+def test_cancelling_saves_the_notebook(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", "print('begun', flush=True)\nimport time\ntime.sleep(300)")
+    for line in run.lines(follow=True):
+        if line.message == "begun":
+            break
+    run.cancel()
+    with pytest.raises(TerminatedError):
+        run.wait(timeout=60)
+    assert run.state is RunState.CANCELLED
+    assert "begun" in json.dumps(run.notebook())
+    assert nbstep.find(str(run)).state is RunState.CANCELLED
+
+
+def test_a_run_submitted_twice_is_one_run(launcher: Launcher) -> None:
+    first = launcher.submit("x = 1", run_id="twice")
+    second = launcher.submit("x = 1", run_id="twice")
+    assert str(first) == str(second)
+    with pytest.raises(OutputConflictError):
+        launcher.submit("x = 1", params={"x": 2}, run_id="twice")
+    assert first.wait().state is RunState.SUCCEEDED
+    assert len(launcher.cluster.pods(first)) == 1
+
+
+def test_a_container_killed_for_memory_gets_its_verdict_from_the_launcher(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", resources={"cpu": "50m", "memory": "24Mi"})
+    result = run.wait(timeout=100, check=False)
+    assert (result.state, result.exit_code) == (RunState.FAILED, 13)
+    assert result.error is not None
+    assert "its limit is 24Mi" in result.error.message
+    assert run.record() == result
+
+
+def test_a_pod_that_is_taken_away_is_no_run_for_ever(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", "print('begun', flush=True)\nimport time\ntime.sleep(300)")
+    for line in run.lines(follow=True):
+        if line.message == "begun":
+            break
+    (pod,) = launcher.cluster.pods(run)
+    launcher.cluster("delete", "pod", pod["metadata"]["name"], "--grace-period=20", "--wait=false")
+    result = run.wait(timeout=100, check=False)
+    # It was told to end, so it saved: its own record is the verdict.
+    assert (result.state, result.exit_code) == (RunState.CANCELLED, 143)
+    assert "begun" in json.dumps(run.notebook())
+
+
+def test_another_attempt_comes_after_an_eviction(launcher: Launcher) -> None:
+    run = launcher.submit(
+        "x = 1",
+        "import os, time\nprint('attempt begun', flush=True)\n"
+        "from nbstep_runner.stores import open_store\n"
+        "flag = os.environ['FLAG']\nstore = open_store(flag)\n"
+        "if store.stat(flag) is None:\n    store.write(flag, b'seen')\n    time.sleep(300)\n",
+        env={"FLAG": f"{launcher.bucket.runs}/flags/{time.time_ns()}"},
+        retries=1,
+    )
+    lines = run.lines(follow=True)
+    for line in lines:
+        if line.message == "attempt begun":
+            break
+    time.sleep(1.0)
+    (pod,) = launcher.cluster.pods(run)
+    launcher.cluster("delete", "pod", pod["metadata"]["name"], "--grace-period=20", "--wait=false")
+    attempts = {line.attempt for line in lines if line.message == "attempt begun"}
+    result = run.wait(timeout=100)
+    assert (result.state, result.attempt) == (RunState.SUCCEEDED, 2)
+    assert attempts == {2}
+
+
+def test_an_image_that_is_not_there_is_said(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", image="localhost/nbstep-test:absent")
+    assert until_said(run, "is not on the node")
+    run.cancel()
+    result = run.wait(timeout=60, check=False)
+    assert (result.state, result.exit_code) == (RunState.CANCELLED, 143)
+
+
+def test_a_pod_without_a_place_is_said(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", resources={"cpu": "500"})
+    problems = until_said(run, "no node takes the pod")
+    assert "Insufficient cpu" in problems[0]
+
+
+def test_a_secret_that_is_missing_is_said(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", env={"TOKEN": {"secret": "absent", "key": "token"}})
+    assert "absent" in until_said(run, "the container cannot be configured")[0]
+
+
+def test_a_quota_that_is_used_up_is_said(launcher: Launcher, cluster: Api) -> None:
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    cluster.create(quota)
+    try:
+        run = launcher.submit("x = 1")
+        until_said(run, "the namespace's quota is used up")
+        log = io.StringIO()
+        for line in run.lines(follow=True):
+            log.write(line.message)
+            if "quota" in line.message:
+                break
+        assert "the namespace's quota is used up" in log.getvalue()
+    finally:
+        cluster("delete", "resourcequota", "none")
+
+
+def test_a_run_that_never_started_ends_with_its_deadline(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", image="localhost/nbstep-test:absent", kubernetes={"deadline_seconds": 3})
+    result = run.wait(timeout=60, check=False)
+    assert (result.state, result.exit_code) == (RunState.FAILED, 78)
+    assert result.error is not None
+    assert result.error.reference == "not-started"
+
+
+def test_a_cluster_accepts_every_option(launcher: Launcher, cluster: Api) -> None:
+    config: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
+    cluster.create(config | {"data": {"region": "north", "file.txt": "configured"}})
+    run = launcher.submit(
+        "x = 1",
+        "import os, shutil\nprint(os.environ['REGION'], open('/settings/file.txt').read())\n"
+        "print(shutil.disk_usage('/dev/shm').total)\n"
+        "try:\n    open('/opt/x', 'w')\nexcept OSError as error:\n    print('read-only:', error.strerror)",
+        env={"REGION": {"config_map": "settings", "key": "region"}},
+        resources={"cpu": "50m", "cpu_limit": 1, "memory": "400Mi", "shared_memory": "16Mi", "disk": "200Mi"},
+        kubernetes={
+            "config_maps": {"settings": {"path": "/settings", "items": {"file.txt": "file.txt"}}},
+            "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            "node_selector": {"kubernetes.io/os": "linux"},
+            "queue": "",
+            "fs_group": 65532,
+            "annotations": {"example.org/team": "flights"},
+        },
+    )
+    run.wait(timeout=100)
+    printed = [line.message for line in run.lines() if line.cell == 1 and line.stream]
+    assert printed == ["north configured", str(16 * 2**20), "read-only: Read-only file system"]
+
+
+def test_a_hundred_runs_are_followed_at_the_cost_of_one(launcher: Launcher, faults: Any) -> None:
+    nowhere = {"node_selector": {"kubernetes.io/hostname": "nowhere"}}
+    runs = [launcher.submit("x = 1", run_id=f"many-{n:03d}", kubernetes=nowhere) for n in range(100)]
+    import threading
+
+    before, threads = len(faults.requests), threading.active_count()
+    assert {status.state for status in statuses(runs).values()} == {RunState.PENDING}
+    assert len(faults.requests) - before == 2
+    assert threading.active_count() <= threads
+    for run in runs:
+        run.cancel()
+    records = nbstep.wait_all(runs, timeout=120, check=False)
+    assert {record.state for record in records} == {RunState.CANCELLED}
+    assert [record.run_id for record in records] == [run.id for run in runs]

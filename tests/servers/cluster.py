@@ -1,0 +1,196 @@
+"""A cluster, an image in it, a bucket that its pods reach, and a namespace of the tests' own."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbstep import Run, submit
+from nbstep.backends.kubernetes import backend
+from servers import api_proxy, image, relay, s3
+from support import notebooks
+
+TESTCLUSTER = Path(os.environ.get("TESTCLUSTER_HOME", "/var/tmp/testcluster"))  # noqa: S108 - where the cluster is
+IMAGE_VARIABLE = "NBSTEP_TEST_IMAGE"
+
+
+@dataclass(frozen=True)
+class Api:
+    """The cluster, as ``kubectl`` in the tests' own hands."""
+
+    kubeconfig: Path
+    namespace: str
+
+    def __call__(self, *arguments: str, data: Any = None, check: bool = True) -> str:
+        done = subprocess.run(
+            ["kubectl", "--kubeconfig", self.kubeconfig, "--namespace", self.namespace, *arguments],
+            input=json.dumps(data) if data is not None else None,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        return dict(json.loads(self("get", *arguments, "--output", "json")))
+
+    def create(self, manifest: Mapping[str, Any]) -> None:
+        self("create", "--filename", "-", data=manifest)
+
+    def pods(self, run: Run) -> list[dict[str, Any]]:
+        items = self.get("pods", "--selector", f"nbstep/run-id={run.id}")["items"]
+        return sorted(items, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+
+def missing(what: str) -> None:
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> Path:
+    path = Path(os.environ.get("KUBECONFIG") or "/nonexistent")
+    if not path.is_file():
+        missing("KUBECONFIG names no cluster")
+    if shutil.which("kubectl", path=f"{os.environ['PATH']}:{TESTCLUSTER / 'bin'}") is None:
+        missing("kubectl is not installed")
+    os.environ["PATH"] += f":{TESTCLUSTER / 'bin'}"
+    return path
+
+
+@pytest.fixture(scope="session")
+def cluster(kubeconfig: Path) -> Iterator[Api]:
+    api = Api(kubeconfig, f"nbstep-test-{secrets.token_hex(4)}")
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": api.namespace}})
+    try:
+        wait_for_service_account(api)
+        yield api
+    finally:
+        api("delete", "namespace", api.namespace, "--wait=false", check=False)
+
+
+def wait_for_service_account(api: Api) -> None:
+    for _ in range(100):
+        if "default" in api("get", "serviceaccounts", "--output", "name"):
+            return
+        subprocess.run(["sleep", "0.1"], check=True)
+    raise TimeoutError
+
+
+@pytest.fixture(scope="session")
+def runner_image(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An image that the cluster has: the one that the environment names, or one of this very environment."""
+    del kubeconfig
+    if named := os.environ.get(IMAGE_VARIABLE):
+        return named
+    socket = TESTCLUSTER / "containerd/containerd.sock"
+    if not socket.exists():
+        missing(f"{IMAGE_VARIABLE} names no image, and there is no containerd to load one into")
+    archive, tag = tmp_path_factory.mktemp("image") / "image.tar", "localhost/nbstep-test:current"
+    image.build(archive, tag, Path(tempfile.gettempdir()))
+    subprocess.run(["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive], check=True, capture_output=True)
+    archive.unlink()
+    return tag
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket that this machine and pods reach at the same address, and the Secret that opens it."""
+
+    runs: str
+    endpoint: str
+    server: s3.S3Server
+
+
+SECRET = "bucket-keys"  # noqa: S105 - its name
+
+
+@pytest.fixture(scope="session")
+def bucket(cluster: Api) -> Iterator[Bucket]:
+    with s3.running() as server, relay.relayed(server.port) as (host, port), pytest.MonkeyPatch.context() as patch:
+        endpoint = f"http://{host}:{port}"
+        values = server.environment(endpoint)
+        for name, value in values.items():
+            patch.setenv(name, value)
+        server.make_bucket("runs")
+        keys = {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
+        cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "data": keys})
+        yield Bucket("s3://runs/k8s", endpoint, server)
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """``nbstep.submit`` with the test's cluster, image and bucket."""
+
+    cluster: Api
+    bucket: Bucket
+    image: str
+    folder: Path
+
+    def options(self, **more: Any) -> dict[str, Any]:
+        kubernetes = {"namespace": self.cluster.namespace, "pull_policy": "Never", "run_as_user": image.USER}
+        if os.environ.get(IMAGE_VARIABLE):
+            kubernetes["pull_policy"] = "IfNotPresent"
+        return {
+            "storage": {"endpoint_url": self.bucket.endpoint, "retry_seconds": 20.0},
+            "kubernetes": kubernetes | more,
+        }
+
+    def environment(self) -> dict[str, Any]:
+        names = self.bucket.server.environment()
+        return {name: {"secret": SECRET, "key": name} for name in names}
+
+    def submit(self, *sources: str, kubernetes: Mapping[str, Any] | None = None, **options: Any) -> Run:
+        cells = [notebooks.Code(sources[0], tags=("parameters",)), *sources[1:]]
+        path = notebooks.write(self.folder / "notebook.ipynb", cells)
+        return self.submit_file(path, kubernetes=kubernetes, **options)
+
+    def submit_file(self, path: Path, kubernetes: Mapping[str, Any] | None = None, **options: Any) -> Run:
+        defaults: dict[str, Any] = {
+            "runs": self.bucket.runs,
+            "on": "kubernetes",
+            "image": self.image,
+            "env": self.environment() | options.pop("env", {}),
+            "resources": {"cpu": "50m", "memory": "400Mi"},
+            "retries": 0,
+            "html": False,
+            "options": self.options(**(kubernetes or {})),
+        }
+        return submit(path, **defaults | options)
+
+
+@pytest.fixture
+def launcher(
+    cluster: Api, bucket: Bucket, runner_image: str, tmp_path: Path, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Launcher]:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
+    backend.cluster.cache_clear()
+    yield Launcher(cluster, bucket, runner_image, tmp_path)
+    cluster("delete", "jobs", "--all", "--wait=false", check=False)
+
+
+@pytest.fixture
+def faults(
+    launcher: Launcher, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[api_proxy.Faults]:
+    """The same cluster, through a way that can fail."""
+    del launcher
+    with api_proxy.running(kubeconfig, tmp_path) as (made, through):
+        monkeypatch.setenv("KUBECONFIG", str(through))
+        backend.cluster.cache_clear()
+        yield made
+        backend.cluster.cache_clear()

@@ -1,0 +1,247 @@
+"""Manifests: compared whole, valid for today's Kubernetes, and within Pod Security's level restricted."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from kubernetes import client
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbstep.backends.kubernetes.manifest import job, located
+from nbstep.backends.kubernetes.names import JobName
+from nbstep.backends.kubernetes.policy import permanent_codes
+from nbstep.backends.protocol import Submission
+from nbstep.profiles import Profile, load_profile
+from nbstep_runner.contract import Deadlines, RunSpec, StorageOptions
+from nbstep_runner.errors import BadInputError, UsageError
+
+DATA = Path(__file__).parent / "manifests"
+FOLDER = "gs://bucket/runs/train-1"
+
+
+def submission(profile: Profile, **spec: Any) -> Submission:
+    run = RunSpec(
+        run_id="train-1",
+        input_uri=f"{FOLDER}/input.ipynb",
+        output_uri=f"{FOLDER}/output.ipynb",
+        deadlines=profile.deadlines,
+        storage=profile.storage,
+        **spec,
+    )
+    claims = tuple(profile.kubernetes.claims)
+    return Submission(spec=run, spec_uri=f"{FOLDER}/spec.json", profile=profile, claims=claims)
+
+
+PLAIN = {"on": "kubernetes", "image": "example.org/nbstep:1"}
+FULL = {
+    **PLAIN,
+    "resources": {
+        "cpu": 2,
+        "cpu_limit": "4",
+        "memory": "8Gi",
+        "gpu": 1,
+        "disk": "20Gi",
+        "shared_memory": "1Gi",
+    },
+    "env": {
+        "PLAIN": "value",
+        "TOKEN": {"secret": "tokens", "key": "token"},
+        "REGION": {"config_map": "settings", "key": "region"},
+    },
+    "deadlines": {"grace": 55.5},
+    "retries": 3,
+    "storage": {"retry_seconds": 30.0, "allow_private_addresses": True},
+    "kubernetes": {
+        "service_account": "trainer",
+        "api_token": True,
+        "pull_secrets": ["registry"],
+        "pull_policy": "Always",
+        "node_selector": {"pool": "gpu"},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoExecute", "seconds": 60}],
+        "priority_class": "high",
+        "runtime_class": "gvisor",
+        "claims": {"data": {"read_only": True}, "models": {}},
+        "secrets": {"sftp-keys": {"path": "/secrets/sftp", "items": {"id": "id_ed25519"}}},
+        "config_maps": {"settings": {"path": "/settings"}},
+        "queue": "team-a",
+        "ttl_seconds": 600,
+        "deadline_seconds": 7200,
+        "run_as_user": 1000,
+        "fs_group": 2000,
+        "annotations": {"example.org/team": "flights"},
+    },
+}
+
+
+@pytest.mark.parametrize(("name", "values"), [("plain", PLAIN), ("full", FULL)])
+def test_the_manifest_is_this_one(name: str, values: dict[str, Any]) -> None:
+    expected = yaml.safe_load((DATA / f"{name}.yaml").read_text())
+    assert job(submission(load_profile(None, values)), "flights") == expected
+
+
+def test_what_is_found_again_is_what_was_submitted() -> None:
+    profile = load_profile(None, FULL)
+    again = located(job(submission(profile), "flights"))
+    assert (again.run_id, again.spec_uri, again.output_uri) == (
+        "train-1",
+        f"{FOLDER}/spec.json",
+        f"{FOLDER}/output.ipynb",
+    )
+    assert again.storage == profile.storage
+
+
+def test_codes_that_no_retry_mends_end_the_job() -> None:
+    codes = permanent_codes()
+    assert {2, 10, 11, 13, 65, 66, 73, 77, 78, 130} == set(codes)
+    assert not {0, 12, 70, 75, 143} & set(codes)
+
+
+def names(draw: Any) -> str:
+    return str(draw(st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)))
+
+
+@st.composite
+def profiles(draw: Any) -> Profile:
+    """Any profile that the schema takes."""
+    quantities = st.one_of(st.none(), st.sampled_from(["1", "500m", "2Gi"]))
+    kubernetes = {
+        "service_account": draw(st.none() | st.just("trainer")),
+        "api_token": draw(st.booleans()),
+        "claims": draw(st.dictionaries(st.just("data"), st.builds(lambda r: {"read_only": r}, st.booleans()))),
+        "secrets": draw(st.dictionaries(st.just("keys"), st.just({"path": "/secrets/a"}))),
+        "run_as_user": draw(st.none() | st.integers(1, 70000)),
+        "fs_group": draw(st.none() | st.integers(1, 70000)),
+        "queue": draw(st.none() | st.just("q")),
+        "runtime_class": draw(st.none() | st.just("gvisor")),
+    }
+    values = {
+        "image": "i:1",
+        "retries": draw(st.integers(0, 9)),
+        "env": draw(
+            st.dictionaries(
+                st.from_regex(r"[A-Z]{1,5}", fullmatch=True),
+                st.one_of(st.text(max_size=5), st.just({"secret": "s", "key": "k"})),
+                max_size=3,
+            )
+        ),
+        "resources": {
+            "cpu": draw(quantities),
+            "memory": draw(quantities),
+            "shared_memory": draw(quantities),
+            "gpu": draw(st.integers(0, 2)),
+        },
+        "kubernetes": kubernetes,
+    }
+    return msgspec.convert(values, Profile)
+
+
+RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+
+
+def violations(spec: dict[str, Any]) -> list[str]:
+    """What level restricted (https://kubernetes.io/docs/concepts/security/pod-security-standards/) forbids in a pod."""
+    found = [
+        f"{name} is set" for name in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace") if spec.get(name)
+    ]
+    found += [f"volume {each}" for each in spec["volumes"] if not RESTRICTED_VOLUMES & set(each)]
+    pod = spec["securityContext"]
+    if pod.get("runAsNonRoot") is not True or pod.get("runAsUser") == 0:
+        found.append("may run as root")
+    if pod.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+        found.append("no seccomp profile")
+    if pod.get("sysctls") or pod.get("seLinuxOptions"):
+        found.append("sysctls or SELinux")
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        security = container["securityContext"]
+        if security.get("allowPrivilegeEscalation") is not False or security.get("privileged"):
+            found.append("may gain privileges")
+        if security.get("capabilities", {}).get("drop") != ["ALL"] or security.get("capabilities", {}).get("add"):
+            found.append("capabilities")
+        if security.get("readOnlyRootFilesystem") is not True:
+            found.append("its root can be written")
+        if any(port.get("hostPort") for port in container.get("ports", [])):
+            found.append("host port")
+    return found
+
+
+@given(profiles())
+def test_every_manifest_is_restricted_and_valid(profile: Profile) -> None:
+    manifest = job(submission(profile), "flights")
+    assert violations(manifest["spec"]["template"]["spec"]) == []
+    assert json.loads(json.dumps(manifest)) == manifest
+    assert known_to_kubernetes(manifest) == manifest
+
+
+def known_to_kubernetes(manifest: dict[str, Any]) -> Any:
+    """What is left of a manifest in the types that the client is generated with, from the API's own OpenAPI schema.
+
+    Fields that the API does not know are gone, and missing or impossible ones raise.
+    """
+    api = client.ApiClient()
+    return api.sanitize_for_serialization(api.deserialize(_Body(json.dumps(manifest)), "V1Job"))
+
+
+@dataclass
+class _Body:
+    data: str
+
+
+@pytest.mark.parametrize(
+    "smuggled",
+    [
+        {"kubernetes": {"host_network": True}},
+        {"kubernetes": {"privileged": True}},
+        {"kubernetes": {"volumes": [{"hostPath": {"path": "/"}}]}},
+        {"kubernetes": {"secrets": {"s": {"path": "/x", "hostPath": "/"}}}},
+        {"kubernetes": {"claims": {"c": {"hostPath": "/"}}}},
+        {"securityContext": {"privileged": True}},
+        {"env": {"X": {"fieldRef": {"fieldPath": "spec.nodeName"}}}},
+        {"resources": {"limits": {"cpu": 1}}},
+    ],
+)
+def test_the_schema_is_closed(smuggled: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError):
+        load_profile(None, PLAIN | smuggled)
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/dev/shm/x", "/work/x", "/etc/passwd", "/usr", "relative", "/secrets/../etc", "/pvc/data"]
+)
+def test_nothing_is_mounted_over_what_the_run_needs(path: str) -> None:
+    profile = load_profile(None, PLAIN | {"kubernetes": {"secrets": {"s": {"path": path}}}})
+    with pytest.raises(BadInputError, match="nothing can be mounted"):
+        job(submission(profile), "flights")
+
+
+def test_root_and_credentials_in_uris_are_refused() -> None:
+    with pytest.raises(UsageError, match="as root"):
+        job(submission(load_profile(None, PLAIN | {"kubernetes": {"run_as_user": 0}})), "flights")
+    with pytest.raises(UsageError, match="an image"):
+        job(submission(load_profile(None, {"on": "kubernetes"})), "flights")
+    profile = load_profile(None, PLAIN)
+    spec = RunSpec(run_id="r", input_uri="sftp://u:secret@h/i", output_uri="sftp://u:secret@h/o")
+    with pytest.raises(UsageError, match="credentials") as caught:
+        job(Submission(spec=spec, spec_uri="sftp://u:secret@h/s", profile=profile), "flights")
+    assert "secret@" not in str(caught.value)
+
+
+def test_defaults_of_the_runner_are_not_repeated() -> None:
+    profile = load_profile(None, PLAIN)
+    assert (profile.deadlines, profile.storage) == (Deadlines(), StorageOptions())
+    (container,) = job(submission(profile), "flights")["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["--spec", f"{FOLDER}/spec.json", "--grace-period", "25", "--log-format", "json"]
+
+
+@given(st.text(min_size=1), st.from_regex(r"[a-z0-9-]+", fullmatch=True))
+def test_a_handle_is_read_back(context: str, namespace: str) -> None:
+    name = JobName(context, namespace, "train-1")
+    assert JobName.parse(str(name)) == name
+    assert not re.search(r"\s", str(name))
