@@ -34,7 +34,7 @@ def test_every_room_of_the_runner_is_described() -> None:
 def test_links_inside_the_documentation_lead_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/**/*.md")]
     links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#]+)", page.read_text())]
-    assert [str(page) for page, link in links if "://" not in link and not (page.parent / link).exists()] == []
+    assert [f"{page}: {link}" for page, link in links if "://" not in link and not (page.parent / link).exists()] == []
 
 
 def test_the_index_names_every_page() -> None:
