@@ -4,6 +4,7 @@ Nothing here touches a kernel, and nothing imports papermill unless a notebook i
 be inspected.
 """
 
+from nbstep_runner.parameters.dump import dump_yaml
 from nbstep_runner.parameters.missing import MISSING, Missing
 from nbstep_runner.parameters.model import Parameter, Signature
 from nbstep_runner.parameters.resolve import resolve
@@ -19,6 +20,7 @@ __all__ = [
     "Resolved",
     "SecretReference",
     "Signature",
+    "dump_yaml",
     "load_yaml",
     "read_signature",
     "resolve",

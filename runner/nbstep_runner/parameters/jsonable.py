@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 import json
 import math
-from pathlib import PurePath
 from typing import Any
 
 from nbstep_runner.parameters.secret import SecretReference
@@ -26,8 +25,8 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 - a return for each type
             return _special(value)
         case dt.date() | dt.time():
             return value.isoformat()
-        case PurePath():
-            return str(value)
+        case str():
+            return str.__str__(value)
         case list() | tuple():
             return [jsonable(item) for item in value]
         case dict():

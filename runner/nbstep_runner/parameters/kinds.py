@@ -15,7 +15,7 @@ import datetime as dt
 import math
 import re
 from dataclasses import dataclass
-from pathlib import PurePath, PurePosixPath
+from pathlib import PurePath
 from typing import Any
 
 from nbstep_runner.parameters.plain import MAX_NUMBER_CHARACTERS, Plain, Typed
@@ -122,7 +122,7 @@ class BoolKind(Kind):
 
 @dataclass(frozen=True, slots=True)
 class IntKind(Kind):
-    """A whole number. ``lenient``, where only a default says so, takes a float too."""
+    """A whole number. ``lenient``, where only a default says so, takes a float too, which its schema does not tell."""
 
     lenient: bool = False
 
@@ -135,7 +135,7 @@ class IntKind(Kind):
         raise self.mismatch(value)
 
     def _schema(self) -> dict[str, Any]:
-        return {"type": "number" if self.lenient else "integer"}
+        return {"type": "integer"}
 
     def __str__(self) -> str:
         return "int"
@@ -217,17 +217,21 @@ class DateTimeKind(Kind):
         return "datetime"
 
 
+class PathText(str):
+    """The text of a path, as it was given; Python's injected cell makes a ``pathlib.Path`` of it."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class PathKind(Kind):
     """A path, from text."""
 
-    def _convert(self, value: Any) -> PurePosixPath:
-        if isinstance(value, PurePath):
-            return PurePosixPath(value)
-        text = _text_of(value)
+    def _convert(self, value: Any) -> PathText:
+        text = str(value) if isinstance(value, PurePath) else _text_of(value)
         if not text:
             raise self.mismatch(value)
-        return PurePosixPath(text)
+        return PathText(text)
 
     def _schema(self) -> dict[str, Any]:
         return {"type": "string", "minLength": 1}

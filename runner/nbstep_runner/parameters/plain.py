@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Python refuses to read or print longer integers; it also bounds the quadratic work of YAML's base 60 numbers.
 MAX_NUMBER_CHARACTERS = 4300
-_EXPONENT_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
+EXPONENT_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)[eE][-+]?[0-9]+")
 _SCALAR_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float")}
 
 
@@ -69,7 +69,7 @@ def yaml_value(text: str) -> Any:
             return loader.construct_object(ScalarNode(tag, text))
         except (ValueError, OverflowError):  # such as "0b_", which YAML's pattern admits
             return text
-    return float(text) if _EXPONENT_FLOAT.fullmatch(text) else text
+    return float(text) if EXPONENT_FLOAT.fullmatch(text) else text
 
 
 @cache

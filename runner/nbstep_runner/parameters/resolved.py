@@ -15,7 +15,7 @@ class Resolved:
     """The values to inject, by name: only what was given, never the notebook's defaults.
 
     Attributes:
-        values: Of JSON's types, and where a declared type asks for it also tuples, dates and ``PurePosixPath``.
+        values: Of JSON's types, and where a declared type asks for it also tuples, dates and ``PathText``.
             Secrets, also those inside lists and mappings, are ``SecretReference`` objects.
         warnings: What whoever started the run should know.
     """

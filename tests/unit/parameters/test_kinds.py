@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from nbstep_runner.parameters.annotations import parse_annotation
 from nbstep_runner.parameters.carriable import carriable
-from nbstep_runner.parameters.kinds import ANY, MismatchError
+from nbstep_runner.parameters.kinds import ANY, MismatchError, PathText
 from nbstep_runner.parameters.plain import Plain, Typed
 from nbstep_runner.parameters.safe_yaml import load_document
 from nbstep_runner.parameters.secret import SecretReference
@@ -63,8 +62,10 @@ ACCEPTED_YAML = [
     ("date", "'2024-01-01'", dt.date(2024, 1, 1)),
     ("datetime.datetime", "2024-01-01", dt.datetime(2024, 1, 1)),  # noqa: DTZ001 - what the text says
     ("datetime.datetime", "2024-01-01T10:30:00Z", dt.datetime(2024, 1, 1, 10, 30, tzinfo=dt.UTC)),
-    ("Path", "/data/x", PurePosixPath("/data/x")),
-    ("Path", "012", PurePosixPath("012")),
+    ("Path", "/data/x", PathText("/data/x")),
+    ("Path", "012", PathText("012")),
+    ("Path", "./x/", PathText("./x/")),
+    ("Path", "gs://bucket/x", PathText("gs://bucket/x")),
     ("int | str", "5", 5),
     ("str | int", "5", 5),
     ("int | str", "no", "no"),

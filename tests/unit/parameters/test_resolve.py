@@ -7,7 +7,7 @@ import enum
 import json
 import subprocess
 import sys
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from nbstep_runner.contract import ParameterSource, UnknownParameters
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.parameters import Resolved, SecretReference, Signature, read_signature, resolve
+from nbstep_runner.parameters.kinds import PathText
 from parameter_values import same, values
 
 SOURCE = """
@@ -87,7 +88,7 @@ def test_declared_types_decide_what_text_is() -> None:
             "NBUCKETS": 12,
             "RATE": 1000.0,
             "DAY": dt.date(2024, 1, 2),
-            "OUT": PurePosixPath("/data"),
+            "OUT": PathText("/data"),
             "ANYTHING": "2024-01-02",
         },
     )

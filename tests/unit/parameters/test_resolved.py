@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Resolved, SecretReference
+from nbstep_runner.parameters.kinds import PathText
 from parameter_values import same, texts, values
 
 TOKEN = SecretReference("env", "NBSTEP_TEST_TOKEN")
@@ -22,7 +23,7 @@ def test_json_holds_everything_and_no_secret() -> None:
     held = {
         "a": [TOKEN, float("nan"), float("inf"), -float("inf")],
         "b": (1, dt.date(2024, 1, 1)),
-        "c": PurePosixPath("/x"),
+        "c": PathText("/x"),
         "d": {1: 2**70, None: 1.5, False: "x"},
     }
     assert Resolved(held).as_json() == {
@@ -49,7 +50,7 @@ def test_the_digest_is_of_values_not_of_their_order() -> None:
 
 DIFFERENT: list[Any] = [1, 1.0, True, "1", None, "None", [1], (1,), {"1": 1}, {1: 1}, [[1]], [], {}, "", 0.0, -0.0]
 DIFFERENT += [float("nan"), float("inf"), TOKEN, TOKEN.as_json(), "secret:env:NBSTEP_TEST_TOKEN", dt.date(2024, 1, 1)]
-DIFFERENT += ["2024-01-01", PurePosixPath("/x"), "/x", ["list", "int:1"], "int:1", ["int:1"]]
+DIFFERENT += ["2024-01-01", PathText("/x"), "/x", ["list", "int:1"], "int:1", ["int:1"]]
 
 
 def test_different_values_have_different_digests() -> None:

@@ -40,7 +40,7 @@ def test_the_schema_of_a_signature() -> None:
     assert schema["additionalProperties"] is False
     assert schema["properties"] == {
         "BUCKET": {"title": "BUCKET", "description": "where the data is", "anyOf": [{"type": "string"}, secret]},
-        "NBUCKETS": {"title": "NBUCKETS", "anyOf": [{"type": "number"}, secret], "default": 5},
+        "NBUCKETS": {"title": "NBUCKETS", "anyOf": [{"type": "integer"}, secret], "default": 5},
         "COLUMNS": {
             "title": "COLUMNS",
             "anyOf": [{"type": "array", "items": {"type": "string"}}, secret],

@@ -6,7 +6,6 @@ import datetime as dt
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePath
 from typing import Any, ClassVar
 
 from nbstep_runner.errors import BadInputError
@@ -109,8 +108,6 @@ class Language:
                 return self._mapping(value)
             case dt.date() | dt.time():
                 return self._moment(value)
-            case PurePath():
-                return self._path(value)
         raise CannotHoldError(f"a value of type {type(value).__name__}")
 
     def _none(self) -> str:
@@ -152,10 +149,6 @@ class Language:
     def _moment(self, value: dt.date | dt.time) -> str:
         """A date or time, as ISO 8601 text where a language has no other form."""
         return self._text(value.isoformat())
-
-    def _path(self, value: PurePath) -> str:
-        """A path, as text where a language has no other form."""
-        return self._text(str(value))
 
     def _secret(self, reference: SecretReference) -> str:
         """The expression that reads a secret when it is evaluated."""

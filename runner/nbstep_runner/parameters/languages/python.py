@@ -6,9 +6,9 @@ import datetime as dt
 import keyword
 import math
 import unicodedata
-from pathlib import PurePath
 from typing import Any
 
+from nbstep_runner.parameters.kinds import PathText
 from nbstep_runner.parameters.languages.base import Language
 from nbstep_runner.parameters.secret import SecretReference
 
@@ -33,6 +33,8 @@ class Python(Language):
         return "float('nan')" if math.isnan(value) else f"float('{value}')"
 
     def _text(self, value: str) -> str:
+        if isinstance(value, PathText):
+            return f'__import__("pathlib").Path({self._text(str.__str__(value))})'
         inner = repr(f"'{value}")[2:-1] if '"' not in value else repr(f'"{value}')[2:-1].replace('"', '\\"')
         return f'"{inner}"'
 
@@ -51,9 +53,6 @@ class Python(Language):
     def _moment(self, value: dt.date | dt.time) -> str:
         kind = next(kind.__name__ for kind in (dt.datetime, dt.date, dt.time) if isinstance(value, kind))
         return f'__import__("datetime").{kind}.fromisoformat({self._text(value.isoformat())})'
-
-    def _path(self, value: PurePath) -> str:
-        return f'__import__("pathlib").Path({self._text(str(value))})'
 
     def _secret(self, reference: SecretReference) -> str:
         place = self._text(reference.name)

@@ -1,0 +1,45 @@
+"""Parameters written to a file that gives the same values again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Final
+
+from nbstep_runner.parameters.secret import SecretReference
+
+_WIDE: Final = 2**31  # no folding of lines: a value stays on the line of its name
+
+
+def dump_yaml(values: Mapping[str, Any]) -> bytes:
+    """YAML from which ``load_yaml`` and ``resolve`` make the same values for the same signature.
+
+    Unlike ``Resolved.as_json`` it keeps NaN, infinities and keys that are not text; and unlike ``yaml.safe_dump`` it
+    quotes text such as ``1e3``, which parameters take for a number.
+
+    Args:
+        values: As ``Resolved.values`` holds them; secrets are written as their references.
+    """
+    import yaml
+
+    from nbstep_runner.parameters.yaml_dumper import Dumper
+
+    dumped: bytes = yaml.dump(
+        _plain(values), Dumper=Dumper, allow_unicode=True, sort_keys=False, width=_WIDE, encoding="utf-8"
+    )
+    return dumped
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case SecretReference():
+            return value.as_json()
+        case str():
+            return str.__str__(value)
+        case dt.date() | dt.time():
+            return value.isoformat()
+        case Mapping():
+            return {_plain(key): _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+    return value
