@@ -42,13 +42,27 @@ class RunnerCommand(click.Command):
     help="How the log looks; auto: a view that follows the run on a terminal, lines for people in a pipe.",
 )
 @click.option("--quiet", is_flag=True, envvar="NBSTEP_QUIET", help="Show warnings and errors only.")
-def command(arguments: tuple[str, ...], as_json: bool, log_format: str, quiet: bool) -> int:
+@click.option("--on", type=click.Choice(["local", "docker"]), default="local", show_default=True, help="Where it runs.")
+@click.option("--image", help="With --on docker: the image.")
+@click.option("--memory", help="With --on docker: the memory limit, such as 4Gi.")
+@click.option("--cpu", help="With --on docker: the CPUs, such as 2 or 500m.")
+@click.option(
+    "--mount", multiple=True, metavar="FOLDER", help="With --on docker: a folder besides the working directory."
+)
+@click.option("--profile", help="With --on docker: a profile of the profiles file.")
+def command(arguments: tuple[str, ...], as_json: bool, log_format: str, quiet: bool, on: str, **place: Any) -> int:
     """Run NOTEBOOK with the parameters in PARAMS, write the executed notebook to OUTPUT, and watch it.
 
     Each is a path or a URI (gs://, s3://, sftp://, https://, …). The exit code is the runner's, and says how the run
     ended.
     """
     quiet = quiet or "-q" in arguments
+    if on == "docker":
+        from nbstep.cli.container import run_in_container
+
+        return run_in_container(arguments, place, log_format, as_json=as_json, quiet=quiet)
+    if given := [name for name, value in place.items() if value]:
+        raise click.UsageError(f"--{given[0]} goes with --on docker.")
     with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
         record_file = Path(folder) / "record.json"
         child_arguments = [*arguments, "--record-file", str(record_file), *(["--quiet"] if quiet else [])]

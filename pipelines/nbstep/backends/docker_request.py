@@ -1,0 +1,165 @@
+"""A run as the request that creates its container: pure, and as restricted as a pod of a careful cluster.
+
+The request is that of the Engine's API, ``POST /containers/create``: https://docs.docker.com/reference/api/engine/.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from nbstep.backends.protocol import Located, Submission
+from nbstep.profiles import Profile, Resources
+from nbstep_runner.contract import RunSpec, StorageOptions, encode
+from nbstep_runner.errors import UsageError
+
+RUN_LABEL: Final = "nbstep.run"
+SPARE_SECONDS: Final = 5
+_SUFFIXES: Final[dict[str, Decimal]] = {"": Decimal(1), "m": Decimal("0.001")} | {
+    f"{letter}{binary}": Decimal((1024 if binary else 1000) ** power)
+    for power, letter in enumerate("kMGTPE", 1)
+    for binary in ("", "i")
+}
+_QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)([a-zA-Z]*)")
+
+
+def request(submission: Submission) -> dict[str, Any]:
+    """The container of a submitted run.
+
+    Raises:
+        UsageError: The profile names no image, or something that a container cannot have.
+    """
+    spec, profile = submission.spec, submission.profile
+    located = Located(
+        run_id=spec.run_id, spec_uri=submission.spec_uri, output_uri=spec.output_uri, storage=spec.storage
+    )
+    return container(
+        profile,
+        ["--spec", submission.spec_uri, *_options(spec), "--log-format", "json"],
+        writable=_local(submission.spec_uri),
+        readable=_files(spec.storage),
+        labels={RUN_LABEL: encode(located).decode(), **profile.labels},
+        grace=spec.deadlines.grace,
+    )
+
+
+def container(  # noqa: PLR0913 - the parts of one request, by name
+    profile: Profile,
+    arguments: list[str],
+    *,
+    writable: Iterable[str],
+    readable: Iterable[str] = (),
+    labels: dict[str, str],
+    grace: float,
+    folder: str | None = None,
+) -> dict[str, Any]:
+    """A container that runs the image's own entry point with these arguments.
+
+    Args:
+        profile: Image, environment, resources, network, user.
+        arguments: The runner's.
+        writable: Folders of this machine that it has at the same paths.
+        readable: Files and folders that it can only read.
+        labels: Its labels.
+        grace: Seconds that the runner takes to save when it is asked to end.
+        folder: Its working directory; the image's own if ``None``.
+    """
+    if not profile.image:
+        raise UsageError("a container needs an image", hint="Name one with image=, or in the profile.")
+    binds = [*_binds(writable, read_only=False), *_binds(readable, read_only=True)]
+    user = profile.docker.user or (f"{os.getuid()}:{os.getgid()}" if binds else None)
+    return _without_empty(
+        {
+            "Image": profile.image,
+            "Cmd": arguments,
+            "User": user,
+            "WorkingDir": folder,
+            "Env": [f"{name}={value}" for name, value in _environment(profile).items()],
+            "Labels": labels,
+            "StopTimeout": math.ceil(grace) + SPARE_SECONDS,
+            "HostConfig": {
+                "Mounts": binds,
+                "ReadonlyRootfs": True,
+                "CapDrop": ["ALL"],
+                "SecurityOpt": ["no-new-privileges"],
+                "NetworkMode": profile.docker.network,
+                "LogConfig": {"Type": "json-file"},  # whatever the daemon's default is, this one can be read again
+                **_limits(profile.resources),
+            },
+        }
+    )
+
+
+def quantity(value: str | float) -> Decimal:
+    """A number as Kubernetes writes it: ``500m``, ``2``, ``4Gi``, ``1.5G``.
+
+    Raises:
+        UsageError: It is none.
+    """
+    found = _QUANTITY.fullmatch(str(value))
+    if found is None or found[2] not in _SUFFIXES:
+        raise UsageError(f"{value!r} is not a quantity", hint="Write it as Kubernetes does: 500m, 2, 4Gi.")
+    return Decimal(found[1]) * _SUFFIXES[found[2]]
+
+
+def _limits(resources: Resources) -> dict[str, Any]:
+    """Memory without swap, so that a run never ends later than on a cluster; CPU where it is limited."""
+    if resources.disk is not None:
+        raise UsageError("a container's disk cannot be limited", hint="Leave resources.disk out for docker.")
+    memory = int(quantity(resources.memory)) if resources.memory else None
+    cpu = resources.cpu_limit or resources.cpu
+    return {
+        "Memory": memory,
+        "MemorySwap": memory,
+        "NanoCpus": int(quantity(cpu) * 10**9) if cpu else None,
+        "ShmSize": int(quantity(resources.shared_memory)) if resources.shared_memory else None,
+        "DeviceRequests": [{"Count": resources.gpu, "Capabilities": [["gpu"]]}] if resources.gpu else None,
+    }
+
+
+def _environment(profile: Profile) -> dict[str, str]:
+    values = {name: value for name, value in profile.env.items() if isinstance(value, str)}
+    if references := profile.env.keys() - values.keys():
+        raise UsageError(
+            f"a container cannot read {min(references)} from a cluster's secret",
+            hint="Give its value, or a file that the run can read.",
+        )
+    return {"NBSTEP_IMAGE": str(profile.image), **values}
+
+
+def _options(spec: RunSpec) -> Iterator[str]:
+    """What the runner has to know before it can read the spec."""
+    default = asdict(StorageOptions())
+    for name, value in asdict(spec.storage).items():
+        if value != default[name]:
+            option = f"--{name.replace('_', '-')}"
+            yield from (option,) if value is True else (option, str(value))
+    yield from ("--grace-period", f"{spec.deadlines.grace:g}")
+    if spec.kernel:
+        yield from ("--kernel", spec.kernel)
+
+
+def _local(uri: str) -> list[str]:
+    """The folder of a run that lies on this machine."""
+    return [] if "://" in uri else [str(Path(uri).parent)]
+
+
+def _files(storage: StorageOptions) -> list[str]:
+    return [path for path in (storage.known_hosts, storage.identity_file) if path]
+
+
+def _binds(paths: Iterable[str], *, read_only: bool) -> Iterator[dict[str, Any]]:
+    for path in dict.fromkeys(paths):
+        yield {"Type": "bind", "Source": path, "Target": path, "ReadOnly": read_only}
+
+
+def _without_empty(values: dict[str, Any]) -> dict[str, Any]:
+    """The mapping, at every depth, without what says nothing."""
+    cleaned = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in values.items()}
+    return {key: value for key, value in cleaned.items() if value not in (None, [], {})}
