@@ -18,7 +18,7 @@ from nbstep.places import RunPlaces, absolute, checked_run_id, new_run_id
 from nbstep.profiles import Profile
 from nbstep_runner.contract import InputFile, ParameterSource, RunSpec, StorageOptions, UnknownParameters, encode
 from nbstep_runner.errors import UsageError
-from nbstep_runner.parameters import read_signature, resolve
+from nbstep_runner.parameters import dump_yaml, read_signature, resolve
 from nbstep_runner.stores import Source, open_store
 
 DEFAULT_RUNS = "nbstep-runs"
@@ -88,7 +88,7 @@ def prepare(request: Request) -> Prepared:
     submission = Submission(spec=spec, spec_uri=there.spec, profile=profile, claims=claims)
     uploads: list[tuple[str, Source]] = [
         (places.input, notebook.text.encode()),
-        (places.params, _yaml(_there(values, profile))),
+        (places.params, dump_yaml(_there(values, profile))),
         *((places.file(file.path), file.source) for file in files),
         (places.spec, encode(spec, indent=1)),
     ]
@@ -108,7 +108,7 @@ def _parameters(request: Request, notebook: StoredNotebook) -> tuple[dict[str, A
         signature,
         unknown=request.unknown_parameters,
     )
-    return resolved.as_json(), resolved.warnings
+    return resolved.values, resolved.warnings
 
 
 def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:
@@ -144,13 +144,3 @@ def _check_reach(runs: str, profile: Profile) -> None:
             f"a cluster cannot reach {runs} on this machine",
             hint=f"Name a bucket with runs=, such as gs://bucket/runs, or a claim: {SCHEME}claim/runs.",
         )
-
-
-def _yaml(values: Mapping[str, Any]) -> bytes:
-    import yaml
-
-    return (
-        yaml.safe_dump(dict(values), allow_unicode=True, sort_keys=False, width=120, encoding="utf-8")
-        if values
-        else b"{}\n"
-    )

@@ -46,17 +46,32 @@ def test_any_value_comes_back(held: dict[str, Any]) -> None:
     assert same(read_back(held, Signature()), held)
 
 
-@pytest.mark.parametrize(
-    "text", ["1e3", "-.5e-7", "no", "012", "2024-01-01", "null", "~", "NaN", ".nan", "<<", "=", "0x1F", "1_000", "1:30"]
-)
+LOOKALIKES = [
+    "1e3",
+    "-.5e-7",
+    "no",
+    "012",
+    "2024-01-01",
+    "null",
+    "~",
+    "NaN",
+    ".nan",
+    "<<",
+    "=",
+    "0x1F",
+    "1_000",
+    "1:30",
+]
+AWKWARD_TEXTS = [AWKWARD, *AWKWARD, "", " x", "x ", "x\n", "\nx", "a: b", "- a", "# a", "x" * 500 + " y"]
+
+
+@pytest.mark.parametrize("text", LOOKALIKES)
 def test_text_that_looks_like_something_else_stays_text(text: str) -> None:
     held = {"a": text, "b": [text], "c": {text: text}}
     assert read_back(held, Signature()) == held
 
 
-@pytest.mark.parametrize(
-    "text", [AWKWARD, *AWKWARD, "", " x", "x ", "x\n", "\nx", "a: b", "- a", "# a", "x" * 500 + " y"]
-)
+@pytest.mark.parametrize("text", AWKWARD_TEXTS)
 def test_awkward_text_stays_text(text: str) -> None:
     assert read_back({"a": text}, Signature()) == {"a": text}
 
