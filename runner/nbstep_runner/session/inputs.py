@@ -58,7 +58,8 @@ def _valid(notebook: dict[str, Any]) -> dict[str, Any]:
         raise BadInputError("the notebook has no 'nbformat' number, so it is not a notebook")
     if not 1 <= major <= 4:
         raise BadInputError(f"the notebook's format {major} is not known; 4 is the newest")
-    if len(notebook.get("cells") or ()) > MAX_CELLS:
+    cells = notebook.get("cells")
+    if isinstance(cells, list) and len(cells) > MAX_CELLS:
         raise BadInputError(f"the notebook has more than {MAX_CELLS:,} cells")
     return _validated(notebook if major == 4 else _upgraded(notebook))
 
