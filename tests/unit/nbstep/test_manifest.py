@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from kubernetes import client
 from hypothesis import given
 from hypothesis import strategies as st
+from kubernetes import client
 
 from nbstep.backends.kubernetes.manifest import job, located
 from nbstep.backends.kubernetes.names import JobName
@@ -213,7 +213,7 @@ def test_the_schema_is_closed(smuggled: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/dev/shm/x", "/work/x", "/etc/passwd", "/usr", "relative", "/secrets/../etc", "/pvc/data"]
+    "path", ["/", "/proc/x", "/work/x", "/etc/passwd", "/usr", "relative", "/secrets/../etc", "/pvc/data"]
 )
 def test_nothing_is_mounted_over_what_the_run_needs(path: str) -> None:
     profile = load_profile(None, PLAIN | {"kubernetes": {"secrets": {"s": {"path": path}}}})
