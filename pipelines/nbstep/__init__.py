@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from nbstep.profiles import Profile
     from nbstep.run import Run
     from nbstep.steps import notebook_step
+    from nbstep.sweeps.api import sweep
     from nbstep.waiting import wait_all
 
-__all__ = ["Profile", "Run", "chain", "find", "history", "notebook_step", "submit", "submit_async", "wait_all"]
+__all__ = ["Profile", "Run", "chain", "find", "history", "notebook_step", "submit", "submit_async", "sweep", "wait_all"]
 
 _HOMES = {
     "Profile": "profiles",
@@ -33,6 +34,7 @@ _HOMES = {
     "notebook_step": "steps",
     "submit": "api",
     "submit_async": "api",
+    "sweep": "sweeps.api",
     "wait_all": "waiting",
 }
 

@@ -16,6 +16,7 @@ PROGRAM: Final = "nbstep"
 
 LINES: Final = {
     "run": "Run a notebook here and watch it.",
+    "sweep": "Run a notebook with many parameter sets at once.",
     "submit": "Start a run somewhere else, and go.",
     "status": "Show how a run stands.",
     "logs": "Show a run's log.",

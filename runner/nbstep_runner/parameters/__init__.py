@@ -9,7 +9,7 @@ from nbstep_runner.parameters.missing import MISSING, Missing
 from nbstep_runner.parameters.model import Parameter, Signature
 from nbstep_runner.parameters.resolve import resolve
 from nbstep_runner.parameters.resolved import Resolved
-from nbstep_runner.parameters.safe_yaml import load_yaml
+from nbstep_runner.parameters.safe_yaml import load_document, load_yaml
 from nbstep_runner.parameters.secret import SecretReference
 from nbstep_runner.parameters.signature import read_signature
 
@@ -21,6 +21,7 @@ __all__ = [
     "SecretReference",
     "Signature",
     "dump_yaml",
+    "load_document",
     "load_yaml",
     "read_signature",
     "resolve",

@@ -1,0 +1,135 @@
+"""Parameter sets: every combination of a grid, every row of a matrix, and both together."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from math import prod
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from nbstep_runner.contract import ParameterSource
+from nbstep_runner.errors import BadInputError, UsageError
+from nbstep_runner.parameters import load_document, load_yaml
+
+MOST_SETS: Final = 10_000
+
+Sources = tuple[ParameterSource, ...]
+"""What gives one set its values; a later one wins."""
+
+Axis = tuple[str, tuple[ParameterSource, ...]]
+"""A parameter's name, and a source for each of its values."""
+
+
+def combine(axes: Sequence[Axis], rows: Sequence[Sources]) -> list[Sources]:
+    """Each row with each combination of the axes' values, the last axis changing fastest.
+
+    Raises:
+        UsageError: There are no sets, too many, or an axis twice.
+    """
+    names = [name for name, _ in axes]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"the grid names {min(twice)} twice", hint="Give all its values at once: --grid NAME=A,B,C.")
+    count = len(rows or [()]) * prod(len(values) for _, values in axes)
+    if not axes and not rows:
+        raise UsageError("a sweep needs parameter sets", hint="Give --grid NAME=A,B, or --matrix FILE, or both.")
+    if count > MOST_SETS:
+        raise UsageError(f"the sweep has {count:,} parameter sets; at most {MOST_SETS:,} are taken")
+    combinations = list(product(*(values for _, values in axes)))
+    return [(*row, *combination) for row in rows or [()] for combination in combinations]
+
+
+def typed_axis(text: str) -> Axis:
+    """An axis as it is typed: ``NAME=A,B,C``, or ``NAME=[a YAML list]`` for values that hold commas or are lists.
+
+    Raises:
+        UsageError: It is neither.
+        BadInputError: The list is no YAML.
+    """
+    name, equals, values = text.partition("=")
+    if not name or not equals or not values.strip():
+        raise UsageError(f"--grid {text!r} is not NAME=VALUE,VALUE")
+    if values.lstrip().startswith("["):
+        listed = load_document(values.encode(), where=f"the list of --grid {name}")
+        if not isinstance(listed, list):
+            raise UsageError(f"the values of --grid {name} are no list")
+        return axis(name, listed)
+    return name, tuple(ParameterSource.typed(name, value) for value in values.split(","))
+
+
+def axis(name: str, values: Iterable[Any]) -> Axis:
+    """An axis of values that have their types.
+
+    Raises:
+        UsageError: There are none.
+    """
+    sources = tuple(ParameterSource.values({name: value}) for value in values)
+    if not sources:
+        raise UsageError(f"the grid has no value for {name}")
+    return name, sources
+
+
+def row(mapping: Mapping[str, Any]) -> Sources:
+    """A row of values that have their types."""
+    return (ParameterSource.values(dict(mapping)),)
+
+
+def read_matrix(data: bytes, name: str) -> list[Sources]:
+    """The rows of a file: CSV with a line of names, or a JSON or YAML list of mappings, by the file's ending.
+
+    An empty field of a CSV file gives no value: the notebook's default holds.
+
+    Raises:
+        BadInputError: The file holds no such thing.
+    """
+    if PurePosixPath(name).suffix.lower() in {".csv", ".tsv"}:
+        return _read_csv(data, name)
+    document = load_document(data, where=f"the matrix {name}")
+    if not isinstance(document, list) or not document:
+        raise BadInputError(f"the matrix {name} is no list of parameter sets", hint="Write one mapping for each set.")
+    for number, each in enumerate(document, 1):
+        if not isinstance(each, dict):
+            raise BadInputError(f"entry {number} of the matrix {name} is no mapping of names to values")
+    return [row({getattr(key, "text", key): value for key, value in each.items()}) for each in document]
+
+
+def _read_csv(data: bytes, name: str) -> list[Sources]:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"the matrix {name} is not UTF-8 (byte {error.start})") from None
+    delimiter = "\t" if name.lower().endswith(".tsv") else ","
+    try:
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True) if line]
+    except csv.Error as error:
+        raise BadInputError(f"the matrix {name} is not CSV: {error}") from None
+    if len(lines) < 2:
+        raise BadInputError(f"the matrix {name} has no rows", hint="Its first line names the parameters.")
+    return [_csv_row(lines[0], line, f"row {number} of the matrix {name}") for number, line in enumerate(lines[1:], 1)]
+
+
+def _csv_row(names: list[str], fields: list[str], where: str) -> Sources:
+    if len(fields) != len(names):
+        raise BadInputError(f"{where} has {len(fields)} fields, and the first line names {len(names)}")
+    pairs = zip(names, fields, strict=True)
+    return tuple(ParameterSource.typed(name.strip(), field) for name, field in pairs if field)
+
+
+def names_given(sources: Iterable[ParameterSource]) -> list[str]:
+    """The names that these sources give values to, in order, each once."""
+    found: dict[str, None] = {}
+    for source in sources:
+        found |= dict.fromkeys([source.name] if source.name else source.mapping)
+    return list(found)
+
+
+def yaml_source(text: str) -> ParameterSource:
+    """Parameters as YAML text, checked to be such.
+
+    Raises:
+        BadInputError: It is not.
+    """
+    load_yaml(text.encode(), where="the YAML of parameters")
+    return ParameterSource.yaml(text)
