@@ -12,7 +12,6 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any
 
 from nbstep_runner.errors import BadInputError
@@ -59,6 +58,8 @@ def parameterize(  # noqa: PLR0913 - what papermill's own three functions take t
     Raises:
         BadInputError: The notebook is not of version 4, or its language cannot hold a value.
     """
+    from importlib.metadata import version  # 10 ms that reading a signature does not pay
+
     prepared = _upgraded(notebook)
     cells = prepared["cells"] = [cell for cell in prepared["cells"] if _ERROR_MARKER_TAG not in tags(cell)]
     metadata = _papermill_metadata(prepared)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from nbstep_runner.contract import ParameterKind, ParameterSource, UnknownParameters
@@ -15,7 +14,6 @@ from nbstep_runner.parameters.model import Parameter, Signature
 from nbstep_runner.parameters.plain import Typed
 from nbstep_runner.parameters.resolved import Resolved
 from nbstep_runner.parameters.safe_yaml import load_yaml
-from nbstep_runner.stores.uris import redact
 
 _MAX_PROBLEMS = 20
 _NAME_CHARACTERS = 60
@@ -61,6 +59,8 @@ def resolve(
 def _values(source: ParameterSource, read: Callable[[str], bytes]) -> Mapping[str, Any]:
     match source.kind:
         case ParameterKind.FILE:
+            from nbstep_runner.stores.uris import redact  # the room of the stores is read by runs that have files
+
             return load_yaml(read(source.uri), where=f"the parameters file {redact(source.uri)}")
         case ParameterKind.YAML:
             return load_yaml(source.text.encode(errors="surrogateescape"), where="the YAML of parameters")
@@ -112,6 +112,8 @@ def _unknown(values: Mapping[str, Any], signature: Signature) -> list[str]:
 
 
 def _unknown_sentence(name: str, signature: Signature) -> str:
+    from difflib import get_close_matches
+
     by_case = {known.lower(): known for known in signature.names}
     close = get_close_matches(name.lower(), by_case, n=1)
     suggestion = f"; did you mean {by_case[close[0]]}?" if close else ""
