@@ -84,8 +84,10 @@ def look_at_output(places: Places | None, open_store: OpenStore) -> OutputPlace:
     if places is None:
         return NOWHERE
     check_output(places.output)
-    existing = read_existing(open_store(places.record), places.record)
-    stat = open_store(places.output).stat(places.output)
+    with ThreadPoolExecutor(1, thread_name_prefix="nbstep-stat") as pool:
+        looking = pool.submit(open_store(places.output).stat, places.output)
+        existing = read_existing(open_store(places.record), places.record)
+    stat = looking.result()
     return OutputPlace(existing, ABSENT if stat is None else stat.version)
 
 
