@@ -1,0 +1,224 @@
+"""Submitted runs as local processes, as people type it and as a launcher notebook calls it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import nbstep
+from nbstep_runner.contract import RunState
+from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError
+from support import notebooks
+
+NBSTEP = Path(sys.executable).with_name("nbstep")
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("NBSTEP_PROFILES", str(tmp_path / "profiles.yaml"))
+    (tmp_path / "profiles.yaml").write_text("profiles: {}\n")
+    monkeypatch.chdir(tmp_path)
+
+
+def write(folder: Path, *sources: str) -> Path:
+    return notebooks.write(folder / "train.ipynb", [notebooks.Code(sources[0], tags=("parameters",)), *sources[1:]])
+
+
+def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([NBSTEP, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def submitted(*arguments: str) -> str:
+    done = typed("submit", *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_submit_status_logs_wait_list_open(tmp_path: Path) -> None:
+    write(tmp_path, "n: int = 1", "print('n is', n)\nfrom nbstep_runner import result\nresult('n', n)")
+    run = submitted("train.ipynb", "-p", "n", "7", "--label", "team=flights")
+    assert run.startswith("local://train-")
+
+    done = typed("logs", "--follow", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "n is 7" in done.stdout
+    done = typed("wait", run)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{run.removeprefix('local://')}: succeeded\n", "")
+    done = typed("status", run, "--json")
+    told = json.loads(done.stdout)
+    assert (told["state"], told["record"]["results"]) == ("succeeded", {"n": 7})
+    (listed,) = json.loads(typed("list", "--json").stdout)
+    assert (listed["run_id"], listed["labels"]) == (told["run_id"], {"team": "flights"})
+    done = typed("open", "--print", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "n is 7" in Path(done.stdout.strip()).read_text()
+    folder = tmp_path / "nbstep-runs" / told["run_id"]
+    assert {path.name for path in folder.iterdir()} == {
+        "input.ipynb",
+        "params.yaml",
+        "spec.json",
+        "submission.json",
+        "output.ipynb",
+        "output.html",
+        "output.result.json",
+        "output.log.jsonl",
+    }
+
+
+def test_wait_ends_with_the_runs_code(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1", "raise ValueError('no')")
+    done = typed("submit", "train.ipynb", "--wait")
+    assert done.returncode == 10
+    assert done.stdout.startswith("local://train-")
+    assert "ValueError: no" in done.stderr
+    assert "Traceback" not in done.stderr.splitlines()[-1]
+
+
+def test_cancel_saves(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1", "print('begun', flush=True)\nimport time\ntime.sleep(60)")
+    run = nbstep.find(submitted("train.ipynb"))
+    assert next(line for line in run.lines(follow=True) if line.stream).message == "begun"
+    done = typed("cancel", "--wait", str(run))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cancelled" in done.stdout
+    assert "begun" in json.dumps(run.notebook())
+
+
+def test_a_dry_run_prints_the_command_and_does_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1")
+    done = typed("submit", "train.ipynb", "--dry-run", "--run-id", "dry")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--spec" in done.stdout
+    assert not (tmp_path / "nbstep-runs").exists()
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["train.ipynb", "-p", "m", "1"], 65, "declares no such parameter"),
+        (["missing.ipynb"], 66, "missing.ipynb"),
+        (["train.ipynb", "--on", "cluster"], 2, "there is no backend 'cluster'"),
+        (["train.ipynb", "--profile", "gpc"], 66, "there is no profile 'gpc'"),
+        (["train.ipynb", "--run-id", "../x"], 2, "is refused"),
+        (["train.ipynb", "--on", "kubernetes", "--image", "i"], 2, "a cluster cannot reach"),
+        (["train.ipynb", "--file", "absent.csv"], 66, "absent.csv does not exist"),
+    ],
+)
+def test_a_mistake_is_two_lines_and_nothing_is_written(
+    tmp_path: Path, arguments: list[str], code: int, words: str
+) -> None:
+    write(tmp_path, "n = 1")
+    done = typed("submit", *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "nbstep-runs").exists()
+
+
+def test_unknown_runs_are_66(tmp_path: Path) -> None:
+    del tmp_path
+    for name in ("local://nothing", "nothing"):
+        done = typed("status", name)
+        assert (done.returncode, done.stdout) == (66, "")
+
+
+def test_the_call_of_a_launcher_notebook(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "rate: float = 0.1",
+        "from helper import double\nfrom nbstep_runner import result\nresult('rmse', double(rate))",
+    )
+    (tmp_path / "helper.py").write_text("def double(x):\n    return 2 * x\n")
+    run = nbstep.submit("train.ipynb", {"rate": 0.25}, runs="runs", files=["helper.py"])
+    result = run.wait()
+    assert (result.state, result.results["rmse"], run.results["rmse"]) == (RunState.SUCCEEDED, 0.5, 0.5)
+    assert [record.run_id for record in nbstep.history("runs")] == [run.id]
+
+
+def test_a_failed_run_raises_its_own_error(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1", "def f():\n    raise KeyError('flight')\nf()")
+    with pytest.raises(CellFailedError, match="flight") as caught:
+        nbstep.submit("train.ipynb").wait()
+    assert "raise KeyError" in caught.value.__notes__[0]
+
+
+def test_wrong_parameters_start_nothing(tmp_path: Path) -> None:
+    write(tmp_path, "n: int = 1")
+    with pytest.raises(BadInputError, match="n: "):
+        nbstep.submit("train.ipynb", {"n": "many"})
+    assert not (tmp_path / "nbstep-runs").exists()
+
+
+def test_one_name_is_one_run(tmp_path: Path) -> None:
+    write(tmp_path, "n: int = 1", "print('once')")
+    first, second = (nbstep.submit("train.ipynb", run_id="one") for _ in range(2))
+    assert str(first) == str(second)
+    with pytest.raises(OutputConflictError, match="another run of this name"):
+        nbstep.submit("train.ipynb", {"n": 2}, run_id="one")
+    first.wait()
+    assert [line.message for line in first.lines()].count("once") == 1
+
+
+def test_the_launchers_death_does_not_harm_the_run(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1", "import time\ntime.sleep(2)\nprint('still here')")
+    code = "import nbstep, time; print(nbstep.submit('train.ipynb', run_id='orphan'), flush=True); time.sleep(60)"
+    launcher = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert launcher.stdout is not None
+    handle = launcher.stdout.readline().strip()
+    os.killpg(launcher.pid, signal.SIGKILL)
+    launcher.wait()
+    run = nbstep.find(handle)
+    assert run.wait(timeout=30).state is RunState.SUCCEEDED
+    assert "still here" in [line.message for line in run.lines()]
+
+
+def test_a_killed_runner_is_lost_and_says_so(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1", "import time\ntime.sleep(60)")
+    run = nbstep.submit("train.ipynb", run_id="killed")
+    while run.record() is None:
+        time.sleep(0.05)
+    process = json.loads((tmp_path / "state/nbstep/local/killed/process.json").read_text())
+    os.kill(process["pid"], signal.SIGKILL)
+    result = run.wait(timeout=20, check=False)
+    assert (result.state, result.exit_code) == (RunState.LOST, 12)
+    assert nbstep.find(str(run)).record() == result
+
+
+def test_many_runs_are_awaited_together(tmp_path: Path) -> None:
+    write(tmp_path, "n: int = 0", "from nbstep_runner import result\nresult('n', n)")
+
+    async def all_of_them() -> list[int]:
+        runs = [await nbstep.submit_async("train.ipynb", {"n": n}, html=False) for n in range(3)]
+        results = await asyncio.gather(*(run.wait_async() for run in runs))
+        return [result.results["n"] for result in results]
+
+    assert asyncio.run(all_of_them()) == [0, 1, 2]
+
+
+def test_jupyter_shows_a_run(tmp_path: Path) -> None:
+    from nbstep.display import page
+
+    write(tmp_path, "n = 1", "raise ValueError('<b>bold</b>')")
+    run = nbstep.submit("train.ipynb")
+    run.wait(check=False)
+    shown = page(run)
+    assert "failed" in shown
+    assert "&lt;b&gt;bold" in shown
+    assert "<b>bold" not in shown
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_get_their_completion(shell: str) -> None:
+    done = typed("completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "_NBSTEP_COMPLETE" in done.stdout
