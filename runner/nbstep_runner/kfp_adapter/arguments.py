@@ -83,7 +83,19 @@ def _split(plan: StepPlan, values: dict[str, Any]) -> tuple[dict[str, Any], dict
             hint=f"Leave the input {DIGEST_INPUT} as it is.",
         )
     texts = {name: str(values.pop(name)) for name in plan.texts if name in values}
-    return plan.values | values, texts
+    structures = {name: found for name, text in texts.items() if (found := _structure(text)) is not None}
+    return plan.values | values | structures, {name: text for name, text in texts.items() if name not in structures}
+
+
+def _structure(text: str) -> list[Any] | dict[str, Any] | None:
+    """The list or mapping that a text is in JSON; ``None`` where it is neither."""
+    if text[:1] not in {"[", "{"}:
+        return None
+    try:
+        found: list[Any] | dict[str, Any] = json.loads(text)
+    except ValueError:
+        return None
+    return found
 
 
 def _paths(plan: StepPlan, executor_input: ExecutorInput) -> dict[str, Any]:

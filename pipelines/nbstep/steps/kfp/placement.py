@@ -42,9 +42,9 @@ def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
 
 def _set_resources(task: Any, resources: Resources) -> None:
     if resources.cpu is not None:
-        task.set_cpu_request(str(resources.cpu))
+        task.set_cpu_request(_quantity(resources.cpu))
     if resources.cpu_limit is not None:
-        task.set_cpu_limit(str(resources.cpu_limit))
+        task.set_cpu_limit(_quantity(resources.cpu_limit))
     if resources.memory is not None:
         task.set_memory_request(resources.memory)
         task.set_memory_limit(resources.memory)
@@ -53,6 +53,10 @@ def _set_resources(task: Any, resources: Resources) -> None:
         task.set_accelerator_limit(resources.gpu)
     if resources.shared_memory is not None:
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", resources.shared_memory)  # noqa: S108 - Linux's name for shared memory
+
+
+def _quantity(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _set_environment(task: Any, profile: Profile) -> None:

@@ -1,0 +1,37 @@
+"""A daemon and images for the pipelines that run as containers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from servers.docker_fixtures import docker, image
+from servers.dockerd import Docker
+
+__all__ = ["docker", "image"]
+
+DATA_SCIENCE = "nbstep-test-runner:data-science"
+
+
+@pytest.fixture
+def client(docker: Docker, monkeypatch: pytest.MonkeyPatch) -> Docker:
+    """The daemon, which Docker's SDK in this process reaches too."""
+    for name, value in docker.environment.items():
+        monkeypatch.setenv(name, value)
+    return docker
+
+
+@pytest.fixture(scope="session")
+def data_science(docker: Docker, image: str) -> str:
+    assert image
+    docker.build(DATA_SCIENCE, target="data-science")
+    return DATA_SCIENCE
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where runs go; steps start in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

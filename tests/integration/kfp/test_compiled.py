@@ -1,0 +1,165 @@
+"""Components and pipelines as kfp itself reads them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp import compiler, components, dsl
+from kfp.local.cache import LocalCache
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from nbstep.profiles import Profile, load_profile
+from nbstep.steps.component import component_ir, component_yaml
+from nbstep.steps.kfp import component_of, notebook_step, place
+from nbstep_runner.errors import BadInputError
+from support import notebooks, steps
+
+
+def compiled(folder: Path, pipeline: Any) -> list[dict[str, Any]]:
+    place = folder / "pipeline.yaml"
+    compiler.Compiler().compile(pipeline, str(place))
+    return list(yaml.safe_load_all(place.read_text()))
+
+
+def test_a_component_is_a_pipeline_spec_that_kfp_loads(tmp_path: Path) -> None:
+    step = steps.train_step(tmp_path, inputs={"data": "Dataset"})
+    json_format.ParseDict(component_ir(step), pipeline_spec_pb2.PipelineSpec())
+    loaded = components.load_component_from_text(component_yaml(step))
+    spec = loaded.component_spec
+    assert {name: str(one.type) for name, one in spec.inputs.items()} == {
+        "data": "system.Dataset@0.0.1",
+        "rows": "Integer",
+        "columns": "List",
+        "fail": "Boolean",
+        "notebook_digest": "String",
+    }
+    assert sorted(loaded.required_inputs) == ["data", "rows"]
+    assert spec.outputs["rmse"].type == "Float"
+    assert spec.outputs["model"].type == "system.Model@0.0.1"
+
+
+def test_kfp_writes_the_component_as_we_do(tmp_path: Path) -> None:
+    step = steps.train_step(tmp_path, inputs={"data": "Dataset"})
+    (theirs,) = compiled(tmp_path, component_of(step))
+    ours = json_format.ParseDict(component_ir(step), pipeline_spec_pb2.PipelineSpec())
+    parsed = json_format.ParseDict(theirs, pipeline_spec_pb2.PipelineSpec())
+    parsed.sdk_version = ours.sdk_version
+    assert parsed == ours
+
+
+def test_data_and_results_of_one_step_are_inputs_of_the_next(tmp_path: Path) -> None:
+    (spec,) = compiled(tmp_path, steps.pipeline(steps.prepare_step(tmp_path), steps.train_step(tmp_path)))
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    task = spec["root"]["dag"]["tasks"]["train"]
+    assert task["dependentTasks"] == ["prepare"]
+    producer = {"outputArtifactKey": "data", "producerTask": "prepare"}
+    assert task["inputs"]["artifacts"] == {"data": {"taskOutputArtifact": producer}}
+    assert task["inputs"]["parameters"]["rows"]["taskOutputParameter"]["outputParameterKey"] == "rows"
+
+
+def test_an_order_without_data_and_resources_are_kfps_own(tmp_path: Path) -> None:
+    prepare = steps.prepare_step(tmp_path)
+
+    @dsl.pipeline
+    def twice() -> None:
+        first = prepare()
+        prepare().after(first).set_memory_limit("2G").set_cpu_limit("1")
+
+    (spec,) = compiled(tmp_path, twice)
+    assert spec["root"]["dag"]["tasks"]["prepare-2"]["dependentTasks"] == ["prepare"]
+    containers = [one["container"] for one in spec["deploymentSpec"]["executors"].values()]
+    assert [one.get("resources", {}).get("memoryLimit") for one in containers] == [None, 2.0]
+
+
+def test_wrong_arguments_are_refused_while_compiling(tmp_path: Path) -> None:
+    prepare = steps.prepare_step(tmp_path)
+
+    def misspelt() -> None:
+        prepare(row=3)
+
+    with pytest.raises(BadInputError, match="takes no parameter 'row'") as caught:
+        dsl.pipeline(misspelt)
+    assert caught.value.hint == "Did you mean 'rows'?"
+
+
+def cache_key(folder: Path, source: str) -> str:
+    """The key under which kfp's local cache keeps a step's outputs."""
+    path = notebooks.write(folder / "n.ipynb", [notebooks.Code("x: int = 1", ("parameters",)), source])
+    (spec,) = compiled(folder, component_of(notebook_step(path, image="image:1")))
+    container = spec["deploymentSpec"]["executors"]["exec-n"]["container"]
+    defaults = {name: one.get("defaultValue") for name, one in spec["root"]["inputDefinitions"]["parameters"].items()}
+    command = [*container["command"], *container["args"]]
+    return LocalCache(str(folder)).compute_key("n", container["image"], command, defaults)
+
+
+def test_a_changed_notebook_has_another_cache_key(tmp_path: Path) -> None:
+    assert cache_key(tmp_path, "print(x)") == cache_key(tmp_path, "print(x)")
+    assert cache_key(tmp_path, "print(x)") != cache_key(tmp_path, "print(x + 1)")
+
+
+PROFILE = {
+    "retries": 2,
+    "resources": {"cpu": "500m", "cpu_limit": 2, "memory": "4Gi", "gpu": 1, "shared_memory": "1Gi"},
+    "labels": {"team": "digits"},
+    "env": {
+        "MODE": "fast",
+        "TOKEN": {"secret": "keys", "key": "token"},
+        "ZONE": {"config_map": "places", "key": "zone"},
+    },
+    "kubernetes": {
+        "claims": {"digits": {}},
+        "secrets": {"model-server": {"path": "/secrets/model-server"}},
+        "config_maps": {"settings": {"path": "/settings"}},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "node_selector": {"pool": "gpu"},
+        "pull_secrets": ["registry"],
+        "run_as_user": 1000,
+        "annotations": {"note": "x"},
+    },
+}
+
+
+def placed(folder: Path, profile: Profile | str, **overrides: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The container and the executor's platform configuration of a step at a profile."""
+    prepare = steps.prepare_step(folder)
+
+    @dsl.pipeline
+    def one() -> None:
+        place(prepare(), profile, **overrides)
+
+    spec, platform = compiled(folder, one)
+    container: dict[str, Any] = spec["deploymentSpec"]["executors"]["exec-prepare"]["container"]
+    pods: dict[str, Any] = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-prepare"]
+    retry = spec["root"]["dag"]["tasks"]["prepare"].get("retryPolicy", {})
+    return container | {"retry": retry}, pods
+
+
+def test_a_profile_places_a_task_as_it_places_a_run(tmp_path: Path) -> None:
+    container, pod = placed(tmp_path, load_profile(None, PROFILE))
+    resources = container["resources"]
+    assert (resources["resourceCpuRequest"], resources["resourceCpuLimit"]) == ("500m", "2")
+    assert (resources["resourceMemoryRequest"], resources["resourceMemoryLimit"]) == ("4Gi", "4Gi")
+    assert resources["accelerator"]["resourceType"] == "nvidia.com/gpu"
+    assert container["env"] == [{"name": "MODE", "value": "fast"}]
+    assert container["retry"]["maxRetryCount"] == 2
+    assert pod["pvcMount"][0]["mountPath"] == "/pvc/digits"
+    assert pod["secretAsVolume"][0]["mountPath"] == "/secrets/model-server"
+    assert pod["configMapAsVolume"][0]["mountPath"] == "/settings"
+    assert pod["secretAsEnv"][0]["keyToEnv"] == [{"envVar": "TOKEN", "secretKey": "token"}]
+    assert pod["configMapAsEnv"][0]["keyToEnv"] == [{"configMapKey": "zone", "envVar": "ZONE"}]
+    assert pod["tolerations"] == [{"effect": "NoSchedule", "key": "gpu", "operator": "Exists"}]
+    assert pod["nodeSelector"]["labels"] == {"pool": "gpu"}
+    assert pod["imagePullSecret"][0]["secretName"] == "registry"
+    assert pod["securityContext"]["runAsUser"] == "1000"
+    assert pod["podMetadata"] == {"annotations": {"note": "x"}, "labels": {"team": "digits"}}
+    assert pod["emptyDirMounts"][0]["mountPath"] == "/dev/shm"  # noqa: S108 - Linux's name for shared memory
+
+
+def test_a_profile_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "profiles.yaml").write_text("profiles:\n  big: {resources: {memory: 8Gi}}\n")
+    monkeypatch.setenv("NBSTEP_PROFILES", str(tmp_path / "profiles.yaml"))
+    container, _ = placed(tmp_path, "big", resources={"cpu": "1"})
+    assert container["resources"]["resourceMemoryLimit"] == "8Gi"
+    assert container["resources"]["resourceCpuRequest"] == "1"

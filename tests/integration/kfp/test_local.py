@@ -1,0 +1,123 @@
+"""Pipelines on this machine: what one step leaves the next one finds, and a failing step fails the pipeline."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+from kfp.local import config, docker_task_handler
+
+from nbstep.steps.kfp import component_of, local_runs, notebook_step
+from nbstep_runner.contract import RunResult, decode
+from servers.dockerd import Docker
+from support import notebooks, steps
+
+GIVEN = repr([5, "x", [3, 4], {"a": 1.0}, None, [5, "b"]])
+
+
+def of_step(folder: Path, step: str) -> Path:
+    """The folder of a step of the only run."""
+    (found,) = folder.glob(f"*-*/{step}")
+    return found
+
+
+def record(folder: Path) -> RunResult:
+    return decode((folder / "output.result.json").read_bytes(), RunResult)
+
+
+def check_success(runs: Path, task: Any) -> None:
+    assert task.output == 0.25
+    prepared, trained = of_step(runs, "prepare"), of_step(runs, "train")
+    assert record(prepared).results["given"] == GIVEN
+    assert [type(value) for value in record(prepared).parameters["columns"]] == [int, int]
+    assert record(trained).results["seen"] == 2
+    assert (trained / "model/weights.txt").read_text() == "7"
+    assert "weights.txt" in (trained / "html").read_text()
+    metadata = json.loads((trained / "executor_output.json").read_text())["artifacts"]["metrics"]["artifacts"][0]
+    assert metadata["metadata"] == {"seen": 2, "rmse": 0.25}
+
+
+def check_failure(runs: Path) -> None:
+    """The failed step's notebook and page are there and show why."""
+    trained = of_step(runs, "train")
+    assert record(trained).exit_code == 10
+    cells = json.loads((trained / "notebook").read_text())["cells"]
+    assert cells[-1]["outputs"][-1]["evalue"] == "no model today"
+    assert "no model today" in (trained / "html").read_text()
+    delivered = json.loads((trained / "executor_output.json").read_text())["artifacts"]
+    assert set(delivered) == {"notebook", "html", "metrics"}
+    assert delivered["notebook"]["artifacts"][0]["metadata"]["error"] == "cell-failed: " + record(trained).error.message  # type: ignore[union-attr]
+
+
+def test_values_types_and_artifacts_pass_from_step_to_step(folder: Path) -> None:
+    pipeline = steps.pipeline(steps.prepare_step(folder), steps.train_step(folder))
+    with local_runs(folder / "runs"):
+        check_success(folder / "runs", pipeline(rows=5))
+
+
+def test_a_failing_step_fails_the_pipeline_and_shows_why(folder: Path) -> None:
+    pipeline = steps.pipeline(steps.prepare_step(folder), steps.train_step(folder))
+    with local_runs(folder / "runs"), pytest.raises(RuntimeError, match=r"Inner task failed: .*train"):
+        pipeline(rows=5, fail=True)
+    check_failure(folder / "runs")
+
+
+def test_kfp_is_as_it_was_afterwards(folder: Path) -> None:
+    before = docker_task_handler.DockerTaskHandler, config.LocalExecutionConfig.instance
+    with local_runs(folder):
+        assert docker_task_handler.DockerTaskHandler is not before[0]
+    assert (docker_task_handler.DockerTaskHandler, config.LocalExecutionConfig.instance) == before
+
+
+def test_equal_steps_are_cached_and_changed_notebooks_are_not(folder: Path) -> None:
+    with local_runs(folder / "runs", cache=True):
+        for source in ("print(1)", "print(1)", "print(2)"):
+            path = notebooks.write(folder / "n.ipynb", [source])
+            steps.alone(notebook_step(path, image="image:1", html=False))()
+    assert len(list((folder / "runs").glob("*/n/output.result.json"))) == 2
+
+
+def test_a_step_that_leaves_less_than_it_declares_fails(folder: Path) -> None:
+    path = notebooks.write(folder / "n.ipynb", ["print(1)"])
+    step = notebook_step(path, image="image:1", results={"rmse": float}, html=False)
+    with local_runs(folder / "runs"), pytest.raises(RuntimeError):
+        component_of(step)()
+    assert record(of_step(folder / "runs", "n")).exit_code == 0
+
+
+@pytest.mark.server
+@pytest.mark.timeout(900)
+def test_steps_run_as_containers(client: Docker, image: str, folder: Path) -> None:
+    assert client
+    pipeline = steps.pipeline(steps.prepare_step(folder, image=image), steps.train_step(folder, image=image))
+    with local_runs(folder / "runs", containers=True, network_mode="none"):
+        check_success(folder / "runs", pipeline(rows=5))
+
+
+@pytest.mark.server
+@pytest.mark.timeout(900)
+def test_a_failing_container_fails_the_pipeline(client: Docker, image: str, folder: Path) -> None:
+    pipeline = steps.pipeline(steps.prepare_step(folder, image=image), steps.train_step(folder, image=image))
+    with (
+        local_runs(folder / "runs", containers=True, network_mode="none"),
+        pytest.raises(RuntimeError, match=r"Inner task failed: .*train"),
+    ):
+        pipeline(rows=5, fail=True)
+    check_failure(folder / "runs")
+    assert client.call("ps", "--all", "--quiet", f"--filter=ancestor={image}").stdout == ""
+
+
+@pytest.mark.server
+@pytest.mark.timeout(900)
+def test_the_fault_that_is_mended_is_still_kfps(client: Docker, image: str) -> None:
+    """Kfp's own runner takes a container that it has removed for a success; once it does not, ours can go."""
+    assert client
+    options = {"entrypoint": [], "network_mode": "none"}
+    codes = [
+        docker_task_handler.run_docker_container(docker.from_env(), image, ["sh", "-c", "exit 10"], {}, **options)
+        for _ in range(5)
+    ]
+    assert 0 in codes

@@ -1,0 +1,114 @@
+"""One step as its container starts it: what engines that retry blindly, stop or lose a disk get."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbstep.steps import NotebookStep, notebook_step
+from nbstep.steps.component import step_arguments
+from support import notebooks
+
+RUNNER = str(Path(sys.executable).with_name("nbstep-runner"))
+SOURCE = "import os\nwith open(os.environ['COUNTER'], 'a') as file:\n    file.write('x')\n"
+
+
+def step(folder: Path, source: str, **options: Any) -> NotebookStep:
+    cells = [notebooks.Code("model_path: str = 'm'", ("parameters",)), SOURCE + source]
+    path = notebooks.write(folder / "work.ipynb", cells)
+    return notebook_step(
+        path, **{"artifacts": {"model": "Model"}, "runs": str(folder / "runs"), "html": False} | options
+    )
+
+
+def attempt(one: NotebookStep, folder: Path, disk: Path) -> tuple[int, int, str]:
+    """One attempt on a disk of its own, as a pod has one: exit code, how often the cell has run by now, the log."""
+    places = {
+        name: {"artifacts": [{"name": name, "uri": str(disk / name)}]} for name in ("model", "notebook", "metrics")
+    }
+    message = {"outputs": {"outputFile": str(disk / "executor_output.json"), "artifacts": places}}
+    counter = folder / "counter"
+    done = subprocess.run(
+        [RUNNER, "kfp-step", "--executor-input", json.dumps(message), *step_arguments(one)],
+        env=os.environ | {"COUNTER": str(counter)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    return done.returncode, len(counter.read_text()) if counter.exists() else 0, done.stdout + done.stderr
+
+
+def test_a_retry_of_a_permanent_failure_runs_no_cell(tmp_path: Path) -> None:
+    one, disk = step(tmp_path, "raise ValueError('no')"), tmp_path / "disk"
+    assert attempt(one, tmp_path, disk)[:2] == (10, 1)
+    shutil.rmtree(disk)
+    began = time.monotonic()
+    code, times, log = attempt(one, tmp_path, disk)
+    assert (code, times) == (10, 1), log
+    assert "its record answers" in log
+    assert time.monotonic() - began < 20
+    assert "no" in json.loads((disk / "notebook").read_text())["cells"][-1]["outputs"][-1]["evalue"]
+
+
+def test_a_retry_of_a_success_whose_files_are_lost_makes_them_again(tmp_path: Path) -> None:
+    one, disk = step(tmp_path, "open(model_path, 'w').write('7')"), tmp_path / "disk"
+    assert attempt(one, tmp_path, disk)[:2] == (0, 1)
+    assert attempt(one, tmp_path, disk)[:2] == (0, 1)
+    shutil.rmtree(disk)
+    assert attempt(one, tmp_path, disk)[:2] == (0, 2)
+    assert (disk / "model").read_text() == "7"
+
+
+def test_the_runner_keeps_the_run_where_it_is_told_to(tmp_path: Path) -> None:
+    one = step(tmp_path, "raise ValueError('no')")
+    attempt(one, tmp_path, tmp_path / "disk")
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.startswith("work-")
+    kept = {path.name for path in run.iterdir()}
+    assert {"output.ipynb", "output.result.json", "output.log.jsonl"} <= kept
+
+
+def test_a_declared_artifact_that_is_not_written_is_a_failure(tmp_path: Path) -> None:
+    code, times, log = attempt(step(tmp_path, "pass"), tmp_path, tmp_path / "disk")
+    assert (code, times) == (65, 2), log
+    assert "did not write the artifact model" in log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--plan", "{}", "--executor-input", "{}"], 65, "not a valid StepPlan"),
+        (
+            ["--plan", '{"name": "n", "digest": "d"}', "--executor-input", "{{$}}"],
+            65,
+            "the executor input is not KFP's",
+        ),
+        (["--plan", '{"name": "n", "digest": "d"}'], 2, "Give --executor-input or --executor-input-file."),
+        (["--executor-input", "{}"], 2, "Missing option '--plan'"),
+    ],
+)
+def test_a_damaged_component_is_explained(arguments: list[str], code: int, message: str) -> None:
+    done = subprocess.run([RUNNER, "kfp-step", *arguments], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_kfp_is_not_imported_in_a_step(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['nbstep-runner', 'kfp-step', '--help']\n"
+        "import nbstep_runner.kfp_adapter.command\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & {'kfp', 'nbstep', 'google', 'papermill'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "[]\n"
