@@ -79,7 +79,6 @@ class Profile(Closed, frozen=True):
         image: Named by digest or an immutable tag.
         env: The environment of the run: values, or references to secrets and ConfigMaps of the place.
         retries: How often a run is started again after a fault that may pass.
-        start_timeout: Seconds that a run may wait for its place, image and secrets before ``wait`` gives it up.
         storage: How stores are reached.
         options: For backends that others add.
     """
@@ -93,7 +92,6 @@ class Profile(Closed, frozen=True):
     deadlines: Deadlines = msgspec.field(default_factory=Deadlines)
     storage: StorageOptions = msgspec.field(default_factory=StorageOptions)
     retries: int = 2
-    start_timeout: float = 900.0
     kubernetes: KubernetesOptions = msgspec.field(default_factory=KubernetesOptions)
     docker: DockerOptions = msgspec.field(default_factory=DockerOptions)
     options: dict[str, Any] = msgspec.field(default_factory=dict)

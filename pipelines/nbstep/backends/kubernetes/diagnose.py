@@ -24,7 +24,6 @@ WAITING: Final = {
     "CreateContainerError": "the container cannot be created: {message}",
     "RunContainerError": "the container cannot be started: {message}",
 }
-HOPELESS: Final = frozenset({"ErrImageNeverPull", "InvalidImageName"})
 TELLING_EVENTS: Final = frozenset(
     {"FailedCreate", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedScheduling", "NodeNotReady"}
 )
@@ -87,12 +86,6 @@ def _event_sentence(event: Object) -> str:
         "NodeNotReady": "the node does not answer",
     }
     return f"{starts[event['reason']]}: {message}"
-
-
-def hopeless(pod: Object) -> bool:
-    """Whether waiting cannot help the pod."""
-    waiting = container_status(pod).get("state", {}).get("waiting") or {}
-    return waiting.get("reason") in HOPELESS
 
 
 def ending(pod: Object) -> Ending | None:

@@ -1,0 +1,35 @@
+"""The launcher notebook, run as a notebook: it submits, follows and shows the flights example."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NBSTEP = Path(sys.executable).with_name("nbstep")
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+
+
+@pytest.mark.timeout(240)
+def test_the_launcher_runs_the_flights_notebook_as_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    shutil.copytree(NOTEBOOKS / "data", tmp_path / "data")
+    for name in ("flights.ipynb", "launcher.ipynb"):
+        shutil.copy(NOTEBOOKS / name, tmp_path / name)
+    done = subprocess.run(
+        [NBSTEP, "run", "launcher.ipynb", "out.ipynb", "-y", "ON: [local]", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 0.5 < json.loads(done.stdout)["results"]["local_auc"] <= 1
+    assert "flights on 14 days" in done.stderr
+    (output,) = (tmp_path / "nbstep-runs").glob("*/output.ipynb")
+    assert output.with_suffix(".html").exists()
