@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import quote, urlsplit
-
-import httpx
 
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import (
@@ -25,14 +21,13 @@ from nbstep_runner.errors import (
     NbstepError,
     OutputConflictError,
     StorageDeniedError,
-    StorageUnavailableError,
 )
 from nbstep_runner.stores import content, webdav
 from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, NotSupportedError
-from nbstep_runner.stores.http_client import Ask, HttpClient, body_of
+from nbstep_runner.stores.http_answers import check_digests, require, time_of, translated, version_of
+from nbstep_runner.stores.http_client import Ask, HttpClient, body_of, pieces_of
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
-from nbstep_runner.stores.retrying import Retrier, TransientError, Try, seconds_asked
-from nbstep_runner.stores.statuses import explained
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.uris import checked, redact
 
 _READ: Final = frozenset({200, 203})
@@ -52,7 +47,7 @@ class HttpStore:
     def __init__(self, uri: str, options: StorageOptions, on_retry: Callable[[str], None] | None = None) -> None:
         self._origin = _origin(uri)
         self._client = HttpClient(allow_private=options.allow_private_addresses)
-        self._retrier = Retrier(options.retry_seconds, _translated, on_retry)
+        self._retrier = Retrier(options.retry_seconds, translated, on_retry)
 
     @property
     def conditional_write(self) -> bool:
@@ -116,21 +111,21 @@ class HttpStore:
 
     def _read(self, uri: str, attempt: Try) -> Blob:
         with self._client.answer(Ask(method="GET", uri=uri), attempt) as response:
-            _require(response, _READ, _doing("reading", uri))
+            require(response, _READ, _doing("reading", uri))
             data = body_of(response)
-        _check_digests(response, data)
+        check_digests(response, data)
         plain = content.decoded(data, response.headers.get("Content-Encoding", ""), redact(uri))
-        return Blob(plain, _version(response) or f"sha256:{hashlib.sha256(data).hexdigest()}")
+        return Blob(plain, version_of(response) or f"sha256:{hashlib.sha256(data).hexdigest()}")
 
     def _stat(self, uri: str, attempt: Try) -> Stat | None:
         with self._client.answer(Ask(method="HEAD", uri=uri), attempt) as response:
             if response.status_code in {405, 501}:
                 return None
-            _require(response, _READ, _doing("looking at", uri))
-        version, length = _version(response), response.headers.get("Content-Length", "")
+            require(response, _READ, _doing("looking at", uri))
+        version, length = version_of(response), response.headers.get("Content-Length", "")
         if not version or not length.isdigit():
             return None
-        return Stat(uri=uri, size=int(length), version=version, modified=_time(response))
+        return Stat(uri=uri, size=int(length), version=version, modified=time_of(response))
 
     def _measured(self, uri: str) -> Stat:
         blob = self.read(uri)
@@ -144,7 +139,7 @@ class HttpStore:
                 return b""
             if response.status_code in {400, 405, 501}:
                 raise BadInputError(f"The server of {redact(uri)} does not list.", hint="Use a server with WebDAV.")
-            _require(response, {_LISTED}, _doing("listing", uri))
+            require(response, {_LISTED}, _doing("listing", uri))
             return body_of(response)
 
     def _put(self, upload: _Upload, condition: dict[str, str]) -> str:
@@ -162,24 +157,36 @@ class HttpStore:
         headers = {"Content-Type": content.media_type(upload.uri), "Content-MD5": upload.md5, **condition}
         ask = Ask(method="PUT", uri=upload.uri, headers=headers, body=upload.data)
         with self._client.answer(ask, attempt) as response:
-            status, version = response.status_code, _version(response)
+            status, version = response.status_code, version_of(response)
         if status == 501 and condition:
             raise NotSupportedError
         if status in _NO_FOLDER and self._make_folders(upload.uri, attempt):
             version = self._done(ask, attempt, "writing")
         else:
-            _require(response, _WRITTEN, _doing("writing", upload.uri))
+            require(response, _WRITTEN, _doing("writing", upload.uri))
         return self._confirmed(upload, attempt) or version or f"sha256:{upload.sha256}"
 
     def _confirmed(self, upload: _Upload, attempt: Try) -> str | None:
         """The version that is read back; nothing where the URI may only be written, as signed ones may."""
         try:
-            blob = self._read(upload.uri, attempt)
+            sha256, version = self._digested(upload.uri, attempt)
         except (StorageDeniedError, InputNotFoundError):
             return None
-        if hashlib.sha256(blob.data).hexdigest() != upload.sha256:
+        if sha256 != upload.sha256:
             raise TransientError("other bytes are in place than were sent")
-        return blob.version
+        return version
+
+    def _digested(self, uri: str, attempt: Try) -> tuple[str, str | None]:
+        """The SHA-256 of what is in place, and its version; no copy of it is held."""
+        digest = hashlib.sha256()
+        with self._client.answer(Ask(method="GET", uri=uri), attempt) as response:
+            require(response, _READ, _doing("reading", uri))
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                digest.update(content.decoded(body_of(response), response.headers["Content-Encoding"], redact(uri)))
+            else:
+                for piece in pieces_of(response):
+                    digest.update(piece)
+        return digest.hexdigest(), version_of(response)
 
     def _make_folders(self, uri: str, attempt: Try) -> bool:
         """Make what is missing above a WebDAV resource; whether anything was made."""
@@ -191,8 +198,8 @@ class HttpStore:
 
     def _done(self, ask: Ask, attempt: Try, operation: str) -> str | None:
         with self._client.answer(ask, attempt) as response:
-            _require(response, _WRITTEN, _doing(operation, ask.uri))
-        return _version(response)
+            require(response, _WRITTEN, _doing(operation, ask.uri))
+        return version_of(response)
 
     def _recovered(self, error: Exception, upload: _Upload, attempt: Try) -> str:
         """The version, if an earlier try wrote the object and only its answer was lost; else the error is raised."""
@@ -250,58 +257,6 @@ def _condition(version: str) -> dict[str, str]:
     if version == ABSENT:
         return {"If-None-Match": "*"}
     return {"If-Match": version} if version.startswith('"') else {}
-
-
-def _version(response: httpx.Response) -> str | None:
-    """The entity tag, or else the time of the last change with the length."""
-    headers = response.headers
-    if headers.get("ETag"):
-        return str(headers["ETag"])
-    changed, length = headers.get("Last-Modified"), headers.get("Content-Length")
-    return f"time:{changed}:{length}" if changed and length else None
-
-
-def _time(response: httpx.Response) -> float | None:
-    try:
-        return parsedate_to_datetime(response.headers["Last-Modified"]).timestamp()
-    except (KeyError, ValueError):
-        return None
-
-
-def _require(response: httpx.Response, wanted: frozenset[int] | set[int], doing: str) -> None:
-    status = response.status_code
-    if status in wanted:
-        return
-    if status == 405:
-        raise StorageDeniedError(f"The server does not allow {doing} (405).", hint="Use a server that allows it.")
-    if status == 507:
-        raise StorageUnavailableError(f"The server has no room left for {doing} (507).", hint="Free some space there.")
-    asked = seconds_asked(response.headers.get("Retry-After"))
-    raise explained(status, doing, response.reason_phrase, retry_after=asked)
-
-
-def _check_digests(response: httpx.Response, data: bytes) -> None:
-    """Compare with ``Repr-Digest`` or ``Content-Digest`` (RFC 9530), or the older ``Content-MD5`` (RFC 1864)."""
-    named = ",".join(response.headers.get(name, "") for name in ("Repr-Digest", "Content-Digest"))
-    sha256 = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", named)
-    md5 = response.headers.get("Content-MD5")
-    if sha256 and base64.b64decode(sha256[1]) != hashlib.sha256(data).digest():
-        raise TransientError("the object arrived damaged: its SHA-256 does not match")
-    if md5 and base64.b64decode(md5) != hashlib.md5(data, usedforsecurity=False).digest():
-        raise TransientError("the object arrived damaged: its MD5 does not match")
-
-
-def _translated(error: Exception, doing: str) -> Exception:
-    if isinstance(error, httpx.TimeoutException):
-        return TransientError("the transfer stalled")
-    if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        hint = "If its authority is your own, name its certificates in SSL_CERT_FILE."
-        return StorageDeniedError(f"The certificate of the server is not trusted, {doing}.", hint=hint)
-    if isinstance(error, httpx.TransportError):
-        return TransientError(f"{type(error).__name__}: {error}"[:200])
-    if isinstance(error, httpx.InvalidURL | UnicodeError):
-        return BadInputError("The URI is not valid.", hint="Check its host and port.", context=doing)
-    return error
 
 
 def open_backend(uri: str, options: StorageOptions, on_retry: Callable[[str], None] | None) -> HttpStore:

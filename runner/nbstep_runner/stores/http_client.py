@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -105,18 +106,28 @@ class HttpClient:
 
     @cached_property
     def _direct(self) -> httpx.Client:
-        return httpx.Client(trust_env=False, verify=self._certificates)
+        return httpx.Client(trust_env=False, verify=self._certificates, cookies=_no_cookies())
 
     @cached_property
     def _proxied(self) -> httpx.Client:
-        return httpx.Client(trust_env=True, verify=self._certificates)
+        return httpx.Client(trust_env=True, verify=self._certificates, cookies=_no_cookies())
+
+
+def _no_cookies() -> CookieJar:
+    """A jar that takes none: one server's cookies could go to another that shares its address."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def body_of(response: httpx.Response) -> bytes:
-    """The whole body as it was sent, its length checked.
+    """The whole body as it was sent; see :func:`pieces_of`."""
+    return content.gathered(pieces_of(response))
+
+
+def pieces_of(response: httpx.Response) -> Iterator[bytes]:
+    """The body as it was sent, its length checked.
 
     Raises:
-        BadInputError: The server does not say where the body ends, or it is too large.
+        BadInputError: The server does not say where the body ends.
         TransientError: It takes too long.
     """
     if "Content-Length" not in response.headers and "chunked" not in response.headers.get("Transfer-Encoding", ""):
@@ -124,10 +135,6 @@ def body_of(response: httpx.Response) -> bytes:
             "The server does not say how long the object is, so a part of it could be taken for the whole.",
             hint="Serve it with Content-Length.",
         )
-    return content.gathered(_in_time(response))
-
-
-def _in_time(response: httpx.Response) -> Iterator[bytes]:
     end = time.monotonic() + _TOTAL_SECONDS
     for piece in response.iter_raw():
         if time.monotonic() > end:

@@ -20,7 +20,7 @@ from nbstep_runner.errors import (
     StorageDeniedError,
     StorageUnavailableError,
 )
-from nbstep_runner.stores import atomicfile
+from nbstep_runner.stores import atomicfile, content
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.uris import checked, is_plain_path
 
@@ -135,8 +135,10 @@ def _read_once(path: Path) -> Blob | None:
         before = os.fstat(stream.fileno())
         if not (modes.S_ISREG(before.st_mode) or modes.S_ISFIFO(before.st_mode)):
             raise IsADirectoryError(errno.EISDIR, "it is not a file", str(path))
-        data = stream.read()
+        data = stream.read(content.READ_LIMIT + 1)
         after = os.fstat(stream.fileno())
+    if len(data) > content.READ_LIMIT:
+        raise BadInputError(f"{path} is larger than {content.READ_LIMIT // 2**30} GiB.", hint="Give a smaller file.")
     pipe = modes.S_ISFIFO(before.st_mode)
     steady = _version(before) == _version(after) and len(data) == after.st_size
     return Blob(data, _version(before)) if steady or pipe else None

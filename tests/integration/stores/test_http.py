@@ -156,6 +156,22 @@ def test_credentials_and_signatures_are_in_no_message(status: int) -> None:
     assert "s3cret-word" not in "".join(map(str, [*chain, failed.value.hint, failed.value.context, *lines]))
 
 
+@pytest.mark.fault(39)
+def test_cookies_are_not_kept() -> None:
+    seen: list[str | None] = []
+
+    def bakery(handler: BaseHTTPRequestHandler) -> None:
+        seen.append(handler.headers["Cookie"])
+        send(handler, b"{}", Set_Cookie="session=s3cret-word; Path=/")
+
+    with serving(bakery) as port:
+        uri = f"http://{LOOPBACK}:{port}/a"
+        store = open_store(uri, OPTIONS)
+        store.read(uri)
+        store.read(uri)
+    assert seen == [None, None]
+
+
 @pytest.mark.fault(37)
 def test_a_redirect_to_something_less_safe_is_refused() -> None:
     with serving(lambda handler: send(handler, b"", 302, Location="file:///etc/passwd")) as port:

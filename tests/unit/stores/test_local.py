@@ -20,7 +20,7 @@ from nbstep_runner.errors import (
     StorageDeniedError,
     StorageUnavailableError,
 )
-from nbstep_runner.stores import ABSENT, atomicfile, open_store
+from nbstep_runner.stores import ABSENT, atomicfile, content, open_store
 from nbstep_runner.stores.local import LocalStore
 
 STORE = LocalStore()
@@ -77,6 +77,26 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     writer.start()
     assert STORE.read(str(tmp_path / "pipe")).data == b"a: 1\n" * 50_000
     writer.join()
+
+
+@pytest.mark.fault(36)
+def test_a_pipe_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "READ_LIMIT", 1000)
+    os.mkfifo(tmp_path / "pipe")
+    done: list[str] = []
+
+    def flood() -> None:
+        try:
+            (tmp_path / "pipe").write_bytes(b"0" * 10_000_000)
+        except BrokenPipeError:
+            done.append("the reader left")
+
+    writer = threading.Thread(target=flood)
+    writer.start()
+    with pytest.raises(BadInputError, match="larger than"):
+        STORE.read(str(tmp_path / "pipe"))
+    writer.join()
+    assert done == ["the reader left"]
 
 
 @pytest.mark.parametrize("operation", ["read", "write"])
