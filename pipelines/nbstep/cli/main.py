@@ -28,6 +28,7 @@ LINES: Final = {
     "tag": "Tag a notebook's parameters cell.",
     "untag": "Take the tag from a notebook's parameters cell.",
     "compile": "Make a component or pipeline for Kubeflow Pipelines.",
+    "build": "Build an image for a notebook.",
     "stores": "Show where notebooks can be read from and written to.",
     "completion": "Print shell completion.",
 }

@@ -1,0 +1,182 @@
+"""``nbstep build``: an image for a notebook, named by what is in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from nbstep_runner.errors import BadInputError, UsageError
+
+if TYPE_CHECKING:
+    from nbstep.images.builders import Builder
+    from nbstep.images.plan import BuildPlan, Wanted
+
+JOB: Final = "job"
+
+
+class SecretFile(click.ParamType[tuple[str, Path]]):
+    """``ID=PATH``."""
+
+    name = "id=path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        """The id and the file."""
+        if isinstance(value, tuple):
+            return value
+        name, _, path = str(value).partition("=")
+        if not Path(path).is_file():
+            self.fail(f"{value!r} is not ID=PATH of a file", param, ctx)
+        return name, Path(path).absolute()
+
+
+@click.command("build", short_help="Build an image for a notebook.")
+@click.argument("notebook", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--name", help="The image's name without a tag, such as registry/team/train; else the notebook's.")
+@click.option("--base", envvar="NBSTEP_BASE_IMAGE", help="The image to build on.  [default: nbstep-runner:slim]")
+@click.option(
+    "-r",
+    "--requirements",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Requirements, pinned with hashes or not; else requirements.lock or .txt beside the notebook.",
+)
+@click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder for the working directory.")
+@click.option("--apt", multiple=True, metavar="PACKAGE", help="A Debian package.")
+@click.option("-k", "--kernel", help="A kernel to install (python3, bash, ir); else the one that the notebook names.")
+@click.option("--platform", help="Such as linux/arm64; the builder's own otherwise.")
+@click.option("--secret", "secrets", type=SecretFile(), multiple=True, help="For the build alone: pip.conf, ca.pem.")
+@click.option("--network", help="The build's network.")
+@click.option("--builder", "builder_name", type=click.Choice(["docker", "podman", "buildah", JOB]), help="What builds.")
+@click.option("--push", is_flag=True, help="Publish it, with SBOM and provenance where the builder makes them.")
+@click.option("--force", is_flag=True, help="Build even if an image of these inputs is there.")
+@click.option("--dry-run", is_flag=True, help="Print the Dockerfile and the list of its context, and build nothing.")
+@click.option("--namespace", help="With --builder job: the namespace.")
+@click.option("--registry-secret", help="With --builder job: the Secret to push with.")
+@click.option("--build-secret", help="With --builder job: the Secret that holds pip.conf and ca.pem.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(notebook: Path | None, builder_name: str | None, **options: Any) -> None:
+    """Build an image with what NOTEBOOK needs, and print its name.
+
+    The tag is the digest of everything that goes in, so that an unchanged image is not built again. The notebook is
+    not in it: a changed notebook needs no build. With --builder job the manifests of a Job that builds and pushes it
+    are printed.
+    """
+    from nbstep.images.builders import builder
+
+    wanted = _wanted(notebook, options)
+    if builder_name == JOB:
+        _print_job(wanted, options)
+        return
+    chosen = builder(builder_name)
+    if not options["dry_run"]:
+        chosen.provide(wanted.base)
+    plan = _planned(wanted, chosen.identify)
+    if options["dry_run"]:
+        click.echo(plan.describe(), nl=False)
+        return
+    built = _build(chosen, plan, push=options["push"], force=options["force"])
+    _answer(plan, built=built, as_json=options["as_json"])
+
+
+def _wanted(notebook: Path | None, options: dict[str, Any]) -> Wanted:
+    from nbstep.images.plan import DEFAULT_BASE, Wanted, requirements_beside
+
+    if notebook is None and not options["name"]:
+        raise UsageError("an image needs a name", hint="Name a notebook, or the image with --name.")
+    found = requirements_beside(notebook) if notebook else None
+    if found and not options["requirements"]:
+        click.echo(f"nbstep: with {found}", err=True)
+    return Wanted(
+        name=_checked_name(options["name"] or f"nbstep-{_slug(notebook)}"),
+        base=options["base"] or DEFAULT_BASE,
+        requirements=options["requirements"] or found,
+        files=options["files"],
+        apt=options["apt"],
+        kernel=options["kernel"] or _kernel_of(notebook),
+        platform=options["platform"],
+        secrets=dict(options["secrets"]),
+        network=options["network"],
+    )
+
+
+def _planned(wanted: Wanted, identify: Any) -> BuildPlan:
+    from nbstep.images.plan import plan
+
+    planned = plan(wanted, identify)
+    if not planned.pinned:
+        click.echo(
+            f"nbstep: {wanted.base} is known by its name only: the tag does not change with its content. "
+            "Name it with its digest (@sha256:…).",
+            err=True,
+        )
+    return planned
+
+
+def _build(builder: Builder, plan: BuildPlan, *, push: bool, force: bool) -> bool:
+    """Build and publish what is not there yet; whether anything had to be built."""
+    if not force and push and builder.published(plan.image):
+        return False
+    if not force and builder.has(plan.image):
+        if push:
+            builder.push(plan.image)
+        return False
+    builder.build(plan, push=push)
+    return True
+
+
+def _answer(plan: BuildPlan, *, built: bool, as_json: bool) -> None:
+    if as_json:
+        from nbstep.cli.output import show_json
+
+        show_json({"image": plan.image, "inputs": f"sha256:{plan.digest}", "built": built})
+        return
+    if not built:
+        click.echo("nbstep: an image of these inputs is there; nothing was built", err=True)
+    click.echo(plan.image)
+
+
+def _print_job(wanted: Wanted, options: dict[str, Any]) -> None:
+    import yaml
+
+    from nbstep.images.job import manifests
+
+    plan = _planned(wanted, lambda _: None)
+    documents = manifests(
+        plan,
+        namespace=options["namespace"],
+        registry_secret=options["registry_secret"],
+        build_secret=options["build_secret"],
+    )
+    click.echo(yaml.safe_dump_all(documents, sort_keys=False, width=1000), nl=False)
+
+
+def _kernel_of(notebook: Path | None) -> str:
+    """The kernel that a notebook names; any Python kernel is the base's own."""
+    from nbstep.authoring.notebook import read_notebook
+    from nbstep.images.recipe import KERNELS
+
+    if notebook is None:
+        return "python3"
+    spec = read_notebook(str(notebook)).content.get("metadata", {}).get("kernelspec", {})
+    name, language = spec.get("name", "python3"), spec.get("language", "python")
+    if name not in KERNELS and language != "python":
+        raise BadInputError(
+            f"{notebook} wants the kernel {name!r}, which nbstep cannot install",
+            hint=f"Build it into a base image of your own, then name --base and --kernel {next(iter(KERNELS))}.",
+        )
+    return name if name in KERNELS else "python3"
+
+
+def _slug(notebook: Path | None) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", notebook.stem.lower()).strip("-") or "image" if notebook else "image"
+
+
+def _checked_name(name: str) -> str:
+    """A repository's name, without a tag or a digest: https://github.com/distribution/reference."""
+    if not re.fullmatch(r"([\w.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*", name):
+        raise UsageError(
+            f"{name!r} is not an image's name without a tag", hint="Such as train, or registry:5000/team/train."
+        )
+    return name
