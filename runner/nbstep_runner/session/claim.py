@@ -156,7 +156,9 @@ class ClaimKeeper:
         with self._lock:
             if self._record is None or self._record.claim is None or self._ended.is_set():
                 return
-            self._record = replace(self._record, claim=replace(self._record.claim, heartbeat_at=_now()))
+            best_effort = not self._store.conditional_write  # some stores are found out by the first write
+            claim = replace(self._record.claim, heartbeat_at=_now(), best_effort=best_effort)
+            self._record = replace(self._record, claim=claim)
             self._version = self._store.write(self._uri, encode(self._record, indent=1), if_version=self._version)
 
     def commit(self, record: RunResult) -> None:
