@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import zmq
@@ -14,6 +15,7 @@ from nbstep_runner.kernel.process import KernelProcess
 from nbstep_runner.kernel.wire import Message
 
 DRAIN_SECONDS: Final = 1.0
+SILENCE_MS: Final = 20
 BATCH: Final = 256
 BATCH_TEXT: Final = 2**20
 """Characters of text after which a batch ends: large prints are held one at a time."""
@@ -52,6 +54,7 @@ class Kernel:
         for source in (*sockets, process.pidfd, process.stderr, wake):
             self._poller.register(source, zmq.POLLIN)
         self.last_sign_of_life = time.monotonic()
+        self._silent = False
 
     def wait(self, seconds: float | None) -> Heard:
         """Wait until the kernel says something, dies, or the run is to stop; at most ``seconds``."""
@@ -62,10 +65,11 @@ class Kernel:
         if self.process.stderr in ready:
             self._read_stderr()
         died = self.process.pidfd in ready
+        take = self._drain if died else partial(self._take, ready=ready)
         heard = Heard(
-            iopub=self._take(self._client.iopub, ready, everything=died),
-            shell=self._take(self._client.shell, ready, everything=died),
-            control=self._take(self._client.control, ready, everything=died),
+            iopub=take(self._client.iopub),
+            shell=take(self._client.shell),
+            control=take(self._client.control),
             died=died,
             woken=self._wake in ready,
         )
@@ -73,13 +77,8 @@ class Kernel:
             self.last_sign_of_life = time.monotonic()
         return heard
 
-    def _take(self, socket: zmq.Socket[bytes], ready: set[Any], *, everything: bool) -> tuple[Message, ...]:
-        """Messages that wait, a batch at most, so that no channel keeps the others from being heard.
-
-        Of a dead kernel everything is taken: ZMQ may still be handing over what it had sent.
-        """
-        if everything:
-            return self._drain(socket)
+    def _take(self, socket: zmq.Socket[bytes], ready: set[Any]) -> tuple[Message, ...]:
+        """Messages that wait, a batch at most, so that no channel keeps the others from being heard."""
         if socket not in ready:
             return ()
         messages: list[Message] = []
@@ -93,14 +92,19 @@ class Kernel:
         return tuple(messages)
 
     def _drain(self, socket: zmq.Socket[bytes]) -> tuple[Message, ...]:
+        """Everything that a dead kernel has sent.
+
+        ZMQ may still be handing it over, in one thread for all sockets: once one has been silent, they all are.
+        """
         messages = []
         until = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < until:
             message = self._client.receive(socket)
             if message is not None:
                 messages.append(message)
-            elif not socket.poll(20):
+            elif self._silent or not socket.poll(SILENCE_MS):
                 break
+        self._silent = True
         return tuple(messages)
 
     def _read_stderr(self) -> None:

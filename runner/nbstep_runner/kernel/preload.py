@@ -18,6 +18,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 UNFIT = frozenset(
@@ -44,6 +45,9 @@ INSTEAD = {
     "seaborn": ("matplotlib.figure", "matplotlib.backends.backend_agg", "pandas", "scipy.stats"),
 }
 """The larger part of what an unfit module imports, and fit."""
+
+ASK_FOR_A_KERNEL = frozenset({"pandas.core.config_init"})
+"""Modules that look for the shell only to see that it has a kernel; they are told so."""
 
 HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/dev/shm/")  # noqa: S108 - only compared
 MATPLOTLIB_BACKEND = "module://matplotlib_inline.backend_inline"
@@ -147,7 +151,9 @@ def _watching_for_the_shell() -> Iterator[list[bool]]:
         looked.append(True)
         return False
 
-    def get_ipython() -> None:
+    def get_ipython() -> Any:
+        if sys._getframe(1).f_globals.get("__name__") in ASK_FOR_A_KERNEL:  # noqa: SLF001 - Python's own way to see a caller
+            return SimpleNamespace(kernel=None)
         note()
         raise NameError("name 'get_ipython' is not defined")
 

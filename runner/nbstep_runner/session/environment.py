@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from contextlib import suppress
+from functools import cache
 from importlib import metadata
 from typing import Final
 
@@ -13,6 +14,7 @@ from nbstep_runner.contract import Environment
 PACKAGES: Final = ("papermill", "nbformat", "ipykernel", "pyzmq")
 
 
+@cache
 def describe_environment() -> Environment:
     """This interpreter, its packages that decide how a notebook runs, and the image that ``NBSTEP_IMAGE`` names."""
     versions = {}

@@ -1,4 +1,4 @@
-"""What every run imports, imported once for all of them before the first is forked."""
+"""What every run imports and looks up, once for all of them before the first is forked."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
-MODULES: Final = ("nbstep_runner.papermill_bridge",)
+from nbstep_runner.session.environment import describe_environment
+
+MODULES: Final = (
+    "nbstep_runner.kernel.forked",
+    "nbstep_runner.papermill_bridge",
+    "nbstep_runner.parameters.languages.python",
+    "nbstep_runner.stores.local",
+)
 
 
-def import_what_runs_use() -> None:
-    """Import it, best effort; none of it starts a thread or opens anything."""
+def warm_up() -> None:
+    """Do it, best effort; none of it starts a thread or holds anything open."""
     for name in MODULES:
         with suppress(ImportError):
             import_module(name)
+    describe_environment()

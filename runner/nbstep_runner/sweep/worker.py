@@ -20,7 +20,7 @@ from nbstep_runner.session import results
 from nbstep_runner.supervisor import STOPPING
 from nbstep_runner.sweep.child import Task, be_run
 from nbstep_runner.sweep.pool import WarmPool
-from nbstep_runner.sweep.warm import import_what_runs_use
+from nbstep_runner.sweep.warm import warm_up
 
 STDIN: Final = 0
 STDOUT: Final = 1
@@ -58,7 +58,7 @@ class Worker:
         self._plan = plan
         self._waiting = deque(enumerate(plan.specs))
         self._pool.prepare(plan.kernel, plan.language, plan.modules)
-        import_what_runs_use()
+        warm_up()
         try:
             self._carry_out()
         finally:
