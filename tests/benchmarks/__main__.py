@@ -18,6 +18,7 @@ from contenders import CONTENDERS, nbstep
 from growth import measure_growth
 from measure import Measure, measure
 from plot import plot
+from sweep import measure_sweep
 from workloads import WORKLOADS, Workload
 
 
@@ -98,12 +99,17 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         outcomes = [run(workload, Path(folder)) for workload in chosen]
         growth = None if arguments.only else measure_growth(nbstep, Path(folder))
+        wants_sweep = not arguments.only or any(part in "sweep" for part in arguments.only)
+        swept = measure_sweep(Path(folder)) if wants_sweep else None
     console.print(table(outcomes))
     if growth:
         console.print(growth.sentence())
+    if swept:
+        console.print(swept.sentence())
     if arguments.plot:
         plot([(outcome.workload.name, outcome.medians) for outcome in outcomes], growth, arguments.plot)
-    misses = [miss for outcome in outcomes for miss in outcome.misses()] + (growth.misses() if growth else [])
+    measured = [*outcomes, *([growth] if growth else []), *([swept] if swept else [])]
+    misses = [miss for each in measured for miss in each.misses()]
     for miss in misses:
         console.print(f"missed: {miss}")
     return 1 if misses else 0

@@ -1,0 +1,136 @@
+"""Twenty parameter sets of one notebook: ``nbstep sweep`` against papermill, one after another and two at once."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import nbformat
+from contenders import BIN
+from measure import measure
+
+SETS = 20
+JOBS = 2
+ROUNDS = 3
+MOST_OF_SEQUENCE = 1 / 15
+MOST_OF_PROCESSES = 1 / 6
+
+WORK = """
+began = time.perf_counter()
+while time.perf_counter() - began < 0.05:
+    total = np.arange(1000.0).sum()
+frame = pd.DataFrame({"n": [n], "total": [total]})
+print(frame)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFigures:
+    """Median seconds for all sets, by contender."""
+
+    seconds: dict[str, float]
+
+    def ratio(self, contender: str) -> float:
+        """nbstep's time to another's."""
+        return self.seconds["nbstep sweep -j 2"] / self.seconds[contender]
+
+    def sentence(self) -> str:
+        """The figures in words."""
+        figures = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in self.seconds.items())
+        return f"{SETS} parameter sets: {figures}; nbstep is {self._times()} times as fast"
+
+    def _times(self) -> str:
+        return " and ".join(f"{1 / self.ratio(name):.1f}" for name in (SEQUENCE, PROCESSES))
+
+    def misses(self) -> list[str]:
+        """The targets that are missed, in words."""
+        targets = {SEQUENCE: MOST_OF_SEQUENCE, PROCESSES: MOST_OF_PROCESSES}
+        return [
+            f"sweep: {self.ratio(name):.3f} of {name}, target {most:.3f}"
+            for name, most in targets.items()
+            if self.ratio(name) > most
+        ]
+
+
+SEQUENCE = "papermill in sequence"
+PROCESSES = "papermill's API in 2 processes"
+
+
+def measure_sweep(folder: Path) -> SweepFigures:
+    """Run every contender in turn."""
+    notebook = _write(folder)
+    contenders: dict[str, Callable[[Path, Path], float]] = {
+        "nbstep sweep -j 2": _nbstep,
+        "nbstep sweep -j 2 --cold": _cold,
+        SEQUENCE: _papermill,
+        PROCESSES: _papermill_processes,
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(ROUNDS):
+        for name, contender in contenders.items():
+            seconds[name].append(contender(notebook, folder))
+    return SweepFigures({name: statistics.median(each) for name, each in seconds.items()})
+
+
+def _write(folder: Path) -> Path:
+    cell = nbformat.v4.new_code_cell
+    cells = [
+        cell("import time\n\nimport numpy as np\nimport pandas as pd"),
+        cell("n = 1", metadata={"tags": ["parameters"]}),
+        cell(WORK),
+    ]
+    kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    path = folder / "sweep.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernelspec}), path)
+    return path
+
+
+def _nbstep(notebook: Path, folder: Path, *options: str) -> float:
+    shutil.rmtree(folder / "swept", ignore_errors=True)
+    grid = "n=" + ",".join(map(str, range(SETS)))
+    command = [str(BIN / "nbstep"), "sweep", str(notebook), "--grid", grid, "-j", str(JOBS)]
+    return measure([*command, "-o", str(folder / "swept"), *options], folder / "log").seconds
+
+
+def _cold(notebook: Path, folder: Path) -> float:
+    return _nbstep(notebook, folder, "--cold")
+
+
+def _papermill(notebook: Path, folder: Path) -> float:
+    command = [str(BIN / "papermill"), "--log-output", "--no-progress-bar", str(notebook), str(folder / "out.ipynb")]
+    return sum(measure([*command, "-p", "n", str(n)], folder / "log").seconds for n in range(SETS))
+
+
+def _papermill_processes(notebook: Path, folder: Path) -> float:
+    began = time.monotonic()
+    with ProcessPoolExecutor(JOBS, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_papermill_once, [(notebook, folder, n) for n in range(SETS)]))
+    return time.monotonic() - began
+
+
+def _papermill_once(task: tuple[Path, Path, int]) -> None:
+    import papermill
+
+    notebook, folder, n = task
+    papermill.execute_notebook(notebook, folder / f"out-{n}.ipynb", {"n": n}, progress_bar=False)
+
+
+def main() -> int:
+    """``python tests/benchmarks/sweep.py``: this workload alone."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        figures = measure_sweep(Path(folder))
+    print(figures.sentence(), *figures.misses(), sep="\n")  # noqa: T201 - a script that reports
+    return 1 if figures.misses() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
