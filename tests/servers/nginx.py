@@ -12,9 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from servers.ports import LOOPBACK, free_port, require, start, stop
+from servers.ports import LOOPBACK, free_port, missing, require, start, stop
 
 _MODULES = Path("/usr/lib/nginx/modules")
 _CONFIGURATION = """
@@ -63,7 +61,7 @@ class NginxServer:
 def running(folder: Path) -> Iterator[NginxServer]:
     binary = require("nginx", "nginx-light")
     if not (_MODULES / "ngx_http_dav_ext_module.so").exists():
-        pytest.skip("nginx has no dav-ext module (Debian package libnginx-mod-http-dav-ext)")
+        missing("nginx has no dav-ext module (Debian package libnginx-mod-http-dav-ext)")
     port, root = free_port(), folder / "root"
     root.mkdir()
     configuration = folder / "nginx.conf"

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -27,12 +28,14 @@ def free_port() -> int:
 def require(binary: str, package: str) -> str:
     """The path of a server's binary; without it tests are skipped on a laptop and fail where ``CI`` is set."""
     found = shutil.which(binary, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
-    if found is None:
-        message = f"{binary} is not installed (Debian package {package})"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return found or missing(f"{binary} is not installed (Debian package {package})")
+
+
+def missing(message: str) -> NoReturn:
+    """Something that a server needs is not here."""
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
 
 
 def die_with_parent() -> None:

@@ -71,6 +71,7 @@ _MEANINGS: Final[tuple[tuple[tuple[type[Exception], ...], type[NbstepError], str
     ((FileNotFoundError,), InputNotFoundError, "There is no such object, while"),
     ((PermissionError, ftplib.error_perm), StorageDeniedError, "The server does not allow"),
     ((NotImplementedError, ImportError), BadInputError, "The filesystem cannot do"),
+    ((IsADirectoryError, NotADirectoryError), BadInputError, "A folder is where an object should be, while"),
 )
 
 

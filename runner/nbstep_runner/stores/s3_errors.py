@@ -13,6 +13,7 @@ from nbstep_runner.stores.retrying import TransientError, seconds_asked
 from nbstep_runner.stores.statuses import RefusedError, explained
 
 _CONNECTION: Final = (
+    exceptions.ConnectionError,
     exceptions.HTTPClientError,
     exceptions.IncompleteReadError,
     ResponseParserError,
