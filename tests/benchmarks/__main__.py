@@ -60,6 +60,13 @@ def run(workload: Workload, folder: Path) -> Outcome:
     return Outcome(workload, {name: _median(each) for name, each in measures.items()}, final)
 
 
+def warm_up(folder: Path) -> None:
+    """Let every contender find its files in memory and its modules compiled, as in all runs but the first."""
+    notebook = WORKLOADS[0].write(folder)
+    for command in CONTENDERS.values():
+        measure(command(notebook, folder / "warm.ipynb"), folder / "log")
+
+
 def _median(measures: list[Measure]) -> Measure:
     fields = ("seconds", "cpu_seconds", "peak_bytes", "written_bytes")
     return Measure(*(statistics.median(getattr(each, field) for each in measures) for field in fields))
@@ -97,6 +104,7 @@ def main() -> int:
     if arguments.only:
         chosen = [each for each in WORKLOADS if any(part in each.name for part in arguments.only)]
     with tempfile.TemporaryDirectory() as folder:
+        warm_up(Path(folder))
         outcomes = [run(workload, Path(folder)) for workload in chosen]
         growth = None if arguments.only else measure_growth(nbstep, Path(folder))
         wants_sweep = not arguments.only or any(part in "sweep" for part in arguments.only)
