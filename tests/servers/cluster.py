@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import secrets
@@ -100,10 +101,16 @@ def runner_image(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     socket = TESTCLUSTER / "containerd/containerd.sock"
     if not socket.exists():
         missing(f"{IMAGE_VARIABLE} names no image, and there is no containerd to load one into")
-    archive, tag = tmp_path_factory.mktemp("image") / "image.tar", "localhost/nbstep-test:current"
-    image.build(archive, tag, Path(tempfile.gettempdir()))
-    subprocess.run(["ctr", "-a", socket, "-n", "k8s.io", "images", "import", archive], check=True, capture_output=True)
-    archive.unlink()
+    tag = f"localhost/nbstep-test:{image.fingerprint()}"
+    folder = Path(tempfile.gettempdir())
+    with (folder / "nbstep-test-image.lock").open("w") as lock:  # two workers need one image, made once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        images = ["ctr", "-a", socket, "-n", "k8s.io", "images"]
+        if tag not in subprocess.run([*images, "ls", "-q"], check=True, capture_output=True, text=True).stdout.split():
+            archive = tmp_path_factory.mktemp("image") / "image.tar"
+            image.build(archive, tag, folder)
+            subprocess.run([*images, "import", archive], check=True, capture_output=True)
+            archive.unlink()
     return tag
 
 

@@ -23,7 +23,25 @@ from packaging.requirements import Requirement
 
 EXTRAS = ("html", "s3", "sftp", "http", "gcs")
 MORE = ("pandas", "scikit-learn", "matplotlib", "jupyter-client")
-PROGRAMS = ("bash", "sh", "cat", "cp", "echo", "env", "ls", "mkdir", "sleep", "true", "wc", "head", "grep", "rm")
+PROGRAMS = (
+    "awk",
+    "nproc",
+    "uname",
+    "bash",
+    "sh",
+    "cat",
+    "cp",
+    "echo",
+    "env",
+    "ls",
+    "mkdir",
+    "sleep",
+    "true",
+    "wc",
+    "head",
+    "grep",
+    "rm",
+)
 USER = 65532
 SITE = "/opt/packages"
 OWN = "/opt/nbstep"
@@ -33,12 +51,12 @@ SKIPPED = re.compile(
 )
 
 
-def build(archive: Path, tag: str, cache: Path) -> None:
+def build(archive: Path, tag: str, kept_in: Path) -> None:
     """Write the image as a docker archive (the ``manifest.json`` of ``docker save``).
 
-    The layer of the environment is kept in ``cache``; that of our own sources is made each time.
+    The layer of the environment is kept in the folder ``kept_in``; that of our own sources is made each time.
     """
-    layers = {"base.tar": _base_layer(cache), "own.tar": _layer(_own_files())}
+    layers = {"base.tar": _base_layer(kept_in), "own.tar": _layer(_own_files())}
     config = {
         "architecture": {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine],
         "os": "linux",
@@ -66,11 +84,24 @@ def build(archive: Path, tag: str, cache: Path) -> None:
             _add_bytes(tar, name, data)
 
 
-def _base_layer(cache: Path) -> bytes:
+def fingerprint() -> str:
+    """Names what the image would hold: the environment and our own sources."""
+    digest = hashlib.sha256(_environment().encode())
+    for name, path in sorted(_own_files().items()):
+        digest.update(name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _environment() -> str:
     digest = hashlib.sha256(sys.version.encode() + Path(__file__).read_bytes())
     for name in sorted(_distributions()):
         digest.update(f"{name}=={metadata.version(name)}\n".encode())
-    kept = cache / f"nbstep-test-base-{digest.hexdigest()[:16]}.tar"
+    return digest.hexdigest()[:16]
+
+
+def _base_layer(folder: Path) -> bytes:
+    kept = folder / f"nbstep-test-base-{_environment()}.tar"
     if not kept.exists():
         data = _layer(dict(_python_files()) | dict(_package_files()) | dict(_programs()), system=True)
         new = kept.with_suffix(f".{os.getpid()}")

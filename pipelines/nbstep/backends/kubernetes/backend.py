@@ -82,11 +82,13 @@ class KubernetesBackend:
     def cancel(self, handle: str) -> None:
         """Let the Job's deadline pass: its controller ends the pods, with their grace period, and the Job stays."""
         name = JobName.parse(handle)
-        patch = {
-            "metadata": {"annotations": {CANCELLED_ANNOTATION: "true"}},
-            "spec": {"activeDeadlineSeconds": 1, "suspend": False},
+        values = {
+            f"/metadata/annotations/{CANCELLED_ANNOTATION.replace('/', '~1')}": "true",
+            "/spec/activeDeadlineSeconds": 1,
+            "/spec/suspend": False,
         }
-        cluster(name.context).patch_job(name.namespace, name.name, patch)
+        operations = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
+        cluster(name.context).patch_job(name.namespace, name.name, operations)
 
 
 @cache

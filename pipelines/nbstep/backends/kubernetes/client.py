@@ -29,7 +29,6 @@ PATIENCE: Final = 600.0
 """Seconds that an API that does not answer is tried again."""
 PATIENCE_VARIABLE: Final = "NBSTEP_CLUSTER_PATIENCE"
 PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
-MERGE_PATCH: Final = "application/merge-patch+json"
 
 Reply = dict[str, Any]
 
@@ -64,9 +63,9 @@ class Cluster:
         """The Jobs with these labels."""
         return _items(self._call(self._batch.list_namespaced_job, namespace, label_selector=selector))
 
-    def patch_job(self, namespace: str, name: str, patch: Reply) -> Reply:
-        """Merge a patch into a Job (RFC 7386)."""
-        return self._call(self._batch.patch_namespaced_job, name, namespace, patch, _content_type=MERGE_PATCH)
+    def patch_job(self, namespace: str, name: str, operations: list[Reply]) -> Reply:
+        """Change a Job by JSON Patch (RFC 6902), which is what the library takes a list for in all its versions."""
+        return self._call(self._batch.patch_namespaced_job, name, namespace, operations)
 
     def pods(self, namespace: str, selector: str) -> list[Reply]:
         """The pods with these labels, the oldest first."""
@@ -146,7 +145,7 @@ def context_named(name: str | None) -> tuple[str, str]:
         ClusterDeniedError: There is no such context.
     """
     try:
-        contexts, current = config.list_kube_config_contexts()
+        contexts, current = config.list_kube_config_contexts(config_file=_config_file())
     except config.ConfigException as error:
         if name in (None, IN_CLUSTER) and (namespace := _own_namespace()):
             return IN_CLUSTER, namespace
@@ -170,10 +169,15 @@ def _settings(context: str) -> Any:
         config.load_incluster_config(client_configuration=settings)
     else:
         context_named(context)
-        config.load_kube_config(context=context, client_configuration=settings)
+        config.load_kube_config(config_file=_config_file(), context=context, client_configuration=settings)
     if not settings.verify_ssl:  # the kubeconfig's own choice, which need not be repeated with every request
         warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
     return settings
+
+
+def _config_file() -> str | None:
+    """The environment's kubeconfig as it is now: the library keeps what it was when it was imported."""
+    return os.environ.get("KUBECONFIG") or None
 
 
 def _own_namespace() -> str | None:
