@@ -67,7 +67,7 @@ class _Watch(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        with suppress(OSError, ValueError, IndexError):
+        with suppress(OSError, ValueError, IndexError, StopIteration):
             while True:
                 self.peak_bytes = int(_field(self._folder / "status", "VmHWM:")) * 1024
                 self.written_bytes = int(_field(self._folder / "io", "wchar:"))
