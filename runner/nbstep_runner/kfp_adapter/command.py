@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from nbstep_runner.contract import RunResult, StepPlan, decode
-from nbstep_runner.errors import ExitCode, StorageUnavailableError
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StepPlan, decode, encode
+from nbstep_runner.errors import BadInputError, ExitCode, StorageUnavailableError
 from nbstep_runner.kfp_adapter.arguments import Files, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, missing_artifacts, try_to_deliver
 from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, read_executor_input
@@ -91,8 +92,17 @@ class Step:
             deliver(self._plan, record, outputs)
         except OSError as error:
             raise _unwritable(error) from error
-        check_promises(self._plan, record, outputs)
+        self._check(record)
         return code
+
+    def _check(self, record: RunResult) -> None:
+        """Whether what the step declares is there; if not, the local copy of the record says so too."""
+        try:
+            check_promises(self._plan, record, self._input.outputs)
+        except BadInputError as error:
+            failed = replace(record, state=RunState.FAILED, exit_code=int(error.exit_code), error=ErrorInfo.of(error))
+            self._files.record.write_bytes(encode(failed))
+            raise
 
 
 def _unwritable(error: OSError) -> StorageUnavailableError:

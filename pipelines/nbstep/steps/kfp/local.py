@@ -1,6 +1,6 @@
 """Local runs of compiled pipelines through kfp's own local orchestrator, with three of its faults mended.
 
-kfp's DockerRunner removes a container before it has read its exit code and then takes the missing code for success
+kfp's DockerRunner lets a container be removed while it asks for its exit code, and takes a missing code for success
 (kfp 2.17, ``docker_task_handler.run_docker_container``); its SubprocessRunner refuses container components; and an
 optional int that is not given ends either with a TypeError (``executor_input_utils.executor_input_to_dict``). Inside
 :func:`local_runs` both run a step with handlers of ours, and such an int is left out. Everything else (order,

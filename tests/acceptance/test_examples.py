@@ -1,0 +1,181 @@
+"""Every example pipeline: it compiles to what KFP accepts, runs, and leaves what it promises."""
+
+from __future__ import annotations
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import joblib
+import nbformat
+import pytest
+import xgboost
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from nbstep.steps.kfp import local_runs
+from nbstep_runner.contract import RunResult, decode
+from servers.fixtures import ssh_server
+from servers.sshd import SshServer
+
+__all__ = ["ssh_server"]
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "pipelines/examples"
+NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "common")
+NOTEBOOKS = sorted(
+    path.relative_to(ROOT / "notebooks")
+    for folder in ("housing", "wine", "digits", "classifiers")
+    for path in (ROOT / "notebooks" / folder).glob("*.ipynb")
+)
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An example's pipeline."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))["pipeline"]
+
+
+def step(runs: Path, name: str) -> Path:
+    """What a step of the only run left."""
+    (found,) = runs.glob(f"*/{name}")
+    return found
+
+
+def record(folder: Path) -> RunResult:
+    done = decode((folder / "output.result.json").read_bytes(), RunResult)
+    assert {cell.state for cell in done.cells} == {"succeeded"}
+    assert (folder / "html").stat().st_size > 10_000
+    return done
+
+
+def compiled(name: str, **environment: str) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("nbstep"), "compile", "--pipeline", EXAMPLES / f"{name}.py"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_compiles_to_a_pipeline_spec(name: str) -> None:
+    spec = json_format.ParseDict(compiled(name, NBSTEP_IMAGE="runner:7")[0], pipeline_spec_pb2.PipelineSpec())
+    assert spec.pipeline_info.name == name.replace("_", "-")
+    images = {one["container"]["image"] for one in spec.deployment_spec["executors"].values()}  # type: ignore[index]
+    assert images == {"runner:7"}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=str)
+def test_its_notebooks_are_tagged_and_without_outputs(path: Path) -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / path, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.id for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])] == ["parameters"]
+    assert [cell.id for cell in notebook.cells if cell.get("outputs") or cell.get("execution_count")] == []
+
+
+def test_every_example_is_in_the_table() -> None:
+    table = (EXAMPLES / "README.md").read_text()
+    assert [name for name in NAMES if f"`{name}.py`" not in table] == []
+
+
+def test_flights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_runs(tmp_path):
+        auc = example("flights", monkeypatch)(bucket=str(ROOT / "notebooks/data"), project="p").output
+    done = record(step(tmp_path, "flights"))
+    assert done.results["auc"] == auc
+    assert 0.5 < auc < 1
+    assert done.parameters["PROJECT"] == "p"
+    assert {path.name for path in step(tmp_path, "flights").joinpath("model").iterdir()} >= {
+        "model.joblib",
+        "metadata.json",
+    }
+
+
+def test_process_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_runs(tmp_path):
+        accuracy = example("process_train", monkeypatch)(test_share=0.4).output
+    processed, trained = record(step(tmp_path, "process-data")), record(step(tmp_path, "train"))
+    assert accuracy == trained.results["accuracy"] > 0.8
+    assert processed.results["wines_aside"] / (
+        processed.results["learning_wines"] + processed.results["wines_aside"]
+    ) == (pytest.approx(0.4, abs=0.02))
+    assert trained.parameters["measurements"] == processed.results["measurements"]
+    assert type(trained.parameters["max_steps"]) is int
+    assert joblib.load(step(tmp_path, "train") / "model").n_features_in_ == 13
+
+
+def test_housing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_runs(tmp_path):
+        error = example("housing", monkeypatch)(houses=4_000).output
+    prepared, trained = record(step(tmp_path, "prepare")), record(step(tmp_path, "train"))
+    assert prepared.results == {"training_houses": 320, "testing_houses": 80}
+    assert error == trained.results["mean_absolute_error"] < trained.results["naive_error"] / 1.5
+    model = xgboost.XGBRegressor()
+    model.load_model(step(tmp_path, "train") / "model/model.json")
+    described = json.loads((step(tmp_path, "train") / "model/inputs.json").read_text())
+    assert model.n_features_in_ == len(described["features"]) == 6
+    assert model.predict([list(described["medians"].values())])[0] > 10_000
+
+
+def test_housing_stops_early_in_a_full_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_runs(tmp_path):
+        example("housing", monkeypatch)(houses=2_000, learning_rate=0.3, develop_mode=False)
+    assert record(step(tmp_path, "train")).results["trees"] < 1_000
+
+
+def test_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_runs(tmp_path):
+        accuracy = example("digits", monkeypatch)(train_steps=150, batch_size=50).output
+    trained, judged = record(step(tmp_path, "train")), record(step(tmp_path, "evaluate"))
+    assert trained.results["steps"] == 150
+    assert accuracy == judged.results["accuracy"] > 0.85
+    assert judged.results["digits"] == 450
+    assert judged.parameters["model_path"] == str(step(tmp_path, "train") / "model")
+
+
+def test_a_model_that_reads_badly_fails_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_runs(tmp_path), pytest.raises(RuntimeError, match="evaluate"):
+        example("digits", monkeypatch)(train_steps=1)
+    assert "less than 80%" in (step(tmp_path, "evaluate") / "html").read_text()
+
+
+def test_the_place_of_digits_is_data() -> None:
+    def place(profile: str) -> tuple[str, Any]:
+        spec, platform = compiled("digits", NBSTEP_PROFILE=profile)
+        arguments = spec["deploymentSpec"]["executors"]["exec-train"]["container"]["args"]
+        plan = json.loads(arguments[arguments.index("--plan") + 1])
+        return plan["runs"], platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
+
+    bucket, pod = place("gcp")
+    assert bucket == "gs://my-bucket/digits/runs"
+    assert "pvcMount" not in pod
+    folder, pod = place("on-premises")
+    assert folder == "/pvc/digits/runs"
+    assert pod["pvcMount"][0]["mountPath"] == "/pvc/digits"
+
+
+@pytest.mark.server
+def test_classifiers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ssh_server: SshServer) -> None:
+    with local_runs(tmp_path / "runs"):
+        example("classifiers", monkeypatch)(
+            model_uri=ssh_server.uri() + "models",
+            known_hosts=str(ssh_server.known_hosts),
+            identity_file=str(ssh_server.identity_file),
+        )
+    done = record(step(tmp_path / "runs", "train"))
+    sent = ssh_server.root / "models"
+    assert {path.name for path in sent.iterdir()} == {"clf_lda.joblib", "clf_nn.joblib", "metadata.json"}
+    scores = json.loads((sent / "metadata.json").read_text())["scores"]
+    assert scores["clf_lda"]["cross_validated_accuracy"] == done.results["lda_accuracy"] > 0.9
+    assert joblib.load(sent / "clf_nn.joblib").n_features_in_ == 30
