@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -152,7 +153,7 @@ class Running:
         took = time.monotonic() - self._started
         self._code = self.process.wait()
         left = self._left_behind()
-        done = Done(self._code, self.shown, self._read(self._stderr), took, self.output, self.memory)
+        done = Done(self._code, self.shown, self.complained, took, self.output, self.memory)
         broken = [*left, *invariants.violations(self.output, code=self._code, before=self.before)]
         assert not (check and broken), f"{broken}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         self._close()
@@ -166,20 +167,20 @@ class Running:
 
     def stop(self) -> None:
         """End whatever is left of the run."""
-        for pid in {*processes.marked(self.mark), *([self.process.pid] if self.process.returncode is None else [])}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        self._kill([*processes.marked(self.mark), *([self.process.pid] if self.process.returncode is None else [])])
         self.process.wait()
         self._close()
+
+    def _kill(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _left_behind(self) -> list[str]:
         processes.until(lambda: not processes.marked(self.mark), LEFT_BEHIND_SECONDS)
         left = processes.marked(self.mark)
         named = [f"I4: process {pid} is left behind: {processes.command_of(pid)}" for pid in left]
-        if left:
-            self.stop()
+        self._kill(left)
         return named
 
     def _read(self, file: Any) -> str:

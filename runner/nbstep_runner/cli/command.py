@@ -100,9 +100,8 @@ def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
     launch = LaunchOptions(working_directory=options["cwd"], stock=options["stock_kernel"], token=os.urandom(16).hex())
     watchdog = Watchdog(launch.token)
     early = launch_early(options["kernel"], launch, wanted=not options["prepare_only"])
-    try:
-        from nbstep_runner.cli.process import run_in_this_process
+    from nbstep_runner.cli.process import run_in_this_process
 
-        return run_in_this_process(spec, options, early, watchdog.pid)
-    finally:
-        watchdog.dismiss()
+    code = run_in_this_process(spec, options, early, watchdog.pid)
+    watchdog.dismiss()  # not after an exception, such as that of SIGINT: then it clears the early kernel away
+    return code

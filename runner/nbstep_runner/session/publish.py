@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from nbstep_runner.contract import RunResult, encode
 from nbstep_runner.engine.document import Document
-from nbstep_runner.errors import NbstepError, OutputConflictError
+from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
 from nbstep_runner.session.claim import ClaimKeeper
 from nbstep_runner.session.html import render_html
 from nbstep_runner.session.places import Places
@@ -91,7 +91,13 @@ class Publisher:
         return self._call(lambda: self._open_store(uri).write(uri, data, if_version=version))
 
     def _call(self, work: Callable[[], T]) -> T:
-        return self._supervisor.call(work, doing="publishing", despite_stop=True)
+        """Do it despite a stop; what is no error of ours becomes one, so that nobody here has to expect others."""
+        try:
+            return self._supervisor.call(work, doing="publishing", despite_stop=True)
+        except NbstepError:
+            raise
+        except Exception as error:
+            raise InternalError(f"{type(error).__name__}: {error}", context="publishing") from error
 
 
 def notebook_source(document: Document) -> Source:
