@@ -30,10 +30,17 @@ COLOURS: Final = {
 
 def show(run: Run) -> None:
     """Show a run in the notebook's output, and keep it up to date."""
-    from IPython.display import HTML, display
+    from IPython import display
 
-    handle = display(HTML(page(run)), display_id=True)
-    _SHOWN.add(run, handle)
+    put: Any = display.display
+    _SHOWN.add(run, put(_html(page(run)), display_id=True))
+
+
+def _html(text: str) -> Any:
+    from IPython import display
+
+    kind: Any = display.HTML
+    return kind(text)
 
 
 def page(run: Run) -> str:
@@ -116,14 +123,12 @@ class _Shown:
 
     def _refresh(self, run: Run, handle: Any) -> bool:
         """Show how a run stands now; whether that was for the last time."""
-        from IPython.display import HTML
-
         try:
             status = run.status()
         except NbstepError as error:
-            handle.update(HTML(f"<div><b>{escape(run.id)}</b>: {escape(error.message)}</div>"))
+            handle.update(_html(f"<div><b>{escape(run.id)}</b>: {escape(error.message)}</div>"))
             return False
-        handle.update(HTML(as_html(run, status)))
+        handle.update(_html(as_html(run, status)))
         return status.state.final
 
 

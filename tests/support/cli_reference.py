@@ -17,8 +17,8 @@ HEAD = """\
 # The command line
 
 `nbstep` is for people, `nbstep-runner` is what runs inside a container. `nbstep run` takes every option of
-`nbstep-runner`. The exit codes are [one table](architecture.md#exit-codes). Every option of `nbstep-runner` can be given
-by the environment as `NBSTEP_` and its long name in capitals. This page is made from the commands.
+`nbstep-runner`. The exit codes are [one table](architecture.md#exit-codes). Every option of `nbstep-runner` can be
+given by the environment as `NBSTEP_` and its long name in capitals. This page is made from the commands.
 """
 
 
