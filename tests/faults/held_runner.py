@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from nbstep_runner.cli import main as cli
+from nbstep_runner.cli import process
 from nbstep_runner.engine import cell_run, notebook_run
+from nbstep_runner.kernel import early
 from nbstep_runner.session import claim, kernels, run
 from nbstep_runner.sinks import checkpoint
 from nbstep_runner.stores import local
@@ -93,6 +95,8 @@ def points(barrier: Barrier) -> dict[str, tuple[object, str, Wrap]]:
         return local, "_place", barrier.placing(ending, running=running, late=late)
 
     return {
+        "launched": (early, "launch_early", barrier.after),
+        "begun": (process, "become_subreaper", barrier.before),
         "fetch": (run, "fetch", barrier.before),
         "fetched": (run, "fetch", barrier.after),
         "claim": (claim.ClaimKeeper, "take", barrier.before),
