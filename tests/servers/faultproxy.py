@@ -38,6 +38,8 @@ class Kind(StrEnum):
     FLIP_REQUEST = "flip a bit of the request"
     STALL = "stall"
     """Half of the answer's body arrives, and then nothing."""
+    HANG = "hang"
+    """The server does it, and no answer comes."""
     LIE = "lie"
     """The answer gets other headers."""
 
@@ -124,7 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, fault: Fault | None, status: int, headers: dict[str, str], body: bytes) -> None:
         kind = fault.kind if fault else None
-        if kind is Kind.DROP_ANSWER:
+        if kind is Kind.HANG:
+            self.proxy.over.wait(60)
+        if kind in {Kind.DROP_ANSWER, Kind.HANG}:
             self._reset()
         elif kind is Kind.FLIP_ANSWER:
             self._answer(status, headers, _flipped(body))

@@ -69,4 +69,6 @@ def in_words(error: Exception) -> str:
     if isinstance(error, requests.Timeout | TimeoutError | urllib3.exceptions.TimeoutError):
         return "the transfer stalled"
     text = str(error.args[0] if error.args else error).splitlines()
+    if text and "timed out" in text[0]:  # requests wraps a time-out while it reads an answer
+        return "the transfer stalled"
     return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__

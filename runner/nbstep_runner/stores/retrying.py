@@ -20,6 +20,7 @@ from nbstep_runner.stores.uris import redact
 
 IDLE_SECONDS: Final = 30.0
 """A transfer that moves no byte for this long has stalled."""
+_FIRST_IDLE: Final = 5.0
 _SHORTEST_IDLE: Final = 1.0
 _FIRST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 20.0
@@ -60,13 +61,18 @@ class Try:
 
     @property
     def idle(self) -> float:
-        """How long this try may wait for the next byte: another try has to fit into the budget after it."""
-        return idle_within(self.left)
+        """How long this try may wait for the next byte: another try has to fit into the budget after it.
+
+        The first try gets some time even where the budget is none: no retries does not mean no patience.
+        """
+        hurried = ENDING.at < float("inf")
+        later = max(_SHORTEST_IDLE, min(IDLE_SECONDS, self.left / 2))
+        return later if hurried or self.number > 1 else idle_within(self.left)
 
 
 def idle_within(seconds: float) -> float:
-    """The idle timeout that leaves time for another try."""
-    return max(_SHORTEST_IDLE, min(IDLE_SECONDS, seconds / 2))
+    """The idle timeout of a first try that leaves time for another."""
+    return max(_FIRST_IDLE, min(IDLE_SECONDS, seconds / 2))
 
 
 class Retrier:

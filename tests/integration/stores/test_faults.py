@@ -160,16 +160,16 @@ def test_a_lost_answer_is_not_taken_for_the_others_object(cloud: Place) -> None:
 def test_a_stalled_download_is_given_up_and_done_again(place: Place) -> None:
     place.put(OBJECT)
     place.proxy.add(Kind.STALL, "GET")
-    with within(5.0):
-        assert place.store(6.0).read(place.uri()).data == OBJECT
+    with within(9.0):
+        assert place.store(12.0).read(place.uri()).data == OBJECT
     assert "stalled" in place.lines[0]
 
 
 @pytest.mark.fault(18)
 def test_a_stalled_upload_is_given_up_and_done_again(cloud: Place) -> None:
-    cloud.proxy.add(Kind.STALL, WRITES)
-    with within(5.0):
-        cloud.store(6.0).write(cloud.uri(), OBJECT)
+    cloud.proxy.add(Kind.HANG, WRITES)
+    with within(9.0):
+        cloud.store(12.0).write(cloud.uri(), OBJECT)
     assert cloud.truth() == OBJECT
     assert "stalled" in cloud.lines[0]
 

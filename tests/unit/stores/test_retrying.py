@@ -105,10 +105,11 @@ def test_a_lost_answer_can_be_recovered() -> None:
 
 def test_idle_time_leaves_room_for_another_try() -> None:
     now = time.monotonic()
-    assert Try(1, now + 120).idle == 30.0
-    assert 3.5 < Try(1, now + 8).idle <= 4.0
-    assert Try(1, now - 1).idle == 1.0
+    assert [round(Try(2, now + left).idle) for left in (120, 8, -1)] == [30, 4, 1]
+    assert [round(Try(1, now + left).idle) for left in (120, 20, 0)] == [30, 10, 5]
     assert Try(1, now - 1).left == 0.0
+    hurry(4.0)
+    assert round(Try(1, now + 120).idle) == 2
 
 
 @pytest.mark.fault(11)
