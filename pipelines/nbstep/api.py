@@ -17,7 +17,7 @@ from nbstep.bundle import Files
 from nbstep.claims import here
 from nbstep.errors import RunNotFoundError
 from nbstep.places import RunPlaces, absolute
-from nbstep.profiles import Profile, load_profile
+from nbstep.profiles import Profile, load_profile, overlaid
 from nbstep.request import DEFAULT_RUNS, Prepared, Request, prepare
 from nbstep.run import Run
 from nbstep.upload import upload
@@ -182,11 +182,7 @@ def _reachable(located: Located, profile: Profile) -> Located:
 
 def _profile(profile: str | Profile | None, overrides: Mapping[str, Any]) -> Profile:
     if isinstance(profile, Profile):
-        if any(value is not None for value in overrides.values()):
-            from nbstep.profiles import merged
-
-            return msgspec.convert(merged(msgspec.to_builtins(profile), overrides), Profile)
-        return profile
+        return overlaid(profile, overrides)
     if not isinstance(profile, str | None):
         raise UsageError("a profile is named by text, or is a Profile")
     return load_profile(profile, overrides)

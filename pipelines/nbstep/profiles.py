@@ -119,6 +119,15 @@ def load_profile(name: str | None, overrides: Mapping[str, Any], *, path: str | 
     return _converted(merged(base, overrides), where)
 
 
+def overlaid(profile: Profile, overrides: Mapping[str, Any]) -> Profile:
+    """A profile with a call's own values over it.
+
+    Raises:
+        BadInputError: They do not fit the schema.
+    """
+    return _converted(merged(msgspec.to_builtins(profile), overrides), "the call")
+
+
 def profile_names() -> list[str]:
     """The names of the file's profiles; none where there is no file."""
     return list(_document(None)[0].get("profiles", {}))

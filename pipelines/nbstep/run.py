@@ -72,10 +72,18 @@ class Run:
         """
         if self._final is not None:
             return combine(Status(phase=Phase.ENDED), self._final)
-        return self.judged(self._backend.statuses([self.handle])[self.handle])
+        return self.judged(self._ask())
+
+    def glance(self, status: Status) -> RunStatus:
+        """How it stands, given what its place has just said; storage is asked only once that says that it is over."""
+        if self._final is None and status.phase in (Phase.PENDING, Phase.RUNNING):
+            return combine(status, None)
+        return self.judged(status)
 
     def judged(self, status: Status) -> RunStatus:
-        """How it stands, given what its place has just said."""
+        """How it stands, given what its place has just said and what lies in storage."""
+        if self._final is not None:
+            return combine(Status(phase=Phase.ENDED), self._final)
         record, version = self._read_record()
         verdict = combine(status, record)
         if verdict.state.final and (record is None or not record.state.final):
@@ -102,7 +110,7 @@ class Run:
             NbstepError: How it failed, such as ``CellFailedError``, with the cell's traceback as a note.
         """
         begin = time.monotonic()
-        while not (status := self.status()).state.final:
+        while not (status := self.glance(self._ask())).state.final:
             waited = time.monotonic() - begin
             if timeout is not None and waited >= timeout:
                 raise WaitTimeoutError(f"the run {self.id} has not ended after {timeout:g} s: {status.words}")
@@ -175,6 +183,9 @@ class Run:
     def spec(self) -> RunSpec:
         """What was asked for."""
         return decode(self.store.read(self._located.spec_uri).data, RunSpec)
+
+    def _ask(self) -> Status:
+        return self._backend.statuses([self.handle])[self.handle]
 
     def _read_record(self) -> tuple[RunResult | None, str]:
         try:

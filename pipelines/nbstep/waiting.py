@@ -23,7 +23,7 @@ LOOK_SECONDS: Final = 1.0
 def statuses(runs: Iterable[Run]) -> dict[Run, RunStatus]:
     """How each run stands: one question for each place, whatever the number of runs there.
 
-    The records of those that may have ended are read as well.
+    The records of those that have ended are read as well.
     """
     by_backend: dict[Backend, list[Run]] = defaultdict(list)
     for run in runs:
@@ -31,7 +31,7 @@ def statuses(runs: Iterable[Run]) -> dict[Run, RunStatus]:
     found: dict[Run, RunStatus] = {}
     for backend, group in by_backend.items():
         told = backend.statuses([run.handle for run in group])
-        found |= {run: run.judged(told[run.handle]) for run in group}
+        found |= {run: run.glance(told[run.handle]) for run in group}
     return found
 
 

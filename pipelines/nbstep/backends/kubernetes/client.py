@@ -7,6 +7,7 @@ a list of a hundred pods costs milliseconds.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -25,12 +26,15 @@ TIMEOUT: Final = (5.0, 30.0)
 """Seconds to connect, and between two pieces of an answer."""
 SILENCE: Final = 20.0
 """Seconds without a line after which a followed log is asked for anew: a connection may be dead without a word."""
-PATIENCE: Final = 600.0
+PATIENCE: Final = 300.0
 """Seconds that an API that does not answer is tried again."""
 PATIENCE_VARIABLE: Final = "NBSTEP_CLUSTER_PATIENCE"
+TOLD_AFTER: Final = 4
+"""Failed attempts after which whoever waits is told: about two seconds."""
 PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 Reply = dict[str, Any]
+_LOG: Final = logging.getLogger("nbstep")
 
 
 class Cluster:
@@ -115,6 +119,7 @@ class Cluster:
             stop=stop_after_delay(self._patience),
             wait=_pause,
             retry=retry_if_exception(_passes),
+            before_sleep=self._tell,
             reraise=True,
         )
         try:
@@ -123,6 +128,13 @@ class Cluster:
             raise _explained(error) from error
         except urllib3.exceptions.HTTPError as error:
             raise ClusterUnavailableError(f"the cluster does not answer: {error}") from error
+
+    def _tell(self, state: RetryCallState) -> None:
+        """Say once in an outage that it is one, to whoever waits."""
+        if state.attempt_number == TOLD_AFTER:
+            error = state.outcome.exception() if state.outcome else None
+            reason = error.reason if isinstance(error, ApiException) else type(error).__name__
+            _LOG.warning("the cluster does not answer (%s); trying for up to %.0f s", reason, self._patience)
 
 
 class LogNotReadyError(ClusterUnavailableError):
