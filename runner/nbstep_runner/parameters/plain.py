@@ -6,6 +6,7 @@ written until the parameter's declared type says what it is.
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -48,9 +49,9 @@ class Typed(Plain):
         words = {"True": True, "False": False, "None": None}
         if self.text in words:
             return words[self.text]
-        for kind in (int, float):
+        for read in (int, _finite):
             try:
-                return kind(self.text)
+                return read(self.text)
             except ValueError:
                 continue
         return self.text
@@ -69,7 +70,13 @@ def yaml_value(text: str) -> Any:
             return loader.construct_object(ScalarNode(tag, text))
         except (ValueError, OverflowError):  # such as "0b_", which YAML's pattern admits
             return text
-    return float(text) if EXPONENT_FLOAT.fullmatch(text) else text
+    return _finite(text) if EXPONENT_FLOAT.fullmatch(text) else text
+
+
+def _finite(text: str) -> float | str:
+    """The number that a text says; the text where no float is as large."""
+    number = float(text)
+    return text if math.isinf(number) and "inf" not in text.lower() else number
 
 
 @cache

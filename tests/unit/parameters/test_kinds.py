@@ -93,6 +93,8 @@ ACCEPTED_YAML = [
     ("dict", "{1: a, b: 1e3}", {1: "a", "b": 1000.0}),
     ("Any", "{a: [2024-01-01]}", {"a": ["2024-01-01"]}),
     ("pd.DataFrame", "5", 5),
+    ("Any", "1e999", "1e999"),
+    ("Any", "1e30", 1e30),
 ]
 
 
@@ -162,6 +164,9 @@ def test_annotations_are_strict_with_values_of_python(annotation: str, value: An
         ("Any", "True", True),
         ("Any", "1e3", 1000.0),
         ("Any", "no", "no"),
+        ("Any", "-inf", -INF),
+        ("Any", "1e999", "1e999"),
+        ("Any", "9" * 5000, "9" * 5000),
         ("Any", "[1]", "[1]"),
     ],
 )
