@@ -169,6 +169,7 @@ def test_one_name_is_one_run(tmp_path: Path) -> None:
     assert [line.message for line in first.lines()].count("once") == 1
 
 
+@pytest.mark.fault(26)
 def test_the_launchers_death_does_not_harm_the_run(tmp_path: Path) -> None:
     write(tmp_path, "n = 1", "import time\ntime.sleep(2)\nprint('still here')")
     code = "import nbstep, time; print(nbstep.submit('train.ipynb', run_id='orphan'), flush=True); time.sleep(60)"
@@ -182,6 +183,7 @@ def test_the_launchers_death_does_not_harm_the_run(tmp_path: Path) -> None:
     assert "still here" in [line.message for line in run.lines()]
 
 
+@pytest.mark.fault(28)
 def test_a_killed_runner_is_lost_and_says_so(tmp_path: Path) -> None:
     write(tmp_path, "n = 1", "import time\ntime.sleep(60)")
     run = nbstep.submit("train.ipynb", run_id="killed")

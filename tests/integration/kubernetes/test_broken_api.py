@@ -18,6 +18,7 @@ COUNTING = "import time\nfor n in range(400):\n    print('line', n, 'x' * 40, fl
 EXPECTED = [f"line {n} {'x' * 40}" for n in range(400)]
 
 
+@pytest.mark.fault(25)
 def test_a_lost_answer_to_the_submission_is_one_job(launcher: Launcher, faults: Faults) -> None:
     lost = []
 
@@ -34,6 +35,7 @@ def test_a_lost_answer_to_the_submission_is_one_job(launcher: Launcher, faults: 
     assert len(launcher.cluster.pods(run)) == 1
 
 
+@pytest.mark.fault(27)
 def test_a_log_that_breaks_again_and_again_is_whole(launcher: Launcher, faults: Faults) -> None:
     faults.cut_logs_after = 30_000
     run = launcher.submit("x = 1", COUNTING)
@@ -44,6 +46,7 @@ def test_a_log_that_breaks_again_and_again_is_whole(launcher: Launcher, faults: 
     assert faults.cuts > 2
 
 
+@pytest.mark.fault(27)
 def test_following_goes_on_after_an_outage(launcher: Launcher, faults: Faults) -> None:
     run = launcher.submit("x = 1", COUNTING)
     lines: list[str] = []
@@ -57,6 +60,7 @@ def test_following_goes_on_after_an_outage(launcher: Launcher, faults: Faults) -
     assert run.wait(timeout=60).state is RunState.SUCCEEDED
 
 
+@pytest.mark.fault(27)
 def test_a_log_whose_beginning_is_gone_is_completed_from_storage(launcher: Launcher, faults: Faults) -> None:
     """As after the cluster has rotated it: only its end can be had, and only once."""
     run = launcher.submit("x = 1", COUNTING)
@@ -74,6 +78,7 @@ def test_a_log_whose_beginning_is_gone_is_completed_from_storage(launcher: Launc
 
 
 @pytest.mark.parametrize("code", [429, 500, 503])
+@pytest.mark.fault(27)
 def test_an_overloaded_api_is_asked_again(launcher: Launcher, faults: Faults, code: int) -> None:
     refused: Counter[str] = Counter()
 

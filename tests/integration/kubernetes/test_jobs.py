@@ -65,6 +65,7 @@ def _file(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.fault(26)
 def test_another_process_finds_it_by_its_string_and_by_its_id(launcher: Launcher) -> None:
     run = launcher.submit("x = 1", "print('hello')")
     for name in (str(run), run.id):
@@ -118,6 +119,7 @@ def test_cancelling_saves_the_notebook(launcher: Launcher) -> None:
     assert nbstep.find(str(run)).state is RunState.CANCELLED
 
 
+@pytest.mark.fault(25)
 def test_a_run_submitted_twice_is_one_run(launcher: Launcher) -> None:
     first = launcher.submit("x = 1", run_id="twice")
     second = launcher.submit("x = 1", run_id="twice")
@@ -128,6 +130,7 @@ def test_a_run_submitted_twice_is_one_run(launcher: Launcher) -> None:
     assert len(launcher.cluster.pods(first)) == 1
 
 
+@pytest.mark.fault(3)
 def test_a_container_killed_for_memory_gets_its_verdict_from_the_launcher(launcher: Launcher) -> None:
     run = launcher.submit("x = 1", resources={"cpu": "50m", "memory": "24Mi"})
     result = run.wait(timeout=100, check=False)
@@ -137,6 +140,8 @@ def test_a_container_killed_for_memory_gets_its_verdict_from_the_launcher(launch
     assert run.record() == result
 
 
+@pytest.mark.fault(28)
+@pytest.mark.fault(29)
 def test_a_run_whose_job_was_deleted_is_found_by_its_record(launcher: Launcher) -> None:
     run = launcher.submit("x = 1", "print('begun', flush=True)\nimport time\ntime.sleep(300)")
     for line in run.lines(follow=True):
@@ -153,6 +158,7 @@ def test_a_run_whose_job_was_deleted_is_found_by_its_record(launcher: Launcher) 
     assert "begun" in [line.message for line in again.lines()]
 
 
+@pytest.mark.fault(28)
 def test_another_attempt_comes_after_an_eviction(launcher: Launcher) -> None:
     run = launcher.submit(
         "x = 1",
@@ -176,6 +182,7 @@ def test_another_attempt_comes_after_an_eviction(launcher: Launcher) -> None:
     assert attempts == {2}
 
 
+@pytest.mark.fault(28)
 def test_an_image_that_is_not_there_is_said(launcher: Launcher) -> None:
     run = launcher.submit("x = 1", image="localhost/nbstep-test:absent")
     assert until_said(run, "is not on the node")
@@ -184,6 +191,7 @@ def test_an_image_that_is_not_there_is_said(launcher: Launcher) -> None:
     assert (result.state, result.exit_code) == (RunState.CANCELLED, 143)
 
 
+@pytest.mark.fault(28)
 def test_a_pod_without_a_place_is_said(launcher: Launcher) -> None:
     run = launcher.submit("x = 1", resources={"cpu": "500"})
     problems = until_said(run, "no node takes the pod")
@@ -195,6 +203,7 @@ def test_a_secret_that_is_missing_is_said(launcher: Launcher) -> None:
     assert "absent" in until_said(run, "the container cannot be configured")[0]
 
 
+@pytest.mark.fault(28)
 def test_a_quota_that_is_used_up_is_said(launcher: Launcher, cluster: Api) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
     cluster.create(quota)
@@ -211,6 +220,7 @@ def test_a_quota_that_is_used_up_is_said(launcher: Launcher, cluster: Api) -> No
         cluster("delete", "resourcequota", "none")
 
 
+@pytest.mark.fault(28)
 def test_a_run_that_never_started_ends_with_its_deadline(launcher: Launcher) -> None:
     run = launcher.submit("x = 1", image="localhost/nbstep-test:absent", kubernetes={"deadline_seconds": 3})
     result = run.wait(timeout=60, check=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ class BreakingCluster:
 
 
 @given(st.integers(1, 60), st.lists(st.integers(0, 2500), max_size=5), st.integers(-400, 400))
+@pytest.mark.fault(27)
 def test_connections_that_break_anywhere_lose_and_repeat_nothing(count: int, cuts: list[int], overlap: int) -> None:
     log = numbered(count)
     cluster = BreakingCluster(log, [min(cut, len(log)) for cut in sorted(cuts)], overlap)

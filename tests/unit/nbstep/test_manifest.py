@@ -173,6 +173,7 @@ def violations(spec: dict[str, Any]) -> list[str]:
 
 
 @given(profiles())
+@pytest.mark.fault(45)
 def test_every_manifest_is_restricted_and_valid(profile: Profile) -> None:
     manifest = job(submission(profile), "flights")
     assert violations(manifest["spec"]["template"]["spec"]) == []
@@ -207,6 +208,7 @@ class _Body:
         {"resources": {"limits": {"cpu": 1}}},
     ],
 )
+@pytest.mark.fault(45)
 def test_the_schema_is_closed(smuggled: dict[str, Any]) -> None:
     with pytest.raises(BadInputError):
         load_profile(None, PLAIN | smuggled)

@@ -55,6 +55,7 @@ def running(age: float) -> RunResult:
         (Status(phase=Phase.ENDED, exit_code=137), running(5), RunState.LOST),
     ],
 )
+@pytest.mark.fault(29)
 def test_one_answer_out_of_two(status: Status, record: RunResult | None, state: RunState) -> None:
     assert combine(status, record).state is state
 
@@ -143,6 +144,7 @@ LATE_JOB = ("Failed", "DeadlineExceeded")
         (job(), [pod(terminated(75)), pod({"running": {}})], Phase.RUNNING, "pod p runs", ""),
     ],
 )
+@pytest.mark.fault(28)
 def test_a_jobs_objects_in_words(
     found: dict[str, Any], pods: list[dict[str, Any]], phase: Phase, words: str, reference: str
 ) -> None:

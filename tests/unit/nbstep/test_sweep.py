@@ -1,0 +1,249 @@
+"""Parameter sets, their names, what a notebook imports, the plan, and the verdict of a sweep."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nbstep
+from nbstep.sweeps.imports import imported_modules
+from nbstep.sweeps.naming import LONGEST, run_id, set_name
+from nbstep.sweeps.outcome import Sweep, SweepRun
+from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
+from nbstep.sweeps.sets import Axis, Sources, axis, combine, names_given, read_matrix, row, typed_axis
+from nbstep_runner.contract import ErrorInfo, ParameterSource, RunResult, RunState
+from nbstep_runner.errors import BadInputError, CellFailedError, InterruptedRunError, UsageError
+from support import notebooks
+from support.notebooks import Code
+
+
+def values_of(sources: Sources) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for source in sources:
+        found |= {source.name: source.text} if source.name else source.mapping
+    return found
+
+
+def test_a_grid_is_every_combination_the_last_axis_changing_fastest() -> None:
+    sets = combine([typed_axis("lr=0.1,0.2"), typed_axis("n=1,2")], [])
+    assert [values_of(each) for each in sets] == [
+        {"lr": "0.1", "n": "1"},
+        {"lr": "0.1", "n": "2"},
+        {"lr": "0.2", "n": "1"},
+        {"lr": "0.2", "n": "2"},
+    ]
+
+
+def test_each_row_of_a_matrix_is_combined_with_the_grid() -> None:
+    sets = combine([axis("n", [1, 2])], [row({"lr": 0.1}), row({"lr": 0.2, "n": 9})])
+    assert [values_of(each) for each in sets] == [
+        {"lr": 0.1, "n": 1},
+        {"lr": 0.1, "n": 2},
+        {"lr": 0.2, "n": 1},
+        {"lr": 0.2, "n": 2},
+    ]
+
+
+def test_values_that_hold_commas_are_given_as_a_yaml_list() -> None:
+    name, sources = typed_axis('names=["a,b", [1, 2], plain]')
+    assert (name, len(sources)) == ("names", 3)
+    assert sources[0].mapping == {"names": "a,b"}
+
+
+@pytest.mark.parametrize("text", ["lr", "=1", "lr=", "lr=[1", "lr=[]"])
+def test_a_grid_that_says_nothing_is_refused(text: str) -> None:
+    with pytest.raises((UsageError, BadInputError)):
+        combine([typed_axis(text)], [])
+
+
+@pytest.mark.parametrize(
+    ("axes", "words"),
+    [
+        ([], "needs parameter sets"),
+        ([axis("a", range(101)), axis("b", range(100))], "10,100"),
+        ([axis("a", [1]), axis("a", [2])], "a twice"),
+    ],
+)
+def test_sets_that_are_none_too_many_or_twice_are_refused(axes: list[Axis], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        combine(axes, [])
+
+
+def test_a_csv_matrix_names_parameters_first_and_an_empty_field_gives_none() -> None:
+    rows = read_matrix(b'\xef\xbb\xbflr,name\n0.1,"a,b"\n,c\n\n', "sets.csv")
+    assert [values_of(each) for each in rows] == [{"lr": "0.1", "name": "a,b"}, {"name": "c"}]
+    assert [values_of(each) for each in read_matrix(b"a\tb\n1\t2\n", "sets.TSV")] == [{"a": "1", "b": "2"}]
+
+
+@pytest.mark.parametrize("data", [b'[{"lr": 0.1, "l": [1]}, {"n": 2}]', b"- lr: 0.1\n  l: [1]\n- n: 2\n"])
+def test_json_and_yaml_matrices_are_lists_of_mappings(data: bytes) -> None:
+    rows = read_matrix(data, "sets.yaml")
+    assert [names_given(each) for each in rows] == [["lr", "l"], ["n"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("m.csv", b"a,b\n", "no rows"),
+        ("m.csv", b"a,b\n1\n", "row 1 .* 1 fields"),
+        ("m.csv", b'a\n"1', "not CSV"),
+        ("m.csv", b"a\n\xff\n", "not UTF-8"),
+        ("m.json", b'{"a": 1}', "no list"),
+        ("m.json", b"[]", "no list"),
+        ("m.yaml", b"- 1\n", "entry 1"),
+        ("m.yaml", b"- a: 1\n  a: 2\n", "cannot be read"),
+        ("m.yaml", b"- !!python/object:os.system {}\n", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_no_matrix_is_refused_in_a_line(name: str, data: bytes, words: str) -> None:
+    with pytest.raises(BadInputError, match=words) as caught:
+        read_matrix(data, name)
+    assert "\n" not in caught.value.message
+
+
+def test_names_are_readable_where_that_loses_nothing() -> None:
+    assert set_name({"lr": 0.1, "n": 2, "kind": "fast", "deep": True}) == "lr=0.1,n=2,kind=fast,deep=true"
+    assert re.fullmatch(r"path=-data-x-y-[0-9a-f]{8}", set_name({"path": "/data/x y"}))
+    assert re.fullmatch(r"l=1\+2-[0-9a-f]{8}", set_name({"l": [1, 2]}))
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+SETS = st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), VALUES, min_size=1, max_size=4)
+
+
+@given(SETS)
+def test_every_name_is_one_safe_folder(values: dict[str, Any]) -> None:
+    name = set_name(values)
+    assert re.fullmatch(r"[A-Za-z0-9._+=,-]+", name)
+    assert name.strip(".")
+    assert len(name) <= LONGEST
+    assert set_name(dict(values)) == name
+    assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?", run_id(name, "x"))
+
+
+@given(SETS, SETS)
+def test_different_sets_have_different_names(one: dict[str, Any], other: dict[str, Any]) -> None:
+    same = json.dumps(one) == json.dumps(other)
+    assert (set_name(one) == set_name(other)) == same
+
+
+def notebook_of(*cells: notebooks.Cell) -> dict[str, Any]:
+    return notebooks.notebook(cells)
+
+
+def test_the_imports_at_the_top_level_are_found() -> None:
+    found = imported_modules(
+        notebook_of(
+            "%matplotlib inline\nimport numpy as np, pandas\n!pip list\nfrom a.b import c, d as e",
+            notebooks.Text("import nothing"),
+            "%%bash\nimport numpy",
+            "this is no Python\nimport lost",
+            "from . import own\nfrom x import *\nfrom __future__ import annotations\nimport pandas",
+            "def later():\n    import scipy",
+        )
+    )
+    assert found == ("numpy", "pandas", "a.b.c", "a.b.d", "x")
+
+
+def swept(folder: Path, *grid: str, base: Sources = (), **how: Any) -> PreparedSweep:
+    source = Code("lr: float = 0.1\nn: int = 1\nname = 'x'", tags=("parameters",))
+    notebook = notebooks.write(folder / "in.ipynb", [source, "import numpy"])
+    sets = combine([typed_axis(text) for text in grid], [])
+    return prepare(SweepRequest(notebook=str(notebook), sets=sets, base=base, output=str(folder / "out"), **how))
+
+
+def test_a_plan_has_a_run_for_each_set_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    done = swept(tmp_path, "lr=0.1,1e-3", "n=2", base=(ParameterSource.typed("name", "all"),), jobs=3)
+    assert done.names == ("lr=0.1,n=2", "lr=0.001,n=2")
+    assert done.varied == ({"lr": 0.1, "n": 2}, {"lr": 0.001, "n": 2})
+    assert [spec.output_uri for spec in done.plan.specs] == [
+        str(tmp_path / "out" / name / "output.ipynb") for name in done.names
+    ]
+    assert values_of(done.plan.specs[1].parameters) == {"lr": 0.001, "n": 2, "name": "all"}
+    assert (done.plan.jobs, done.plan.kernel, done.plan.modules) == (3, "python3", ("numpy",))
+    assert len({spec.run_id for spec in done.plan.specs}) == 2
+    assert swept(tmp_path, "lr=0.1,1e-3", "n=2", base=(ParameterSource.typed("name", "all"),), jobs=3) == done
+
+
+def test_all_sets_are_checked_and_all_problems_told(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError) as caught:
+        swept(tmp_path, "n=1,two,three", "rate=1")
+    message = caught.value.message
+    assert message.startswith("3 of 3 parameter sets are refused, and nothing was run:")
+    assert "set 2" in message
+    assert "rate" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_same_set_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="1 and 2 are the same"):
+        swept(tmp_path, "lr=0.1,0.10")
+
+
+def run(name: str, state: RunState, code: int | None, **more: Any) -> SweepRun:
+    error = None
+    if state is not RunState.SUCCEEDED:
+        error = ErrorInfo(reference="cell-failed" if code == 10 else "internal", message=f"{name} failed")
+    result = RunResult(
+        run_id=name, attempt=1, spec_digest="", state=state, input_uri="in", output_uri="out", exit_code=code,
+        error=error, seconds=1.5, **more,
+    )  # fmt: skip
+    return SweepRun(name=name, parameters={"n": name}, output_uri="out", result=result)
+
+
+GOOD = run("good", RunState.SUCCEEDED, 0, results={"rmse": 0.5, "parts": [1, 2], "ok": True})
+CELL = run("cell", RunState.FAILED, 10)
+LOST = run("lost", RunState.LOST, 70)
+MISSING = SweepRun(name="missing", parameters={"n": "missing"}, output_uri="out")
+
+
+@pytest.mark.parametrize(
+    ("runs", "stopped_by", "code"),
+    [
+        ((GOOD,), None, 0),
+        ((GOOD,), signal.SIGINT, 0),
+        ((GOOD, CELL, LOST), None, 10),
+        ((LOST, CELL, GOOD), None, 70),
+        ((GOOD, MISSING), signal.SIGINT, 130),
+        ((CELL, MISSING), signal.SIGTERM, 143),
+        ((CELL, MISSING), signal.SIGHUP, 143),
+        ((GOOD, MISSING), None, 70),
+    ],
+)
+def test_the_exit_code_is_the_first_failures_in_the_order_of_the_sets(
+    runs: tuple[SweepRun, ...], stopped_by: signal.Signals | None, code: int
+) -> None:
+    assert Sweep(runs=runs, stopped_by=stopped_by).exit_code == code
+
+
+def test_check_raises_what_the_exit_code_says() -> None:
+    Sweep(runs=(GOOD,)).check()
+    with pytest.raises(CellFailedError, match="cell failed"):
+        Sweep(runs=(GOOD, CELL, LOST)).check()
+    with pytest.raises(InterruptedRunError, match="1 of 2"):
+        Sweep(runs=(GOOD, MISSING), stopped_by=signal.SIGINT).check()
+
+
+def test_a_table_as_csv_has_a_column_for_each_parameter_and_result() -> None:
+    lines = Sweep(runs=(GOOD, CELL, MISSING)).csv().splitlines()
+    assert lines == [
+        "name,parameters.n,state,exit_code,seconds,results.rmse,results.parts,results.ok,error,output_uri",
+        'good,good,succeeded,0,1.5,0.5,"[1,2]",true,,out',
+        "cell,cell,failed,10,1.5,,,,cell failed,out",
+        "missing,missing,pending,,,,,,,out",
+    ]
+
+
+def test_the_function_is_found_again_and_again() -> None:
+    assert callable(nbstep.sweep)
+    assert callable(nbstep.sweep)
