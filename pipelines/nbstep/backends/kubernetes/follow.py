@@ -125,6 +125,7 @@ class Follower:
         again = False
         while True:
             ended = not follow or self._ended(name)  # looked at before the log is read: after it there is no more
+            since = None if ended else since  # the last look is at all of it, so that nothing depends on clocks
             try:
                 yield from self._connection(name, log, follow=follow and not ended, since=since, again=again)
             except RunNotFoundError:
