@@ -34,7 +34,7 @@ _KINDS: dict[type, Kind] = {
     dict: DictKind(),
 }
 # Constructors of one literal argument, whose values have a kind of their own.
-_CALLS: dict[str, Kind] = {"Path": PathKind(), "PurePath": PathKind(), "float": FloatKind()}
+_CALLS: dict[str, Kind] = {"Path": PathKind(lenient=True), "PurePath": PathKind(lenient=True), "float": FloatKind()}
 _DATES: dict[str, Kind] = {"date": DateKind(), "datetime": DateTimeKind()}
 
 

@@ -225,13 +225,15 @@ class PathText(str):
 
 @dataclass(frozen=True, slots=True)
 class PathKind(Kind):
-    """A path, from text."""
+    """A path, from text. ``lenient``, where only a default says so, leaves a URI text, which a ``Path`` would damage."""
 
-    def _convert(self, value: Any) -> PathText:
+    lenient: bool = False
+
+    def _convert(self, value: Any) -> str:
         text = str(value) if isinstance(value, PurePath) else _text_of(value)
         if not text:
             raise self.mismatch(value)
-        return PathText(text)
+        return text if self.lenient and "://" in text else PathText(text)
 
     def _schema(self) -> dict[str, Any]:
         return {"type": "string", "minLength": 1}

@@ -73,6 +73,11 @@ def test_ipython_changes_nothing_in_the_cell(text: str) -> None:
     assert manager().transform_cell(cell) == cell
 
 
+def test_python_makes_no_path_of_a_uri() -> None:
+    with pytest.raises(BadInputError, match="cannot hold a URI in a Path"):
+        translate({"x": PathText("gs://bucket/x")}, kernel=None, language="python")
+
+
 def test_python_reads_secrets_when_the_cell_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("NBSTEP_TEST_TOKEN", "hunter2")
     file = tmp_path / 'a "quoted" name'

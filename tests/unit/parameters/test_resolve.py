@@ -102,6 +102,11 @@ def test_defaults_are_lenient() -> None:
     assert found.values == {"BUCKET": "b", "NBUCKETS": 2.5, "ANYTHING": {"a": [1]}}
 
 
+def test_a_path_by_default_may_be_a_uri_as_text() -> None:
+    uri = ParameterSource.yaml("{BUCKET: b, OUT: gs://bucket/x}")
+    assert same(resolved(uri, against=signature()).values, {"BUCKET": "b", "OUT": "gs://bucket/x"})
+
+
 def test_defaults_still_have_a_type() -> None:
     error = refused(
         ParameterSource.yaml("{BUCKET: b, NBUCKETS: many, REGION: ~, DEVELOP_MODE: 1}"), against=signature()

@@ -9,7 +9,7 @@ import unicodedata
 from typing import Any
 
 from nbstep_runner.parameters.kinds import PathText
-from nbstep_runner.parameters.languages.base import Language
+from nbstep_runner.parameters.languages.base import CannotHoldError, Language
 from nbstep_runner.parameters.secret import SecretReference
 
 
@@ -33,6 +33,8 @@ class Python(Language):
         return "float('nan')" if math.isnan(value) else f"float('{value}')"
 
     def _text(self, value: str) -> str:
+        if isinstance(value, PathText) and "://" in value:
+            raise CannotHoldError("a URI in a Path, which drops one of its slashes")
         if isinstance(value, PathText):
             return f'__import__("pathlib").Path({self._text(str.__str__(value))})'
         inner = repr(f"'{value}")[2:-1] if '"' not in value else repr(f'"{value}')[2:-1].replace('"', '\\"')
