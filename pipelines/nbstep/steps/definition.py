@@ -122,6 +122,12 @@ class NotebookStep:
         signature = Signature(parameters=tuple(open_ones), language=self.signature.language, declared=True)
         values = {name: value for name, value in constants.items() if value is not None}
         inspection.resolve([ParameterSource.values(values)], _no_files, signature, unknown=UnknownParameters.IGNORE)
+        for name, value in values.items():
+            if isinstance(value, Mapping) and not parameters[name].takes_mappings:
+                raise BadInputError(
+                    f"{name} of step {self.name} is a reference to a secret, which no engine passes on",
+                    hint=f"Fix it in the step: values={{{name!r}: ...}}.",
+                )
         return {name: engine_value(value, parameters[name]) for name, value in values.items()}
 
     def _stranger(self, name: str, parameters: Mapping[str, InputParameter]) -> BadInputError:

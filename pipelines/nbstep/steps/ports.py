@@ -100,6 +100,11 @@ class InputParameter:
     help: str = ""
     text: bool = False
 
+    @property
+    def takes_mappings(self) -> bool:
+        """Whether a mapping can be its value."""
+        return self.text or self.kind == "STRUCT"
+
 
 def input_parameter(parameter: Parameter) -> InputParameter:
     """A notebook's parameter for KFP: its declared type where KFP has it, else text."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kfp import dsl
 from kfp.local import config, docker_task_handler
 
 from nbstep.steps.kfp import component_of, local_runs, notebook_step
@@ -107,3 +108,45 @@ def test_a_failing_container_fails_the_pipeline(client: Docker, image: str, fold
         pipeline(rows=5, fail=True)
     check_failure(folder / "runs")
     assert client.call("ps", "--all", "--quiet", f"--filter=ancestor={image}").stdout == ""
+
+
+def test_tasks_of_one_component_do_not_write_over_each_other(folder: Path) -> None:
+    prepare = steps.prepare_step(folder, html=False)
+
+    def several() -> None:
+        first = prepare(rows=1)
+        with dsl.ParallelFor([2, 3]) as rows:
+            prepare(rows=rows).after(first)
+        prepare(rows=4)
+
+    several.__annotations__ = {}
+    with local_runs(folder / "runs"):
+        dsl.pipeline(several)()
+    left = [len(path.read_text().split()) for path in (folder / "runs").glob("**/data")]
+    assert sorted(left) == [1, 2, 3, 4]
+
+
+def test_a_retry_by_the_engine_runs_no_cell_again(folder: Path) -> None:
+    source = f"open({str(folder / 'log')!r}, 'a').write('x')\nraise ValueError('no')"
+    step = notebook_step(notebooks.write(folder / "n.ipynb", [source]), image="image:1", html=False)
+
+    def stubborn() -> None:
+        step().set_retry(num_retries=2, backoff_duration="0s")
+
+    stubborn.__annotations__ = {}
+    with local_runs(folder / "runs"), pytest.raises(RuntimeError):
+        dsl.pipeline(stubborn)()
+    assert (folder / "log").read_text() == "x"
+
+
+def test_what_is_imported_comes_in_as_an_artifact(folder: Path) -> None:
+    (folder / "rows.txt").write_text("0\n1")
+    train = steps.train_step(folder)
+
+    def imported() -> float:
+        data = dsl.importer(artifact_uri=str(folder / "rows.txt"), artifact_class=dsl.Dataset)
+        return train(data=data.output, rows=2).outputs["rmse"]  # type: ignore[no-any-return]
+
+    imported.__annotations__ = {"return": float}
+    with local_runs(folder / "runs"):
+        assert dsl.pipeline(imported)().output == 0.25

@@ -141,3 +141,8 @@ def test_a_component_needs_an_image(tmp_path: Path) -> None:
 def test_arguments_are_checked_when_a_step_is_called(tmp_path: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInputError, match=message):
         step(tmp_path)(**arguments)
+
+
+def test_a_secret_is_no_argument(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="epochs of step train-model is a reference to a secret"):
+        step(tmp_path)(data="d", epochs={"secret": "env:EPOCHS"})

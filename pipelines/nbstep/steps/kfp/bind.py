@@ -12,8 +12,6 @@ from nbstep.steps.component import component_yaml
 from nbstep.steps.definition import NotebookStep
 from nbstep.steps.ports import Artifact
 
-_ARTIFACTS = (pipeline_channel.PipelineArtifactChannel,)
-
 
 def in_pipeline() -> bool:
     """Whether a pipeline function is being compiled."""
@@ -45,18 +43,11 @@ def task_of(step: NotebookStep, arguments: Mapping[str, Any]) -> Any:
     brought = {
         name: Artifact(_kind_of(one.channel_type))
         for name, one in channels.items()
-        if _brings_artifact(one) and name not in step.inputs
+        if isinstance(one, pipeline_channel.PipelineArtifactChannel) and name not in step.inputs
     }
     constants = {name: one for name, one in arguments.items() if name not in channels}
     values = step.check(constants, set(channels), brought)
     return component_of(step, brought)(**values, **channels)
-
-
-def _brings_artifact(channel: Any) -> bool:
-    if isinstance(channel, _ARTIFACTS):
-        return True
-    inner: list[Any] = getattr(channel, "channels", [])  # dsl.OneOf
-    return bool(inner) and isinstance(inner[0], _ARTIFACTS)
 
 
 def _kind_of(channel_type: str) -> str:

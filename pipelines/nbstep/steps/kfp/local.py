@@ -1,10 +1,15 @@
-"""Local runs of compiled pipelines through kfp's own local orchestrator, with three of its faults mended.
+"""Local runs of compiled pipelines through kfp's own local orchestrator, with four of its faults mended.
 
-kfp's DockerRunner lets a container be removed while it asks for its exit code, and takes a missing code for success
-(kfp 2.17, ``docker_task_handler.run_docker_container``); its SubprocessRunner refuses container components; and an
-optional int that is not given ends either with a TypeError (``executor_input_utils.executor_input_to_dict``). Inside
-:func:`local_runs` both run a step with handlers of ours, and such an int is left out. Everything else (order,
-conditions, caching, outputs) is kfp's.
+In kfp 2.17
+
+* the DockerRunner lets a container be removed while it asks for its exit code, and takes a missing code for success
+  (``docker_task_handler.run_docker_container``);
+* the SubprocessRunner refuses container components (``subprocess_task_handler``);
+* an optional int that is not given ends either with a TypeError (``executor_input_utils.executor_input_to_dict``);
+* two tasks of one component write over each other's outputs, because a task's folder has its component's name
+  (``executor_input_utils.construct_local_task_root``).
+
+Inside :func:`local_runs` each of these is replaced. Everything else (order, conditions, caching, outputs) is kfp's.
 """
 
 from __future__ import annotations
@@ -13,12 +18,15 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from contextvars import ContextVar
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
 from kfp import local
 from kfp.local import config, docker_task_handler, executor_input_utils, status, subprocess_task_handler
+from kfp.local.orchestrator import task_executor
 
 from nbstep.cli.child import RUNNER
 
@@ -26,6 +34,9 @@ PROGRAM: Final = "nbstep-runner"
 _DOCKER: Final = docker_task_handler.DockerTaskHandler
 _PROCESS: Final = subprocess_task_handler.SubprocessTaskHandler
 _TO_DICT: Final = executor_input_utils.executor_input_to_dict
+_TASK_ROOT: Final = executor_input_utils.construct_local_task_root
+_EXECUTE: Final = task_executor.execute_single_task
+_TASK_FOLDER: ContextVar[list[str] | None] = ContextVar("task_folder", default=None)
 
 
 @contextmanager
@@ -55,6 +66,8 @@ def local_runs(
         stack.enter_context(patch.object(docker_task_handler, "DockerTaskHandler", ContainerHandler))
         stack.enter_context(patch.object(subprocess_task_handler, "SubprocessTaskHandler", process_handler))
         stack.enter_context(patch.object(executor_input_utils, "executor_input_to_dict", _to_dict))
+        stack.enter_context(patch.object(executor_input_utils, "construct_local_task_root", _task_root))
+        stack.enter_context(patch.object(task_executor, "execute_single_task", _execute))
         stack.callback(setattr, config.LocalExecutionConfig, "instance", before)
         runner = _runner(dict(environment or {}), container_options, containers=containers)
         local.init(runner=runner, pipeline_root=str(folder), enable_caching=cache)
@@ -75,6 +88,40 @@ def _to_dict(executor_input: Any, component_spec: Any) -> dict[str, Any]:
     for name in [name for name, value in values.items() if value.WhichOneof("kind") in {None, "null_value"}]:
         del values[name]
     return dict(_TO_DICT(executor_input, component_spec))
+
+
+def _task_root(*place: Any, **named: Any) -> str:
+    """A folder for one task alone, and for all its attempts: kfp's, numbered where another task has it already."""
+    held = _TASK_FOLDER.get()
+    if held:
+        return held[0]
+    folder = _new_folder(str(_TASK_ROOT(*place, **named)))
+    if held is not None:
+        held.append(folder)
+    return folder
+
+
+def _new_folder(wanted: str) -> str:
+    Path(wanted).parent.mkdir(parents=True, exist_ok=True)
+    numbered = (wanted if number == 1 else f"{wanted}-{number}" for number in count(1))
+    return next(folder for folder in numbered if _made(folder))
+
+
+def _made(folder: str) -> bool:
+    try:
+        Path(folder).mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+def _execute(*task: Any, **named: Any) -> Any:
+    """All attempts of one task, as kfp makes them."""
+    token = _TASK_FOLDER.set([])
+    try:
+        return _EXECUTE(*task, **named)
+    finally:
+        _TASK_FOLDER.reset(token)
 
 
 class ContainerHandler(_DOCKER):  # type: ignore[misc, valid-type]  # kfp has no types
