@@ -141,6 +141,7 @@ def _client(folder: Path, host: str) -> Docker:
     client = str(CLIENT) if CLIENT.exists() else require("docker", "docker.io")
     configuration = folder / "client"
     configuration.mkdir()
+    (configuration / "config.json").write_text("{}")
     return Docker(client, folder, {"DOCKER_HOST": host, "DOCKER_CONFIG": str(configuration), "DOCKER_BUILDKIT": "1"})
 
 

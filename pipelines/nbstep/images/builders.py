@@ -22,6 +22,7 @@ from nbstep.images.plan import BuildPlan
 from nbstep_runner.errors import BadInputError, StorageUnavailableError, UsageError
 
 LABEL: Final = "nbstep.inputs"
+LOOPBACK: Final = ("localhost:", "127.")
 NAMES: Final = ("docker", "podman", "buildah")
 
 
@@ -61,9 +62,16 @@ class Builder:
         return next((each.partition("@")[2] for each in described.digests or ()), described.id)
 
     def provide(self, image: str) -> None:
-        """Pull an image that is not here; what cannot be had is the build's to say."""
-        if self.identify(image) is None:
-            self._shown("pull", image)
+        """Pull an image that is not here.
+
+        Raises:
+            BadInputError: It cannot be had.
+        """
+        if self.identify(image) is None and self._shown("pull", image):
+            raise BadInputError(
+                f"{self.name} cannot get the base image {image}",
+                hint="Build it first, or name another with --base; docs/images.md says how.",
+            )
 
     def has(self, image: str) -> bool:
         """Whether an image of that name is here."""
@@ -73,8 +81,10 @@ class Builder:
         """Whether its registry has an image of that name; false where the builder cannot ask."""
         if self.name == "buildah":
             return False
-        reference = f"docker://{image}" if self.name == "podman" else image
-        return self._quietly("manifest", "inspect", reference).returncode == 0
+        if self.name == "podman":
+            return self._quietly("manifest", "inspect", f"docker://{image}").returncode == 0
+        plain = ["--insecure"] if image.startswith(LOOPBACK) else []  # the daemon speaks HTTP to these, too
+        return self._quietly("manifest", "inspect", *plain, image).returncode == 0
 
     def build(self, plan: BuildPlan, *, push: bool) -> None:
         """Build an image, and publish it if asked to. The builder's own words go to stderr.

@@ -18,7 +18,7 @@ USER: Final = "10001:10001"
 SECRETS: Final = ("pip.conf", "ca.pem")
 """Build secrets that every RUN of pip can use: a configuration, and a CA that it names as /run/secrets/ca.pem."""
 CACHE: Final = "/var/cache/nbstep-pip"
-_IMAGE: Final = re.compile(r"[\w][\w.\-/:]*(@sha256:[0-9a-f]{64})?")
+_IMAGE: Final = re.compile(r"[\w][\w.\-/:]*(@sha256:[0-9a-f]{64})?", re.ASCII)
 _PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _RUN_PIP: Final = (
     f"RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem "
