@@ -20,10 +20,10 @@ from nbstep.places import RunPlaces, absolute
 from nbstep.profiles import Profile, load_profile, overlaid
 from nbstep.request import DEFAULT_RUNS, Prepared, Request, prepare
 from nbstep.run import Run
+from nbstep.storage import store_of
 from nbstep.upload import upload
 from nbstep_runner.contract import ParameterSource, StorageOptions, UnknownParameters, decode, encode
 from nbstep_runner.errors import InputNotFoundError, UsageError
-from nbstep_runner.stores import open_store
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ def start(prepared: Prepared) -> Run:
         submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
         image=submission.profile.image,
     )
-    open_store(places.submission, prepared.storage).write(places.submission, encode(sent, indent=1))
+    store_of(places.submission, prepared.storage).write(places.submission, encode(sent, indent=1))
     return Run(request.handle, _located(places, submission.spec.run_id, prepared.storage), backend)
 
 
@@ -161,7 +161,7 @@ def _by_id(run_id: str, profile: Profile) -> Run:
     runs = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
     places = RunPlaces.of(runs, run_id)
     try:
-        data = open_store(places.submission, profile.storage).read(places.submission).data
+        data = store_of(places.submission, profile.storage).read(places.submission).data
     except InputNotFoundError:
         raise RunNotFoundError(f"there is no run {run_id} below {runs}") from None
     handle = decode(data, Submitted).handle

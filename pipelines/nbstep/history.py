@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from nbstep.places import absolute
+from nbstep.storage import store_of
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
-from nbstep_runner.stores import Stat, Store, join, open_store
+from nbstep_runner.stores import Stat, Store, join
 
 RECORD = ".result.json"
 SPEC = "/spec.json"
@@ -27,7 +28,7 @@ def history(runs: str, *, storage: StorageOptions | None = None, limit: int | No
         limit: At most this many.
     """
     prefix = join(absolute(runs), "")
-    store = open_store(prefix, storage or StorageOptions())
+    store = store_of(prefix, storage or StorageOptions())
     newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)[:limit]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-list") as pool:
         found = pool.map(lambda stat: _read(store, stat.uri), newest)

@@ -16,10 +16,11 @@ from nbstep.bundle import Bundled, Files, collect
 from nbstep.claims import SCHEME, claims_in, here, in_pod
 from nbstep.places import RunPlaces, absolute, checked_run_id, new_run_id
 from nbstep.profiles import Profile
+from nbstep.storage import store_of
 from nbstep_runner.contract import InputFile, ParameterSource, RunSpec, StorageOptions, UnknownParameters, encode
 from nbstep_runner.errors import UsageError
 from nbstep_runner.parameters import dump_yaml, read_signature, resolve
-from nbstep_runner.stores import Source, open_store
+from nbstep_runner.stores import Source
 
 DEFAULT_RUNS = "nbstep-runs"
 
@@ -104,7 +105,7 @@ def _parameters(request: Request, notebook: StoredNotebook) -> tuple[dict[str, A
     )
     resolved = resolve(
         request.sources,
-        lambda uri: open_store(uri, storage).read(uri).data,
+        lambda uri: store_of(uri, storage).read(uri).data,
         signature,
         unknown=request.unknown_parameters,
     )

@@ -13,10 +13,11 @@ import msgspec
 from nbstep import loglines
 from nbstep.backends.protocol import Backend, Located, Phase, Status
 from nbstep.errors import NotStartedError, WaitTimeoutError, error_of
+from nbstep.storage import store_of
 from nbstep.verdict import RunStatus, combine, final_record
 from nbstep_runner.contract import RunResult, RunSpec, RunState, decode, encode
 from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
-from nbstep_runner.stores import ABSENT, Store, open_store, sibling
+from nbstep_runner.stores import ABSENT, Store, sibling
 
 LOOK_SECONDS: Final = 0.5
 LONGEST_LOOK: Final = 5.0
@@ -178,7 +179,7 @@ class Run:
     @property
     def store(self) -> Store:
         """Where the run's objects lie."""
-        return open_store(self.output_uri, self._located.storage)
+        return store_of(self.output_uri, self._located.storage)
 
     def spec(self) -> RunSpec:
         """What was asked for."""

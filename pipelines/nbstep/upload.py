@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from nbstep.storage import store_of
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import OutputConflictError
-from nbstep_runner.stores import ABSENT, Source, Store, open_store
+from nbstep_runner.stores import ABSENT, Source, Store
 
 AT_ONCE = 8
 
@@ -25,7 +26,7 @@ def upload(objects: Sequence[tuple[str, Source]], storage: StorageOptions) -> No
         StorageDeniedError, StorageUnavailableError: The store does not take it.
     """
     *first, (last_uri, last) = objects
-    store = open_store(last_uri, storage)
+    store = store_of(last_uri, storage)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-upload") as pool:
         list(pool.map(lambda each: put_once(store, *each), first))
     put_once(store, last_uri, last)

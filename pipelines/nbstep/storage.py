@@ -1,0 +1,22 @@
+"""The launcher's stores: each opened once, because a client of a cloud takes a while to make, and runs are many."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.stores import Store, open_store
+
+AT_MOST = 32
+
+
+def store_of(uri: str, options: StorageOptions) -> Store:
+    """The store of a URI, shared by all that lies at the same place and is reached in the same way."""
+    parts = urlsplit(uri) if "://" in uri else None
+    return _opened(f"{parts.scheme}://{parts.netloc}/" if parts else uri, options)
+
+
+@lru_cache(maxsize=AT_MOST)
+def _opened(place: str, options: StorageOptions) -> Store:
+    return open_store(place, options)
