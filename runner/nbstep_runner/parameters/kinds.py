@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-import re
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from nbstep_runner.parameters.plain import MAX_NUMBER_CHARACTERS, Plain, Typed
+from nbstep_runner.parameters.numerals import float_if_exact, number, whole_number
+from nbstep_runner.parameters.plain import Plain, Typed
 from nbstep_runner.parameters.secret import SecretReference
 
 _SHOWN_CHARACTERS = 40
-_DECIMAL = re.compile(r"[-+]?[0-9][0-9_]*")
-_OTHER_BASE = re.compile(r"[-+]?0(x[0-9a-fA-F_]+|o[0-7_]+|b[01_]+)")
-_FRACTION = re.compile(r"[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?")
-_SPECIAL = re.compile(r"([-+]?)\.?(inf|infinity|nan)", re.IGNORECASE)
 # The JSON form of floats that JSON cannot write, as in the JSON mapping of protocol buffers.
 SPECIAL_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -127,7 +123,7 @@ class IntKind(Kind):
     lenient: bool = False
 
     def _convert(self, value: Any) -> int | float:
-        found = _whole_number(value.text) if isinstance(value, Plain) else value
+        found = whole_number(value.text) if isinstance(value, Plain) else value
         if isinstance(found, int) and not isinstance(found, bool):
             return found
         if self.lenient:
@@ -225,7 +221,7 @@ class PathText(str):
 
 @dataclass(frozen=True, slots=True)
 class PathKind(Kind):
-    """A path, from text. ``lenient``, where only a default says so, leaves a URI text, which a ``Path`` would damage."""
+    """A path, from text. ``lenient``, where only a default says so, leaves a URI what it is: a ``Path`` damages it."""
 
     lenient: bool = False
 
@@ -268,41 +264,11 @@ def _text_of(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _whole_number(text: str) -> int | None:
-    """Python's own reading, so that a leading zero is no octal."""
-    if len(text) > MAX_NUMBER_CHARACTERS:
-        return None
-    try:
-        if _DECIMAL.fullmatch(text):
-            return int(text.replace("_", ""))
-        return int(text, 0) if _OTHER_BASE.fullmatch(text) else None
-    except ValueError:
-        return None
-
-
-def _number(text: str) -> int | float | None:
-    """An int, or a float that its text does not overflow."""
-    whole = _whole_number(text)
-    if whole is not None or len(text) > MAX_NUMBER_CHARACTERS:
-        return whole
-    if special := _SPECIAL.fullmatch(text):
-        return float(special[1] + special[2])
-    found = float(text.replace("_", "")) if _FRACTION.fullmatch(text) else math.inf
-    return None if math.isinf(found) else found
-
-
 def _float(kind: Kind, value: Any) -> int | float:
     """A number as a float; the mismatch names ``kind``."""
-    found = _number(value.text) if isinstance(value, Plain) else value
+    found = number(value.text) if isinstance(value, Plain) else value
     if isinstance(found, str):
         found = SPECIAL_FLOATS.get(found)
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         raise kind.mismatch(value)
-    return found if isinstance(found, float) else _float_if_exact(found)
-
-
-def _float_if_exact(whole: int) -> int | float:
-    try:
-        return float(whole) if int(float(whole)) == whole else whole
-    except OverflowError:
-        return whole
+    return found if isinstance(found, float) else float_if_exact(found)
