@@ -10,6 +10,8 @@ from nbstep_runner.errors import BadInputError
 
 MOUNTS: Final = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 """Where KFP's launcher puts the files of a bucket (backend/src/v2/objectstore and kfp.dsl.Artifact agree on it)."""
+MODEL_IMAGE: Final = "oci://"
+"""A model in an image, which KFP mounts beside the step; the rule for its place is the launcher's too."""
 EXACT: Final = 2.0**53
 """Beyond this, doubles are no longer every whole number."""
 
@@ -27,6 +29,8 @@ class Artifact(msgspec.Struct, frozen=True, rename="camel"):
         """Where the engine has put it, or will look for it."""
         if self.custom_path:
             return self.custom_path
+        if self.uri.startswith(MODEL_IMAGE):
+            return f"/oci/{self.uri.removeprefix(MODEL_IMAGE).replace('/', '_')}/models"
         for scheme, mount in MOUNTS.items():
             if self.uri.startswith(scheme):
                 return mount + self.uri.removeprefix(scheme)

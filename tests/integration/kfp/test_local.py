@@ -10,6 +10,7 @@ import pytest
 from kfp import dsl
 from kfp.local import config, docker_task_handler
 
+from nbstep.errors import ClusterUnavailableError
 from nbstep.steps.kfp import component_of, local_runs, notebook_step
 from nbstep_runner.contract import RunResult, decode
 from servers.dockerd import Docker
@@ -86,6 +87,13 @@ def test_a_step_that_leaves_less_than_it_declares_fails(folder: Path) -> None:
     with local_runs(folder / "runs"), pytest.raises(RuntimeError):
         component_of(step)()
     assert record(of_step(folder / "runs", "n")).exit_code == 0
+
+
+def test_a_daemon_that_does_not_answer_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/no.sock")
+    step = steps.prepare_step(folder)
+    with local_runs(folder / "runs", containers=True), pytest.raises(ClusterUnavailableError, match="no Docker daemon"):
+        component_of(step)()
 
 
 @pytest.mark.server

@@ -86,6 +86,7 @@ def test_parameters_and_places_become_a_command_line(tmp_path: Path) -> None:
         ({"uri": "gs://b/x"}, "/gcs/b/x"),
         ({"uri": "s3://b/x"}, "/s3/b/x"),
         ({"uri": "minio://b/x"}, "/minio/b/x"),
+        ({"uri": "oci://host/team/model:1"}, "/oci/host_team_model:1/models"),
         ({"uri": "/local/x"}, "/local/x"),
         ({"uri": "gs://b/x", "customPath": "/mnt/x"}, "/mnt/x"),
     ],

@@ -128,12 +128,17 @@ class ContainerHandler(_DOCKER):  # type: ignore[misc, valid-type]  # kfp has no
     """Runs a step's container and reads its exit code before the container is removed."""
 
     def run(self) -> Any:
-        """The step's status."""
-        import docker
+        """The step's status.
+
+        Raises:
+            ClusterUnavailableError: No daemon answers.
+            NotStartedError: The image cannot be had.
+        """
+        from nbstep.backends.docker_engine import Engine
 
         Path(self.pipeline_root).mkdir(parents=True, exist_ok=True)  # else Docker makes it, and root owns it
-        with closing(docker.from_env()) as client:
-            _have_image(client, self.image)
+        Engine().provide(self.image, pull=False)
+        with closing(docker_task_handler.docker.from_env()) as client:  # kfp's own import of Docker's SDK
             code = self._code(client)
         return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
 
@@ -154,16 +159,6 @@ class ContainerHandler(_DOCKER):  # type: ignore[misc, valid-type]  # kfp has no
             return int(container.wait()["StatusCode"])
         finally:
             container.remove(force=True)
-
-
-def _have_image(client: Any, image: str) -> None:
-    """Pull the image unless it is here."""
-    import docker
-
-    try:
-        client.images.get(image)
-    except docker.errors.ImageNotFound:
-        client.images.pull(image)
 
 
 def process_handler(*, full_command: list[str], **rest: Any) -> Any:
