@@ -219,6 +219,16 @@ def lines_as_they_come(running: Any) -> Iterator[dict[str, Any]]:
         time.sleep(0.005)
 
 
+def printed(done: Done) -> list[str]:
+    """The lines in the log; one whose start was shown before its end had come is put together again."""
+    lines: list[str] = []
+    for line in done.log:
+        if line.get("stream") == "stdout":
+            start = lines.pop() if line.get("continues") else ""
+            lines.append(start + line["message"])
+    return lines
+
+
 def limited(tmp_path: Path, cell: str, *options: str, **how: Any) -> Done:
     return run(tmp_path, [cell], "--cell-output-limit", "10k", *options, **how)
 
@@ -232,7 +242,7 @@ def test_output_past_the_limit_keeps_head_and_tail_and_says_so(tmp_path: Path) -
     assert text.endswith("line 4999\n")
     assert len(text) < 11_000
     assert f"characters are left out here; {done.place.with_suffix('.log.jsonl')} has all of it]" in text
-    logged = [line["message"] for line in done.log if line.get("stream") == "stdout"]
+    logged = printed(done)
     assert logged == [f"line {i}" for i in range(5000)]
     assert done.record["cells"][0]["output_bytes"] == sum(len(line) + 1 for line in logged)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support import processes
 from support.runs import start
 
 TIDY = """
@@ -90,9 +91,7 @@ def test_the_partial_notebook_is_there_while_the_run_lasts_and_gone_after_it(tmp
 def test_a_signal_while_the_kernel_starts(tmp_path: Path) -> None:
     """The claim is the first thing that can be seen of a run; its kernel starts meanwhile."""
     with start(tmp_path, ["print('before')"], "--stock-kernel") as running:
-        record = tmp_path / "out.result.json"
-        while not record.exists():
-            time.sleep(0.001)
+        assert processes.until((tmp_path / "out.result.json").exists, 30)
         done = running.signal(signal.SIGTERM).finish(10)
     assert done.code == 143
     assert (done.record["state"], done.error["reference"]) == ("cancelled", "terminated")

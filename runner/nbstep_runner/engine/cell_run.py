@@ -17,7 +17,7 @@ from nbstep_runner.kernel.kernel import Heard, Kernel
 from nbstep_runner.supervisor import Supervisor
 
 IDLE_SECONDS: Final = 5.0
-"""How long the end of a cell's output may come after its reply; a kernel that never says ``idle`` is not waited for."""
+"""How long after its reply a cell may be silent and not yet ``idle``; a kernel that never says so is not waited for."""
 GONE_SECONDS: Final = 5.0
 """How long a killed kernel may take to vanish; one that cannot be killed is given up, to be found by the sweep."""
 INTERRUPT_SECONDS: Final = 5.0
@@ -171,6 +171,8 @@ class CellRun:
                 self._reply = message.content
                 self._idle_by = time.monotonic() + IDLE_SECONDS
                 metadata.note_time(self._cell, "shell.execute_reply", message.date)
+        if heard.iopub and self._reply is not None:
+            self._idle_by = time.monotonic() + IDLE_SECONDS  # there may be much that had waited to be read
         self._died = self._died or heard.died
         if heard.woken:
             self._stop()
