@@ -1,4 +1,4 @@
-"""A daemon and images for the pipelines that run as containers."""
+"""A daemon and images for the pipelines that run as containers, and a bucket."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 
 from servers.docker_fixtures import docker, image
 from servers.dockerd import Docker
+from servers.fixtures import gcs_folder, gcs_server
 
-__all__ = ["docker", "image"]
+__all__ = ["docker", "gcs_folder", "gcs_server", "image"]
 
 DATA_SCIENCE = "nbstep-test-runner:data-science"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -29,15 +30,20 @@ def step(folder: Path, source: str, **options: Any) -> NotebookStep:
     )
 
 
-def attempt(one: NotebookStep, folder: Path, disk: Path) -> tuple[int, int, str]:
-    """One attempt on a disk of its own, as a pod has one: exit code, how often the cell has run by now, the log."""
+def command(one: NotebookStep, disk: Path) -> list[str]:
+    """The step's command line as KFP's launcher starts it."""
     places = {
         name: {"artifacts": [{"name": name, "uri": str(disk / name)}]} for name in ("model", "notebook", "metrics")
     }
     message = {"outputs": {"outputFile": str(disk / "executor_output.json"), "artifacts": places}}
+    return [RUNNER, "kfp-step", "--executor-input", json.dumps(message), *step_arguments(one)]
+
+
+def attempt(one: NotebookStep, folder: Path, disk: Path) -> tuple[int, int, str]:
+    """One attempt on a disk of its own, as a pod has one: exit code, how often the cell has run by now, the log."""
     counter = folder / "counter"
     done = subprocess.run(
-        [RUNNER, "kfp-step", "--executor-input", json.dumps(message), *step_arguments(one)],
+        command(one, disk),
         env=os.environ | {"COUNTER": str(counter)},
         capture_output=True,
         text=True,
@@ -112,3 +118,48 @@ def test_kfp_is_not_imported_in_a_step(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "[]\n"
+
+
+def test_a_stopped_step_delivers_what_it_has(tmp_path: Path) -> None:
+    one = step(tmp_path, "import time\nprint('at work')\ntime.sleep(600)")
+    environment = os.environ | {"COUNTER": str(tmp_path / "counter")}
+    with subprocess.Popen(
+        command(one, tmp_path / "disk"), env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert any("at work" in line for line in process.stdout)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(40) == 143
+    delivered = json.loads((tmp_path / "disk/notebook").read_text())
+    assert "at work" in str(delivered["cells"][-1]["outputs"])
+    about = json.loads((tmp_path / "disk/executor_output.json").read_text())["artifacts"]["notebook"]["artifacts"][0]
+    assert about["metadata"]["state"] == "cancelled"
+
+
+def test_a_secret_reaches_the_notebook_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEP_PASSWORD", "correct-horse")
+    cells = [
+        notebooks.Code("model_path: str = 'm'\npassword: str = ''", ("parameters",)),
+        "assert len(password) == 13\nprint(password)\nopen(model_path, 'w').write('7')",
+    ]
+    path = notebooks.write(tmp_path / "work.ipynb", cells)
+    fixed = {"password": {"secret": "env:STEP_PASSWORD"}}
+    one = notebook_step(path, values=fixed, artifacts={"model": "Model"}, runs=str(tmp_path / "runs"))
+    code, _, log = attempt(one, tmp_path, tmp_path / "disk")
+    assert code == 0, log
+    written = [file for file in tmp_path.rglob("*") if file.is_file() and file != path]
+    assert [file for file in written if b"correct-horse" in file.read_bytes()] == []
+    assert "correct-horse" not in log
+
+
+@pytest.mark.server
+def test_notebook_and_run_can_be_in_a_bucket(tmp_path: Path, gcs_folder: str) -> None:
+    one = step(tmp_path, "raise ValueError('no')", runs=f"{gcs_folder}runs", upload_to=f"{gcs_folder}notebooks")
+    assert one.place is not None
+    assert one.place.startswith("gs://")
+    disk = tmp_path / "disk"
+    assert attempt(one, tmp_path, disk)[:2] == (10, 1)
+    shutil.rmtree(disk)
+    code, times, log = attempt(one, tmp_path, disk)
+    assert (code, times) == (10, 1), log
+    assert json.loads((disk / "notebook").read_text())["cells"][-1]["outputs"][-1]["evalue"] == "no"
