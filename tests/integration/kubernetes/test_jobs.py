@@ -22,6 +22,7 @@ from nbstep.waiting import statuses
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import CellFailedError, OutputConflictError, TerminatedError
 from servers.cluster import Api, Launcher
+from support import notebooks
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
 
@@ -255,8 +256,9 @@ def test_a_cluster_accepts_every_option(launcher: Launcher, cluster: Api) -> Non
 
 def test_a_hundred_runs_are_followed_at_the_cost_of_one(launcher: Launcher, faults: Any) -> None:
     nowhere = {"node_selector": {"kubernetes.io/hostname": "nowhere"}}
+    path = notebooks.write(launcher.folder / "many.ipynb", ["x = 1"])
     with ThreadPoolExecutor(8) as pool:
-        submit = partial(launcher.submit, "x = 1", kubernetes=nowhere)
+        submit = partial(launcher.submit_file, path, kubernetes=nowhere)
         runs = list(pool.map(lambda n: submit(run_id=f"many-{n:03d}"), range(100)))
 
     before, threads = len(faults.requests), threading.active_count()
