@@ -68,7 +68,7 @@ def yaml_value(text: str) -> Any:
     if tag in _SCALAR_TAGS:
         try:
             return loader.construct_object(ScalarNode(tag, text))
-        except (ValueError, OverflowError):  # such as "0b_", which YAML's pattern admits
+        except (ValueError, LookupError, OverflowError):  # such as "0b_", which YAML's pattern admits
             return text
     return _finite(text) if EXPONENT_FLOAT.fullmatch(text) else text
 

@@ -157,7 +157,7 @@ def _scalar(event: ScalarEvent) -> Any:
         if len(event.value) > MAX_NUMBER_CHARACTERS:
             raise ValueError  # noqa: TRY301 - the same answer as for what the constructor cannot read
         return yaml.SafeLoader("").construct_object(yaml.ScalarNode(event.tag, event.value))
-    except (ValueError, KeyError, OverflowError):
+    except (ValueError, LookupError, OverflowError):
         raise RefusedError(f"{event.value[:60]!r} is no {_tag_name(event.tag)}") from None
 
 

@@ -125,6 +125,7 @@ def test_aliases_and_merge_keys_are_followed() -> None:
         (b"a: !!omap [x: 1]", "!!omap is not allowed"),
         (b"a: !secret x", "!secret is not allowed"),
         (b"a: !!int x", "'x' is no !!int"),
+        (b"a: !!int", "'' is no !!int"),
         (b"a: !!bool maybe", "'maybe' is no !!bool"),
         (b"a: *nowhere", "no anchor before it"),
         (b"a: &a [*a]", "inside its own anchor"),
