@@ -171,6 +171,7 @@ def test_a_warm_run_leaves_what_a_run_alone_leaves(tmp_path: Path) -> None:
         for key in ("input_uri", "output_uri", "log_uri"):
             del record[key]
         for cell in record["cells"]:
+            cell["id"] = cell["id"] if cell["index"] != 1 else "injected, named anew each time"
             cell |= {"seconds": None, "cpu_seconds": None, "peak_memory_bytes": None}
     assert swept == alone
 
@@ -361,3 +362,21 @@ def test_the_function_returns_all_runs_and_raises_the_first_error(
     assert [run.name for run in failed.failed] == ["n=2"]
     with pytest.raises(BadInputError):
         nbstep.sweep("in.ipynb", grid={"m": [1]}, output="out")
+
+
+def test_what_a_warm_kernel_shows_is_what_a_launched_one_shows(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "import matplotlib.pyplot as plt\nimport pandas as pd\nfrom tqdm.auto import tqdm",
+        "plt.plot([1, 2]);",
+        "pd.DataFrame({f'c{i}': [i] for i in range(30)})",
+        "print(type(tqdm([])).__module__)",
+    )
+    shown = []
+    for how in ((), ("--cold",)):
+        assert sweep(tmp_path, "--grid", "n=1", "--force", *how).code == 0
+        executed = nbformat.read(tmp_path / "out/n=1/output.ipynb", as_version=4)
+        picture, table, text = (cell.outputs[-1] for cell in executed.cells[3:])
+        shown.append((sorted(picture.data), table.data["text/html"], text.text))
+    assert shown[0] == shown[1]
+    assert "image/png" in shown[0][0]
