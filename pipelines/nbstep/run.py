@@ -12,7 +12,7 @@ import msgspec
 
 from nbstep import loglines
 from nbstep.backends.protocol import Backend, Located, Phase, Status
-from nbstep.errors import NotStartedError, WaitTimeoutError, error_of
+from nbstep.errors import NotStartedError, RunNotFoundError, WaitTimeoutError, error_of
 from nbstep.storage import store_of
 from nbstep.verdict import RunStatus, combine, final_record
 from nbstep_runner.contract import RunResult, RunSpec, RunState, decode, encode
@@ -150,8 +150,12 @@ class Run:
         """The log's lines, each once; to the end of the run if ``follow``."""
         from nbstep.completion import complete
 
-        raw = self._backend.logs(self.handle, follow=follow)
-        yield from complete(map(loglines.parse, raw), self)
+        yield from complete(map(loglines.parse, self._raw_lines(follow=follow)), self)
+
+    def _raw_lines(self, *, follow: bool) -> Iterator[bytes]:
+        """The lines that its place gives; none where that has forgotten it."""
+        with suppress(RunNotFoundError):
+            yield from self._backend.logs(self.handle, follow=follow)
 
     def logs(self, *, follow: bool = False, file: TextIO | None = None) -> None:
         """Print the log for people; to the end of the run if ``follow``."""

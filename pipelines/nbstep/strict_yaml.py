@@ -16,7 +16,7 @@ BOOLEAN = "tag:yaml.org,2002:bool"
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, where a repeated key is an error and only ``true`` and ``false`` are booleans, as in YAML 1.2."""
+    """The safe loader; a repeated key is an error, and only ``true`` and ``false`` are booleans, as in YAML 1.2."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,6 +144,17 @@ def test_the_call_of_a_launcher_notebook(tmp_path: Path) -> None:
     result = run.wait()
     assert (result.state, result.results["rmse"], run.results["rmse"]) == (RunState.SUCCEEDED, 0.5, 0.5)
     assert [record.run_id for record in nbstep.history("runs")] == [run.id]
+
+
+def test_a_run_that_its_place_has_forgotten_is_read_from_storage(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1", "print('kept')")
+    run = nbstep.submit("train.ipynb", html=False)
+    run.wait()
+    shutil.rmtree(tmp_path / "state")
+    for name in (run.id, str(run)):
+        again = nbstep.find(name, runs="nbstep-runs")
+        assert again.state is RunState.SUCCEEDED
+        assert "kept" in [line.message for line in again.lines()]
 
 
 def test_a_failed_run_raises_its_own_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from nbstep_runner.contract import RunState
 from servers.api_proxy import Answer, Faults, status_answer
 from servers.cluster import Launcher
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
 
 COUNTING = "import time\nfor n in range(400):\n    print('line', n, 'x' * 40, flush=True)\n    time.sleep(0.01)"
 EXPECTED = [f"line {n} {'x' * 40}" for n in range(400)]

@@ -24,7 +24,7 @@ from nbstep_runner.errors import CellFailedError, OutputConflictError, Terminate
 from servers.cluster import Api, Launcher
 from support import notebooks
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
 
 NBSTEP = Path(sys.executable).with_name("nbstep")
 

@@ -19,7 +19,7 @@ from nbstep_runner.contract import RunState
 from servers import image, relay, sshd
 from servers.cluster import Api, Launcher
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
 
 NBSTEP = Path(sys.executable).with_name("nbstep")
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
