@@ -168,7 +168,7 @@ class Session:
             work.notebook,
             work.resolved.values,
             kernel=self._spec.kernel,
-            language=self._spec.language,
+            language=work.language,
             report_mode=self._spec.report_mode,
             input_uri=self._ledger.result.input_uri,
             output_uri=self._ledger.result.output_uri,

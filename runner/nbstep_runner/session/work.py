@@ -13,6 +13,7 @@ from nbstep_runner.errors import NbstepError
 from nbstep_runner.parameters import Resolved, read_signature, resolve
 from nbstep_runner.session.claim import Existing, read_existing
 from nbstep_runner.session.inputs import parse_notebook, read_standard_input
+from nbstep_runner.session.language import language_of
 from nbstep_runner.session.places import STANDARD_STREAM, Places
 from nbstep_runner.stores import ABSENT, Store, check_output, redact
 
@@ -57,6 +58,7 @@ class Work:
     """Everything that is known before the first cell; ``digest`` names it (see ``spec_digest``)."""
 
     notebook: dict[str, Any]
+    language: str | None
     resolved: Resolved
     digest: str
 
@@ -100,10 +102,12 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
     """
     data = fetched[spec.input_uri]
     notebook = parse_notebook(data)
-    signature = read_signature(notebook, language=spec.language, kernel=spec.kernel)
+    language = language_of(spec, notebook)
+    signature = read_signature(notebook, language=language, kernel=spec.kernel)
     resolved = resolve(spec.parameters, fetched.__getitem__, signature, unknown=spec.unknown_parameters)
     input_digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    return Work(notebook=notebook, resolved=resolved, digest=spec_digest(spec, input_digest, resolved.digest()))
+    digest = spec_digest(spec, input_digest, resolved.digest())
+    return Work(notebook=notebook, language=language, resolved=resolved, digest=digest)
 
 
 def _read(uri: str, open_store: OpenStore) -> bytes | NbstepError:

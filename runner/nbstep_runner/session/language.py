@@ -1,0 +1,29 @@
+"""The language that a notebook's cells are in, which decides how parameters are read and written."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from nbstep_runner.contract import RunSpec
+from nbstep_runner.errors import KernelUnavailableError
+from nbstep_runner.kernel import specs
+
+
+def language_of(spec: RunSpec, notebook: dict[str, Any]) -> str | None:
+    """What the caller says, by its name or by the kernel's; else what the notebook says, by either; else ``None``."""
+    metadata = notebook.get("metadata") or {}
+    kernelspec = _mapping(metadata.get("kernelspec"))
+    said = _mapping(metadata.get("language_info")).get("name") or kernelspec.get("language")
+    return spec.language or _language_of(spec.kernel) or said or _language_of(kernelspec.get("name"))
+
+
+def _language_of(kernel: str | None) -> str | None:
+    if kernel:
+        with suppress(KernelUnavailableError):
+            return specs.find(kernel).language or None
+    return None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
