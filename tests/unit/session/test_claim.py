@@ -38,7 +38,7 @@ def record(run_id: str = "mine", state: RunState = RunState.RUNNING, **fields: A
 
 
 def claim(**fields: Any) -> Claim:
-    usual = {"token": "t", "host": ELSEWHERE, "pid": 1, "pid_started": 1, "lease_seconds": 0.2}
+    usual: dict[str, Any] = {"token": "t", "host": ELSEWHERE, "pid": 1, "pid_started": 1, "lease_seconds": 0.2}
     return Claim(**({"heartbeat_at": datetime.now(UTC).isoformat()} | usual | fields))
 
 
@@ -107,7 +107,7 @@ def test_of_many_at_once_exactly_one_takes_it(store: MemoryStore) -> None:
 
 def test_heartbeats_keep_it_until_the_record_is_committed(store: MemoryStore) -> None:
     keeper, lost = taken(store)
-    versions = set()
+    versions: set[str] = set()
     end = time.monotonic() + 5
     while len(versions) < 3 and time.monotonic() < end:
         versions.add(store.read(URI).version)

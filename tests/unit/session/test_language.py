@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from nbstep_runner.contract import RunSpec
 from nbstep_runner.errors import KernelUnavailableError
 from nbstep_runner.kernel import specs
