@@ -18,7 +18,7 @@ from nbstep_runner.cli import main as cli
 from nbstep_runner.cli import process
 from nbstep_runner.engine import cell_run, notebook_run
 from nbstep_runner.kernel import early
-from nbstep_runner.session import claim, kernels, run
+from nbstep_runner.session import claim, kernels, publish, run
 from nbstep_runner.sinks import checkpoint
 from nbstep_runner.stores import local
 
@@ -109,10 +109,10 @@ def points(barrier: Barrier) -> dict[str, tuple[object, str, Wrap]]:
         "checkpoint-placing": placed(".partial.ipynb", late=False),
         "checkpoint-placed": placed(".partial.ipynb", late=True),
         "kernel-end": (notebook_run, "_end_kernel", barrier.before),
-        "output": (run.Publisher, "notebook", barrier.before),
+        "output": (publish.Publisher, "notebook", barrier.before),
         "output-placing": placed(".ipynb", late=False),
         "output-placed": placed(".ipynb", late=True),
-        "partial-removed": (run.Publisher, "remove_partial", barrier.after),
+        "partial-removed": (publish.Publisher, "remove_partial", barrier.after),
         "log-placing": placed(".log.jsonl", late=False),
         "log-placed": placed(".log.jsonl", late=True),
         "commit": (claim.ClaimKeeper, "commit", barrier.before),

@@ -18,7 +18,7 @@ def bash(folder: Path) -> dict[str, str]:
     if find_spec("bash_kernel") is None:
         missing("bash_kernel is not installed (pip install 'nbstep[dev]')")
     argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
-    spec = {"argv": argv, "display_name": "Bash", "language": "bash", "env": {"PS1": "$"}}
+    spec: dict[str, object] = {"argv": argv, "display_name": "Bash", "language": "bash", "env": {"PS1": "$"}}
     return installed(folder, "bash", spec)
 
 

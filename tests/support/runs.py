@@ -22,6 +22,8 @@ import nbformat
 from support import invariants, notebooks, processes
 
 RUNNER = (str(Path(sys.executable).with_name("nbstep-runner")),)
+Cells = Sequence[Any] | Path
+"""Strings, ``Code`` and ``Text``, or a notebook that is there already."""
 LEFT_BEHIND_SECONDS = 5.0
 POLL_SECONDS = 0.005
 
@@ -201,7 +203,7 @@ class Running:
 
 def start(
     folder: Path,
-    cells: Sequence[notebooks.Cell] | Path,
+    cells: Cells,
     *options: str,
     command: Sequence[str] = RUNNER,
     kernelspec: Mapping[str, str] | None = notebooks.PYTHON,
@@ -215,7 +217,7 @@ def start(
 
 def run(
     folder: Path,
-    cells: Sequence[notebooks.Cell] | Path,
+    cells: Cells,
     *options: str,
     seconds: float = 60.0,
     check: bool = True,

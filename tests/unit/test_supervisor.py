@@ -27,6 +27,11 @@ def send(number: signal.Signals) -> None:
     os.kill(os.getpid(), number)
 
 
+def saved(seconds: float) -> str:
+    time.sleep(seconds)
+    return "saved"
+
+
 @pytest.mark.parametrize(
     ("number", "verdict"),
     [(signal.SIGTERM, TerminatedError), (signal.SIGINT, InterruptedRunError), (signal.SIGHUP, TerminatedError)],
@@ -60,7 +65,7 @@ def test_the_grace_period_runs_from_the_first_signal(supervisor: Supervisor) -> 
 def test_a_call_returns_or_raises_what_its_work_does(supervisor: Supervisor) -> None:
     assert supervisor.call(lambda: 7, doing="counting") == 7
     with pytest.raises(KeyError):
-        supervisor.call(lambda: {}["missing"], doing="looking")
+        supervisor.call(lambda: os.environ["NO_SUCH_VARIABLE"], doing="looking")
 
 
 def test_a_signal_ends_a_call_at_once(supervisor: Supervisor) -> None:
@@ -75,14 +80,14 @@ def test_a_signal_ends_a_call_at_once(supervisor: Supervisor) -> None:
 
 def test_what_must_be_done_despite_a_stop_goes_on_until_the_grace_period_ends(supervisor: Supervisor) -> None:
     send(signal.SIGTERM)
-    assert supervisor.call(lambda: time.sleep(0.1) or "saved", doing="saving", despite_stop=True) == "saved"
+    assert supervisor.call(lambda: saved(0.1), doing="saving", despite_stop=True) == "saved"
     with pytest.raises(StorageUnavailableError, match="saving did not end within the grace period"):
         supervisor.call(lambda: time.sleep(5), doing="saving", despite_stop=True)
 
 
 def test_a_signal_in_the_midst_of_saving_does_not_end_it(supervisor: Supervisor) -> None:
     threading.Timer(0.05, send, (signal.SIGTERM,)).start()
-    assert supervisor.call(lambda: time.sleep(0.2) or "saved", doing="saving", despite_stop=True) == "saved"
+    assert supervisor.call(lambda: saved(0.2), doing="saving", despite_stop=True) == "saved"
 
 
 def test_a_run_can_be_aborted_from_any_thread(supervisor: Supervisor) -> None:

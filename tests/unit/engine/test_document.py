@@ -121,7 +121,7 @@ def test_the_bytes_do_not_depend_on_where_cells_are_held_nor_on_their_order(
 
 
 def large(cells: int = 4) -> dict[str, Any]:
-    code = {"cell_type": "code", "metadata": {}, "execution_count": None, "source": ""}
+    code: dict[str, Any] = {"cell_type": "code", "metadata": {}, "execution_count": None, "source": ""}
     outputs = [{"output_type": "stream", "name": "stdout", "text": "x" * 1000}]
     many = [code | {"id": f"c{index}", "outputs": outputs} for index in range(cells)]
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": many}
