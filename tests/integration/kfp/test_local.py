@@ -73,6 +73,13 @@ def test_kfp_is_as_it_was_afterwards(folder: Path) -> None:
     assert (docker_task_handler.DockerTaskHandler, config.LocalExecutionConfig.instance) == before
 
 
+def test_the_environment_reaches_every_step(folder: Path) -> None:
+    path = notebooks.write(folder / "n.ipynb", ["import os\nassert os.environ['MODE'] == 'fast'"])
+    with local_runs(folder / "runs", environment={"MODE": "fast"}):
+        steps.alone(notebook_step(path, image="image:1", html=False))()
+    assert record(of_step(folder / "runs", "n")).exit_code == 0
+
+
 def test_equal_steps_are_cached_and_changed_notebooks_are_not(folder: Path) -> None:
     with local_runs(folder / "runs", cache=True):
         for source in ("print(1)", "print(1)", "print(2)"):

@@ -15,24 +15,19 @@ Inside :func:`local_runs` each of these is replaced. Everything else (order, con
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
-from unittest.mock import patch
 
 from kfp import local
-from kfp.local import config, docker_task_handler, executor_input_utils, status, subprocess_task_handler
+from kfp.local import config, docker_task_handler, executor_input_utils, subprocess_task_handler
 from kfp.local.orchestrator import task_executor
 
-from nbstep.cli.child import RUNNER
+from nbstep.steps.kfp.handlers import ContainerHandler, process_handler
 
-PROGRAM: Final = "nbstep-runner"
-_DOCKER: Final = docker_task_handler.DockerTaskHandler
-_PROCESS: Final = subprocess_task_handler.SubprocessTaskHandler
 _TO_DICT: Final = executor_input_utils.executor_input_to_dict
 _TASK_ROOT: Final = executor_input_utils.construct_local_task_root
 _EXECUTE: Final = task_executor.execute_single_task
@@ -61,14 +56,10 @@ def local_runs(
         cache: Let kfp reuse outputs of equal steps.
         container_options: For ``containers.run`` of Docker's SDK, such as ``network``.
     """
-    before = config.LocalExecutionConfig.instance
     with ExitStack() as stack:
-        stack.enter_context(patch.object(docker_task_handler, "DockerTaskHandler", ContainerHandler))
-        stack.enter_context(patch.object(subprocess_task_handler, "SubprocessTaskHandler", process_handler))
-        stack.enter_context(patch.object(executor_input_utils, "executor_input_to_dict", _to_dict))
-        stack.enter_context(patch.object(executor_input_utils, "construct_local_task_root", _task_root))
-        stack.enter_context(patch.object(task_executor, "execute_single_task", _execute))
-        stack.callback(setattr, config.LocalExecutionConfig, "instance", before)
+        for owner, name, ours in _MENDED:
+            stack.callback(setattr, owner, name, getattr(owner, name))
+            setattr(owner, name, ours)
         runner = _runner(dict(environment or {}), container_options, containers=containers)
         local.init(runner=runner, pipeline_root=str(folder), enable_caching=cache)
         yield
@@ -124,64 +115,11 @@ def _execute(*task: Any, **named: Any) -> Any:
         _TASK_FOLDER.reset(token)
 
 
-class ContainerHandler(_DOCKER):  # type: ignore[misc, valid-type]  # kfp has no types
-    """Runs a step's container and reads its exit code before the container is removed."""
-
-    def run(self) -> Any:
-        """The step's status.
-
-        Raises:
-            ClusterUnavailableError: No daemon answers.
-            NotStartedError: The image cannot be had.
-        """
-        from nbstep.backends.docker_engine import Engine
-
-        Path(self.pipeline_root).mkdir(parents=True, exist_ok=True)  # else Docker makes it, and root owns it
-        Engine().provide(self.image, pull=False)
-        with closing(docker_task_handler.docker.from_env()) as client:  # kfp's own import of Docker's SDK
-            code = self._code(client)
-        return status.Status.SUCCESS if code == 0 else status.Status.FAILURE
-
-    def _code(self, client: Any) -> int:
-        options = dict(self.runner.container_run_args)
-        container = client.containers.run(
-            image=self.image,
-            entrypoint=[],
-            command=self.full_command,
-            detach=True,
-            environment=self.env_vars,
-            volumes=self.get_volumes_to_mount(client),
-            **options,
-        )
-        try:
-            for line in container.logs(stream=True):
-                print(line.decode(errors="replace"), end="")  # noqa: T201 - kfp's runners show a step's log like this
-            return int(container.wait()["StatusCode"])
-        finally:
-            container.remove(force=True)
-
-
-def process_handler(*, full_command: list[str], **rest: Any) -> Any:
-    """Ours for notebook steps, kfp's own for every other component."""
-    if full_command[:1] == [PROGRAM]:
-        return ProcessHandler(full_command, rest["runner"], rest.get("env_vars") or {})
-    return _PROCESS(full_command=full_command, **rest)
-
-
-class ProcessHandler:
-    """Runs a notebook step as a process of this machine."""
-
-    def __init__(self, full_command: list[str], runner: Any, env_vars: Mapping[str, str]) -> None:
-        self._command = [*RUNNER, *full_command[1:]]
-        self._environment = {**os.environ, **env_vars, **getattr(runner, "environment", {})}
-
-    def run(self) -> Any:
-        """The step's status."""
-        process = subprocess.Popen(  # noqa: S603 - our own runner; no shell
-            self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        with process:
-            assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
-            for line in process.stdout:
-                print(line, end="")  # noqa: T201 - kfp's runners show a step's log like this
-        return status.Status.SUCCESS if process.returncode == 0 else status.Status.FAILURE
+_MENDED: Final = (
+    (docker_task_handler, "DockerTaskHandler", ContainerHandler),
+    (subprocess_task_handler, "SubprocessTaskHandler", process_handler),
+    (executor_input_utils, "executor_input_to_dict", _to_dict),
+    (executor_input_utils, "construct_local_task_root", _task_root),
+    (task_executor, "execute_single_task", _execute),
+    (config.LocalExecutionConfig, "instance", None),
+)
