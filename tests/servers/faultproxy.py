@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
-from servers.ports import LOOPBACK
+from servers.ports import LOOPBACK, QuietServer
 
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
 
@@ -193,17 +193,10 @@ def _flipped(body: bytes) -> bytes:
     return body[:middle] + bytes([body[middle] ^ 1]) + body[middle + 1 :]
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """Connections that were cut on purpose are no news."""
-
-
 @contextmanager
 def running(upstream: int) -> Iterator[Proxy]:
     proxies: list[Proxy] = []
-    server = _Server((LOOPBACK, 0), partial(_Handler, proxies))
+    server = QuietServer((LOOPBACK, 0), partial(_Handler, proxies))
     proxy = Proxy(server.server_address[1], upstream)
     proxies.append(proxy)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

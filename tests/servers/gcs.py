@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -33,7 +33,7 @@ from gcp_storage_emulator import server as emulator
 from gcp_storage_emulator.handlers import buckets, objects
 from gcp_storage_emulator.storage import Storage
 
-from servers.ports import LOOPBACK
+from servers.ports import LOOPBACK, QuietServer
 
 ACCOUNT = "runner@project.iam.gserviceaccount.com"
 _PRECONDITIONS = ("ifGenerationMatch", "ifGenerationNotMatch")
@@ -324,8 +324,7 @@ class GcsServer:
 @contextmanager
 def running(folder: Path) -> Iterator[GcsServer]:
     state = State(Storage(use_memory_fs=True))
-    server = ThreadingHTTPServer((LOOPBACK, 0), partial(Handler, state))
-    server.daemon_threads = True
+    server = QuietServer((LOOPBACK, 0), partial(Handler, state))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     port = server.server_address[1]

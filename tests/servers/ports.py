@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,6 +18,15 @@ import pytest
 
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
+
+
+class QuietServer(ThreadingHTTPServer):
+    """An HTTP server for tests that cut connections on purpose."""
+
+    daemon_threads = True
+
+    def handle_error(self, *_: object) -> None:
+        """A connection that was cut is no news."""
 
 
 def free_port() -> int:
