@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from nbstep.steps.kfp import local_runs
 from nbstep_runner.contract import RunResult, decode
 from servers.fixtures import ssh_server
 from servers.sshd import SshServer
+from support import notebooks
 
 __all__ = ["ssh_server"]
 
@@ -179,3 +182,34 @@ def test_classifiers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ssh_server
     scores = json.loads((sent / "metadata.json").read_text())["scores"]
     assert scores["clf_lda"]["cross_validated_accuracy"] == done.results["lda_accuracy"] > 0.9
     assert joblib.load(sent / "clf_nn.joblib").n_features_in_ == 30
+
+
+def first_code(page: str) -> str:
+    """The first indented block of a page."""
+    block = re.search(r"(?:^    .*\n|^\n(?=    ))+", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+    assert block is not None
+    return textwrap.dedent(block[0])
+
+
+def test_the_code_on_the_page_of_chains_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
+    monkeypatch.chdir(tmp_path)
+    done = runpy.run_path(str(written(tmp_path, first_code("chains.md"))))["done"]
+    assert done["prepare"].record.results["training_houses"] == 320
+    assert (Path(done["train"].outputs["model"]) / "model.json").is_file()
+
+
+def test_the_code_on_the_page_of_pipelines_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = "bucket: str\ndevelop_mode: bool = True\ndata_path: str = 'd'"
+    train = "data: str\nmodel_path: str = 'm'"
+    for name, cell in {"prepare": prepare, "train": train}.items():
+        notebooks.write(tmp_path / f"notebooks/{name}.ipynb", [notebooks.Code(cell, ("parameters",))])
+    monkeypatch.chdir(tmp_path)
+    pipeline = runpy.run_path(str(written(tmp_path, first_code("pipelines.md"))), {"IMAGE": "image:1"})["flights"]
+    assert set(pipeline.pipeline_spec.root.dag.tasks) == {"prepare", "train"}
+
+
+def written(folder: Path, code: str) -> Path:
+    file = folder / "page.py"
+    file.write_text(code)
+    return file
