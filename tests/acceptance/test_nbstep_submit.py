@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 import nbstep
 from nbstep_runner.contract import RunState
@@ -103,6 +104,21 @@ def test_a_dry_run_prints_the_command_and_does_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "state").exists()
 
 
+def test_a_dry_run_for_a_cluster_needs_no_cluster(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1")
+    done = typed(
+        *("submit", "train.ipynb", "--dry-run", "--run-id", "dry", "--on", "kubernetes", "--image", "example.org/i:1"),
+        *("--runs", "s3://bucket/runs", "--set", "kubernetes.context=c", "--set", "kubernetes.namespace=flights"),
+        *("--set", "kubernetes.claims={data: {read_only: true}}", "--memory", "1Gi"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    manifest = yaml.safe_load(done.stdout)
+    assert (manifest["metadata"]["name"], manifest["metadata"]["namespace"]) == ("dry", "flights")
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    assert container["resources"] == {"requests": {"memory": "1Gi"}, "limits": {"memory": "1Gi"}}
+    assert {"name": "claim-0", "mountPath": "/pvc/data", "readOnly": True} in container["volumeMounts"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -113,6 +129,7 @@ def test_a_dry_run_prints_the_command_and_does_nothing(tmp_path: Path) -> None:
         (["train.ipynb", "--run-id", "../x"], 2, "is refused"),
         (["train.ipynb", "--on", "kubernetes", "--image", "i"], 2, "a cluster cannot reach"),
         (["train.ipynb", "--file", "absent.csv"], 66, "absent.csv does not exist"),
+        (["train.ipynb", "--set", "kubernetes.privileged=true"], 65, "unknown field `privileged`"),
     ],
 )
 def test_a_mistake_is_two_lines_and_nothing_is_written(

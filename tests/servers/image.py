@@ -159,6 +159,8 @@ def _package_files() -> Iterator[tuple[str, Path]]:
             path, inside = Path(str(file.locate())), file.as_posix()
             if not path.is_file() or "__pycache__" in inside:
                 continue
+            if inside.endswith("/kernels/python3/kernel.json"):
+                continue  # ours names the image's interpreter
             if inside.startswith("../../../share/"):
                 yield f"{PYTHON}/{inside.removeprefix('../../../')}", path
             elif ".." not in file.parts:

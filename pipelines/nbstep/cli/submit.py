@@ -42,6 +42,14 @@ class Pair(click.ParamType[tuple[str, str]]):
 @click.option("--env", type=Pair(), multiple=True, help="An environment variable.")
 @click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder that the notebook needs.")
 @click.option("--label", type=Pair(), multiple=True, help="A label to find the run by.")
+@click.option(
+    "--set",
+    "fields",
+    type=Pair(),
+    multiple=True,
+    metavar="FIELD=YAML",
+    help="Any field of the profile, such as kubernetes.namespace=flights.",
+)
 @click.option("--run-id", help="Names the run; the same name twice is one run.")
 @click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault.")
 @click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says.")
@@ -96,6 +104,8 @@ def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:
 
 def _overrides(options: dict[str, Any]) -> dict[str, Any]:
     """What the command line names, by the profile's fields."""
+    from nbstep.profiles import merged
+
     groups = {
         "resources": {name: options[name] for name in ("cpu", "memory", "gpu") if options[name] is not None},
         "storage": {"endpoint_url": options["endpoint_url"]} if options["endpoint_url"] else {},
@@ -104,7 +114,20 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
         "labels": dict(options["label"]),
     }
     plain = {name: options[name] for name in ("on", "runs", "image", "retries")}
-    return plain | {name: values for name, values in groups.items() if values}
+    named = plain | {name: values for name, values in groups.items() if values}
+    for path, text in options["fields"]:
+        named = merged(named, _nested(path, text))
+    return named
+
+
+def _nested(path: str, text: str) -> dict[str, Any]:
+    """``a.b=1`` as ``{"a": {"b": 1}}``."""
+    from nbstep.strict_yaml import load
+
+    value = load(text.encode(), where=f"--set {path}")
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return dict(value)
 
 
 def _sources(params: str | None, options: dict[str, Any]) -> list[ParameterSource]:
