@@ -38,7 +38,7 @@ def test_the_container_example(docker: Docker, image: str, work: Path) -> None:
 
 
 def test_an_image_that_builds_on_it(docker: Docker, image: str, work: Path) -> None:
-    example = PAGE.split("## Building on it by hand")[1]
+    example = PAGE.split("## Building on it by hand")[1].split("\n## ")[0]
     lines = [line[4:] for line in example.splitlines() if line.startswith("    ")]
     assert [line.split()[0] for line in lines] == ["FROM", "USER", "RUN", "USER"]
     (folder := work / "none").mkdir()

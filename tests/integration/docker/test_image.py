@@ -9,6 +9,8 @@ import pytest
 
 from servers.docker_fixtures import IMAGE
 from servers.dockerd import Docker
+from support import notebooks
+from support.notebooks import Code
 
 pytestmark = pytest.mark.server
 
@@ -93,3 +95,25 @@ def test_nothing_of_the_build_is_left(docker: Docker, image: str) -> None:
     paths = "find / -xdev ( -path /root/.cache/pip -o -path /build -o -path /src -o -name ca.pem -o -name pip.conf )"
     found = docker.call("run", "--rm", "--network=none", "--user=0", "--entrypoint=find", image, *paths.split()[1:])
     assert found.stdout == ""
+
+
+def test_the_classic_image_is_lenient_towards_unknown_parameters(docker: Docker, image: str, work: Path) -> None:
+    assert image == IMAGE
+    docker.build("nbstep-test-runner:classic", target="classic")
+    notebooks.write(work / "in.ipynb", [Code("n = 1", tags=("parameters",)), "print(n)"])
+    (work / "params.yaml").write_text("n: 2\nUNDECLARED: 3\n")
+    paths = [f"/data/{name}" for name in ("in.ipynb", "out.ipynb", "params.yaml")]
+    arguments = ("run", "--rm", "--network=none", f"--volume={work}:/data")
+    assert docker.call(*arguments, image, *paths, check=False).returncode == 65
+    assert docker.call(*arguments, "nbstep-test-runner:classic", *paths).returncode == 0
+
+
+@pytest.mark.timeout(900)
+def test_the_data_science_image_has_what_most_notebooks_import(docker: Docker, image: str) -> None:
+    assert image == IMAGE
+    name = "nbstep-test-runner:data-science"
+    docker.build(name, target="data-science")
+    code = "import matplotlib.pyplot, numpy, pandas, pyarrow, scipy.stats, seaborn, sklearn.ensemble; print('all')"
+    rights = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL")
+    done = docker.call("run", *rights, "--entrypoint=python", name, "-W", "error", "-c", code)
+    assert (done.stdout, done.stderr) == ("all\n", "")
