@@ -142,6 +142,8 @@ class Supervisor:
             self._old_handlers[number] = signal.signal(number, self._note)
         self._old_handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         self._old_wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        if _noted:
+            self.stop = self.stop or _noted[0]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -150,6 +152,24 @@ class Supervisor:
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
         self._reader.close()
         self._writer.close()
+
+
+_noted: Final[list[Stop]] = []
+
+
+def note_signals() -> None:
+    """Note stopping signals from now on: for the supervisor that is still to come, and after it for nobody.
+
+    Without it a signal during the start of a PID 1 would be lost, and one at the very end would turn the exit code of a
+    run that has its verdict into that of a killed process.
+    """
+    for number in STOPPING:
+        signal.signal(number, _note_early)
+
+
+def _note_early(number: int, _frame: FrameType | None) -> None:
+    if not _noted:
+        _noted.append(Stop(_verdict(signal.Signals(number)), time.monotonic()))
 
 
 def _verdict(number: signal.Signals) -> NbstepError:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from nbstep_runner import supervisor as module
 from nbstep_runner.errors import (
     InterruptedRunError,
     OutputConflictError,
@@ -114,6 +115,24 @@ def test_children_are_attended_to() -> None:
         supervisor.attend()
         assert supervisor.stop is None
     assert seen == ["child"]
+
+
+def test_a_signal_before_its_time_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_noted", [])
+    before = {number: signal.getsignal(number) for number in module.STOPPING}
+    try:
+        module.note_signals()
+        send(signal.SIGTERM)
+        send(signal.SIGINT)
+        time.sleep(0.1)
+        with Supervisor(1) as supervisor:
+            assert supervisor.seconds_left < 0.95
+            with pytest.raises(TerminatedError):
+                supervisor.check()
+        send(signal.SIGTERM)  # ends nothing any more
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_the_old_handlers_come_back() -> None:

@@ -100,6 +100,9 @@ def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
     launch = LaunchOptions(working_directory=options["cwd"], stock=options["stock_kernel"], token=os.urandom(16).hex())
     watchdog = Watchdog(launch.token)
     early = launch_early(options["kernel"], launch, wanted=not options["prepare_only"])
+    from nbstep_runner.supervisor import note_signals
+
+    note_signals()
     from nbstep_runner.cli.process import run_in_this_process
 
     code = run_in_this_process(spec, options, early, watchdog.pid)
