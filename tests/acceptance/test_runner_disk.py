@@ -28,6 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.fault(21)
+@pytest.mark.fault(23)
 def test_an_output_that_does_not_fit_leaves_the_old_one_and_keeps_the_new_one_locally(
     tmp_path: Path, small_disk: Path
 ) -> None:
