@@ -32,8 +32,9 @@ demo: $(installed)  ## Run notebooks/flights.ipynb and render it as HTML, into d
 	printf 'trained model: demo/model/\n'
 
 .PHONY: test
-test: $(installed)  ## Run the tests; those whose servers are missing are skipped, or fail where CI is set
-	@$(bin)/python -m pytest -n $(WORKERS) --dist worksteal tests/unit tests/integration tests/acceptance $(PYTEST_ARGS)
+test: $(installed)  ## Run the tests; where CI is set the slow ones too, and a missing server is a failure instead of a skip
+	@$(bin)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(CI),tests/faults,-m 'not slow') \
+		tests/unit tests/integration tests/acceptance $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: $(installed)  ## Check format, lint, types and the import rules
