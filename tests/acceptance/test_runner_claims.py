@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,20 @@ def test_another_run_replaces_what_an_earlier_one_left(tmp_path: Path) -> None:
     assert run(tmp_path, ["1/0"]).code == 10
     done = run(tmp_path, ["print('new')"])
     assert (done.code, done.text(0)) == (0, "new\n")
+
+
+@pytest.mark.fault(11)
+@pytest.mark.fault(24)
+def test_waiting_for_an_earlier_attempt_can_be_stopped(tmp_path: Path) -> None:
+    first = run(tmp_path, ["1"], "--run-id", "work")
+    claim = {"token": "t", "host": "elsewhere", "pid": 1, "pid_started": 1, "lease_seconds": 30}
+    now = datetime.now(UTC).isoformat()
+    held = first.record | {"state": "running", "exit_code": None, "claim": claim | {"heartbeat_at": now}}
+    place = tmp_path / "out.result.json"
+    place.write_text(json.dumps(held))
+    with start(tmp_path, ["2"], "--run-id", "work", "--attempt", "2") as second:
+        time.sleep(2)
+        assert not second.ended
+        done = second.signal(signal.SIGTERM).finish(5, check=False)
+    assert done.code == 143
+    assert json.loads(place.read_text()) == held

@@ -291,6 +291,16 @@ def test_a_log_that_nobody_reads_does_not_hold_up_the_run(tmp_path: Path) -> Non
     assert done.place.with_suffix(".log.jsonl").read_bytes().count(b"x") > 200_000 * 99
 
 
+@pytest.mark.fault(32)
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with start(tmp_path, ["print('x')", "print('end')"], stdout=writer) as running:
+        os.close(writer)
+        done = running.finish(30)
+    assert (done.code, done.stderr, done.states) == (0, "", ["succeeded", "succeeded"])
+
+
 @pytest.mark.fault(41)
 def test_output_can_forge_no_line_and_drive_no_terminal(tmp_path: Path) -> None:
     forged = '{"severity":"ERROR","event":"run-finished","exit_code":0}'
