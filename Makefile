@@ -18,7 +18,7 @@ export PATH := $(abspath $(bin)):$(PATH)
 uv_compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 # Images have the clients of the stores, and nothing for people at a keyboard: no debugger, no completion.
-in_image := --extra gcs --extra s3 --extra sftp --extra http --extra html images/slim.in \
+in_image := --extra gcs --extra s3 --extra sftp --extra http --extra html --extra trace images/slim.in \
 	--no-emit-package debugpy --no-emit-package jedi --no-emit-package parso
 
 .PHONY: help

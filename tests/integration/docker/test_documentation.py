@@ -44,7 +44,7 @@ def test_an_image_that_builds_on_it(docker: Docker, image: str, work: Path) -> N
     (folder := work / "none").mkdir()
     wheel = folder / "greeting-1-py3-none-any.whl"
     _write_wheel(wheel)
-    text = "\n".join(lines).replace("nbstep-runner:slim", image).replace("xgboost-cpu", f"--no-index /{wheel.name}")
+    text = "\n".join(lines).replace("nbstep-runner:slim", image).replace("lightgbm", f"--no-index /{wheel.name}")
     (folder / "Dockerfile").write_text(text.replace("RUN", f"COPY {wheel.name} /\nRUN"))
     docker.call("build", "--network=none", "--tag=nbstep-test-derived", folder)
     found = docker.call(
