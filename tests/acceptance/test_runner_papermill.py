@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from nbstep_runner.errors import ExitCode
 from support.notebooks import Code, notebook, write
-from support.runs import RUNNER, Done, command, run
+from support.runs import Done, command, run
 
 DECLARED = "a = 'default'\nb = 'default'\nc = 'default'\nd = 'default'\ne = 'default'\nf = 1"
 SHOW = "from nbstep_runner import result\nfor name in 'abcdef': result(name, globals()[name])"
@@ -250,4 +249,3 @@ def test_a_users_own_modules_are_not_shadowed(tmp_path: Path) -> None:
         (tmp_path / f"{name}.py").write_text("mine = True")
     done = run(tmp_path, ["import errors, session, engine, contract, stores, sinks\nprint(engine.mine)"], cwd=tmp_path)
     assert (done.code, done.text(0)) == (0, "True\n")
-    assert os.path.isabs(RUNNER[0])  # noqa: PTH117 - it is a string
