@@ -52,14 +52,14 @@ def main() -> None:
     del sys.path[0]  # this script's folder; ipykernel adds the working directory itself
     listener, owner, *options = sys.argv[1:]
     parts = SimpleNamespace(**{name: _load(file) for name, file in PARTS.items()})
-    parts.slim.load()
-    parts.preload.preload(USED_BY_KERNELS, ())
-    names, unfit = _wanted(int(owner), options)
-    trouble = parts.preload.preload(names, unfit)
+    with parts.preload.without_garbage_collection():
+        parts.slim.load()
+        parts.preload.preload(USED_BY_KERNELS, ())
+        names, unfit = _wanted(int(owner), options)
+        trouble = parts.preload.preload(names, unfit)
     if trouble:
         sys.stderr.write(f"{trouble[0]} is left to the kernels: it {trouble[1]}\n")
         _start_over(listener, owner, names, [*unfit, trouble[0]])
-    parts.preload.freeze()
     Server(int(listener), int(owner), parts).serve()
 
 

@@ -35,11 +35,12 @@ import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 FLUSH_SECONDS = 0.01
 READ_BYTES = 65536
-NO_HISTORY = "--HistoryManager.enabled=False"
+NO_HISTORY = {"HistoryManager": {"enabled": False}}
 TEST_VARIABLE = "PYTEST_CURRENT_TEST"
 
 
@@ -218,11 +219,22 @@ def _without_debugger() -> Iterator[None]:
             del sys.modules["debugpy"]
 
 
+def _parse_command_line(application: Any, parse: Any, arguments: list[str]) -> None:
+    """Take ``-f FILE``, the only arguments that there are as a rule, without making a parser of hundreds of options."""
+    from traitlets.config import Config
+
+    if len(arguments) == 2 and arguments[0] == "-f":
+        application.update_config(Config(NO_HISTORY, IPKernelApp=Config(connection_file=arguments[1])))
+        return
+    parse(arguments)
+    application.update_config(Config(NO_HISTORY))
+
+
 def _initialized_without_debugger(application: Any) -> None:
     test = os.environ.pop(TEST_VARIABLE, None)
     try:
         with _without_debugger():
-            application.initialize([*sys.argv[1:], NO_HISTORY])
+            application.initialize(sys.argv[1:])
     finally:
         if test is not None:
             os.environ[TEST_VARIABLE] = test
@@ -250,6 +262,7 @@ def be_kernel() -> None:
 
     _patch_streams(iostream.OutStream)
     application: Any = kernelapp.IPKernelApp.instance()
+    application.parse_command_line = partial(_parse_command_line, application, application.parse_command_line)
     _initialized_without_debugger(application)
     application.kernel._execute_sleep = 0.0
     _never_drop(application)

@@ -6,9 +6,12 @@ The end of stdin is the launcher's end: the runs under way are saved and ended, 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 
-from nbstep_runner.sweep.pool import WarmPool
+gc.disable()  # while importing; the worker turns it on again before it forks
+
+from nbstep_runner.sweep.pool import WarmPool  # noqa: E402 - see above
 
 
 def main() -> None:

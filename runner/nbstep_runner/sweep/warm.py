@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 from importlib import import_module
 from typing import Final
@@ -22,3 +23,6 @@ def warm_up() -> None:
         with suppress(ImportError):
             import_module(name)
     describe_environment()
+    gc.collect()
+    gc.freeze()  # the runs' collectors pass over what they share, and do not copy it
+    gc.enable()
