@@ -104,6 +104,7 @@ class Proxy:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body go out separately: the second would wait for the client's late ACK
 
     def __init__(self, proxies: list[Proxy], *args: object) -> None:
         self.proxy = proxies[0]

@@ -282,6 +282,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection, kept open for many requests as the true service does."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body go out separately: the second would wait for the client's late ACK
 
     def __init__(self, state: State, *args: Any) -> None:
         self.state = state

@@ -104,6 +104,7 @@ def _error(start: StartResponse, status: str, code: str) -> Iterable[bytes]:
 
 class _KeepsConnections(MotoRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body go out separately: the second would wait for the client's late ACK
 
     def log(self, *_: object, **__: object) -> None:
         """Say nothing."""
