@@ -70,6 +70,8 @@ def build(archive: Path, tag: str, kept_in: Path) -> None:
             ],
             "Entrypoint": ["nbstep-runner"],
             "User": str(USER),
+            "Volumes": {"/tmp": {}, "/work": {}},  # noqa: S108 - what may be written where the root is read-only
+            "WorkingDir": "/work",
         },
         "rootfs": {
             "type": "layers",
