@@ -22,6 +22,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from nbstep.backends.arguments import arguments
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.errors import RunNotFoundError
 from nbstep.places import checked_run_id
@@ -64,7 +65,7 @@ class LocalBackend:
                 f"a local run cannot read {references[0]} from a cluster's secret",
                 hint="Set the variable in this environment; the run inherits it.",
             )
-        command = [sys.executable, "-m", "nbstep_runner.cli", "--spec", submission.spec_uri, *_options(submission)]
+        command = [sys.executable, "-m", "nbstep_runner.cli", *arguments(spec, submission.spec_uri)]
         body = {
             "command": command,
             "environment": dict(profile.env),
@@ -123,19 +124,6 @@ class LocalBackend:
                     signal.pidfd_send_signal(descriptor, signal.SIGTERM)
             finally:
                 os.close(descriptor)
-
-
-def _options(submission: Submission) -> Iterator[str]:
-    """What the runner has to know before it can read the spec."""
-    spec = submission.spec
-    for name, value in asdict(spec.storage).items():
-        if value != asdict(StorageOptions())[name]:
-            option = f"--{name.replace('_', '-')}"
-            yield from (option,) if value is True else (option, str(value))
-    yield from ("--grace-period", f"{spec.deadlines.grace:g}")
-    yield from ("--log-format", "json")
-    if spec.kernel:
-        yield from ("--kernel", spec.kernel)
 
 
 def _start(folder: Path, body: dict[str, Any]) -> Process:

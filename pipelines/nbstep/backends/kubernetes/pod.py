@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any, Final
 
 import msgspec
 
+from nbstep.backends.arguments import arguments
 from nbstep.backends.kubernetes.names import CONTAINER, SCRATCH, WORK
 from nbstep.backends.kubernetes.options import Toleration
 from nbstep.backends.kubernetes.volumes import volumes
 from nbstep.backends.protocol import Submission
 from nbstep.profiles import Reference, Resources
-from nbstep_runner.contract import RunSpec, StorageOptions
 from nbstep_runner.errors import UsageError
 
 SPARE_SECONDS: Final = 5
@@ -73,27 +72,6 @@ def _container(submission: Submission, mounts: list[dict[str, Any]]) -> dict[str
         "volumeMounts": mounts,
     }
     return without_empty(container)
-
-
-def arguments(spec: RunSpec, spec_uri: str) -> list[str]:
-    """The runner's command line: the spec, and what it has to know before it can read it."""
-    return ["--spec", spec_uri, *_storage_options(spec.storage), *_early_options(spec), "--log-format", "json"]
-
-
-def _storage_options(storage: StorageOptions) -> Iterator[str]:
-    default = asdict(StorageOptions())
-    for name, value in asdict(storage).items():
-        if value != default[name]:
-            option = f"--{name.replace('_', '-')}"
-            yield from (option,) if value is True else (option, f"{value:g}" if isinstance(value, float) else value)
-
-
-def _early_options(spec: RunSpec) -> Iterator[str]:
-    yield from ("--grace-period", f"{spec.deadlines.grace:g}")
-    if spec.kernel:
-        yield from ("--kernel", spec.kernel)
-    if spec.stock_kernel:
-        yield "--stock-kernel"
 
 
 def _environment(submission: Submission) -> Iterator[dict[str, Any]]:

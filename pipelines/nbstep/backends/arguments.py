@@ -1,0 +1,29 @@
+"""The runner's command line for a submitted run: the spec, and what the runner has to know before it can read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from nbstep_runner.contract import RunSpec, StorageOptions
+
+
+def arguments(spec: RunSpec, spec_uri: str) -> list[str]:
+    """What follows ``nbstep-runner``: storage options to reach the spec, and what the kernel's early start needs."""
+    return ["--spec", spec_uri, *_storage_options(spec.storage), *_early_options(spec), "--log-format", "json"]
+
+
+def _storage_options(storage: StorageOptions) -> Iterator[str]:
+    default = asdict(StorageOptions())
+    for name, value in asdict(storage).items():
+        if value != default[name]:
+            option = f"--{name.replace('_', '-')}"
+            yield from (option,) if value is True else (option, f"{value:g}" if isinstance(value, float) else value)
+
+
+def _early_options(spec: RunSpec) -> Iterator[str]:
+    yield from ("--grace-period", f"{spec.deadlines.grace:g}")
+    if spec.kernel:
+        yield from ("--kernel", spec.kernel)
+    if spec.stock_kernel:
+        yield "--stock-kernel"
