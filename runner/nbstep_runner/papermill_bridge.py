@@ -12,6 +12,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from nbstep_runner.errors import BadInputError
@@ -58,8 +59,6 @@ def parameterize(  # noqa: PLR0913 - what papermill's own three functions take t
     Raises:
         BadInputError: The notebook is not of version 4, or its language cannot hold a value.
     """
-    from importlib.metadata import version  # 10 ms that reading a signature does not pay
-
     prepared = _upgraded(notebook)
     cells = prepared["cells"] = [cell for cell in prepared["cells"] if _ERROR_MARKER_TAG not in tags(cell)]
     metadata = _papermill_metadata(prepared)
@@ -67,7 +66,7 @@ def parameterize(  # noqa: PLR0913 - what papermill's own three functions take t
         named, spoken = default_kernel_language(notebook, kernel, language)
         _inject(cells, translate(values, kernel=named, language=spoken))
         metadata["parameters"] = {name: jsonable(value) for name, value in values.items()}
-    metadata |= {"version": version("papermill"), "input_path": input_uri, "output_path": output_uri}
+    metadata |= {"version": _papermill_version(), "input_path": input_uri, "output_path": output_uri}
     if report_mode:
         _hide_inputs(cells)
     return prepared
@@ -177,6 +176,13 @@ def _inject(cells: list[dict[str, Any]], source: str) -> None:
         return
     declared = first_tagged(cells, "parameters")
     cells.insert(0 if declared is None else declared + 1, injected)
+
+
+@cache
+def _papermill_version() -> str:
+    from importlib.metadata import version
+
+    return version("papermill")
 
 
 def _hide_inputs(cells: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""What every run imports and looks up, once for all of them before the first is forked."""
+"""What every run imports, compiles and looks up: once for all of them, before the first is forked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,32 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
+import msgspec
+
+from nbstep_runner.parameters import read_signature
 from nbstep_runner.session.environment import describe_environment
+from nbstep_runner.session.inputs import parse_notebook
 
 MODULES: Final = (
     "nbstep_runner.kernel.forked",
-    "nbstep_runner.papermill_bridge",
     "nbstep_runner.parameters.languages.python",
     "nbstep_runner.stores.local",
 )
+REHEARSAL: Final = {
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {},
+    "cells": [
+        {
+            "cell_type": "code",
+            "id": "rehearsal",
+            "metadata": {"tags": ["parameters"]},
+            "source": "rate: float = 0.1  # a comment",
+            "outputs": [],
+            "execution_count": None,
+        }
+    ],
+}
 
 
 def warm_up() -> None:
@@ -23,6 +41,16 @@ def warm_up() -> None:
         with suppress(ImportError):
             import_module(name)
     describe_environment()
+    _rehearse()
     gc.collect()
     gc.freeze()  # the runs' collectors pass over what they share, and do not copy it
     gc.enable()
+
+
+def _rehearse() -> None:
+    """Understand a notebook: regular expressions are compiled and types are prepared when they are first used."""
+    from nbstep_runner.papermill_bridge import parameterize
+
+    notebook = parse_notebook(msgspec.json.encode(REHEARSAL))
+    read_signature(notebook)
+    parameterize(notebook, {"rate": 1.0}, kernel=None, language=None, report_mode=False, input_uri="", output_uri="")
