@@ -6,9 +6,11 @@ import base64
 import getpass
 import json
 import shutil
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -191,17 +193,16 @@ def test_the_commands_reach_a_job(launcher: Launcher, tmp_path: Path) -> None:
     assert [record.run_id for record in nbstep.history(launcher.bucket.runs)]
 
 
-def test_the_first_line_comes_within_seconds_of_the_pods_start(launcher: Launcher, cluster: Api) -> None:
-    from datetime import UTC, datetime
-
-    run = launcher.submit("x = 1", "print('first', flush=True)")
-    for line in run.lines(follow=True):
-        if line.message == "first":
-            break
-    shown = datetime.now(UTC)
-    (pod,) = cluster.pods(run)
-    state = pod["status"]["containerStatuses"][0]["state"]
-    started = datetime.fromisoformat((state.get("running") or state["terminated"])["startedAt"])
-    # Three seconds on an idle machine; the cluster's time stamps are whole seconds, and tests run beside each other.
-    assert (shown - started).total_seconds() < 8
-    run.wait(timeout=60)
+def test_a_line_is_shown_within_seconds_of_being_printed(launcher: Launcher) -> None:
+    run = launcher.submit(
+        "x = 1", "import time\nfor n in range(5):\n    print('line', n, flush=True)\n    time.sleep(1)"
+    )
+    delays = [
+        (datetime.now(UTC) - datetime.fromisoformat(line.time)).total_seconds()
+        for line in run.lines(follow=True)
+        if line.message.startswith("line")
+    ]
+    assert len(delays) == 5
+    # The first has waited for the pod to be noticed; the others come as they are printed.
+    assert delays[0] < 3
+    assert statistics.median(delays) < 1

@@ -138,6 +138,13 @@ LATE_JOB = ("Failed", "DeadlineExceeded")
         (job(FAILED_JOB), [], Phase.ENDED, "its pods are gone", "lost"),
         (job(LATE_JOB), [], Phase.ENDED, "before anything could start", "not-started"),
         (job(LATE_JOB), [pod(terminated(143))], Phase.ENDED, "deadline passed", "timed-out"),
+        (
+            job(LATE_JOB),
+            [pod(waiting("ErrImagePull"), deleted="2999-01-01T00:00:00Z")],
+            Phase.ENDED,
+            "could start",
+            "not-started",
+        ),
         (job(LATE_JOB, cancelled=True), [], Phase.ENDED, "it was cancelled", "terminated"),
         (job(LATE_JOB), [pod({"running": {}}, deleted="2999-01-01T00:00:00Z")], Phase.RUNNING, "saving and ending", ""),
         (job(LATE_JOB), [pod({"running": {}}, deleted=LONG_AGO)], Phase.GONE, "deadline passed", "timed-out"),

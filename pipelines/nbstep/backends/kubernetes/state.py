@@ -30,9 +30,10 @@ def status_of(job: Object, pods: Sequence[Object], told: Sequence[str] = ()) -> 
     failed, complete = condition(job, "Failed"), condition(job, "Complete")
     if failed is None and complete is None:
         return _under_way(living, trouble, job, cancelled=cancelled)
-    if living and not all(map(overdue, living)):
+    saving = [pod for pod in living if started(pod) or "deletionTimestamp" not in pod["metadata"]]
+    if saving and not all(map(overdue, saving)):
         return Status(phase=Phase.RUNNING, words="the pod is saving and ending", problems=trouble, cancelled=cancelled)
-    return _ended(pods, failed, trouble, cancelled=cancelled, vanished=bool(living))
+    return _ended(pods, failed, trouble, cancelled=cancelled, vanished=bool(saving))
 
 
 def condition(job: Object, kind: str) -> Object | None:
