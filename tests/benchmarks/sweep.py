@@ -1,11 +1,13 @@
-"""Twenty parameter sets of one notebook: ``nbstep sweep`` against papermill, one after another and two at once."""
+"""Twenty parameter sets of one notebook: ``nbstep sweep`` against papermill, one after another and two at once.
+
+As a script, ``python sweep.py NOTEBOOK FOLDER``, it is the contender that uses papermill's API in processes.
+"""
 
 from __future__ import annotations
 
 import shutil
 import statistics
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -109,10 +111,13 @@ def _papermill(notebook: Path, folder: Path) -> float:
 
 
 def _papermill_processes(notebook: Path, folder: Path) -> float:
-    began = time.monotonic()
+    return measure([sys.executable, __file__, str(notebook), str(folder)], folder / "log").seconds
+
+
+def papermill_in_processes(notebook: Path, folder: Path) -> None:
+    """All sets by papermill's API, in as many processes as nbstep makes runs at once."""
     with ProcessPoolExecutor(JOBS, mp_context=get_context("spawn")) as pool:
         list(pool.map(_papermill_once, [(notebook, folder, n) for n in range(SETS)]))
-    return time.monotonic() - began
 
 
 def _papermill_once(task: tuple[Path, Path, int]) -> None:
@@ -122,15 +127,5 @@ def _papermill_once(task: tuple[Path, Path, int]) -> None:
     papermill.execute_notebook(notebook, folder / f"out-{n}.ipynb", {"n": n}, progress_bar=False)
 
 
-def main() -> int:
-    """``python tests/benchmarks/sweep.py``: this workload alone."""
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        figures = measure_sweep(Path(folder))
-    print(figures.sentence(), *figures.misses(), sep="\n")  # noqa: T201 - a script that reports
-    return 1 if figures.misses() else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    papermill_in_processes(Path(sys.argv[1]), Path(sys.argv[2]))
