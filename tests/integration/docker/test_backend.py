@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -98,13 +99,14 @@ def test_any_process_finds_it_again_while_it_runs(image: str) -> None:
 
 @pytest.mark.fault(25)
 def test_submitted_twice_it_is_one_run(docker: Docker, image: str) -> None:
-    first = start(image, ["print(1)"], run_id="once")
-    again = start(image, ["print(1)"], run_id="once")
-    assert str(first) == str(again) == "docker://once"
+    name = f"once-{secrets.token_hex(4)}"
+    first = start(image, ["print(1)"], run_id=name)
+    again = start(image, ["print(1)"], run_id=name)
+    assert str(first) == str(again) == f"docker://{name}"
     assert again.wait(WAIT).attempt == 1
-    assert docker.call("ps", "-aq", "--filter=name=^nbstep-once$").stdout.count("\n") == 1
+    assert docker.call("ps", "-aq", f"--filter=name=^nbstep-{name}$").stdout.count("\n") == 1
     with pytest.raises(OutputConflictError):
-        start(image, ["print(2)"], run_id="once")
+        start(image, ["print(2)"], run_id=name)
 
 
 @pytest.mark.fault(2)

@@ -113,7 +113,7 @@ def test_the_data_science_image_has_what_most_notebooks_import(docker: Docker, i
     assert image == IMAGE
     name = "nbstep-test-runner:data-science"
     docker.build(name, target="data-science")
-    code = "import matplotlib.pyplot, numpy, pandas, pyarrow, scipy.stats, seaborn, sklearn.ensemble, xgboost; print('all')"
+    modules = "matplotlib.pyplot, numpy, pandas, pyarrow, scipy.stats, seaborn, sklearn.ensemble, xgboost"
     rights = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL")
-    done = docker.call("run", *rights, "--entrypoint=python", name, "-c", code)
+    done = docker.call("run", *rights, "--entrypoint=python", name, "-c", f"import {modules}; print('all')")
     assert (done.stdout, done.stderr) == ("all\n", "")
