@@ -17,6 +17,7 @@ import tarfile
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import metadata
+from importlib.util import cache_from_source
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -115,7 +116,8 @@ def _base_layer(folder: Path) -> bytes:
 def _layer(files: dict[str, Path], *, system: bool = False) -> bytes:
     layer = io.BytesIO()
     with tarfile.open(fileobj=layer, mode="w") as tar:
-        for name, source in sorted((files | (dict(_libraries(files.values())) if system else {})).items()):
+        libraries = dict(_libraries(files.values())) if system else {}
+        for name, source in sorted((files | dict(_compiled(files)) | libraries).items()):
             tar.add(source.resolve(), name.lstrip("/"), recursive=False, filter=_owned_by_root)
         if system:
             _add_system(tar)
@@ -167,6 +169,13 @@ def _package_files() -> Iterator[tuple[str, Path]]:
                 yield f"{PYTHON}/{inside.removeprefix('../../../')}", path
             elif ".." not in file.parts:
                 yield f"{SITE}/{inside}", path
+
+
+def _compiled(files: dict[str, Path]) -> Iterator[tuple[str, Path]]:
+    """The compiled form of every module that has one here: without them a run starts seconds later."""
+    for name, source in files.items():
+        if source.suffix == ".py" and (compiled := Path(cache_from_source(str(source)))).exists():
+            yield cache_from_source(name), compiled
 
 
 def _own_files() -> dict[str, Path]:
