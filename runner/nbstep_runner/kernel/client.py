@@ -33,6 +33,22 @@ class KernelClient:
         self.iopub = self._open(zmq.SUB, connection.address("iopub"))
         self.heartbeat = self._open(zmq.DEALER, connection.address("hb"))
         self.iopub.setsockopt(zmq.SUBSCRIBE, b"")
+        self._hangups = {
+            each: each.get_monitor_socket(zmq.EVENT_DISCONNECTED) for each in (self.shell, self.control, self.iopub)
+        }
+
+    def wait_after_death(self, socket: zmq.Socket[bytes], milliseconds: int) -> bool:
+        """Whether a dead kernel has sent something more on a socket; waits no longer than needed to know.
+
+        ZMQ reads a connection to its end before it says that it is gone (``zmq_socket_monitor``).
+        """
+        hangup = self._hangups[socket]
+        poller = zmq.Poller()
+        poller.register(socket, zmq.POLLIN)
+        if not hangup.poll(0):
+            poller.register(hangup, zmq.POLLIN)
+            poller.poll(milliseconds)
+        return bool(socket.poll(0))
 
     def _open(self, kind: int, address: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)

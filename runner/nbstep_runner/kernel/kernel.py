@@ -54,7 +54,6 @@ class Kernel:
         for source in (*sockets, process.pidfd, process.stderr, wake):
             self._poller.register(source, zmq.POLLIN)
         self.last_sign_of_life = time.monotonic()
-        self._silent = False
 
     def wait(self, seconds: float | None) -> Heard:
         """Wait until the kernel says something, dies, or the run is to stop; at most ``seconds``."""
@@ -92,19 +91,15 @@ class Kernel:
         return tuple(messages)
 
     def _drain(self, socket: zmq.Socket[bytes]) -> tuple[Message, ...]:
-        """Everything that a dead kernel has sent.
-
-        ZMQ may still be handing it over, in one thread for all sockets: once one has been silent, they all are.
-        """
+        """Everything that a dead kernel has sent; ZMQ may still be handing it over."""
         messages = []
         until = time.monotonic() + DRAIN_SECONDS
         while time.monotonic() < until:
             message = self._client.receive(socket)
             if message is not None:
                 messages.append(message)
-            elif self._silent or not socket.poll(SILENCE_MS):
+            elif not self._client.wait_after_death(socket, SILENCE_MS):
                 break
-        self._silent = True
         return tuple(messages)
 
     def _read_stderr(self) -> None:
