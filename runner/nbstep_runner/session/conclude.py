@@ -104,7 +104,8 @@ class Conclusion:
         self._ledger.end()
         if self._holding.claim is not None:
             log = self._ledger.complete_log()
-            self._attempt(partial(self._publisher.log, log))
+            if log is not None:
+                self._attempt(partial(self._publisher.log, log))
         try:
             self._commit()
         except NbstepError as error:

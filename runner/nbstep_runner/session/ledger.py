@@ -48,11 +48,11 @@ class Ledger:
     Args:
         spec: What was asked for.
         places: Where the run's objects lie; ``None`` for standard output.
-        log_path: The local file that gets the whole log.
+        log_path: The local file that gets the whole log; ``None`` where there is no place for one.
         settings: Who hears of it.
     """
 
-    def __init__(self, spec: RunSpec, places: Places | None, log_path: Path, settings: LogSettings) -> None:
+    def __init__(self, spec: RunSpec, places: Places | None, log_path: Path | None, settings: LogSettings) -> None:
         self.result: RunResult = results.blank(spec)
         self.log_path = log_path
         self._started = time.monotonic()
@@ -89,8 +89,8 @@ class Ledger:
         self.result = results.ended(self.result, time.monotonic() - self._started)
         self.tell(RunFinished(result=self.result))
 
-    def complete_log(self) -> Path:
-        """The log's file with all that was told so far; what it lacks becomes warnings."""
+    def complete_log(self) -> Path | None:
+        """The log's file with all that was told so far, if it has one; what it lacks becomes warnings."""
         self._log.flush(LOG_SECONDS)
         for warning in self._log.warnings:
             self.warn(warning)

@@ -64,7 +64,15 @@ def run_once(spec: RunSpec, tools: RunTools) -> RunResult:
         with Scratch(tools.token) as scratch:
             return Session(spec, tools, scratch).run()
     except NbstepError as error:
-        return results.failed(results.blank(spec), error)
+        return _never_begun(spec, tools, error)
+
+
+def _never_begun(spec: RunSpec, tools: RunTools, error: NbstepError) -> RunResult:
+    """Tell why a run has no place to work in; there is no file for its log."""
+    ledger = Ledger(spec, None, None, tools.log)
+    StreamConclusion(ledger, tools.notebook_stream).failed(error)
+    ledger.close()
+    return ledger.result
 
 
 class Session:

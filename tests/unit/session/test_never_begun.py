@@ -1,0 +1,38 @@
+"""A run that has no place to work in says so, where its log would be."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from nbstep_runner.contract import RunSpec
+from nbstep_runner.errors import StorageUnavailableError
+from nbstep_runner.session import run
+from nbstep_runner.session.ledger import LogSettings
+from nbstep_runner.sinks.log import LogFormat
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_it_is_told_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_scratch(_token: str) -> None:
+        raise StorageUnavailableError("no temporary folder can be written: full", hint="Free space there.")
+
+    monkeypatch.setattr(run, "Scratch", no_scratch)
+    stream = io.BytesIO()
+    tools = run.RunTools(
+        supervisor=cast("Any", None),
+        kernels=cast("Any", None),
+        memory=cast("Any", None),
+        log=LogSettings(stream=stream, format=LogFormat.JSON),
+        notebook_stream=io.BytesIO(),
+        token="t",  # noqa: S106 - marks processes
+    )
+    result = run.run_once(RunSpec(run_id="r", input_uri="in.ipynb", output_uri="out.ipynb"), tools)
+    lines = [msgspec.json.decode(line) for line in stream.getvalue().splitlines()]
+    assert result.exit_code == 75
+    assert [line["message"] for line in lines] == ["run failed in 0.00 s: no temporary folder can be written: full"]
+    assert lines[0]["error"]["hint"] == "Free space there."
