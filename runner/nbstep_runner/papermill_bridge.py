@@ -154,10 +154,16 @@ def _new_id() -> str:
 
 def _papermill_metadata(notebook: dict[str, Any]) -> dict[str, Any]:
     """The notebook's ``metadata.papermill``, with papermill's keys."""
-    found: dict[str, Any] = notebook["metadata"].setdefault("papermill", {})
+    found: dict[str, Any] = _mapping(notebook["metadata"].get("papermill"))
     for key in ("default_parameters", "parameters", "environment_variables"):
-        found.setdefault(key, {})
+        found[key] = _mapping(found.get(key))
+    notebook["metadata"]["papermill"] = found
     return found
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """A mapping as it is; a new one in place of what somebody else wrote there."""
+    return value if isinstance(value, dict) else {}
 
 
 def _inject(cells: list[dict[str, Any]], source: str) -> None:

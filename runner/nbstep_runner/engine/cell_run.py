@@ -161,11 +161,16 @@ class CellRun:
             term_patience=min(TERM_SECONDS, left * STOP_SHARE / 4),
         )
 
+    def _note_status(self, state: str | None) -> None:
+        self._idle = state == "idle"
+        if state == "busy" and self._cut is not None:
+            self._kernel.interrupt()  # the one before came while the kernel was not yet listening for it
+
     def _take(self, heard: Heard) -> None:
         for message in heard.iopub:
             self._around.recorder.handle(message)
             if message.type == "status" and message.parent_id == self._request_id:
-                self._idle = message.content.get("execution_state") == "idle"
+                self._note_status(message.content.get("execution_state"))
         for message in heard.shell:
             if message.type == "execute_reply" and message.parent_id == self._request_id:
                 self._reply = message.content
