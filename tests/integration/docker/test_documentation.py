@@ -1,4 +1,4 @@
-"""What docs/images.md shows works as typed."""
+"""What the README and docs/images.md show works as typed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from support.notebooks import Code
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
-PAGE = (Path(__file__).parents[3] / "docs/images.md").read_text()
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs/images.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
-def test_the_container_example(docker: Docker, image: str, work: Path) -> None:
-    (line,) = re.findall(r"^    (docker run .+)$", PAGE, re.MULTILINE)
+@pytest.mark.parametrize("page", [PAGE, README], ids=["images", "readme"])
+def test_the_container_example(docker: Docker, image: str, work: Path, page: str) -> None:
+    (line,) = re.findall(r"^    (docker run .+)$", page, re.MULTILINE)
     notebooks.write(work / "train.ipynb", [Code("n = 1", tags=("parameters",)), "print('n is', n)"])
     (work / "params.yaml").write_text("n: 7\n")
     typed = line.replace("docker run", f"{docker.client} run --network=none").replace("nbstep-runner:slim", image)
