@@ -171,9 +171,13 @@ HOSTILE = {
 def test_a_hostile_document_is_refused_in_under_a_second(name: str) -> None:
     data = HOSTILE[name]
     assert len(data) <= MEBIBYTE
+    assert min(_refusal_seconds(data) for _ in range(3)) < 1.0  # the best of three: a busy machine only adds to it
+
+
+def _refusal_seconds(data: bytes) -> float:
     started = time.process_time()
     refusal(data)
-    assert time.process_time() - started < 1.0
+    return time.process_time() - started
 
 
 def test_a_base_60_number_of_any_length_costs_nothing() -> None:
