@@ -190,7 +190,7 @@ def test_a_base_60_number_of_any_length_costs_nothing() -> None:
 def test_the_largest_allowed_documents_are_read() -> None:
     deepest = b"a: " + b"[" * (MAX_DEPTH - 1) + b"1" + b"]" * (MAX_DEPTH - 1)
     assert plain_values(deepest)
-    assert len(plain_values(b"a: [" + b"1," * 45_000 + b"]")["a"]) == 45_000
+    assert len(plain_values(b"a: [" + b"1," * 22_000 + b"]")["a"]) == 22_000
 
 
 PIECES = [
