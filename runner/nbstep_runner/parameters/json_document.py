@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from nbstep_runner.parameters.limits import MAX_DEPTH, Budget, RefusedError, check_depth
@@ -16,11 +17,23 @@ def read_json(text: str) -> Any:
         RefusedError: It is too deep or too large, or has a key twice.
         ValueError: It is not JSON.
     """
+    number = _counted_numbers()
     try:
-        found = json.loads(text, object_pairs_hook=_mapping, parse_int=Plain, parse_float=Plain, parse_constant=float)
+        found = json.loads(text, object_pairs_hook=_mapping, parse_int=number, parse_float=number, parse_constant=float)
     except RecursionError:
         raise RefusedError(f"it is nested more than {MAX_DEPTH} levels deep") from None
     return _limited(found, Budget(), depth=0)
+
+
+def _counted_numbers() -> Callable[[str], Plain]:
+    """Makes ``Plain`` numbers, at most as many as a document may hold: a flood of them ends while it is being read."""
+    budget = Budget()
+
+    def number(text: str) -> Plain:
+        budget.spend(1)
+        return Plain(text)
+
+    return number
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

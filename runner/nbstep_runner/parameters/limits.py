@@ -6,7 +6,7 @@ from typing import Final
 
 MAX_BYTES: Final = 2**20
 MAX_DEPTH: Final = 64
-MAX_NODES: Final = 25_000
+MAX_NODES: Final = 50_000
 
 
 class RefusedError(Exception):

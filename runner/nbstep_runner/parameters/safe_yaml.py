@@ -14,7 +14,7 @@ from nbstep_runner.parameters.plain import Plain
 def load_yaml(data: bytes, *, where: str) -> dict[str, Any]:
     """The mapping of names to values that a YAML or JSON document holds; an empty document holds none.
 
-    Values are lists, mappings, quoted text and ``Plain`` scalars: at most 1 MiB of source, 64 levels and 25,000 nodes,
+    Values are lists, mappings, quoted text and ``Plain`` scalars: at most 1 MiB of source, 64 levels and 50,000 nodes,
     where an alias counts for all that it repeats. The same key twice is an error, and so is every tag beyond YAML's
     plain types.
 

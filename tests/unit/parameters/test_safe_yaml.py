@@ -162,6 +162,8 @@ HOSTILE = {
     "deep through an alias": b"a: &a " + b"[" * 60 + b"]" * 60 + b"\nb: " + b"[" * 20 + b"*a" + b"]" * 20,
     "many values": b"a: [" + b"1," * (MEBIBYTE // 2 - 10) + b"]",
     "many values below brackets": b"[" * 60 + b"1," * (MEBIBYTE // 2 - 100),
+    "many words below brackets": b"a: " + b"[" * 60 + b"x," * (MEBIBYTE // 2 - 100),
+    "many empty mappings": b"[" + b"{}," * (MEBIBYTE // 3 - 100),
     "directives": b"".join(b"%%TAG !a%d! tag:x\n" % n for n in range(45_000)),
     "json with a late duplicate": b"{" + b",".join(b'"a%d":1' % n for n in range(70_000)) + b',"a69999":2}',
 }
