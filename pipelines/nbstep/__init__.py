@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nbstep.api import find, submit, submit_async
     from nbstep.chains import chain
-    from nbstep.history import history
+    from nbstep.listing import history
     from nbstep.profiles import Profile
     from nbstep.run import Run
     from nbstep.steps import notebook_step
@@ -30,7 +30,7 @@ _HOMES = {
     "Run": "run",
     "chain": "chains",
     "find": "api",
-    "history": "history",
+    "history": "listing",
     "notebook_step": "steps",
     "submit": "api",
     "submit_async": "api",

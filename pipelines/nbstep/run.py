@@ -14,7 +14,7 @@ from nbstep import loglines
 from nbstep.backends.protocol import Backend, Located, Phase, Status
 from nbstep.errors import NotStartedError, RunNotFoundError, WaitTimeoutError, error_of
 from nbstep.storage import store_of
-from nbstep.verdict import RunStatus, combine, final_record
+from nbstep.verdict import RunStatus, blank_record, combine, final_record
 from nbstep_runner.contract import RunResult, RunSpec, RunState, decode, encode
 from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import ABSENT, Store, sibling
@@ -201,7 +201,7 @@ class Run:
 
     def _settle(self, status: Status, record: RunResult | None, version: str) -> RunResult:
         """Write the verdict that the run could not write; if it did so in the last moment, its own stands."""
-        verdict = final_record(status, record, self._blank())
+        verdict = final_record(status, record or blank_record(self.spec()))
         uri = sibling(self.output_uri, ".result.json")
         try:
             self.store.write(uri, encode(verdict, indent=1), if_version=version)
@@ -211,18 +211,6 @@ class Run:
         except StorageDeniedError:
             pass  # whoever may only read still learns the verdict
         return verdict
-
-    def _blank(self) -> RunResult:
-        spec = self.spec()
-        return RunResult(
-            run_id=spec.run_id,
-            attempt=spec.attempt,
-            spec_digest="",
-            state=RunState.PENDING,
-            input_uri=spec.input_uri,
-            output_uri=spec.output_uri,
-            labels=spec.labels,
-        )
 
     def _ipython_display_(self) -> None:
         from nbstep.display import show

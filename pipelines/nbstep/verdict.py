@@ -8,7 +8,7 @@ from typing import Final
 
 from nbstep.backends.protocol import Phase, Status
 from nbstep.errors import KINDS, LostRunError
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState
+from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState
 from nbstep_runner.errors import NbstepError, TerminatedError
 
 GIVEN_UP_AFTER: Final = 2.0
@@ -50,26 +50,38 @@ def combine(status: Status, record: RunResult | None) -> RunStatus:
     return RunStatus(state=_state(status), words=status.words, problems=status.problems, record=record)
 
 
-def final_record(status: Status, record: RunResult | None, blank: RunResult) -> RunResult:
+def blank_record(spec: RunSpec) -> RunResult:
+    """The record of a run that has not begun: what was asked for."""
+    return RunResult(
+        run_id=spec.run_id,
+        attempt=spec.attempt,
+        spec_digest="",
+        state=RunState.PENDING,
+        input_uri=spec.input_uri,
+        output_uri=spec.output_uri,
+        labels=spec.labels,
+    )
+
+
+def final_record(status: Status, record: RunResult) -> RunResult:
     """The record that the launcher writes for a run that could not write it itself.
 
     Args:
         status: What its place knows: it ended.
-        record: The claim that it left behind, if any.
-        blank: What was asked for, as a record.
+        record: The claim that it left behind, or the blank record of one that left none.
     """
     kind: type[NbstepError] = TerminatedError if status.cancelled else KINDS.get(status.reference, LostRunError)
     message = status.words or "the run's process vanished without a record"
     problems = [problem for problem in status.problems if problem not in message]
     error = ErrorInfo.of(kind("; ".join([message, *problems])))
     return replace(
-        record or blank,
+        record,
         state=_state(status),
         exit_code=int(kind.exit_code),
         error=error,
         claim=None,
         ended_at=datetime.now(UTC).isoformat(),
-        warnings=(*(record.warnings if record else ()), "this record was written by the launcher, not by the run"),
+        warnings=(*record.warnings, "this record was written by the launcher, not by the run"),
     )
 
 

@@ -9,14 +9,14 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from nbstep.backends.arguments import arguments
 from nbstep.backends.protocol import Located, Submission
 from nbstep.profiles import Profile, Resources
-from nbstep_runner.contract import RunSpec, StorageOptions, encode
+from nbstep_runner.contract import StorageOptions, encode
 from nbstep_runner.errors import UsageError
 
 RUN_LABEL: Final = "nbstep.run"
@@ -41,7 +41,7 @@ def request(submission: Submission) -> dict[str, Any]:
     )
     return container(
         profile,
-        ["--spec", submission.spec_uri, *_options(spec), "--log-format", "json"],
+        arguments(spec, submission.spec_uri),
         writable=_local(submission.spec_uri),
         readable=_files(spec.storage),
         labels={RUN_LABEL: encode(located).decode(), **profile.labels},
@@ -51,7 +51,7 @@ def request(submission: Submission) -> dict[str, Any]:
 
 def container(  # noqa: PLR0913 - the parts of one request, by name
     profile: Profile,
-    arguments: list[str],
+    command: list[str],
     *,
     writable: Iterable[str],
     readable: Iterable[str] = (),
@@ -63,7 +63,7 @@ def container(  # noqa: PLR0913 - the parts of one request, by name
 
     Args:
         profile: Image, environment, resources, network, user.
-        arguments: The runner's.
+        command: The arguments of that entry point.
         writable: Folders of this machine that it has at the same paths.
         readable: Files and folders that it can only read.
         labels: Its labels.
@@ -77,7 +77,7 @@ def container(  # noqa: PLR0913 - the parts of one request, by name
     return _without_empty(
         {
             "Image": profile.image,
-            "Cmd": arguments,
+            "Cmd": command,
             "User": user,
             "WorkingDir": folder,
             "Env": [f"{name}={value}" for name, value in _environment(profile).items()],
@@ -131,18 +131,6 @@ def _environment(profile: Profile) -> dict[str, str]:
             hint="Give its value, or a file that the run can read.",
         )
     return {"NBSTEP_IMAGE": str(profile.image), **values}
-
-
-def _options(spec: RunSpec) -> Iterator[str]:
-    """What the runner has to know before it can read the spec."""
-    default = asdict(StorageOptions())
-    for name, value in asdict(spec.storage).items():
-        if value != default[name]:
-            option = f"--{name.replace('_', '-')}"
-            yield from (option,) if value is True else (option, str(value))
-    yield from ("--grace-period", f"{spec.deadlines.grace:g}")
-    if spec.kernel:
-        yield from ("--kernel", spec.kernel)
 
 
 def _local(uri: str) -> list[str]:

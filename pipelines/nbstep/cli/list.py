@@ -19,7 +19,7 @@ def command(
     """List the runs below a folder, newest first."""
     from nbstep.claims import here
     from nbstep.cli.output import show_json, show_table
-    from nbstep.history import history
+    from nbstep.listing import history
     from nbstep.request import DEFAULT_RUNS
 
     used = chosen(profile, runs, endpoint_url)

@@ -64,7 +64,7 @@ def test_one_answer_out_of_two(status: Status, record: RunResult | int | None, s
 
 def test_the_launchers_verdict_agrees_with_itself() -> None:
     status = Status(phase=Phase.ENDED, exit_code=137, words="killed for memory", reference="out-of-memory")
-    verdict = final_record(status, running(5), BLANK)
+    verdict = final_record(status, running(5))
     assert (verdict.state, verdict.exit_code, verdict.claim) == (RunState.FAILED, 13, None)
     assert verdict.error is not None
     assert isinstance(error_of(verdict.error), OutOfMemoryError)

@@ -8,7 +8,8 @@ from contextlib import suppress
 
 from nbstep.places import absolute
 from nbstep.storage import store_of
-from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, decode
+from nbstep.verdict import blank_record
+from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join
 
@@ -46,17 +47,5 @@ def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
 def _read(store: Store, uri: str) -> RunResult | None:
     with suppress(InputNotFoundError, BadInputError):
         data = store.read(uri).data
-        return decode(data, RunResult) if uri.endswith(RECORD) else _pending(decode(data, RunSpec))
+        return decode(data, RunResult) if uri.endswith(RECORD) else blank_record(decode(data, RunSpec))
     return None
-
-
-def _pending(spec: RunSpec) -> RunResult:
-    return RunResult(
-        run_id=spec.run_id,
-        attempt=spec.attempt,
-        spec_digest="",
-        state=RunState.PENDING,
-        input_uri=spec.input_uri,
-        output_uri=spec.output_uri,
-        labels=spec.labels,
-    )
