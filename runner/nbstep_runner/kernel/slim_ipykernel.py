@@ -15,6 +15,7 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
   before a cell's reply, so that it is not attributed to the next cell; it is not echoed to the process's own stderr;
 * what is printed to stdout and stderr is sent in the order in which it was printed;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
+* outputs are not kept in the kernel's memory as well, where IPython 9 holds every piece of them for ``%notebook``;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``);
 * at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold the kernel for
   14 s, and the run would kill it before its exit handlers run;
@@ -35,7 +36,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -98,46 +99,29 @@ def _patch_streams(out_stream: Any) -> None:
     out_stream.flush = prompt_flush
 
 
-_last_written: list[Any] = []
-
-
-def _keep_order(stream: Any) -> None:
-    """Hand over what the other stream holds before this one takes more: each has a buffer of its own."""
-    if _last_written and _last_written[0] is stream:
-        return
-    held = [piece for other in _last_written for piece in other._flush_buffers() if piece[1]]
-    if held:
-        other = _last_written[0]
-        other.pub_thread.schedule(lambda: _send(other, held))
-    _last_written[:] = [stream]
-
-
-def _send(stream: Any, pieces: list[tuple[Any, str]]) -> None:
-    for parent, text in pieces:
-        message = stream.session.msg("stream", {"name": stream.name, "text": text}, parent=parent)
-        stream.session.send(stream.pub_thread, message, ident=stream.topic)
-
-
 def _patch_write(out_stream: Any) -> None:
-    """Write to the buffer of the last write while the cell and the buffers are still the same.
+    """Write to the buffer of the last write while the stream, the cell and its buffers are still the same.
 
     A forked child goes back to ipykernel's own way, which has to find out in each write that it is one.
     """
     write = out_stream.write
+    last: tuple[Any, Any, Any, Any] = (None, None, None, None)
 
     def prompt_write(self: Any, string: str) -> Any:
-        try:
-            parent = self._parent_header.get()
-        except LookupError:
+        nonlocal last
+        parent = self._parent_header.get(None)
+        if parent is None:
             parent = self._parent_header_global
-        _keep_order(self)
         with self._buffer_lock:
-            last_parent, buffers, buffer = self.__dict__.get("_nbstep_last", _NO_BUFFER)
-            if parent is last_parent and buffers is self._buffers and self._flush_pending:
-                return buffer.write(string)
+            stream, header, buffers, write_on = last
+            if stream is self and header is parent and buffers is self._buffers:
+                return write_on(string)
+        if stream not in (self, None):
+            _hand_over(stream)
+        with self._buffer_lock:
             written = write(self, string)
             buffer = self._buffers.get(frozenset(parent.items()))
-            self._nbstep_last = (parent, self._buffers, buffer) if buffer is not None else _NO_BUFFER
+            last = (self, parent, self._buffers, buffer.write) if buffer is not None else (self, None, None, None)
             return written
 
     def undo() -> None:
@@ -147,7 +131,18 @@ def _patch_write(out_stream: Any) -> None:
     os.register_at_fork(after_in_child=undo)
 
 
-_NO_BUFFER = (None, None, None)
+def _hand_over(stream: Any) -> None:
+    """Send what a stream holds before another one takes more: each has a buffer of its own, and none knows the order."""
+    if held := [piece for piece in stream._flush_buffers() if piece[1]]:
+        stream.pub_thread.schedule(lambda: _send(stream, held))
+
+
+def _send(stream: Any, pieces: list[tuple[Any, str]]) -> None:
+    for parent, text in pieces:
+        message = stream.session.msg("stream", {"name": stream.name, "text": text}, parent=parent)
+        stream.session.send(stream.pub_thread, message, ident=stream.topic)
+
+
 _readers_lock = threading.Lock()
 
 
@@ -155,6 +150,20 @@ def _reader(stream: Any) -> _PipeReader:
     with _readers_lock:
         reader: _PipeReader = stream.__dict__.setdefault("_nbstep_reader", _PipeReader(stream))
         return reader
+
+
+class _Forgotten(dict[int, list[Any]]):
+    """Takes the place of ``HistoryManager.outputs``: whatever is appended to it is gone."""
+
+    def __missing__(self, execution_count: int) -> list[Any]:
+        return []
+
+
+def _keep_no_outputs(shell: Any) -> None:
+    if hasattr(shell.history_manager, "outputs"):
+        shell.history_manager.outputs = _Forgotten()
+    if hasattr(shell, "_tee"):
+        shell._tee = lambda channel: nullcontext(channel)
 
 
 def _never_drop(application: Any) -> None:
@@ -267,6 +276,7 @@ def be_kernel() -> None:
     _initialized_without_debugger(application)
     application.kernel._execute_sleep = 0.0
     _never_drop(application)
+    _keep_no_outputs(application.shell)
     if hasattr(application.kernel, "_process_children"):
         _count_living_children_only(application.kernel)
     _report_crashes()
