@@ -19,6 +19,7 @@ from nbstep.errors import RunNotFoundError
 from nbstep.places import RunPlaces, absolute
 from nbstep.profiles import Profile, load_profile, overlaid
 from nbstep.request import DEFAULT_RUNS, Prepared, Request, prepare
+from nbstep.requirements import Given
 from nbstep.run import Run
 from nbstep.storage import store_of
 from nbstep.upload import upload
@@ -47,6 +48,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
     resources: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     files: Files = (),
+    requirements: Given | None = None,
     labels: Mapping[str, str] | None = None,
     deadlines: Mapping[str, float] | None = None,
     retries: int | None = None,
@@ -71,6 +73,8 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         resources: ``cpu``, ``memory``, ``gpu``, ``disk``, ``shared_memory``.
         env: Environment variables: values, or ``{"secret": NAME, "key": KEY}``.
         files: Files and folders that the notebook finds in its working directory.
+        requirements: A requirements file, or a list of its lines: an image with them is built, at most once; a local
+            run is checked to have them.
         labels: To find the run by.
         deadlines: Seconds: ``run``, ``cell``, ``stall``, ``start``, ``shutdown``, ``grace``.
         retries: How often to start again after a fault that may pass.
@@ -100,6 +104,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         profile=_profile(profile, overrides),
         sources=(ParameterSource.values(dict(params)),) if params else (),
         files=files,
+        requirements=requirements,
         run_id=run_id,
         unknown_parameters=UnknownParameters(unknown_parameters),
         spec={"html": html, **spec},
@@ -118,10 +123,12 @@ def plan(prepared: Prepared) -> Plan:
 
 
 def start(prepared: Prepared) -> Run:
-    """Upload a prepared run's inputs and start it."""
+    """Build a prepared run's image if there is none, upload its inputs, and start it."""
     submission, places = prepared.submission, prepared.places
     backend = backend_named(submission.profile.on)
     request = backend.plan(submission)
+    if prepared.image is not None:
+        prepared.image.provide()
     upload(prepared.uploads, prepared.storage)
     backend.submit(request)
     sent = Submitted(

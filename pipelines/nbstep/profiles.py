@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -70,6 +70,26 @@ class DockerOptions(Closed, frozen=True):
     pull: bool = False
 
 
+class BuildOptions(Closed, frozen=True):
+    """How the image of a run that has requirements is built, on top of the profile's image.
+
+    Attributes:
+        repository: Its name without a tag; made of the notebook's name if ``None``, where nothing is pushed.
+        secrets: Files for the build alone, by id: ``pip.conf`` and ``ca.pem`` are used.
+        network: The build's network; the builder's default if ``None``.
+        platform: Such as ``linux/arm64``; the builder's own if ``None``.
+        builder: The first that is installed if ``None``.
+        push: Publish it; if ``None``, for a cluster only.
+    """
+
+    repository: str | None = None
+    secrets: dict[str, str] = msgspec.field(default_factory=dict)
+    network: str | None = None
+    platform: str | None = None
+    builder: Literal["docker", "podman", "buildah"] | None = None
+    push: bool | None = None
+
+
 class Profile(Closed, frozen=True):
     """A place to run at, complete or to be completed by the call.
 
@@ -94,6 +114,7 @@ class Profile(Closed, frozen=True):
     retries: int = 2
     kubernetes: KubernetesOptions = msgspec.field(default_factory=KubernetesOptions)
     docker: DockerOptions = msgspec.field(default_factory=DockerOptions)
+    build: BuildOptions = msgspec.field(default_factory=BuildOptions)
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

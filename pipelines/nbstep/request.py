@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -16,13 +16,19 @@ from nbstep.bundle import Bundled, Files, collect
 from nbstep.claims import SCHEME, claims_in, here, in_pod
 from nbstep.places import RunPlaces, absolute, checked_run_id, new_run_id
 from nbstep.profiles import Profile
+from nbstep.requirements import Given, check_installed, read_requirements
 from nbstep.storage import store_of
 from nbstep_runner.contract import InputFile, ParameterSource, RunSpec, StorageOptions, UnknownParameters, encode
 from nbstep_runner.errors import UsageError
 from nbstep_runner.parameters import dump_yaml, read_signature, resolve
 from nbstep_runner.stores import Source
 
+if TYPE_CHECKING:
+    from nbstep.images.run_image import RunImage
+
 DEFAULT_RUNS = "nbstep-runs"
+BUILT_FOR: Final = ("docker", "kubernetes")
+"""Backends whose runs get their requirements in an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +39,7 @@ class Request:
         notebook: A path or a URI.
         sources: Of parameters, in order; a later one wins.
         files: What the notebook finds in its working directory.
+        requirements: A requirements file, or its lines: checked for a local run, else built into an image.
         spec: Further fields of the ``RunSpec`` by name, such as ``kernel`` or ``allow_errors``.
     """
 
@@ -40,6 +47,7 @@ class Request:
     profile: Profile
     sources: tuple[ParameterSource, ...] = ()
     files: Files = ()
+    requirements: Given | None = None
     run_id: str | None = None
     unknown_parameters: UnknownParameters = UnknownParameters.ERROR
     spec: Mapping[str, Any] = field(default_factory=dict)
@@ -52,12 +60,14 @@ class Prepared:
     Attributes:
         places: Where its objects lie, as this machine reaches them.
         uploads: What has to lie there before it starts, the spec last.
+        image: What is to be built before it can start, if it is not there.
         warnings: What whoever starts it should know.
     """
 
     submission: Submission
     places: RunPlaces
     uploads: tuple[tuple[str, Source], ...]
+    image: RunImage | None = None
     warnings: tuple[str, ...] = ()
 
     @property
@@ -70,11 +80,13 @@ def prepare(request: Request) -> Prepared:
     """Read and check everything, and write nothing.
 
     Raises:
-        BadInputError: The notebook is none, or the parameters do not fit it.
+        BadInputError: The notebook is none, the parameters do not fit it, or a requirement is not installed.
         InputNotFoundError: The notebook or a declared file does not exist.
-        UsageError: The profile lacks something, or the place of the runs is out of somebody's reach.
+        UsageError: The profile lacks something, the place of the runs is out of somebody's reach, or an image is needed
+            and nothing here can build one.
     """
     profile = request.profile
+    backend_named(profile.on)  # an unknown backend is a mistake to tell first
     notebook = read_notebook(request.notebook, profile.storage)
     values, warnings = _parameters(request, notebook)
     run_id = checked_run_id(request.run_id or new_run_id(request.notebook))
@@ -86,15 +98,15 @@ def prepare(request: Request) -> Prepared:
     files = collect(request.files, base)
     spec = _spec(request, run_id, there, files)
     claims = tuple(dict.fromkeys([*profile.kubernetes.claims, *claims_in([runs, values])]))
-    submission = Submission(spec=spec, spec_uri=there.spec, profile=profile, claims=claims)
+    image = _image(request)  # last, since it may fetch the base
+    submission = Submission(spec=spec, spec_uri=there.spec, profile=_with_image(profile, image), claims=claims)
     uploads: list[tuple[str, Source]] = [
         (places.input, notebook.text.encode()),
         (places.params, dump_yaml(_there(values, profile))),
         *((places.file(file.path), file.source) for file in files),
         (places.spec, encode(spec, indent=1)),
     ]
-    backend_named(profile.on)  # an unknown backend is a mistake to tell before anything is uploaded
-    return Prepared(submission=submission, places=places, uploads=tuple(uploads), warnings=warnings)
+    return Prepared(submission=submission, places=places, uploads=tuple(uploads), image=image, warnings=warnings)
 
 
 def _parameters(request: Request, notebook: StoredNotebook) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -110,6 +122,32 @@ def _parameters(request: Request, notebook: StoredNotebook) -> tuple[dict[str, A
         unknown=request.unknown_parameters,
     )
     return resolved.values, resolved.warnings
+
+
+def _image(request: Request) -> RunImage | None:
+    """The image that brings the run's requirements, where it takes one; where it takes none they are there already."""
+    if not request.requirements:
+        return None
+    requirements, place = read_requirements(request.requirements), request.profile.on
+    if place == "local":
+        check_installed(requirements)
+        return None
+    if place not in BUILT_FOR:
+        raise UsageError(
+            f"nbstep does not know how requirements come to runs of the backend {place!r}",
+            hint="Build an image with `nbstep build`, and name it with image=.",
+        )
+    from nbstep.images.run_image import run_image
+
+    return run_image(request.notebook, requirements, request.profile)
+
+
+def _with_image(profile: Profile, image: RunImage | None) -> Profile:
+    """The profile with the image that is built for the run; its name is its content: nothing newer is pulled."""
+    if image is None:
+        return profile
+    docker = msgspec.structs.replace(profile.docker, pull=False)
+    return msgspec.structs.replace(profile, image=image.name, docker=docker)
 
 
 def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:

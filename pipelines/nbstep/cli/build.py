@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +10,6 @@ import click
 from nbstep_runner.errors import BadInputError, UsageError
 
 if TYPE_CHECKING:
-    from nbstep.images.builders import Builder
     from nbstep.images.plan import BuildPlan, Wanted
 
 JOB: Final = "job"
@@ -63,7 +61,7 @@ def command(notebook: Path | None, builder_name: str | None, **options: Any) -> 
     not in it: a changed notebook needs no build. With --builder job the manifests of a Job that builds and pushes it
     are printed.
     """
-    from nbstep.images.builders import builder
+    from nbstep.images.builders import build_if_absent, builder
 
     wanted = _wanted(notebook, options)
     if builder_name == JOB:
@@ -76,22 +74,23 @@ def command(notebook: Path | None, builder_name: str | None, **options: Any) -> 
     if options["dry_run"]:
         click.echo(plan.describe(), nl=False)
         return
-    built = _build(chosen, plan, push=options["push"], force=options["force"])
+    built = build_if_absent(chosen, plan, push=options["push"], force=options["force"])
     _answer(plan, built=built, as_json=options["as_json"])
 
 
 def _wanted(notebook: Path | None, options: dict[str, Any]) -> Wanted:
-    from nbstep.images.plan import DEFAULT_BASE, Wanted, requirements_beside
+    from nbstep.images.plan import DEFAULT_BASE, Wanted, checked_repository, repository_for, requirements_beside
+    from nbstep.requirements import read_requirements
 
     if notebook is None and not options["name"]:
         raise UsageError("an image needs a name", hint="Name a notebook, or the image with --name.")
-    found = requirements_beside(notebook) if notebook else None
-    if found and not options["requirements"]:
-        click.echo(f"nbstep: with {found}", err=True)
+    requirements = options["requirements"]
+    if not requirements and notebook and (requirements := requirements_beside(notebook)):
+        click.echo(f"nbstep: with {requirements}", err=True)
     return Wanted(
-        name=_checked_name(options["name"] or f"nbstep-{_slug(notebook)}"),
+        name=checked_repository(options["name"] or repository_for(notebook or "")),
         base=options["base"] or DEFAULT_BASE,
-        requirements=options["requirements"] or found,
+        requirements=read_requirements(requirements).text if requirements else None,
         files=options["files"],
         apt=options["apt"],
         kernel=options["kernel"] or _kernel_of(notebook),
@@ -112,18 +111,6 @@ def _planned(wanted: Wanted, identify: Any) -> BuildPlan:
             err=True,
         )
     return planned
-
-
-def _build(builder: Builder, plan: BuildPlan, *, push: bool, force: bool) -> bool:
-    """Build and publish what is not there yet; whether anything had to be built."""
-    if not force and push and builder.published(plan.image):
-        return False
-    if not force and builder.has(plan.image):
-        if push:
-            builder.push(plan.image)
-        return False
-    builder.build(plan, push=push)
-    return True
 
 
 def _answer(plan: BuildPlan, *, built: bool, as_json: bool) -> None:
@@ -167,16 +154,3 @@ def _kernel_of(notebook: Path | None) -> str:
             hint=f"Build it into a base image of your own, then name --base and --kernel {next(iter(KERNELS))}.",
         )
     return name if name in KERNELS else "python3"
-
-
-def _slug(notebook: Path | None) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", notebook.stem.lower()).strip("-") or "image" if notebook else "image"
-
-
-def _checked_name(name: str) -> str:
-    """A repository's name, without a tag or a digest: https://github.com/distribution/reference."""
-    if not re.fullmatch(r"([\w.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*", name):
-        raise UsageError(
-            f"{name!r} is not an image's name without a tag", hint="Such as train, or registry:5000/team/train."
-        )
-    return name

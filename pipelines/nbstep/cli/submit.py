@@ -41,6 +41,11 @@ class Pair(click.ParamType[tuple[str, str]]):
 @click.option("--gpu", type=click.IntRange(min=0), help="GPUs.")
 @click.option("--env", type=Pair(), multiple=True, help="An environment variable.")
 @click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder that the notebook needs.")
+@click.option(
+    "--requirements",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Requirements: built into an image, at most once; of a local run checked.",
+)
 @click.option("--label", type=Pair(), multiple=True, help="A label to find the run by.")
 @click.option(
     "--set",
@@ -70,6 +75,8 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
     for warning in prepared.warnings:
         click.echo(f"nbstep: warning: {warning}", err=True)
     if options["dry_run"]:
+        if prepared.image is not None:
+            click.echo(f"nbstep: the image {prepared.image.name} would be built if it is not there", err=True)
         click.echo(plan(prepared).text, nl=False)
         return 0
     run = start(prepared)
@@ -96,6 +103,7 @@ def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:
         profile=load_profile(options["profile"], _overrides(options)),
         sources=tuple(_sources(params, options)),
         files=options["files"],
+        requirements=options["requirements"],
         run_id=options["run_id"],
         unknown_parameters=UnknownParameters(options["unknown_parameters"]),
         spec={"html": options["html"], **({"kernel": options["kernel"]} if options["kernel"] else {})},

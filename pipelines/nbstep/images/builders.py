@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -61,16 +61,16 @@ class Builder:
         (described,) = msgspec.json.decode(done.stdout, type=list[_Described])
         return next((each.partition("@")[2] for each in described.digests or ()), described.id)
 
-    def provide(self, image: str) -> None:
-        """Pull an image that is not here.
+    def provide(self, image: str, *, pull: bool = False) -> None:
+        """Pull an image that is not here, or in any case if asked to.
 
         Raises:
             BadInputError: It cannot be had.
         """
-        if self.identify(image) is None and self._shown("pull", image):
+        if (pull or self.identify(image) is None) and self._shown("pull", image):
             raise BadInputError(
                 f"{self.name} cannot get the base image {image}",
-                hint="Build it first, or name another with --base; docs/images.md says how.",
+                hint="Build it first, or name another; docs/images.md says how.",
             )
 
     def has(self, image: str) -> bool:
@@ -134,13 +134,35 @@ class Builder:
             yield "--sbom=spdx"
 
     def _shown(self, *arguments: str) -> int:
-        """Run it with its words on stderr, since stdout is for the answer."""
-        return subprocess.run(  # noqa: S603 - a builder that the user chose; no shell
-            [self.binary, *arguments], env=_environment(), stdout=sys.stderr.fileno(), check=False
-        ).returncode
+        """Run it with its words on stderr, since stdout is for the answer; in Jupyter that is no file."""
+        command = [self.binary, *arguments]
+        if (stream := sys.stderr) is sys.__stderr__ and stream is not None:
+            return subprocess.run(command, env=_environment(), stdout=stream.fileno(), check=False).returncode  # noqa: S603 - a builder that the user chose; no shell
+        options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        with subprocess.Popen(command, env=_environment(), errors="replace", **options) as process:  # noqa: S603 - as above
+            for line in process.stdout or ():
+                sys.stderr.write(line)
+        return process.returncode
 
     def _quietly(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run([self.binary, *arguments], env=_environment(), capture_output=True, check=False)  # noqa: S603 - as above
+
+
+def build_if_absent(builder: Builder, plan: BuildPlan, *, push: bool, force: bool = False) -> bool:
+    """Build and publish what is not there yet, or all of it if forced to; whether anything had to be built.
+
+    Raises:
+        BadInputError: It cannot be built.
+        StorageUnavailableError: The registry does not take it.
+    """
+    if not force and push and builder.published(plan.image):
+        return False
+    if not force and builder.has(plan.image):
+        if push:
+            builder.push(plan.image)
+        return False
+    builder.build(plan, push=push)
+    return True
 
 
 def builder(name: str | None = None) -> Builder:
@@ -155,7 +177,7 @@ def builder(name: str | None = None) -> Builder:
             return _described(candidate, binary)
     raise UsageError(
         f"{name or 'no builder of images'} is not installed" if name else "no builder of images is installed",
-        hint=f"Install one of {', '.join(NAMES)}; or use --builder job and build in a cluster.",
+        hint=f"Install one of {', '.join(NAMES)}; or let a cluster build: nbstep build --builder job.",
     )
 
 

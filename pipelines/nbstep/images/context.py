@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,6 +13,7 @@ import msgspec
 
 from nbstep.images.recipe import FILES
 from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.stores import Source
 
 LEFT_OUT: Final = frozenset({".git", "__pycache__", ".ipynb_checkpoints", ".venv", ".mypy_cache", ".ruff_cache"})
 EXECUTABLE: Final = 0o755
@@ -27,26 +27,32 @@ class Entry:
 
     Attributes:
         path: Its place there, with ``/`` between segments.
-        source: The file on this machine.
+        source: The file on this machine, or its bytes.
         mode: Its rights: only whether it can be executed is kept.
         size: In bytes.
         sha256: Of its bytes.
     """
 
     path: str
-    source: Path
+    source: Source
     mode: int
     size: int
     sha256: str
 
+    def read(self) -> bytes:
+        """Its bytes."""
+        return self.source if isinstance(self.source, bytes) else self.source.read_bytes()
 
-def entry(path: str, source: Path) -> Entry:
-    """A file at its place in the context.
+
+def entry(path: str, source: Source) -> Entry:
+    """A file at its place in the context; one that is given by its bytes is plain.
 
     Raises:
         InputNotFoundError: It does not exist.
         BadInputError: It is not a regular file.
     """
+    if isinstance(source, bytes):
+        return Entry(path, source, PLAIN, len(source), hashlib.sha256(source).hexdigest())
     if not source.exists():
         raise InputNotFoundError(f"there is no file {source}")
     if not source.is_file():
@@ -70,7 +76,7 @@ def working_files(paths: Iterable[str]) -> tuple[Entry, ...]:
     for path in paths:
         for place, source in _walk(Path(path)):
             new = entry(f"{FILES}/{place}", source)
-            if found.setdefault(new.path, new).source.resolve() != source.resolve():
+            if found.setdefault(new.path, new).sha256 != new.sha256:
                 raise BadInputError(f"two files would be {place} in the image")
     return tuple(found[name] for name in sorted(found))
 
@@ -90,7 +96,7 @@ def write_context(folder: Path, dockerfile: str, entries: Iterable[Entry]) -> No
     for each in entries:
         place = folder / each.path
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(each.source, place)
+        place.write_bytes(each.read())
         place.chmod(each.mode)
 
 

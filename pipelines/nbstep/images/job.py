@@ -64,7 +64,7 @@ def manifests(
 
 def _data(plan: BuildPlan) -> dict[str, str]:
     files = {"dockerfile": plan.dockerfile.encode()}
-    files |= {f"file-{index}": each.source.read_bytes() for index, each in enumerate(plan.entries)}
+    files |= {f"file-{index}": each.read() for index, each in enumerate(plan.entries)}
     return {key: base64.b64encode(data).decode() for key, data in files.items()}
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from nbstep.images.context import TAG_LENGTH, Entry, entry, input_digest, working_files
 from nbstep.images.recipe import REQUIREMENTS, Recipe
+from nbstep_runner.errors import UsageError
 
 DEFAULT_BASE: Final = "nbstep-runner:slim"
 BESIDE: Final = ("requirements.lock", "requirements.txt")
 """Requirements that are used without being named, if they lie beside the notebook; the first that is there."""
+_REPOSITORY: Final = re.compile(r"([\w.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +24,14 @@ class Wanted:
 
     Attributes:
         name: The image's name without a tag, such as ``registry/team/train``.
+        requirements: The text of a requirements file.
         secrets: Files that only the build can read, by id: ``pip.conf`` and ``ca.pem`` are used.
         network: The build's network, where it is not the builder's default.
     """
 
     name: str
     base: str = DEFAULT_BASE
-    requirements: Path | None = None
+    requirements: bytes | None = None
     files: tuple[str, ...] = ()
     apt: tuple[str, ...] = ()
     kernel: str = "python3"
@@ -78,12 +82,12 @@ def plan(wanted: Wanted, identify: Callable[[str], str | None]) -> BuildPlan:
     recipe = Recipe(
         base=wanted.base,
         requirements=wanted.requirements is not None,
-        hashed=_hashed(wanted.requirements),
+        hashed=b"--hash=" in (wanted.requirements or b""),
         apt=tuple(sorted(set(wanted.apt))),
         kernel=wanted.kernel,
         files=bool(entries),
     )
-    if wanted.requirements:
+    if wanted.requirements is not None:
         entries = (entry(REQUIREMENTS, wanted.requirements), *entries)
     _, _, pin = wanted.base.partition("@")
     content = pin or identify(wanted.base)
@@ -106,5 +110,20 @@ def requirements_beside(notebook: Path) -> Path | None:
     return next((path for name in BESIDE if (path := notebook.parent / name).is_file()), None)
 
 
-def _hashed(requirements: Path | None) -> bool:
-    return requirements is not None and requirements.is_file() and b"--hash=" in requirements.read_bytes()
+def repository_for(notebook: str | Path) -> str:
+    """The name, without a tag, of the images of a notebook for which no other is given."""
+    slug = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(notebook).stem.lower()).strip("-")
+    return f"nbstep-{slug or 'image'}"
+
+
+def checked_repository(name: str) -> str:
+    """The same name, once it is known to be one without a tag or a digest: https://github.com/distribution/reference.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not _REPOSITORY.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is not an image's name without a tag", hint="Such as train, or registry:5000/team/train."
+        )
+    return name

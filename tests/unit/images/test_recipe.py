@@ -141,8 +141,8 @@ def test_requirements_beside_a_notebook() -> None:
 
 @pytest.mark.parametrize("hashed", [True, False])
 def test_a_lock_with_hashes_is_held_to_them(hashed: bool) -> None:
-    Path("r").write_text("x==1" + (" --hash=sha256:0" if hashed else ""))
-    assert ("--require-hashes" in planned(requirements=Path("r")).dockerfile) is hashed
+    text = b"x==1" + (b" --hash=sha256:0" if hashed else b"")
+    assert ("--require-hashes" in planned(requirements=text).dockerfile) is hashed
 
 
 def test_command_lines_of_the_builders() -> None:
@@ -166,7 +166,7 @@ def test_command_lines_of_the_builders() -> None:
 def test_a_job_carries_the_files_as_they_are() -> None:
     Path("requirements.txt").write_text("x==1\n")
     Path("data.bin").write_bytes(bytes(range(256)))
-    wanted = planned(requirements=Path("requirements.txt"), files=("data.bin",))
+    wanted = planned(requirements=b"x==1\n", files=("data.bin",))
     config_map, job = manifests(wanted, namespace=None, registry_secret="r", build_secret="b")  # noqa: S106 - names
     container = job["spec"]["template"]["spec"]["containers"][0]
     places = {mount.get("subPath"): mount["mountPath"] for mount in container["volumeMounts"]}

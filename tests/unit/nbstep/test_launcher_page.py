@@ -11,7 +11,7 @@ import yaml
 
 from nbstep import errors
 from nbstep.backends.kubernetes.options import KubernetesOptions
-from nbstep.profiles import DockerOptions, Profile, Resources, load_profile
+from nbstep.profiles import BuildOptions, DockerOptions, Profile, Resources, load_profile
 from nbstep_runner.contract import Deadlines, StorageOptions
 from nbstep_runner.errors import NbstepError
 
@@ -27,7 +27,11 @@ def test_every_error_is_described() -> None:
 
 
 def test_every_field_of_a_profile_is_described() -> None:
-    names = [field.name for kind in (Profile, Resources, DockerOptions) for field in msgspec.structs.fields(kind)]
+    names = [
+        field.name
+        for kind in (Profile, Resources, DockerOptions, BuildOptions)
+        for field in msgspec.structs.fields(kind)
+    ]
     names += [field.name for kind in (Deadlines, StorageOptions) for field in fields(kind)]
     assert [name for name in names if f"`{name}`" not in LAUNCHER] == []
     cluster = [field.name for field in msgspec.structs.fields(KubernetesOptions)]
