@@ -159,7 +159,7 @@ class ClaimKeeper:
             best_effort = not self._store.conditional_write  # some stores are found out by the first write
             claim = replace(self._record.claim, heartbeat_at=_now(), best_effort=best_effort)
             self._record = replace(self._record, claim=claim)
-            self._version = self._store.write(self._uri, encode(self._record, indent=1), if_version=self._version)
+            self._version = self._replace(self._record)
 
     def commit(self, record: RunResult) -> None:
         """Replace the claim by the final record.
@@ -169,7 +169,23 @@ class ClaimKeeper:
         """
         self.stop()
         with self._lock:
-            self._version = self._store.write(self._uri, encode(record, indent=1), if_version=self._version)
+            self._version = self._replace(record)
+
+    def _replace(self, record: RunResult) -> str:
+        """Write over our claim; its version is another than was known where the answer to a heartbeat was lost."""
+        data = encode(record, indent=1)
+        try:
+            return self._store.write(self._uri, data, if_version=self._version)
+        except OutputConflictError:
+            existing = read_existing(self._store, self._uri)
+            if not self._is_ours(existing.record):
+                raise
+            return self._store.write(self._uri, data, if_version=existing.version)
+
+    def _is_ours(self, found: RunResult | None) -> bool:
+        """Whether a record holds the token that this keeper made."""
+        own = self._record.claim if self._record else None
+        return own is not None and found is not None and found.claim is not None and found.claim.token == own.token
 
     def stop(self) -> None:
         """End the heartbeat."""

@@ -154,6 +154,32 @@ def test_a_store_that_does_not_answer_for_a_while_ends_nothing() -> None:
     assert (lost, stored(store).state) == ([], RunState.SUCCEEDED)
 
 
+class Unheard(Unavailable):
+    """Takes what is written, and its answers are lost."""
+
+    def write(self, uri: str, data: Any, *, if_version: str | None = None) -> str:
+        version = MemoryStore.write(self, uri, data, if_version=if_version)
+        if self.down:
+            raise StorageUnavailableError("no answer")
+        return version
+
+
+def test_a_heartbeat_whose_answer_was_lost_loses_no_claim() -> None:
+    store = Unheard(MemorySpace())
+    keeper, lost = taken(store)
+    store.down = True
+    with pytest.raises(StorageUnavailableError):
+        keeper.confirm()
+    store.down = False
+    keeper.confirm()
+    store.down = True
+    with pytest.raises(StorageUnavailableError):
+        keeper.confirm()
+    store.down = False
+    keeper.commit(record(state=RunState.SUCCEEDED))
+    assert (lost, stored(store).state) == ([], RunState.SUCCEEDED)
+
+
 def test_what_is_no_record_counts_as_none_and_is_replaced_at_its_version(store: MemoryStore) -> None:
     assert read_existing(store, URI) == Existing(None, ABSENT)
     version = store.write(URI, b"not a record")
