@@ -108,10 +108,10 @@ class Supervisor:
             InterruptedRunError, TerminatedError: The run was stopped, and ``despite_stop`` is not set.
             StorageUnavailableError: With ``despite_stop``, the grace period ended first.
         """
+        inbox: Inbox = SimpleQueue()
+        self._inbox = inbox  # before the check, so that a signal after it is not told to the inbox of an earlier call
         if not despite_stop:
             self.check()
-        inbox: Inbox = SimpleQueue()
-        self._inbox = inbox
         threading.Thread(target=_deliver, args=(work, inbox), name=f"nbstep: {doing}", daemon=True).start()
         while True:
             try:
@@ -129,7 +129,7 @@ class Supervisor:
         if self.stop is None:
             self.stop = Stop(error, time.monotonic())
         self._inbox.put(None)
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # it is full, and wakes already, or nobody waits any more
             self._writer.send(b"\0")
 
     def _note(self, number: int, _frame: FrameType | None) -> None:

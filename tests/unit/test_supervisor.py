@@ -98,6 +98,27 @@ def test_a_run_can_be_aborted_from_any_thread(supervisor: Supervisor) -> None:
         supervisor.call(lambda: time.sleep(5), doing="sleeping")
 
 
+def test_a_signal_just_before_a_call_begins_to_wait_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Supervisor(grace=5) as supervisor:
+
+        class Inbox(module.SimpleQueue):  # type: ignore[type-arg]  # of anything
+            def __init__(self) -> None:
+                send(signal.SIGTERM)
+
+        monkeypatch.setattr(module, "SimpleQueue", Inbox)
+        began = time.monotonic()
+        with pytest.raises(TerminatedError):
+            supervisor.call(lambda: time.sleep(1), doing="sleeping")
+        assert time.monotonic() - began < 0.5
+
+
+def test_a_run_that_has_ended_can_be_aborted_still() -> None:
+    with Supervisor(grace=1) as supervisor:
+        pass
+    supervisor.abort(OutputConflictError("another run has taken over"))
+    assert isinstance(supervisor.stop, module.Stop)
+
+
 def test_whoever_waits_on_a_descriptor_is_woken(supervisor: Supervisor) -> None:
     import select
 
