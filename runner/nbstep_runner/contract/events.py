@@ -93,7 +93,7 @@ class Sink(Protocol):
     """Listens to a run. ``handle`` is called on the kernel's message loop and must return at once."""
 
     def handle(self, event: Event) -> None:
-        """Take an event; never block, never raise."""
+        """Take an event without blocking. A sink that raises is told no more, and the run goes on."""
 
     def close(self, timeout: float) -> None:
         """Write out what is held, for at most ``timeout`` seconds."""

@@ -10,32 +10,31 @@ from nbstep_runner.errors import UsageError
 
 
 class StreamFile:
-    """Writes one stream's text to a file, as it comes; a file that cannot take more is given up."""
+    """Writes one stream's text to a file, as it comes."""
 
     def __init__(self, stream: str, path: str) -> None:
         self._stream = stream
         try:
-            self._file: TextIO | None = Path(path).open(  # noqa: SIM115 - open for as long as the run
+            self._file: TextIO = Path(path).open(  # noqa: SIM115 - open for as long as the run
                 "w", encoding="utf-8", errors="backslashreplace"
             )
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}") from error
 
     def handle(self, event: Event) -> None:
-        """Take the stream's text."""
-        if self._file is None or not isinstance(event, StreamText) or event.stream != self._stream:
-            return
-        try:
+        """Take the stream's text.
+
+        Raises:
+            OSError: The file cannot take more; the fan-out tells of it and passes on nothing more.
+        """
+        if isinstance(event, StreamText) and event.stream == self._stream:
             self._file.write(event.text)
             self._file.flush()
-        except OSError:
-            self._file = None
 
     def close(self, timeout: float) -> None:
         """Close the file."""
         del timeout
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
 
 def stream_files(stdout: str | None, stderr: str | None) -> tuple[StreamFile, ...]:

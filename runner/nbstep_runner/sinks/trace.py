@@ -7,7 +7,7 @@ variable specification"); a caller's ``TRACEPARENT`` (W3C Trace Context) makes t
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from nbstep_runner.contract import CellFinished, CellStarted, CellState, Event, RunFinished, RunStarted, RunState
@@ -32,7 +32,7 @@ class TraceSink:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-        self._provider = TracerProvider()
+        self._provider = TracerProvider(shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("nbstep")
         self._parent = extract({"traceparent": os.environ.get("TRACEPARENT", "")})
@@ -61,9 +61,10 @@ class TraceSink:
                 return
 
     def close(self, timeout: float) -> None:
-        """Send what is held."""
-        self._provider.force_flush(round(timeout * 1000))
-        self._provider.shutdown()
+        """Send what is held; the SDK itself waits longer than ``timeout`` for a collector that does not answer."""
+        ending = threading.Thread(target=self._provider.shutdown, name="nbstep-trace", daemon=True)
+        ending.start()
+        ending.join(timeout)
 
     def _start_cell(self, event: CellStarted) -> Any:
         from opentelemetry.trace import set_span_in_context
@@ -89,10 +90,11 @@ def trace_sinks() -> tuple[TraceSink, ...]:
     """
     if not any(os.environ.get(name) for name in ENDPOINTS):
         return ()
-    if find_spec("opentelemetry") is None:
-        raise UsageError("traces need OpenTelemetry's SDK", hint="Install it: pip install 'nbstep[trace]'.")
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except ImportError as error:  # of all of it, or of the exporter alone: other libraries bring the API
+        hint = "Install them: pip install 'nbstep[trace]'."
+        raise UsageError("traces need OpenTelemetry's SDK and exporter", hint=hint) from error
     return (TraceSink(OTLPSpanExporter()),)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 pytest.importorskip("opentelemetry.sdk", reason="the trace extra is not installed")
 
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
@@ -22,11 +26,22 @@ from nbstep_runner.contract import (
     RunStarted,
     RunState,
 )
+from nbstep_runner.errors import UsageError
 from nbstep_runner.sinks.trace import TraceSink, trace_sinks
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
+ENDED = RunResult(
+    run_id="r",
+    attempt=1,
+    spec_digest="",
+    state=RunState.FAILED,
+    input_uri="in.ipynb",
+    output_uri="out",
+    exit_code=10,
+    error=ErrorInfo(reference="cell-failed", message="cell 2 raised"),
+)
 PARENT = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -38,20 +53,7 @@ def spans_of_a_failing_run() -> dict[str, ReadableSpan]:
     )
     sink.handle(CellStarted(index=2, id="c", title="train"))
     sink.handle(CellFinished(record=CellRecord(index=2, id="c", state=CellState.FAILED)))
-    sink.handle(
-        RunFinished(
-            result=RunResult(
-                run_id="r",
-                attempt=1,
-                spec_digest="",
-                state=RunState.FAILED,
-                input_uri="in.ipynb",
-                output_uri="out",
-                exit_code=10,
-                error=ErrorInfo(reference="cell-failed", message="cell 2 raised"),
-            )
-        )
-    )
+    sink.handle(RunFinished(result=ENDED))
     sink.close(1.0)
     return {span.name: span for span in exporter.get_finished_spans()}
 
@@ -77,3 +79,30 @@ def test_without_an_endpoint_there_is_no_trace(monkeypatch: pytest.MonkeyPatch) 
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     assert trace_sinks() == ()
+
+
+def test_an_exporter_that_is_not_installed_is_a_fault_of_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other libraries bring OpenTelemetry's API, without what sends traces."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    with pytest.raises(UsageError, match="SDK and exporter"):
+        trace_sinks()
+
+
+class Stuck(SpanExporter):
+    """A collector that does not answer."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Take a long time over it."""
+        del spans
+        time.sleep(2)
+        return SpanExportResult.FAILURE
+
+
+def test_a_collector_that_does_not_answer_holds_nobody_up() -> None:
+    sink = TraceSink(Stuck())
+    sink.handle(RunStarted(run_id="r", attempt=1, input_uri="in", output_uri="out", kernel="k", code_cells=0))
+    sink.handle(RunFinished(result=ENDED))
+    began = time.monotonic()
+    sink.close(0.1)
+    assert time.monotonic() - began < 1
