@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbstep_runner.errors import UsageError
+from nbstep_runner.errors import BadInputError, UsageError
 
+RENDER_HINT = "The executed notebook is whole: try jupyter nbconvert on it, or run without --html."
 REMOVED_CELLS = ("remove-cell", "remove_cell")
 REMOVED_INPUTS = ("remove-input", "remove_input")
 REMOVED_OUTPUTS = ("remove-output", "remove_output")
@@ -16,6 +17,7 @@ def render_html(data: bytes, title: str) -> bytes:
 
     Raises:
         UsageError: nbconvert is not installed.
+        BadInputError: nbconvert cannot render the notebook.
     """
     try:
         from nbconvert.exporters import HTMLExporter
@@ -23,10 +25,14 @@ def render_html(data: bytes, title: str) -> bytes:
         raise UsageError("HTML needs nbconvert", hint="Install it: pip install 'nbstep[html]'.") from error
     import nbformat
 
-    notebook = nbformat.reads(data.decode(), as_version=4)
     exporter: Any = HTMLExporter(config=_configuration())
-    page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-    return str(page).encode()
+    try:
+        notebook = nbformat.reads(data.decode(), as_version=4)
+        page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+    except Exception as error:  # nbconvert, its templates and its parsers raise what they like
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BadInputError(f"the notebook has no HTML page: {reason}", hint=RENDER_HINT) from error
+    return str(page).encode(errors="backslashreplace")
 
 
 def _configuration() -> Any:
