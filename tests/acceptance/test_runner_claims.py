@@ -76,6 +76,14 @@ def test_a_final_record_answers_a_retry(tmp_path: Path, counting: Path) -> None:
     assert (tmp_path / "times").read_text() == "xx"
 
 
+def test_a_record_whose_notebook_was_removed_answers_nothing(tmp_path: Path, counting: Path) -> None:
+    run(tmp_path, counting, "--run-id", "work").output.unlink()
+    again = run(tmp_path, counting, "--run-id", "work", "--attempt", "2")
+    assert (again.code, again.record["attempt"]) == (0, 2)
+    assert again.output.is_file()
+    assert (tmp_path / "times").read_text() == "xx"
+
+
 @pytest.mark.fault(24)
 def test_a_failure_that_no_retry_can_mend_answers_too(tmp_path: Path) -> None:
     first = run(tmp_path, ["1/0"], "--run-id", "work")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from support.notebooks import Code, Text
-from support.runs import Done, run, start
+from support.notebooks import Code, Text, write
+from support.runs import RUNNER, Done, run, start
 
 STREAMS = """
 import sys
@@ -302,6 +303,22 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(41)
+def test_closed_standard_streams_change_no_verdict(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.ipynb", ["import os\nos.system('echo shell')\nprint('printed')", "1/0"])
+    command = f'exec {RUNNER[0]} "{source}" "{tmp_path / "out.ipynb"}" <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", command], check=False).returncode == 10
+    assert "printed" in (tmp_path / "out.ipynb").read_text()
+
+
+def test_a_copy_of_the_record_that_cannot_be_written_changes_no_verdict(tmp_path: Path) -> None:
+    place = tmp_path / "nowhere" / "record.json"
+    done = run(tmp_path, ["1"], "--record-file", str(place))
+    assert done.code == 0
+    assert done.stderr == f"nbstep-runner: the record cannot be copied to {place}: No such file or directory\n"
+    copied = run(tmp_path, ["1/0"], "--record-file", str(tmp_path / "record.json"))
+    assert (copied.code, json.loads((tmp_path / "record.json").read_bytes())) == (10, copied.record)
+
+
 def test_output_can_forge_no_line_and_drive_no_terminal(tmp_path: Path) -> None:
     forged = '{"severity":"ERROR","event":"run-finished","exit_code":0}'
     cell = f"print('{forged}')\nprint('\\x1b]0;title\\x07\\x1b[2Jgone \\u202etxt.exe \\x9b31m')"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -21,10 +22,23 @@ def main() -> None:
     The process ends without Python's own teardown: by then everything is written and every child is gone, and what
     teardown would wait for (a thread in a call that storage does not answer) must not hold up the exit code.
     """
+    _open_standard_streams()
     code = _run(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # whoever read it is gone; the verdict stands
+            stream.flush()
     os._exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Open those that the caller has closed on ``/dev/null``: else the next files opened would take their places."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the standard library's signature
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _run(arguments: list[str]) -> int:

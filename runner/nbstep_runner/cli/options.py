@@ -5,6 +5,7 @@ Every option can be given by the environment as ``NBSTEP_`` and its long name in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -12,7 +13,10 @@ import click
 
 Decorator = Callable[[Any], Any]
 
-SIZES: Final = {"k": 2**10, "m": 2**20, "g": 2**30}
+FACTORS: Final = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
+SIZE: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[kmg]?)i?b?")
+LONGEST_SECONDS: Final = 1e9
+"""Thirty years; what waits for much longer overflows the time of the operating system's calls."""
 
 
 class Size(click.ParamType[int]):
@@ -24,12 +28,21 @@ class Size(click.ParamType[int]):
         """The number of bytes."""
         if isinstance(value, int):
             return value
-        text = str(value).strip().lower().removesuffix("b").removesuffix("i")
-        factor = SIZES.get(text[-1:], 1)
-        try:
-            return int(float(text.rstrip("kmg")) * factor)
-        except ValueError:
+        found = SIZE.fullmatch(str(value).strip().lower())
+        if found is None:
             self.fail(f"{value!r} is not a size such as 16M", param, ctx)
+        return int(float(found["number"]) * FACTORS[found["unit"]])
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds that can be waited for: ``nan`` is none, although no comparison refuses it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number of seconds."""
+        seconds = float(super().convert(value, param, ctx))
+        if not seconds <= LONGEST_SECONDS:
+            self.fail(f"{value!r} is not a number of seconds up to {LONGEST_SECONDS:.0f}", param, ctx)
+        return seconds
 
 
 class Label(click.ParamType[tuple[str, str]]):
@@ -47,8 +60,8 @@ class Label(click.ParamType[tuple[str, str]]):
         return key, text
 
 
-SECONDS: Final = click.FloatRange(min=0)
-POSITIVE: Final = click.FloatRange(min=0, min_open=True)
+SECONDS: Final = Seconds(min=0)
+POSITIVE: Final = Seconds(min=0, min_open=True)
 
 PARAMETERS: Final = (
     click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter."),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from nbstep_runner.contract import RunSpec, encode
+import click
+
+from nbstep_runner.contract import RunResult, RunSpec, encode
+from nbstep_runner.errors import ExitCode
 from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
 from nbstep_runner.session.kernels import KernelSource
@@ -40,30 +44,41 @@ def run_in_this_process(
 
     with Supervisor(options["grace_period"], on_child=reap_orphans) as supervisor:
         kernels = KernelSource(early, supervisor, spared=(watchdog,))
-        try:
+        with closing(kernels):
             spec = supervisor.call(spec_source, doing="reading the spec")
-        except BaseException:
-            kernels.close()
-            raise
-        log_stream: BinaryIO = sys.stderr.buffer if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer
-        tools = RunTools(
-            supervisor=supervisor,
-            kernels=kernels,
-            memory=early.memory,
-            log=LogSettings(
-                stream=log_stream,
-                format=log_format(options["log_format"], log_stream),
-                quiet=options["quiet"],
-                sinks=(*stream_files(options["stdout_file"], options["stderr_file"]), *trace_sinks()),
-            ),
-            notebook_stream=sys.stdout.buffer,
-            token=early.options.token,
-        )
-        result = run_once(spec, tools)
+            result = run_once(spec, _tools(spec, options, early, supervisor, kernels))
     write_termination_message(result)
     if options["record_file"]:
-        Path(options["record_file"]).write_bytes(encode(result))
-    return 70 if result.exit_code is None else result.exit_code
+        _copy_record(result, options["record_file"])
+    return int(ExitCode.INTERNAL) if result.exit_code is None else result.exit_code
+
+
+def _tools(
+    spec: RunSpec, options: dict[str, Any], early: EarlyKernel, supervisor: Supervisor, kernels: KernelSource
+) -> RunTools:
+    """What the run uses of this process; with the notebook on standard output, the log goes to standard error."""
+    log_stream: BinaryIO = sys.stderr.buffer if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer
+    return RunTools(
+        supervisor=supervisor,
+        kernels=kernels,
+        memory=early.memory,
+        log=LogSettings(
+            stream=log_stream,
+            format=log_format(options["log_format"], log_stream),
+            quiet=options["quiet"],
+            sinks=(*stream_files(options["stdout_file"], options["stderr_file"]), *trace_sinks()),
+        ),
+        notebook_stream=sys.stdout.buffer,
+        token=early.options.token,
+    )
+
+
+def _copy_record(result: RunResult, path: str) -> None:
+    """Leave a copy of the record; a copy that cannot be written is told, and changes no verdict."""
+    try:
+        Path(path).write_bytes(encode(result))
+    except OSError as error:
+        click.echo(f"nbstep-runner: the record cannot be copied to {path}: {error.strerror or error}", err=True)
 
 
 def log_format(name: str, stream: BinaryIO) -> LogFormat:

@@ -17,8 +17,9 @@ from nbstep_runner.contract import (
     StorageOptions,
     UnknownParameters,
     decode,
+    encode,
 )
-from nbstep_runner.errors import BadInputError
+from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.session.claim import read_existing
 from nbstep_runner.stores import open_store, sibling
 
@@ -30,7 +31,17 @@ def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[s
 
     Raises:
         BadInputError: A base64 parameter is not base64 of text.
+        UsageError: An argument is not UTF-8, so no record could say it.
     """
+    spec = _spec_of(input_uri, output_uri, params, options)
+    try:
+        encode(spec)
+    except UnicodeEncodeError:
+        raise UsageError("an argument is not UTF-8 text", hint="Write it in UTF-8, and name files so.") from None
+    return spec
+
+
+def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[str, Any]) -> RunSpec:
     return RunSpec(
         run_id=options["run_id"] or new_run_id(),
         attempt=options["attempt"],

@@ -28,6 +28,7 @@ from nbstep_runner.session.scratch import Scratch
 from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.session.work import NOWHERE, Fetched, OutputPlace, Work, fetch, look_at_output, understand
 from nbstep_runner.sinks.checkpoint import Checkpointer
+from nbstep_runner.stores import ABSENT
 from nbstep_runner.supervisor import Supervisor
 
 LOG_NAME: Final = "run.log.jsonl"
@@ -58,10 +59,11 @@ class RunTools:
 def run_once(spec: RunSpec, tools: RunTools) -> RunResult:
     """Run one notebook as its spec says, and return the record that holds the verdict.
 
-    Nothing is raised for what can go wrong with a run: the error is in the record, and so is the exit code.
+    Nothing is raised for what can go wrong with a run: the error is in the record, and so is the exit code. However it
+    ends, no kernel is left.
     """
     try:
-        with Scratch(tools.token) as scratch:
+        with closing(tools.kernels), Scratch(tools.token) as scratch:
             return Session(spec, tools, scratch).run()
     except NbstepError as error:
         return _never_begun(spec, tools, error)
@@ -143,9 +145,12 @@ class Session:
         return fetched.place if free == existing else look_at_output(self._places, self._stores)
 
     def _is_done(self, work: Work) -> bool:
-        """Whether this very work has its final record, which then answers for it."""
-        record = self._holding.place.existing.record if self._holding.place else None
-        if self._spec.force or record is None or not results.answers(record, work.digest):
+        """Whether this very work has its final record, which then answers for it while its notebook is still there."""
+        place = self._holding.place
+        record = place.existing.record if place else None
+        if self._spec.force or place is None or record is None or not results.answers(record, work.digest):
+            return False
+        if record.output_version is not None and place.version == ABSENT:
             return False
         self._ledger.result = record
         self._ledger.say(f"this run has already ended: {record.state}; its record answers, no cell is run")

@@ -17,15 +17,25 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_it_is_told_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+class Kernels:
+    """The kernels of a run, as far as ending them goes."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+def test_it_is_told_in_the_log_and_leaves_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_scratch(_token: str) -> None:
         raise StorageUnavailableError("no temporary folder can be written: full", hint="Free space there.")
 
     monkeypatch.setattr(run, "Scratch", no_scratch)
-    stream = io.BytesIO()
+    stream, kernels = io.BytesIO(), Kernels()
     tools = run.RunTools(
         supervisor=cast("Any", None),
-        kernels=cast("Any", None),
+        kernels=cast("Any", kernels),
         memory=cast("Any", None),
         log=LogSettings(stream=stream, format=LogFormat.JSON),
         notebook_stream=io.BytesIO(),
@@ -34,6 +44,7 @@ def test_it_is_told_in_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
     result = run.run_once(RunSpec(run_id="r", input_uri="in.ipynb", output_uri="out.ipynb"), tools)
     lines = [msgspec.json.decode(line) for line in stream.getvalue().splitlines()]
     assert result.exit_code == 75
+    assert kernels.closed
     assert len(lines) == 1
     assert lines[0]["message"].endswith("no temporary folder can be written: full")
     assert lines[0]["error"]["hint"] == "Free space there."

@@ -100,3 +100,15 @@ def test_the_termination_message_fits_and_says_the_verdict() -> None:
         assert (verdict["exit_code"], verdict["error"]["reference"]) == (10, "cell-failed")
     assert "results" in decode(termination_message(failed), dict)
     assert "results" not in decode(termination_message(full), dict)
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [("\U0001f4a5" * 5000, "gs://b/out.ipynb"), ("\0" * 5000, "gs://b/out.ipynb"), ("x", "gs://b/" + "ä" * 3000)],
+    ids=["wide", "escaped", "far"],
+)
+def test_the_termination_message_is_json_whatever_the_words_are(message: str, place: str) -> None:
+    spec = replace(SPEC, output_uri=place)
+    verdict = decode(termination_message(results.failed(results.blank(spec), CellFailedError(message))), dict)
+    assert (verdict["exit_code"], verdict["error"]["reference"]) == (10, "cell-failed")
+    assert message.startswith(verdict["error"]["message"][:100])
