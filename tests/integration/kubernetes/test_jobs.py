@@ -230,6 +230,29 @@ def test_a_run_that_never_started_ends_with_its_deadline(launcher: Launcher) -> 
     assert result.error.reference == "not-started"
 
 
+@pytest.mark.fault(28)
+def test_a_pod_that_does_not_start_in_time_ends_its_run(launcher: Launcher, cluster: Api) -> None:
+    late: dict[str, Any] = {"start_seconds": 3, "node_selector": {"example.org/no-such": "node"}}
+    followed = launcher.submit("x = 1", kubernetes=late)
+    said = [line.message for line in followed.lines(follow=True)]
+    assert any("no node takes the pod" in message for message in said)
+    many = [launcher.submit("x = 1", kubernetes=late) for _ in range(4)]
+    for run, result in zip([followed, *many], nbstep.wait_all([followed, *many], 100, check=False), strict=True):
+        assert (result.state, result.exit_code) == (RunState.FAILED, 78)
+        assert result.error is not None
+        assert result.error.reference == "not-started"
+        assert result.error.message.startswith("the pod had not started after 3 s; no node takes the pod: ")
+        assert run.record() == result
+        assert cluster.pods(run) == []
+        assert nbstep.find(str(run)).state is RunState.FAILED
+
+
+@pytest.mark.fault(28)
+def test_a_pod_that_starts_in_time_has_all_the_time_it_needs(launcher: Launcher) -> None:
+    run = launcher.submit("x = 1", "import time\ntime.sleep(12)", kubernetes={"start_seconds": 10})
+    assert run.wait(timeout=100).state is RunState.SUCCEEDED
+
+
 def test_a_cluster_accepts_every_option(launcher: Launcher, cluster: Api) -> None:
     config: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}}
     cluster.create(config | {"data": {"region": "north", "file.txt": "configured"}})

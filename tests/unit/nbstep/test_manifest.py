@@ -74,6 +74,7 @@ FULL = {
         "queue": "team-a",
         "ttl_seconds": 600,
         "deadline_seconds": 7200,
+        "start_seconds": 600,
         "run_as_user": 1000,
         "fs_group": 2000,
         "annotations": {"example.org/team": "flights"},

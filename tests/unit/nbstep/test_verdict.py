@@ -80,8 +80,11 @@ def test_an_error_comes_back_as_it_was() -> None:
     assert isinstance(error_of(replace(info, reference="of the future")), InternalError)
 
 
-def job(*conditions: tuple[str, str], cancelled: bool = False, suspend: bool = False) -> dict[str, Any]:
+def job(
+    *conditions: tuple[str, str], cancelled: bool = False, suspend: bool = False, given_up: str = ""
+) -> dict[str, Any]:
     annotations = {"nbstep/cancelled": "true"} if cancelled else {}
+    annotations |= {"nbstep/not-started": given_up} if given_up else {}
     told = [{"type": kind, "status": "True", "reason": reason, "message": reason} for kind, reason in conditions]
     spec = {"suspend": True} if suspend else {}
     return {"metadata": {"name": "r", "annotations": annotations}, "spec": spec, "status": {"conditions": told}}
@@ -147,6 +150,9 @@ LATE_JOB = ("Failed", "DeadlineExceeded")
             "could start",
             "not-started",
         ),
+        (job(LATE_JOB, given_up="no node"), [], Phase.ENDED, "no node", "not-started"),
+        # Its pod began in the last moment: it was stopped while it ran.
+        (job(LATE_JOB, given_up="no node"), [pod(terminated(137))], Phase.ENDED, "deadline passed", "timed-out"),
         (job(LATE_JOB, cancelled=True), [], Phase.ENDED, "it was cancelled", "terminated"),
         (job(LATE_JOB), [pod({"running": {}}, deleted="2999-01-01T00:00:00Z")], Phase.RUNNING, "saving and ending", ""),
         (job(LATE_JOB), [pod({"running": {}}, deleted=LONG_AGO)], Phase.GONE, "deadline passed", "timed-out"),

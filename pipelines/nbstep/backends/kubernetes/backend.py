@@ -21,6 +21,7 @@ from nbstep.backends.kubernetes.names import (
     SCHEME,
     JobName,
 )
+from nbstep.backends.kubernetes.starting import end_job, give_up_late
 from nbstep.backends.kubernetes.state import status_of
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.errors import RunNotFoundError
@@ -67,7 +68,7 @@ class KubernetesBackend:
         return located(cluster(name.context).job(name.namespace, name.name))
 
     def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
-        """How each run stands: two questions for each namespace, or three for a single run."""
+        """How each run stands: two questions for each namespace, or three for a single run; a late one is given up."""
         by_place: dict[tuple[str, str], list[JobName]] = defaultdict(list)
         for handle in handles:
             name = JobName.parse(handle)
@@ -80,15 +81,9 @@ class KubernetesBackend:
         return Follower(cluster(name.context), name).lines(follow=follow)
 
     def cancel(self, handle: str) -> None:
-        """Let the Job's deadline pass: its controller ends the pods, with their grace period, and the Job stays."""
+        """Let the pods end, with their grace period. The Job stays."""
         name = JobName.parse(handle)
-        values = {
-            f"/metadata/annotations/{CANCELLED_ANNOTATION.replace('/', '~1')}": "true",
-            "/spec/activeDeadlineSeconds": 1,
-            "/spec/suspend": False,
-        }
-        operations = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
-        cluster(name.context).patch_job(name.namespace, name.name, operations)
+        end_job(cluster(name.context), name, CANCELLED_ANNOTATION, "true")
 
 
 @cache
@@ -110,7 +105,8 @@ def _statuses(names: Sequence[JobName]) -> Iterator[tuple[JobName, Status]]:
     for pod in api.pods(first.namespace, selector):
         pods[pod["metadata"]["labels"].get(RUN_LABEL, "")].append(pod)
     for name in names:
-        found = jobs.get(name.name)
+        if found := jobs.get(name.name):
+            give_up_late(api, name, found, pods[name.name])
         yield name, status_of(found, pods[name.name]) if found else _gone(name)
 
 
@@ -120,6 +116,7 @@ def _status(api: client.Cluster, name: JobName) -> Status:
     except RunNotFoundError:
         return _gone(name)
     pods = api.pods(name.namespace, f"{RUN_LABEL}={name.name}")
+    give_up_late(api, name, found, pods)
     status = status_of(found, pods)
     if status.phase is Phase.PENDING and not status.problems:
         return status_of(found, pods, tuple(event_problems(events(api, name, found, pods))))

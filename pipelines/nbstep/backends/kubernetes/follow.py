@@ -17,6 +17,7 @@ import msgspec
 from nbstep.backends.kubernetes.client import Cluster, LogNotReadyError
 from nbstep.backends.kubernetes.diagnose import ending, event_problems, problems
 from nbstep.backends.kubernetes.names import RUN_LABEL, JobName
+from nbstep.backends.kubernetes.starting import give_up_late
 from nbstep.backends.kubernetes.state import condition, overdue, started
 from nbstep.errors import RunNotFoundError
 from nbstep.loglines import notice
@@ -76,6 +77,8 @@ class Follower:
             job, pods = self._look()
             if job is None and not pods:
                 return
+            if follow and job is not None:
+                give_up_late(self._cluster, self._name, job, pods)
             yield from self._trouble(job, pods)
             ready = next((pod for pod in pods if started(pod) and pod["metadata"]["uid"] not in self._read), None)
             if ready is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nbstep.backends.kubernetes.names import MANAGED_BY, QUEUE_LABEL, RUN_ANNOTATION, RUN_LABEL
+from nbstep.backends.kubernetes.names import MANAGED_BY, QUEUE_LABEL, RUN_ANNOTATION, RUN_LABEL, START_ANNOTATION
 from nbstep.backends.kubernetes.pod import pod_spec, without_empty
 from nbstep.backends.kubernetes.policy import FAILURE_POLICY
 from nbstep.backends.protocol import Located, Submission
@@ -40,7 +40,11 @@ def job(submission: Submission, namespace: str) -> dict[str, Any]:
             "name": spec.run_id,
             "namespace": namespace,
             "labels": labels | ({QUEUE_LABEL: options.queue} if options.queue else {}),
-            "annotations": {**options.annotations, RUN_ANNOTATION: _where(submission)},
+            "annotations": {
+                **options.annotations,
+                RUN_ANNOTATION: _where(submission),
+                **({START_ANNOTATION: str(options.start_seconds)} if options.start_seconds else {}),
+            },
         },
         "spec": without_empty(
             {

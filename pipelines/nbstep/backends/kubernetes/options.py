@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from nbstep.closed import Closed
 
 DAY = 24 * 3600
+Seconds = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Toleration(Closed, frozen=True):
@@ -54,6 +55,8 @@ class KubernetesOptions(Closed, frozen=True):
         queue: The Kueue LocalQueue that admits the run.
         ttl_seconds: How long the Job stays after its end.
         deadline_seconds: How long all attempts of the Job may take together, waiting included.
+        start_seconds: How long a pod may take to start, as launchers see it; time in a queue does not count. Without
+            bound if ``None``.
         run_as_user: A user of the image that is not root; the image's own if ``None``.
         fs_group: The group that mounted volumes belong to.
         api_token: Give the pod its service account's token.
@@ -75,8 +78,9 @@ class KubernetesOptions(Closed, frozen=True):
     secrets: dict[str, Mount] = msgspec.field(default_factory=dict)
     config_maps: dict[str, Mount] = msgspec.field(default_factory=dict)
     queue: str | None = None
-    ttl_seconds: int = DAY
-    deadline_seconds: int = 7 * DAY
+    ttl_seconds: Annotated[int, msgspec.Meta(ge=0)] = DAY
+    deadline_seconds: Seconds = 7 * DAY
+    start_seconds: Seconds | None = None
     run_as_user: int | None = None
     fs_group: int | None = None
     annotations: dict[str, str] = msgspec.field(default_factory=dict)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from nbstep.backends.kubernetes.diagnose import Ending, container_status, ending, problems
-from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION
+from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION, NOT_STARTED_ANNOTATION
 from nbstep.backends.protocol import Phase, Status
 
 Object = Mapping[str, Any]
@@ -33,7 +33,7 @@ def status_of(job: Object, pods: Sequence[Object], told: Sequence[str] = ()) -> 
     saving = [pod for pod in living if started(pod) or "deletionTimestamp" not in pod["metadata"]]
     if saving and not all(map(overdue, saving)):
         return Status(phase=Phase.RUNNING, words="the pod is saving and ending", problems=trouble, cancelled=cancelled)
-    return _ended(pods, failed, trouble, cancelled=cancelled, vanished=bool(saving))
+    return _ended(job, pods, trouble, cancelled=cancelled, vanished=bool(saving))
 
 
 def condition(job: Object, kind: str) -> Object | None:
@@ -75,12 +75,11 @@ def _waiting_words(pod: Object, trouble: tuple[str, ...]) -> str:
     return f"the pod is being prepared on {assigned}" if assigned else "the pod waits for a node"
 
 
-def _ended(
-    pods: Sequence[Object], failed: Object | None, trouble: tuple[str, ...], *, cancelled: bool, vanished: bool
-) -> Status:
+def _ended(job: Object, pods: Sequence[Object], trouble: tuple[str, ...], *, cancelled: bool, vanished: bool) -> Status:
+    failed = condition(job, "Failed")
     last = next((end for pod in reversed(pods) if (end := ending(pod)) is not None), None)
     if failed is not None and failed.get("reason") == "DeadlineExceeded" and (last is None or last.exit_code != 0):
-        last = _past_deadline(pods, last, cancelled=cancelled)
+        last = _past_deadline(job, pods, last, cancelled=cancelled)
     if last is None:
         said = failed.get("message", "") if failed else "the Job is complete"
         last = Ending(None, f"its pods are gone: {said}", "lost")
@@ -94,10 +93,11 @@ def _ended(
     )
 
 
-def _past_deadline(pods: Sequence[Object], last: Ending | None, *, cancelled: bool) -> Ending:
+def _past_deadline(job: Object, pods: Sequence[Object], last: Ending | None, *, cancelled: bool) -> Ending:
     code = last.exit_code if last else None
     if cancelled:
         return Ending(code, "it was cancelled", "terminated")
     if any(map(started, pods)):
         return Ending(code, "the Job's deadline passed", "timed-out")
-    return Ending(code, "the Job's deadline passed before anything could start", "not-started")
+    words = job["metadata"].get("annotations", {}).get(NOT_STARTED_ANNOTATION)
+    return Ending(code, words or "the Job's deadline passed before anything could start", "not-started")

@@ -1,0 +1,59 @@
+"""Runs whose pod does not start: given up by the launcher that sees it, once the time that their Job names is over.
+
+The cluster knows no such deadline: it has one for all of a Job, which counts the time of the run itself as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+from nbstep.backends.kubernetes.client import Cluster
+from nbstep.backends.kubernetes.diagnose import ending, event_problems, problems
+from nbstep.backends.kubernetes.names import NOT_STARTED_ANNOTATION, START_ANNOTATION, JobName
+from nbstep.backends.kubernetes.state import condition, started
+from nbstep.errors import ClusterDeniedError, RunNotFoundError
+
+Object = Mapping[str, Any]
+
+
+def give_up_late(api: Cluster, name: JobName, job: Object, pods: Sequence[Object]) -> None:
+    """End a run whose newest pod should have started by now. Whoever may only read leaves it to others."""
+    waited = waiting_seconds(job, pods)
+    limit = float(job["metadata"].get("annotations", {}).get(START_ANNOTATION, "inf"))
+    if waited is None or waited <= limit:
+        return
+    uid = (pods[-1] if pods else job)["metadata"]["uid"]
+    reasons = [reason for pod in pods[-1:] for reason in problems(pod)]
+    reasons = reasons or list(event_problems(api.events(name.namespace, uid)))
+    if not pods and not reasons:
+        return  # between two pods there is none for a moment; where none can be made, the cluster says why
+    words = "; ".join([f"the pod had not started after {limit:g} s", *reasons[-1:]])
+    with suppress(ClusterDeniedError, RunNotFoundError):
+        end_job(api, name, NOT_STARTED_ANNOTATION, words)
+
+
+def end_job(api: Cluster, name: JobName, annotation: str, value: str) -> None:
+    """Let a Job's deadline pass, and say why: its controller ends the pods, with their grace period; the Job stays."""
+    values = {
+        f"/metadata/annotations/{annotation.replace('/', '~1')}": value,
+        "/spec/activeDeadlineSeconds": 1,
+        "/spec/suspend": False,
+    }
+    operations = [{"op": "add", "path": path, "value": value} for path, value in values.items()]
+    api.patch_job(name.namespace, name.name, operations)
+
+
+def waiting_seconds(
+    job: Object, pods: Sequence[Object], now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> float | None:
+    """For how long the newest pod has not started, or none has been made; ``None`` if nothing has to start."""
+    over = condition(job, "Failed") or condition(job, "Complete")
+    if over or job["spec"].get("suspend") or NOT_STARTED_ANNOTATION in job["metadata"].get("annotations", {}):
+        return None
+    if pods and (started(pods[-1]) or ending(pods[-1]) is not None or "deletionTimestamp" in pods[-1]["metadata"]):
+        return None
+    since = pods[-1]["metadata"]["creationTimestamp"] if pods else job.get("status", {}).get("startTime")
+    return None if since is None else (now() - datetime.fromisoformat(since)).total_seconds()
