@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.stores import Store, open_store
@@ -21,13 +20,12 @@ class StoreSource:
     def __init__(self, options: StorageOptions, on_retry: Callable[[str], None]) -> None:
         self._options = options
         self._on_retry = on_retry
-        self._stores: dict[tuple[str, str], Store] = {}
+        self._stores: dict[tuple[str, ...], Store] = {}
         self._lock = threading.Lock()
 
     def __call__(self, uri: str) -> Store:
         """The store that a URI belongs to."""
-        parts = urlsplit(uri)
-        key = (parts.scheme, parts.netloc)
+        key = tuple(uri.split("/", 3)[:3]) if "://" in uri else ()  # scheme, nothing, authority
         with self._lock:
             if key not in self._stores:
                 self._stores[key] = open_store(uri, self._options, on_retry=self._on_retry)

@@ -123,7 +123,7 @@ class HttpStore:
                 return None
             require(response, _READ, _doing("looking at", uri))
         version, length = version_of(response), response.headers.get("Content-Length", "")
-        if not version or not length.isdigit():
+        if not version or not length.isdecimal():
             return None
         return Stat(uri=uri, size=int(length), version=version, modified=time_of(response))
 

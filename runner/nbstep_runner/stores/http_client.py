@@ -160,7 +160,7 @@ def _user_agent() -> str:
 def _release(response: httpx.Response) -> None:
     """Leave the connection to the next request, where that costs little; the body of an error is never used."""
     length = response.headers.get("Content-Length", "")
-    if not response.is_stream_consumed and length.isdigit() and int(length) <= _SMALL:
+    if not response.is_stream_consumed and length.isdecimal() and int(length) <= _SMALL:
         with suppress(httpx.TransportError):
             response.read()
     response.close()

@@ -171,4 +171,4 @@ def _spent(doing: str, error: TransientError, tries: int, seconds: float) -> Sto
 
 def seconds_asked(retry_after: str | None) -> float:
     """The wait that a ``Retry-After`` header (RFC 9110, 10.2.3) asks for; 0 where it names a date or nothing."""
-    return float(retry_after) if retry_after and retry_after.strip().isdigit() else 0.0
+    return float(retry_after) if retry_after and retry_after.strip().isdecimal() else 0.0

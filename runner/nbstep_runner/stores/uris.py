@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from nbstep_runner.errors import BadInputError
 
@@ -20,6 +20,7 @@ _VALUE = re.compile(r"(?<=[?&;#])([^=&;#\s]+)=([^&;#\s]*)")
 _IPV6_HOST = re.compile(r"(://(?:[^/@]*@)?)\[[0-9A-Fa-f:.]+\]")
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _USER_IS_A_SECRET = frozenset({"http", "https"})
+_WITH_PORT = frozenset({"http", "https", "sftp"})
 
 
 def scheme_of(uri: str) -> str:
@@ -69,9 +70,20 @@ def _segment_problem(uri: str) -> str:
     rest = uri.split("://", 1)[1]
     if re.search(r"[\s\"'<>]", re.split(r"[/?#]", rest)[0]):
         return "its host holds spaces or quotes"
+    if not _has_authority(uri):
+        return "its host or port is not valid"
     segments = re.split(r"[/\\?#]", rest)
     climbs = any(_decoded(segment) in {".", ".."} for segment in segments)
     return "'..' and '.' segments are not followed in a URI" if climbs else ""
+
+
+def _has_authority(uri: str) -> bool:
+    """Whether the part before the path can be taken apart; elsewhere than at servers, what follows ``:`` is no port."""
+    try:
+        parts = urlsplit(uri)
+        return scheme_of(uri) not in _WITH_PORT or parts.port is None or bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _decoded(segment: str) -> str:

@@ -16,6 +16,8 @@ PROPFIND: Final = (
     b"<resourcetype/><getcontentlength/><getetag/><getlastmodified/></prop></propfind>"
 )
 _DAV: Final = "{DAV:}"
+_REFUSED: Final = (b"<!DOCTYPE", b"<!ENTITY", b"\0")
+"""What declares entities, also in an encoding of two bytes a character, where it would not be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ def entries(body: bytes, folder: str) -> list[Entry]:
     Raises:
         BadInputError: The body is not such an answer.
     """
-    if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
+    if any(mark in body for mark in _REFUSED):
         raise BadInputError("The listing declares a document type, and is refused.")
     try:
         answers = ET.fromstring(body).iter(f"{_DAV}response")  # noqa: S314 - entities cannot be declared, see above
@@ -62,14 +64,22 @@ def _entry(answer: ET.Element, own: str) -> Entry | None:
     is_folder = answer.find(f".//{_DAV}collection") is not None
     return Entry(
         name=f"{name.rstrip('/')}/" if is_folder else name,
-        size=int(answer.findtext(f".//{_DAV}getcontentlength") or 0),
+        size=_size(answer.findtext(f".//{_DAV}getcontentlength")),
         etag=answer.findtext(f".//{_DAV}getetag") or "",
         modified=_time(answer.findtext(f".//{_DAV}getlastmodified")),
     )
 
 
 def _path(uri: str) -> str:
-    return unquote(urlsplit(uri).path)
+    """The path of a URI; empty where it is none."""
+    try:
+        return unquote(urlsplit(uri).path)
+    except ValueError:
+        return ""
+
+
+def _size(text: str | None) -> int:
+    return int(text) if text and text.strip().isdecimal() else 0
 
 
 def _time(text: str | None) -> float | None:

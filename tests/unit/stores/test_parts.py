@@ -22,6 +22,7 @@ from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.statuses import explained
 from nbstep_runner.testing import Call, Fault, FaultyStore, MemorySpace, MemoryStore
 
+WIDE = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "c">]><a/>'.encode("utf-16")
 LISTING = """<?xml version="1.0"?><D:multistatus xmlns:D="DAV:">
 <D:response><D:href>/runs/</D:href><D:propstat><D:prop><D:resourcetype><D:collection/></D:resourcetype></D:prop>
 </D:propstat></D:response>
@@ -78,10 +79,19 @@ def test_a_listing_holds_direct_members_only() -> None:
 
 
 @pytest.mark.fault(36)
-@pytest.mark.parametrize("body", [b'<!DOCTYPE a [<!ENTITY b "c">]><a/>', b"<html>", b"", b"\x00"])
+@pytest.mark.parametrize("body", [b'<!DOCTYPE a [<!ENTITY b "c">]><a/>', b"<html>", b"", b"\x00", WIDE])
 def test_a_hostile_listing_is_refused(body: bytes) -> None:
     with pytest.raises(BadInputError):
         webdav.entries(body, "http://host/runs/")
+
+
+@pytest.mark.parametrize(
+    ("member", "size"),
+    [("<href>/runs/x</href><getcontentlength>\u00b2</getcontentlength>", 0), ("<href>http://[</href>", None)],
+)
+def test_what_makes_no_sense_in_a_listing_ends_nothing(member: str, size: int | None) -> None:
+    body = f'<multistatus xmlns="DAV:"><response>{member}</response></multistatus>'.encode()
+    assert [entry.size for entry in webdav.entries(body, "http://host/runs/")] == ([] if size is None else [size])
 
 
 def test_folders_above_a_resource() -> None:

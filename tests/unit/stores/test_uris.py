@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.stores import join, open_store, redact, sibling
 from nbstep_runner.stores.uris import checked, scheme_of
 
@@ -32,6 +36,10 @@ REFUSED = [
     "report\u202egnp.ipynb",
     "https://ho st/a",
     'https://ho"st/a',
+    "https://[::1/a",
+    "https://host:port/a",
+    "sftp://host:99999/a",
+    "s3://[bucket/a",
 ]
 ALLOWED = [
     "a.ipynb",
@@ -47,6 +55,21 @@ ALLOWED = [
     "sftp://user@host:2222/~/a.ipynb",
 ]
 WORD = st.text("abcXYZ019-._~!$+,", min_size=1, max_size=12)
+
+
+PIECES = ("a", "/", "?", "#", "@", ":", "[", "]", "%", "%2e", "..", "::", "\u00b2", " ", "~", "1", ".ipynb", "\\")
+
+
+@given(
+    st.sampled_from(["", "/", "http://", "s3://", "sftp://", "memory://"]),
+    st.lists(st.sampled_from(PIECES), max_size=7),
+)
+def test_whatever_is_typed_has_a_store_or_is_refused(scheme: str, pieces: list[str]) -> None:
+    uri = scheme + "".join(pieces)
+    redact(uri)
+    with suppress(BadInputError):
+        stores = StoreSource(StorageOptions(), lambda _: None)
+        assert stores(uri) is stores(uri)
 
 
 @pytest.mark.fault(38)
