@@ -32,7 +32,9 @@ def now() -> str:
 
 
 def begin_notebook(notebook: dict[str, Any]) -> None:
-    """Clear what earlier runs left: outputs, counts, states."""
+    """Clear what earlier runs left: outputs, counts, states, the verdict, and widgets that nothing shows any more."""
+    for key in ("nbstep", "widgets"):
+        notebook["metadata"].pop(key, None)
     papermill = notebook["metadata"].setdefault("papermill", {})
     papermill.update(start_time=now(), end_time=None, duration=None, exception=None)
     for cell in notebook["cells"]:

@@ -75,6 +75,7 @@ def run_notebook(
     execution = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors).run()
     _end_kernel(kernel, recorder, spec, tools.supervisor)
     recorder.finish()
+    _mask_widgets(notebook, tools.masker)
     metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
     return document, execution
 
@@ -98,6 +99,12 @@ class CheckpointTick:
             self._offer(self._document.snapshot())
             self._due = time.monotonic() + self._interval
         return self._due
+
+
+def _mask_widgets(notebook: dict[str, Any], masker: Masker) -> None:
+    """A widget shows values as an output does, and keeps them in the notebook's metadata."""
+    if "widgets" in notebook["metadata"]:
+        notebook["metadata"]["widgets"] = masker.mask_value(notebook["metadata"]["widgets"])
 
 
 def _describe_kernel(notebook: dict[str, Any], kernel: Kernel, info: dict[str, Any]) -> None:

@@ -34,6 +34,6 @@ def _decoded(data: Any, encoder: Any) -> Any:
     if encoder == "json" and isinstance(data, str):
         try:
             return json.loads(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             return data
     return data

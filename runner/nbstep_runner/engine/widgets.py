@@ -23,15 +23,15 @@ class WidgetState:
         self._buffers: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
 
     def handle(self, message: Message) -> None:
-        """Take a ``comm_open``, ``comm_msg`` or ``comm_close``; comms of other targets are passed over."""
+        """Take a ``comm_open``, ``comm_msg`` or ``comm_close``; other targets, and nonsense, are passed over."""
         content = message.content
-        comm_id, data = content.get("comm_id", ""), content.get("data") or {}
+        comm_id, data = str(content.get("comm_id", "")), _mapping(content.get("data"))
         if message.type == "comm_open" and content.get("target_name") == TARGET:
             self._models[comm_id] = {}
-        if comm_id not in self._models or "state" not in data:
+        if comm_id not in self._models:
             return
-        self._models[comm_id].update(data["state"])
-        for path, buffer in zip(data.get("buffer_paths") or [], message.buffers, strict=False):
+        self._models[comm_id].update(_mapping(data.get("state")))
+        for path, buffer in zip(_paths(data), message.buffers, strict=False):
             encoded = {"data": b64encode(buffer).decode(), "encoding": "base64", "path": path}
             self._buffers.setdefault(comm_id, {})[tuple(path)] = encoded
 
@@ -53,3 +53,19 @@ class WidgetState:
         if comm_id in self._buffers:
             model["buffers"] = list(self._buffers[comm_id].values())
         return model
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _paths(data: dict[str, Any]) -> list[list[str | int]]:
+    """Where a message's buffers belong in its state; none where that is not said as the protocol has it."""
+    paths = data.get("buffer_paths")
+    if not isinstance(paths, list) or not all(map(_is_path, paths)):
+        return []
+    return paths
+
+
+def _is_path(path: Any) -> bool:
+    return isinstance(path, list) and all(isinstance(step, str | int) for step in path)

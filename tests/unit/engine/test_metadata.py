@@ -1,0 +1,58 @@
+"""What a notebook says of its run is of this run alone, and what widgets say makes sense or is passed over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nbstep_runner.engine import metadata
+from nbstep_runner.engine.notebook_run import _mask_widgets
+from nbstep_runner.engine.widgets import STATE_MIME, WidgetState
+from nbstep_runner.kernel.wire import Message
+from nbstep_runner.masking import Masker
+
+
+def empty(**fields: Any) -> dict[str, Any]:
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": fields, "cells": []}
+
+
+def opened(data: Any, buffers: tuple[bytes, ...] = ()) -> Message:
+    content = {"comm_id": "w", "target_name": "jupyter.widget", "data": data}
+    return Message(type="comm_open", parent_id="", content=content, buffers=buffers)
+
+
+def state_of(*messages: Message) -> dict[str, Any]:
+    widgets, notebook = WidgetState(), empty()
+    for message in messages:
+        widgets.handle(message)
+    widgets.store(notebook)
+    state: dict[str, Any] = notebook["metadata"]["widgets"][STATE_MIME]["state"]
+    return state
+
+
+def test_the_verdict_and_the_widgets_of_an_earlier_run_go() -> None:
+    notebook = empty(nbstep={"state": "succeeded"}, widgets={STATE_MIME: {"state": {}}}, mine=1)
+    metadata.begin_notebook(notebook)
+    assert set(notebook["metadata"]) == {"mine", "papermill"}
+
+
+@pytest.mark.parametrize(
+    "data", [None, [], "state", 3, {"state": "x"}, {"state": None}, {"state": []}, {"buffer_paths": 3}]
+)
+def test_a_widget_that_says_nonsense_ends_nothing(data: Any) -> None:
+    assert state_of(opened(data))["w"]["state"] == {}
+
+
+@pytest.mark.parametrize("paths", [None, 3, "ab", [3], [[{}]], [[["a"]]]])
+def test_buffers_that_belong_nowhere_are_left_out(paths: Any) -> None:
+    model = state_of(opened({"state": {"value": 1}, "buffer_paths": paths}, (b"abc",)))["w"]
+    assert (model["state"], model.get("buffers")) == ({"value": 1}, None)
+
+
+def test_widgets_hold_no_secret() -> None:
+    widgets, notebook = WidgetState(), empty()
+    widgets.handle(opened({"state": {"_model_name": "TextModel", "value": "my s3cr3t-token"}}))
+    widgets.store(notebook)
+    _mask_widgets(notebook, Masker(["s3cr3t-token"]))
+    assert notebook["metadata"]["widgets"][STATE_MIME]["state"]["w"]["state"]["value"] == "my ***"
