@@ -51,6 +51,11 @@ def _place(file: InputFile, *, folder: Path, open_store: Callable[[str], Store])
         )
     try:
         _write(folder, folder / file.path, data)
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        raise BadInputError(
+            f"the file {file.path} cannot be placed: something else has its name, or that of its folder",
+            hint="Give each file a place of its own, in an empty working directory.",
+        ) from error
     except OSError as error:
         raise StorageUnavailableError(f"the file {file.path} cannot be written: {error.strerror or error}") from error
 
@@ -61,7 +66,10 @@ def _write(folder: Path, target: Path, data: bytes) -> None:
         raise BadInputError(f"the file's place {target.relative_to(folder)} leads out of the working directory")
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".nbstep-")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    Path(name).chmod(0o644)
-    Path(name).replace(target)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        Path(name).chmod(0o644)
+        Path(name).replace(target)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -108,5 +108,5 @@ def _line(error: Exception) -> str:
 
 
 def read_standard_input() -> bytes:
-    """All of standard input."""
-    return sys.stdin.buffer.read()
+    """All of standard input, up to one byte more than a notebook may have."""
+    return sys.stdin.buffer.read(MAX_BYTES + 1)

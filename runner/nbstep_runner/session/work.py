@@ -74,7 +74,8 @@ def fetch(spec: RunSpec, places: Places | None, open_store: OpenStore) -> Fetche
     Raises:
         StorageUnavailableError, StorageDeniedError: The output's place cannot be reached.
     """
-    uris = [spec.input_uri, *(each.uri for each in spec.parameters if each.kind is ParameterKind.FILE)]
+    files = (each.uri for each in spec.parameters if each.kind is ParameterKind.FILE)
+    uris = dict.fromkeys((spec.input_uri, *files))  # each once: standard input has no more to give the second time
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-read") as pool:
         place = pool.submit(look_at_output, places, open_store)
         contents = {uri: pool.submit(_read, uri, open_store) for uri in uris}

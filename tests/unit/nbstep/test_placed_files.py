@@ -73,3 +73,13 @@ def test_a_missing_file_is_named(source: Path, work: Path) -> None:
     source.unlink()
     with pytest.raises(InputNotFoundError, match=r"source\.bin"):
         place_files([file], work, open_store)
+
+
+def test_files_that_stand_in_each_others_way_are_refused(source: Path, work: Path) -> None:
+    (work / "taken").mkdir()
+    with pytest.raises(BadInputError, match="something else has its name"):
+        place_files([declared(source, "taken")], work, open_store)
+    (work / "file").write_text("")
+    with pytest.raises(BadInputError, match="something else has its name"):
+        place_files([declared(source, "file/below")], work, open_store)
+    assert sorted(path.name for path in work.iterdir()) == ["file", "taken"]
