@@ -76,7 +76,7 @@ def _execute(data: bytes, spec: RunSpec, options: dict[str, Any]) -> bytes:
     supervisor = Supervisor(spec.deadlines.grace)
     early = launch_early(spec.kernel, LaunchOptions(token=token_hex(16)))
     kernels = KernelSource(early, supervisor)
-    with Scratch(early.options.token) as scratch, closing(kernels):
+    with closing(supervisor), closing(kernels), Scratch(early.options.token) as scratch:
         ready = kernels.ready(spec.kernel, None, spec.deadlines.start)
         tools = Tools(
             emit=_log if options.get("log_output") else _ignore,

@@ -150,6 +150,10 @@ class Supervisor:
         signal.set_wakeup_fd(self._old_wakeup)
         for number, handler in self._old_handlers.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+        self.close()
+
+    def close(self) -> None:
+        """Close what :attr:`wake` names; for a supervisor that was never entered, because the signals are another's."""
         self._reader.close()
         self._writer.close()
 

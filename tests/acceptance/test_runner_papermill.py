@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,18 @@ def test_a_rerun_replaces_the_injected_cell(tmp_path: Path) -> None:
         "f": 1,
     }
     assert [cell.execution_count for cell in second.notebook.cells] == [1, 2, 3]
+
+
+def test_a_rerun_of_what_papermill_left_of_a_failure_has_none_of_its_markers(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.ipynb", [Code("divisor = 0", tags=("parameters",)), "print(1 / divisor)"])
+    left = tmp_path / "left.ipynb"
+    papermill = [sys.executable, "-m", "papermill", str(source), str(left)]
+    assert subprocess.run(papermill, check=False, capture_output=True).returncode == 1
+    assert left.read_text().count("papermill-error-cell-tag") == 2
+    done = run(tmp_path, left, "-p", "divisor", "2")
+    assert (done.code, [cell.cell_type for cell in done.notebook.cells]) == (0, ["code"] * 3)
+    assert done.text(2) == "0.5\n"
+    assert "papermill-error-cell" not in done.output.read_text()
 
 
 def test_an_unknown_parameter_is_an_error_with_a_suggestion_unless_allowed(tmp_path: Path) -> None:
