@@ -17,13 +17,13 @@ from nbstep.bundle import Files
 from nbstep.claims import here
 from nbstep.errors import RunNotFoundError
 from nbstep.places import RunPlaces, absolute
-from nbstep.profiles import Profile, load_profile, overlaid
-from nbstep.request import DEFAULT_RUNS, Prepared, Request, prepare
+from nbstep.profiles import Profile, load_profile, merged, overlaid
+from nbstep.request import DEFAULT_RUNS, Prepared, Request, prepare, unknown_policy
 from nbstep.requirements import Given
 from nbstep.run import Run
 from nbstep.storage import store_of
 from nbstep.upload import upload
-from nbstep_runner.contract import ParameterSource, StorageOptions, UnknownParameters, decode, encode
+from nbstep_runner.contract import ParameterSource, StorageOptions, decode, encode
 from nbstep_runner.errors import InputNotFoundError, UsageError
 
 
@@ -88,25 +88,16 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         BadInputError: The notebook or the parameters are not valid.
         NbstepError: What else keeps it from starting.
     """
-    overrides = {
-        **(options or {}),
-        "runs": runs,
-        "on": on,
-        "image": image,
-        "resources": resources,
-        "env": env,
-        "labels": labels,
-        "deadlines": deadlines,
-        "retries": retries,
-    }
+    place = {"runs": runs, "on": on, "image": image, "retries": retries}
+    groups = {"resources": resources, "env": env, "labels": labels, "deadlines": deadlines}
     request = Request(
         notebook=str(notebook),
-        profile=_profile(profile, overrides),
+        profile=_profile(profile, merged(options or {}, place | groups)),
         sources=(ParameterSource.values(dict(params)),) if params else (),
         files=files,
         requirements=requirements,
         run_id=run_id,
-        unknown_parameters=UnknownParameters(unknown_parameters),
+        unknown_parameters=unknown_policy(unknown_parameters),
         spec={"html": html, **spec},
     )
     return start(prepare(request))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from nbstep_runner.errors import BadInputError, InputNotFoundError
@@ -14,7 +14,7 @@ MAX_FILES: Final = 5000
 MAX_BYTES: Final = 2**30
 SKIPPED: Final = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv", "node_modules"})
 
-Files = Sequence[str | Path] | Mapping[str, str | Path]
+Files = str | Path | Sequence[str | Path] | Mapping[str, str | Path]
 """Paths of files and folders, or such paths by the place in the working directory that each gets."""
 
 
@@ -47,20 +47,31 @@ def collect(files: Files, base: Path) -> tuple[Bundled, ...]:
 
 
 def _pairs(files: Files, base: Path) -> Iterator[tuple[str, Path]]:
+    given_alone = [files] if isinstance(files, str | Path) else files
     named: Iterable[tuple[str | None, str | Path]] = (
-        files.items() if isinstance(files, Mapping) else ((None, path) for path in files)
+        given_alone.items() if isinstance(given_alone, Mapping) else ((None, path) for path in given_alone)
     )
     for place, given in named:
         path = Path(given) if Path(given).is_absolute() or Path(given).exists() else base / given
         if not path.exists():
             raise InputNotFoundError(f"the declared file {given} does not exist")
-        top = place or _place(path, base)
+        top = _checked(place) if place is not None else _place(path, base)
         if path.is_file():
             yield top, path
         for source in sorted(path.rglob("*")) if path.is_dir() else ():
             below = source.relative_to(path)
             if source.is_file() and not SKIPPED.intersection(below.parts):
                 yield f"{top}/{below.as_posix()}".removeprefix("./"), source
+
+
+def _checked(place: str) -> str:
+    plain = PurePosixPath(place)
+    if plain.is_absolute() or ".." in plain.parts or not place:
+        raise BadInputError(
+            f"the declared place {place!r} is not in the working directory",
+            hint="Name a place relative to it, without '..', such as 'data/lookup.csv'.",
+        )
+    return place
 
 
 def _place(path: Path, base: Path) -> str:

@@ -11,7 +11,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any, Final
 
-from nbstep.cli.child import Child
+from nbstep.child import Child
 from nbstep.errors import KINDS, error_of
 from nbstep.steps.call import Call
 from nbstep.steps.component import step_arguments

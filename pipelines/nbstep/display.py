@@ -128,6 +128,9 @@ class _Shown:
         except NbstepError as error:
             handle.update(_html(f"<div><b>{escape(run.id)}</b>: {escape(error.message)}</div>"))
             return False
+        except Exception as error:  # noqa: BLE001 - one run that cannot be shown must not end the display of all
+            handle.update(_html(f"<div><b>{escape(run.id)}</b>: {escape(repr(error))}; not looked at any more</div>"))
+            return True
         handle.update(_html(as_html(run, status)))
         return status.state.final
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import islice
 
 from nbstep.places import absolute
 from nbstep.storage import store_of
@@ -18,7 +19,9 @@ SPEC = "/spec.json"
 AT_ONCE = 16
 
 
-def history(runs: str, *, storage: StorageOptions | None = None, limit: int | None = None) -> list[RunResult]:
+def history(
+    runs: str, *, storage: StorageOptions | None = None, limit: int | None = None, state: str | None = None
+) -> list[RunResult]:
     """The records below a folder, newest first.
 
     A run that was submitted and has not begun is told of as ``pending``. Objects that are no records are passed over.
@@ -27,13 +30,20 @@ def history(runs: str, *, storage: StorageOptions | None = None, limit: int | No
         runs: A folder, as a path or URI.
         storage: How its store is reached.
         limit: At most this many.
+        state: Only those in this state.
     """
     prefix = join(absolute(runs), "")
     store = store_of(prefix, storage or StorageOptions())
-    newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)[:limit]
+    newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)
+    return list(islice((record for record in _records(store, newest) if state in (None, record.state)), limit))
+
+
+def _records(store: Store, stats: Sequence[Stat]) -> Iterator[RunResult]:
+    """What the objects hold, in their order; read some at a time, because often the first are all that is wanted."""
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-list") as pool:
-        found = pool.map(lambda stat: _read(store, stat.uri), newest)
-        return [record for record in found if record is not None]
+        for begin in range(0, len(stats), AT_ONCE):
+            found = pool.map(lambda stat: _read(store, stat.uri), stats[begin : begin + AT_ONCE])
+            yield from (record for record in found if record is not None)
 
 
 def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:

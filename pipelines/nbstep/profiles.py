@@ -11,17 +11,19 @@ from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from nbstep.backends.kubernetes.options import KubernetesOptions
 from nbstep.closed import Closed
+from nbstep.quantities import quantity
 from nbstep_runner.contract import Deadlines, StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 
 PLACES: Final = ("nbstep.yaml", "~/.config/nbstep/profiles.yaml")
 VARIABLE: Final = "NBSTEP_PROFILES"
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Resources(Closed, frozen=True):
@@ -38,10 +40,15 @@ class Resources(Closed, frozen=True):
     cpu: str | float | None = None
     cpu_limit: str | float | None = None
     memory: str | None = None
-    gpu: int = 0
+    gpu: Count = 0
     gpu_resource: str = "nvidia.com/gpu"
     disk: str | None = None
     shared_memory: str | None = None
+
+    def __post_init__(self) -> None:
+        for value in (self.cpu, self.cpu_limit, self.memory, self.disk, self.shared_memory):
+            if value is not None:
+                quantity(value)
 
 
 class Reference(Closed, frozen=True):
@@ -111,11 +118,18 @@ class Profile(Closed, frozen=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
     deadlines: Deadlines = msgspec.field(default_factory=Deadlines)
     storage: StorageOptions = msgspec.field(default_factory=StorageOptions)
-    retries: int = 2
+    retries: Count = 2
     kubernetes: KubernetesOptions = msgspec.field(default_factory=KubernetesOptions)
     docker: DockerOptions = msgspec.field(default_factory=DockerOptions)
     build: BuildOptions = msgspec.field(default_factory=BuildOptions)
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _Document(Closed, frozen=True):
+    """A file of profiles; each is checked when it is used, with the call's own values over it."""
+
+    default: str | None = None
+    profiles: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 
 
 def load_profile(name: str | None, overrides: Mapping[str, Any], *, path: str | None = None) -> Profile:
@@ -131,8 +145,8 @@ def load_profile(name: str | None, overrides: Mapping[str, Any], *, path: str | 
         InputNotFoundError: There is no such profile or file.
     """
     document, source = _document(path)
-    profiles = document.get("profiles", {})
-    name = name or document.get("default")
+    profiles = document.profiles
+    name = name or document.default
     if name is not None and name not in profiles:
         raise _unknown(name, profiles, source)
     base = profiles[name] if name else {}
@@ -151,7 +165,7 @@ def overlaid(profile: Profile, overrides: Mapping[str, Any]) -> Profile:
 
 def profile_names() -> list[str]:
     """The names of the file's profiles; none where there is no file."""
-    return list(_document(None)[0].get("profiles", {}))
+    return list(_document(None)[0].profiles)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,28 +201,30 @@ def _check_plain(values: Mapping[str, Any], where: str) -> None:
                 )
 
 
-def _document(path: str | None) -> tuple[dict[str, Any], str]:
+def _document(path: str | None) -> tuple[_Document, str]:
     chosen = path or os.environ.get(VARIABLE)
     for place in [chosen] if chosen else PLACES:
         file = Path(place).expanduser()
         if file.is_file():
             return _read(file), str(file)
     if chosen:
-        raise InputNotFoundError(f"there is no file of profiles {chosen}")
-    return {}, "no file"
+        raise InputNotFoundError(
+            f"there is no file of profiles {chosen}", hint=f"Correct {VARIABLE}, or take it out of the environment."
+        )
+    return _Document(), "no file"
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> _Document:
     from nbstep.strict_yaml import load
 
-    document: dict[str, Any] = load(file.read_bytes(), where=str(file))
-    extra = set(document) - {"default", "profiles"} if isinstance(document, dict) else {"its shape"}
-    if extra:
+    document = load(file.read_bytes(), where=str(file))
+    try:
+        return msgspec.convert({} if document is None else document, _Document)
+    except msgspec.ValidationError as error:
         raise BadInputError(
-            f"{file} does not fit: {', '.join(sorted(map(str, extra)))} is unknown at its top",
+            f"{file} does not fit: {error}",
             hint="It holds `profiles:`, each by its name, and perhaps `default:`, the name of one.",
-        )
-    return document
+        ) from error
 
 
 def _unknown(name: str, profiles: Mapping[str, Any], source: str) -> InputNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,15 @@ from nbstep.places import RunPlaces, absolute, checked_run_id, new_run_id
 from nbstep.profiles import Profile
 from nbstep.requirements import Given, check_installed, read_requirements
 from nbstep.storage import store_of
-from nbstep_runner.contract import InputFile, ParameterSource, RunSpec, StorageOptions, UnknownParameters, encode
+from nbstep_runner.contract import (
+    InputFile,
+    ParameterSource,
+    RunSpec,
+    StorageOptions,
+    UnknownParameters,
+    decode,
+    encode,
+)
 from nbstep_runner.errors import UsageError
 from nbstep_runner.parameters import dump_yaml, read_signature, resolve
 from nbstep_runner.stores import Source
@@ -27,6 +36,20 @@ if TYPE_CHECKING:
     from nbstep.images.run_image import RunImage
 
 DEFAULT_RUNS = "nbstep-runs"
+SPEC_FIELDS: Final = (
+    "kernel",
+    "language",
+    "working_directory",
+    "limits",
+    "checkpoint_seconds",
+    "report_mode",
+    "prepare_only",
+    "html",
+    "stock_kernel",
+    "allow_errors",
+    "force",
+)
+"""Fields of a ``RunSpec`` that a call may set; the others follow from the rest of a request."""
 BUILT_FOR: Final = ("docker", "kubernetes")
 """Backends whose runs get their requirements in an image."""
 
@@ -76,14 +99,27 @@ class Prepared:
         return self.submission.profile.storage
 
 
+def unknown_policy(name: str) -> UnknownParameters:
+    """What is done about parameters that the notebook does not declare.
+
+    Raises:
+        UsageError: There is no such policy.
+    """
+    try:
+        return UnknownParameters(name)
+    except ValueError:
+        known = ", ".join(UnknownParameters)
+        raise UsageError(f"unknown_parameters cannot be {name!r}", hint=f"It is one of {known}.") from None
+
+
 def prepare(request: Request) -> Prepared:
     """Read and check everything, and write nothing.
 
     Raises:
         BadInputError: The notebook is none, the parameters do not fit it, or a requirement is not installed.
         InputNotFoundError: The notebook or a declared file does not exist.
-        UsageError: The profile lacks something, the place of the runs is out of somebody's reach, or an image is needed
-            and nothing here can build one.
+        UsageError: The profile lacks something, the place of the runs is out of somebody's reach, the spec has no such
+            field, or an image is needed and nothing here can build one.
     """
     profile = request.profile
     backend_named(profile.on)  # an unknown backend is a mistake to tell first
@@ -152,7 +188,8 @@ def _with_image(profile: Profile, image: RunImage | None) -> Profile:
 
 def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:
     profile = request.profile
-    return replace(
+    _check_fields(request.spec)
+    spec = replace(
         RunSpec(run_id=run_id, input_uri=there.input, output_uri=there.output),
         parameters=(ParameterSource.file(there.params),),
         unknown_parameters=request.unknown_parameters,
@@ -162,6 +199,15 @@ def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled,
         labels=profile.labels,
         **request.spec,
     )
+    return decode(encode(spec), RunSpec)  # which checks the types of the fields
+
+
+def _check_fields(given: Mapping[str, Any]) -> None:
+    for name in given:
+        if name not in SPEC_FIELDS:
+            near = get_close_matches(name, SPEC_FIELDS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(SPEC_FIELDS)}."
+            raise UsageError(f"a run has no field {name!r} that a call can set", hint=hint)
 
 
 def _storage_there(profile: Profile) -> StorageOptions:

@@ -49,9 +49,10 @@ def wait_all(runs: Sequence[Run], timeout: float | None = None, *, check: bool =
     """
     begin = time.monotonic()
     ended: dict[Run, RunStatus] = {}
-    while waiting := [run for run in runs if run not in ended]:
+    while waiting := set(runs) - ended.keys():
         ended |= {run: status for run, status in statuses(waiting).items() if status.state.final}
-        if len(ended) == len(set(runs)):
+        waiting -= ended.keys()
+        if not waiting:
             break
         if timeout is not None and time.monotonic() - begin >= timeout:
             raise WaitTimeoutError(f"{len(waiting)} of {len(runs)} runs have not ended after {timeout:g} s")

@@ -7,26 +7,19 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterable, Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
 from nbstep.backends.arguments import arguments
 from nbstep.backends.protocol import Located, Submission
 from nbstep.profiles import Profile, Resources
+from nbstep.quantities import quantity
 from nbstep_runner.contract import StorageOptions, encode
 from nbstep_runner.errors import UsageError
 
 RUN_LABEL: Final = "nbstep.run"
 SPARE_SECONDS: Final = 5
-_SUFFIXES: Final[dict[str, Decimal]] = {"": Decimal(1), "m": Decimal("0.001")} | {
-    f"{letter}{binary}": Decimal((1024 if binary else 1000) ** power)
-    for power, letter in enumerate("kMGTPE", 1)
-    for binary in ("", "i")
-}
-_QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?(?:e\d+)?)([a-zA-Z]*)")
 
 
 def request(submission: Submission) -> dict[str, Any]:
@@ -94,18 +87,6 @@ def container(  # noqa: PLR0913 - the parts of one request, by name
             },
         }
     )
-
-
-def quantity(value: str | float) -> Decimal:
-    """A number as Kubernetes writes it: ``500m``, ``2``, ``4Gi``, ``1.5G``.
-
-    Raises:
-        UsageError: It is none.
-    """
-    found = _QUANTITY.fullmatch(str(value))
-    if found is None or found[2] not in _SUFFIXES:
-        raise UsageError(f"{value!r} is not a quantity", hint="Write it as Kubernetes does: 500m, 2, 4Gi.")
-    return Decimal(found[1]) * _SUFFIXES[found[2]]
 
 
 def _limits(resources: Resources) -> dict[str, Any]:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from nbstep_runner.errors import ExitCode
+
 if TYPE_CHECKING:
     from nbstep.profiles import Profile
     from nbstep.run import Run
     from nbstep.verdict import RunStatus
+    from nbstep_runner.contract import RunResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -67,6 +70,13 @@ def described(run: Run, status: RunStatus) -> dict[str, Any]:
         "output_uri": run.output_uri,
         "record": record,
     }
+
+
+def concluded(record: RunResult) -> int:
+    """The exit code of a run that has ended; a failure is told in two lines."""
+    if record.exit_code and record.error:
+        click.echo(f"nbstep: {record.error.message}\n{record.error.hint}", err=True)
+    return int(ExitCode.INTERNAL) if record.exit_code is None else record.exit_code
 
 
 def _names(typed: str) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from nbstep.cli.common import AS_JSON, chosen, where
-from nbstep_runner.contract import RunResult
+from nbstep_runner.contract import RunResult, RunState
 
 
 @click.command("list", short_help="List the runs of a folder.")
 @where
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most this many.")
-@click.option("--state", help="Only those in this state.")
+@click.option("--state", type=click.Choice(list(map(str, RunState))), help="Only those in this state.")
 @AS_JSON
 def command(
     profile: str | None, runs: str | None, endpoint_url: str | None, limit: int, state: str | None, as_json: bool
@@ -24,7 +24,7 @@ def command(
 
     used = chosen(profile, runs, endpoint_url)
     folder = here(used.runs or DEFAULT_RUNS, used.kubernetes.claims)
-    records = [record for record in history(folder, storage=used.storage, limit=limit) if state in (None, record.state)]
+    records = history(folder, storage=used.storage, limit=limit, state=state)
     if as_json:
         show_json(records)
     else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nbstep.cli.common import RUN, found, where
+from nbstep.cli.common import RUN, concluded, found, where
 
 if TYPE_CHECKING:
     from nbstep.run import Run
@@ -51,7 +51,4 @@ def _view(run: Run, *, to_stderr: bool) -> None:
 def follow_run(run: Run, *, as_json: bool, to_stderr: bool = False) -> int:
     """Show a run to its end and return its exit code; a failure is told in two lines."""
     show(run, follow=True, as_json=as_json, to_stderr=to_stderr)
-    record = run.wait(check=False)
-    if record.exit_code and record.error:
-        click.echo(f"nbstep: {record.error.message}\n{record.error.hint}", err=True)
-    return 70 if record.exit_code is None else record.exit_code
+    return concluded(run.wait(check=False))

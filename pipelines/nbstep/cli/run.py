@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from nbstep.cli.child import Child, runner_help
+from nbstep.child import Child, runner_help
 from nbstep_runner.contract import RunResult, decode
 
 STANDARD_STREAM: Final = "-"

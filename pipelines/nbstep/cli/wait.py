@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nbstep.cli.common import AS_JSON, RUN, found, where
+from nbstep.cli.common import AS_JSON, RUN, concluded, found, where
 
 
 @click.command("wait", short_help="Wait for the end of a run.")
@@ -24,6 +24,4 @@ def command(
         show_json(record)
     else:
         click.echo(f"{submitted.id}: {record.state}")
-    if record.error and record.exit_code:
-        click.echo(f"nbstep: {record.error.message}\n{record.error.hint}", err=True)
-    return 70 if record.exit_code is None else record.exit_code
+    return concluded(record)

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep.backends.docker_logs import Joiner
-from nbstep.backends.docker_request import quantity, request
+from nbstep.backends.docker_request import request
 from nbstep.backends.protocol import Submission
 from nbstep.profiles import Profile
+from nbstep.quantities import quantity
 from nbstep_runner.contract import RunSpec, StorageOptions
 from nbstep_runner.errors import UsageError
 
@@ -74,7 +75,21 @@ def test_a_secret_of_a_cluster_cannot_be_read() -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("2", 2), ("500m", "0.5"), ("4Gi", 4 * 2**30), ("1.5G", 1_500_000_000), ("12e3", 12_000), ("64k", 64_000), (2, 2)],
+    [
+        ("2", 2),
+        ("500m", "0.5"),
+        ("4Gi", 4 * 2**30),
+        ("1.5G", 1_500_000_000),
+        ("12e3", 12_000),
+        ("64k", 64_000),
+        (2, 2),
+        (0.5, "0.5"),
+        ("64Ki", 2**16),
+        ("1.5E2", 150),
+        ("2E", 2 * 10**18),
+        ("100n", "1e-7"),
+        (1e-5, "0.00001"),
+    ],
 )
 def test_quantities(text: str | float, value: str | int) -> None:
     assert quantity(text) == Decimal(value)

@@ -93,16 +93,15 @@ class Cluster:
             RunNotFoundError: The pod is gone.
             LogNotReadyError: Its container has not started.
         """
-        options = {"since_seconds": since_seconds} if since_seconds is not None else {}
-        reply = self._raw(
-            self._core.read_namespaced_pod_log,
-            pod,
-            namespace,
-            container=CONTAINER,
-            follow=follow,
-            _request_timeout=(TIMEOUT[0], SILENCE),
-            **options,
-        )
+        options: dict[str, Any] = {"container": CONTAINER, "follow": follow}
+        if since_seconds is not None:
+            options["since_seconds"] = since_seconds
+        try:
+            reply = self._raw(
+                self._core.read_namespaced_pod_log, pod, namespace, _request_timeout=(TIMEOUT[0], SILENCE), **options
+            )
+        except BadInputError as error:  # the one reason for which a cluster does not accept this question
+            raise LogNotReadyError(error.message) from error
         try:
             yield from reply.stream(2**16)
         except urllib3.exceptions.HTTPError:
@@ -139,15 +138,6 @@ class Cluster:
 
 class LogNotReadyError(ClusterUnavailableError):
     """The container has no log yet."""
-
-
-def current_context() -> tuple[str, str]:
-    """The kubeconfig's current context and its namespace.
-
-    Raises:
-        ClusterDeniedError: There is no kubeconfig, and this is no pod.
-    """
-    return context_named(None)
 
 
 def context_named(name: str | None) -> tuple[str, str]:
@@ -207,7 +197,7 @@ def _items(reply: Reply) -> list[Reply]:
 def _passes(error: BaseException) -> bool:
     """Whether a request can succeed when it is made again."""
     if isinstance(error, ApiException):
-        return error.status in PASSING and not _is_waiting(error)
+        return error.status in PASSING
     return isinstance(error, urllib3.exceptions.HTTPError)
 
 
@@ -221,10 +211,6 @@ def _pause(state: RetryCallState) -> float:
     return min(float(asked), 30.0) if asked and asked.isdigit() else _backoff(state)
 
 
-def _is_waiting(error: ApiException) -> bool:
-    return error.status == 400 and "waiting to start" in str(error.body)
-
-
 def _explained(error: ApiException) -> NbstepError:
     message = _message(error)
     match error.status:
@@ -234,10 +220,8 @@ def _explained(error: ApiException) -> NbstepError:
             return ClusterDeniedError(f"the cluster refuses: {message}")
         case 409:
             return OutputConflictError(message)
-        case 422:
+        case 400 | 422:
             return BadInputError(f"the cluster does not accept the Job: {message}")
-        case 400:
-            return LogNotReadyError(message)
         case status:
             return ClusterUnavailableError(f"the cluster answers {status}: {message}")
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from kfp.local import docker_task_handler, status, subprocess_task_handler
 
-from nbstep.cli.child import RUNNER
+from nbstep.child import RUNNER
 
 PROGRAM: Final = "nbstep-runner"
 _DOCKER: Final = docker_task_handler.DockerTaskHandler
