@@ -9,16 +9,14 @@ A subclass gives two fixtures::
         @pytest.fixture
         def folder(self) -> str: ...  # a URI that ends with "/", with nothing below it
 
-The clauses that a flag of the store does not promise are skipped. pytest is needed here and nowhere else in nbstep.
+The clauses that a flag of the store does not promise are skipped. Only this module and the clauses on clients that act
+at once (:mod:`nbstep_runner.testing.races`) need pytest.
 """
 
 from __future__ import annotations
 
 import os
-import random
-import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,13 +24,14 @@ import pytest
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError, OutputConflictError
 from nbstep_runner.stores import ABSENT, Stat, Store, join
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
+from nbstep_runner.testing.races import RaceClauses
+from nbstep_runner.testing.walk import Walk, steps
 
-_WRITERS = 8
 _EVERY_BYTE = bytes(range(256))
 
 
-class StoreContract:
-    """What holds for every store.
+class StoreContract(RaceClauses):
+    """What holds for every store; what holds among several clients at once is in the base.
 
     Attributes:
         large_bytes: The size of the large object that is written from a file.
@@ -206,117 +205,14 @@ class StoreContract:
         assert store.read(uri).data == b"good"
         assert [stat.uri for stat in store.list(folder)] == [uri]
 
-    def test_of_two_creators_one_wins(self, store: Store, folder: str) -> None:
-        """At the same moment, too."""
-        if not _conditional(store, folder):
-            pytest.skip("the store does not promise it")
-        uri = join(folder, "race.json")
-        winners = _race(store, uri, ABSENT)
-        assert len(winners) == 1
-        assert store.read(uri).data == winners[0]
-
-    def test_of_two_replacers_one_wins(self, store: Store, folder: str) -> None:
-        """At the same moment, too."""
-        if not _conditional(store, folder):
-            pytest.skip("the store does not promise it")
-        uri = join(folder, "race.json")
-        winners = _race(store, uri, store.write(uri, b"before"))
-        assert len(winners) == 1
-        assert store.read(uri).data == winners[0]
-
-    def test_readers_see_one_object_or_the_other(self, store: Store, folder: str) -> None:
-        """While an object is replaced, a reader gets the old one or the new one."""
-        if not store.atomic_replace:
-            pytest.skip("the store does not promise it")
-        uri = join(folder, "a.ipynb")
-        wholes = [b"A" * 300_000, b"B" * 200_000]
-        store.write(uri, wholes[0])
-        done = threading.Event()
-
-        def replace() -> None:
-            for turn in range(20):
-                store.write(uri, wholes[turn % 2])
-            done.set()
-
-        with ThreadPoolExecutor(1) as pool:
-            writer = pool.submit(replace)
-            while not done.is_set() and not writer.done():
-                assert store.read(uri).data in wholes
-            writer.result()
-
     @pytest.mark.parametrize("seed", range(3))
     def test_it_behaves_as_the_memory_store_does(self, store: Store, folder: str, seed: int) -> None:
         """A long walk of mixed operations has the same outcomes in both."""
-        model = MemoryStore(MemorySpace())
-        walks = [_Walk(each, place) for each, place in ((store, folder), (model, "memory://model/"))]
-        choices = random.Random(seed)  # noqa: S311 - the walk has to be the same each time
-        for step in range(40):
-            choice, name = choices.choice(_Walk.STEPS), choices.choice(("a", "b", "c/d"))
-            outcomes = [walk.step(choice, name, b"x" * (step + 1)) for walk in walks]
-            assert outcomes[0] == outcomes[1], f"step {step}: {choice} {name}"
-
-
-class _Walk:
-    """One store's side of a walk; outcomes hold no versions, which differ between stores."""
-
-    STEPS = ("write", "create", "replace", "replace_old", "read", "stat", "delete", "delete_old", "list")
-
-    def __init__(self, store: Store, folder: str) -> None:
-        self._store, self._folder = store, folder
-        self._versions: dict[str, list[str]] = {}
-
-    def step(self, choice: str, name: str, data: bytes) -> object:
-        try:
-            return self._step(choice, join(self._folder, name), data)
-        except NbstepError as error:
-            return type(error)
-
-    def _step(self, choice: str, uri: str, data: bytes) -> object:
-        known = self._versions.setdefault(uri, [])
-        if choice in {"write", "create", "replace", "replace_old"}:
-            known.append(self._store.write(uri, data, if_version=self._condition(choice, known)))
-            return "written"
-        if choice.startswith("delete"):
-            self._store.delete(uri, if_version=self._condition(choice, known))
-            return "gone"
-        if choice == "read":
-            return self._store.read(uri).data
-        if choice == "stat":
-            return getattr(self._store.stat(uri), "size", None)
-        return [(stat.uri.removeprefix(self._folder), stat.size) for stat in self._store.list(self._folder)]
-
-    def _condition(self, choice: str, known: list[str]) -> str | None:
-        if choice == "create":
-            return ABSENT
-        if choice == "replace":
-            return known[-1] if known else "0"
-        return known[0] if choice.endswith("_old") and known else None
+        walks = Walk(store, folder), Walk(MemoryStore(MemorySpace()), "memory://model/")
+        for number, step in enumerate(steps(seed)):
+            outcomes = [walk.take(step) for walk in walks]
+            assert outcomes[0] == outcomes[1], f"step {number}: {step.choice} {step.name}"
 
 
 def _identity(stat: Stat | None) -> tuple[int, str] | None:
     return (stat.size, stat.version) if stat else None
-
-
-def _conditional(store: Store, folder: str) -> bool:
-    """The flag, after a conditional write has shown what the server does."""
-    uri = join(folder, "first.json")
-    store.write(uri, b"1", if_version=ABSENT)
-    store.delete(uri)
-    return store.conditional_write
-
-
-def _race(store: Store, uri: str, version: str) -> list[bytes]:
-    """What the writers that won wrote."""
-    barrier = threading.Barrier(_WRITERS)
-
-    def write(number: int) -> bytes | None:
-        data = f"writer {number:2}".encode()
-        barrier.wait()
-        try:
-            store.write(uri, data, if_version=version)
-        except OutputConflictError:
-            return None
-        return data
-
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        return [data for data in pool.map(write, range(_WRITERS)) if data]
