@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nbstep_runner.parameters.languages.base import INT32, INT64, Language, escaped, same_scalars, unicode_escape, words
+from nbstep_runner.parameters.languages.base import same_scalars, words
+from nbstep_runner.parameters.languages.dotnet import LONG, DotNet, width
 
-_NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\0": "\\0"}
 _DICTIONARY = "new System.Collections.Generic.Dictionary<string, object>"
 
 
-class CSharp(Language):
-    r"""Text is escaped with ``\u``: ``\x`` takes as many digits as follow it."""
+class CSharp(DotNet):
+    """Lists of more than one type hold objects, and so do dictionaries."""
 
-    comment_mark = "//"
     reserved = words(
         "abstract as base bool break byte case catch char checked class const continue decimal default delegate do "
         "double else enum event explicit extern false finally fixed float for foreach goto if implicit in int "
@@ -29,33 +28,21 @@ class CSharp(Language):
     def _none(self) -> str:
         return "null"
 
-    def _integer(self, value: int) -> str:
-        if -INT32 <= value < INT32:
-            return str(value)
-        return f"{value}L" if -INT64 <= value < INT64 else f'System.Numerics.BigInteger.Parse("{value}")'
-
     def _special(self, value: float) -> str:
         if math.isnan(value):
             return "double.NaN"
         return "double.PositiveInfinity" if value > 0 else "double.NegativeInfinity"
 
-    def _text(self, value: str) -> str:
-        return f'"{escaped(value, _NAMED, unicode_escape)}"'
-
     def _sequence(self, value: list[Any]) -> str:
         """Without ``object`` C# converts the elements to one type, or finds none."""
         if not value:
             return "new object[] { }"
-        plain = same_scalars(value) and not any(isinstance(item, int) and not _is_long(item) for item in value)
+        plain = same_scalars(value) and all(width(item) <= LONG for item in value)
         return f"{'new []' if plain else 'new object[]'} {{ {self._items(value)} }}"
 
     def _mapping(self, value: dict[Any, Any]) -> str:
         pairs = ", ".join(f"{{ {self._key(key)}, {self._literal(item)} }}" for key, item in value.items())
         return f"{_DICTIONARY} {{ {pairs} }}"
-
-
-def _is_long(value: int) -> bool:
-    return -INT64 <= value < INT64
 
 
 LANGUAGE = CSharp("C#")

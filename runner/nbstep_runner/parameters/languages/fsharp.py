@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from nbstep_runner.parameters.languages.base import INT32, INT64, Language, escaped, same_scalars, unicode_escape, words
+from nbstep_runner.parameters.languages.base import same_scalars, words
+from nbstep_runner.parameters.languages.dotnet import DotNet, width
 
-_NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
-
-class FSharp(Language):
+class FSharp(DotNet):
     """Lists and mappings of more than one type hold objects."""
 
-    comment_mark = "//"
     reserved = words(
         "abstract and as assert base begin class const default delegate do done downcast downto elif else end "
         "exception extern false finally fixed for fun function global if in inherit inline interface internal lazy "
@@ -29,21 +27,13 @@ class FSharp(Language):
     def _none(self) -> str:
         return "None"
 
-    def _integer(self, value: int) -> str:
-        if -INT32 <= value < INT32:
-            return str(value)
-        return f"{value}L" if -INT64 <= value < INT64 else f'System.Numerics.BigInteger.Parse("{value}")'
-
     def _special(self, value: float) -> str:
         if math.isnan(value):
             return "nan"
         return "infinity" if value > 0 else "-infinity"
 
-    def _text(self, value: str) -> str:
-        return f'"{escaped(value, _NAMED, unicode_escape)}"'
-
     def _sequence(self, value: list[Any]) -> str:
-        plain = not value or (same_scalars(value) and len({_width(item) for item in value}) == 1)
+        plain = not value or (same_scalars(value) and len({width(item) for item in value}) == 1)
         return f"[ {'; '.join(self._literal(item) if plain else self._boxed(item) for item in value)} ]"
 
     def _mapping(self, value: dict[Any, Any]) -> str:
@@ -55,13 +45,6 @@ class FSharp(Language):
     def _boxed(self, value: Any) -> str:
         """A value as an object; ``None`` is ``null`` there."""
         return "null" if value is None else f"box ({self._literal(value)})"
-
-
-def _width(value: Any) -> int:
-    """Which integer type a value takes; 0 for others."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        return 0
-    return 1 if -INT32 <= value < INT32 else 2 if -INT64 <= value < INT64 else 3
 
 
 LANGUAGE = FSharp("F#")
