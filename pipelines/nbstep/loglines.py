@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLine:
+class _Members(msgspec.Struct, frozen=True, kw_only=True):
+    """What a line shows as it is written."""
+
+    message: str
+    time: str = ""
+    severity: str = "INFO"
+    event: str | None = None
+    stream: str | None = None
+    attempt: int | None = None
+    seq: int | None = None
+
+
+class LogLine(_Members, frozen=True, kw_only=True):
     """One line.
 
     Attributes:
@@ -18,49 +29,29 @@ class LogLine:
         raw: The line as it came.
     """
 
-    message: str
-    time: str = ""
-    severity: str = "INFO"
-    event: str | None = None
-    stream: str | None = None
-    attempt: int | None = None
-    seq: int | None = None
     cell: int | None = None
     raw: bytes = b""
 
 
-class _Cell(msgspec.Struct):
+class _Cell(msgspec.Struct, frozen=True):
     index: int | None = None
 
 
-class _Members(msgspec.Struct):
-    message: str
-    time: str = ""
-    severity: str = "INFO"
-    event: str | None = None
-    stream: str | None = None
-    attempt: int | None = None
-    seq: int | None = None
+class _Written(_Members, frozen=True, kw_only=True):
     cell: _Cell | None = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Written)
 
 
 def parse(raw: bytes) -> LogLine:
     """A line's members; what is not a line of ours is its own message."""
     try:
-        members = msgspec.json.decode(raw, type=_Members)
+        written = _DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return LogLine(message=raw.decode(errors="replace"), raw=raw)
-    return LogLine(
-        message=members.message,
-        time=members.time,
-        severity=members.severity,
-        event=members.event,
-        stream=members.stream,
-        attempt=members.attempt,
-        seq=members.seq,
-        cell=members.cell.index if members.cell else None,
-        raw=raw,
-    )
+    members = msgspec.structs.asdict(written)
+    return LogLine(**{**members, "cell": written.cell.index if written.cell else None, "raw": raw})
 
 
 def notice(run_id: str, message: str, severity: str = "WARNING") -> bytes:

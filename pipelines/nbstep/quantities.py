@@ -21,6 +21,11 @@ _SUFFIXES["Ki"] = _SUFFIXES.pop("ki")
 _QUANTITY: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)((?:[eE][+-]?\d{1,2})?)([a-zA-Z]{0,2})", re.ASCII)
 
 
+def written(value: str | float) -> str:
+    """A quantity as text."""
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 def quantity(value: str | float) -> Decimal:
     """A number as Kubernetes writes it: ``500m``, ``2``, ``4Gi``, ``1.5G``.
 

@@ -10,7 +10,6 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -114,6 +113,8 @@ def _parsed(requirements: Requirements) -> Iterator[Requirement]:
 
 def _problems(requirement: Requirement, extra: str = "") -> Iterator[str]:
     """What is wrong with an installed package, or with those that its extras ask for."""
+    from importlib import metadata
+
     from packaging.requirements import Requirement
 
     if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):

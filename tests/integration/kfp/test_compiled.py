@@ -163,3 +163,10 @@ def test_a_profile_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     container, _ = placed(tmp_path, "big", resources={"cpu": "1"})
     assert container["resources"]["resourceMemoryLimit"] == "8Gi"
     assert container["resources"]["resourceCpuRequest"] == "1"
+
+
+def test_the_calls_own_values_go_over_a_profile(tmp_path: Path) -> None:
+    profile = load_profile(None, {"resources": {"memory": "4Gi", "cpu": 2}})
+    container, _ = placed(tmp_path, profile, resources={"memory": "8Gi"})
+    assert container["resources"]["resourceMemoryLimit"] == "8Gi"
+    assert container["resources"]["resourceCpuRequest"] == "2"

@@ -17,6 +17,7 @@ from nbstep.backends.kubernetes.options import Toleration
 from nbstep.backends.kubernetes.volumes import volumes
 from nbstep.backends.protocol import Submission
 from nbstep.profiles import Reference, Resources
+from nbstep.quantities import written
 from nbstep_runner.errors import UsageError
 
 SPARE_SECONDS: Final = 5
@@ -99,13 +100,13 @@ def _resources(resources: Resources) -> dict[str, Any]:
     """Memory and disk are reserved and limited alike; CPU is reserved, and bounded only on request."""
     gpu = {resources.gpu_resource: str(resources.gpu)} if resources.gpu else {}
     both = without_empty({"memory": resources.memory, "ephemeral-storage": resources.disk})
-    requests = without_empty({"cpu": _quantity(resources.cpu)}) | both
-    limits = without_empty({"cpu": _quantity(resources.cpu_limit)}) | both | gpu
+    requests = _cpu(resources.cpu) | both
+    limits = _cpu(resources.cpu_limit) | both | gpu
     return without_empty({"requests": requests, "limits": limits})
 
 
-def _quantity(value: str | float | None) -> str | None:
-    return f"{value:g}" if isinstance(value, int | float) else value
+def _cpu(value: str | float | None) -> dict[str, str]:
+    return {} if value is None else {"cpu": written(value)}
 
 
 def _pod_security(user: int | None, group: int | None) -> dict[str, Any]:

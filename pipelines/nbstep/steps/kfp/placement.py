@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from kfp import kubernetes
 
 from nbstep.backends.kubernetes.options import KubernetesOptions, Toleration
 from nbstep.claims import ROOT
-from nbstep.profiles import Profile, Resources, load_profile
-
-_PULL: Final = {"Always": "Always", "IfNotPresent": "IfNotPresent", "Never": "Never"}
+from nbstep.profiles import Profile, Resources, load_profile, overlaid
+from nbstep.quantities import written
 
 
 def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
@@ -28,7 +27,7 @@ def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
         BadInputError: The profile or the overrides do not fit.
         InputNotFoundError: There is no such profile.
     """
-    chosen = load_profile(profile, overrides) if isinstance(profile, str) else profile
+    chosen = load_profile(profile, overrides) if isinstance(profile, str) else overlaid(profile, overrides)
     _set_resources(task, chosen.resources)
     _set_environment(task, chosen)
     _set_pod(task, chosen.kubernetes)
@@ -42,9 +41,9 @@ def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
 
 def _set_resources(task: Any, resources: Resources) -> None:
     if resources.cpu is not None:
-        task.set_cpu_request(_quantity(resources.cpu))
+        task.set_cpu_request(written(resources.cpu))
     if resources.cpu_limit is not None:
-        task.set_cpu_limit(_quantity(resources.cpu_limit))
+        task.set_cpu_limit(written(resources.cpu_limit))
     if resources.memory is not None:
         task.set_memory_request(resources.memory)
         task.set_memory_limit(resources.memory)
@@ -53,10 +52,6 @@ def _set_resources(task: Any, resources: Resources) -> None:
         task.set_accelerator_limit(resources.gpu)
     if resources.shared_memory is not None:
         kubernetes.empty_dir_mount(task, "shm", "/dev/shm", "Memory", resources.shared_memory)  # noqa: S108 - Linux's name for shared memory
-
-
-def _quantity(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _set_environment(task: Any, profile: Profile) -> None:
@@ -70,7 +65,7 @@ def _set_environment(task: Any, profile: Profile) -> None:
 
 
 def _set_pod(task: Any, options: KubernetesOptions) -> None:
-    kubernetes.set_image_pull_policy(task, _PULL[options.pull_policy])
+    kubernetes.set_image_pull_policy(task, options.pull_policy)
     if options.pull_secrets:
         kubernetes.set_image_pull_secrets(task, options.pull_secrets)
     for key, value in options.node_selector.items():
