@@ -11,9 +11,9 @@ from typing import Final
 import pytest
 from hypothesis import HealthCheck, settings
 
-from servers.docker_fixtures import docker, image, work
+from servers.docker_fixtures import docker, image, registry, work
 
-__all__ = ["docker", "image", "work"]
+__all__ = ["docker", "image", "registry", "work"]
 
 settings.register_profile("nbstep", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("nbstep")

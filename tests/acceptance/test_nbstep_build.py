@@ -6,16 +6,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.error import HTTPError
 
 import pytest
 import yaml
 
-from servers import registry as registries
 from servers.dockerd import Docker, pip_secrets
 from servers.ports import require
+from servers.registry import Registry
 from support import notebooks
 from support.containers import Container
 from support.notebooks import Code
@@ -25,12 +25,6 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 NBSTEP = str(Path(sys.executable).with_name("nbstep"))
 BASH = {"name": "bash", "display_name": "Bash", "language": "bash"}
 Build = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[registries.Registry]:
-    with registries.running(tmp_path_factory.mktemp("registry")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -113,7 +107,7 @@ def test_another_base_of_the_same_name_changes_the_name(docker: Docker, image: s
     assert before.splitlines()[0] != after.splitlines()[0]
 
 
-def test_push(docker: Docker, build: Build, registry: registries.Registry) -> None:
+def test_push(docker: Docker, build: Build, registry: Registry) -> None:
     wanted = ("train.ipynb", f"--name={registry.host}/team/train", "--push")
     image = name_of(build(*wanted))
     assert registry.manifest(image)["layers"]
@@ -167,7 +161,7 @@ def test_the_kernel_that_the_notebook_names_is_installed(docker: Docker, build: 
 
 @pytest.mark.parametrize("other", ["podman", "buildah"])
 def test_other_builders_make_the_same_image_under_the_same_name(
-    other: str, docker: Docker, image: str, build: Build, registry: registries.Registry, tmp_path: Path
+    other: str, docker: Docker, image: str, build: Build, registry: Registry, tmp_path: Path
 ) -> None:
     require(other, other)
     base = f"{registry.host}/nbstep-base:1"
@@ -191,7 +185,7 @@ def _containers(folder: Path, host: str) -> dict[str, str]:
     }
 
 
-def test_a_job_for_a_cluster_holds_the_whole_context(build: Build, registry: registries.Registry) -> None:
+def test_a_job_for_a_cluster_holds_the_whole_context(build: Build, registry: Registry) -> None:
     arguments = ("train.ipynb", "--file=helper.py", f"--name={registry.host}/team/train", "--builder=job")
     done = build(*arguments, "--registry-secret=push", "--namespace=builds")
     assert done.returncode == 0, done.stderr

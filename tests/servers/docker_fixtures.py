@@ -1,4 +1,4 @@
-"""One daemon and one image for all tests of containers."""
+"""One daemon, one image and one registry for all tests of containers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Final
 import pytest
 
 from servers import dockerd
+from servers import registry as registries
 from servers.dockerd import Docker
+from servers.registry import Registry
 
 IMAGE: Final = "nbstep-test-runner:slim"
 
@@ -25,6 +27,12 @@ def image(docker: Docker) -> str:
     dockerd.make_base(docker)
     docker.build(IMAGE)
     return IMAGE
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with registries.running(tmp_path_factory.mktemp("registry")) as running:
+        yield running
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from nbstep.profiles import load_profile
 from nbstep.requirements import read_requirements
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import BadInputError
-from servers import registry as registries
 from servers.dockerd import Docker, pip_secrets
+from servers.registry import Registry
 from support import notebooks
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
@@ -45,12 +44,6 @@ def options(docker: Docker) -> dict[str, Any]:
     """A profile's fields: the run without a network, its build with the machine's own."""
     secrets = {name: str(path) for name, path in pip_secrets(docker.folder).items()}
     return {"docker": {"network": "none"}, "build": {"network": "host", "secrets": secrets}}
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[registries.Registry]:
-    with registries.running(tmp_path_factory.mktemp("registry")) as running:
-        yield running
 
 
 def images(docker: Docker, repository: str) -> list[str]:
@@ -115,7 +108,7 @@ def test_requirements_that_cannot_be_had_leave_nothing_behind(image: str, option
 
 
 def test_a_cluster_gets_it_from_the_registry(
-    docker: Docker, image: str, options: dict[str, Any], registry: registries.Registry
+    docker: Docker, image: str, options: dict[str, Any], registry: Registry
 ) -> None:
     build = options["build"] | {"repository": f"{registry.host}/team/train"}
     wanted = profile(image, options | {"build": build}, on="kubernetes")
