@@ -95,7 +95,7 @@ def test_an_older_reader_passes_over_what_it_does_not_know_and_a_newer_one_over_
         assert decode(json.dumps({key: data[key] for key in data if key != name}).encode(), RunSpec) == SPEC
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b'{"run_id": 1}', b"null"])
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b'{"run_id": 1}', b"null", b'{"x":' * 99_999])
 def test_what_is_no_spec_is_refused(data: bytes) -> None:
     with pytest.raises(BadInputError, match="not a valid RunSpec"):
         decode(data, RunSpec)
@@ -103,7 +103,7 @@ def test_what_is_no_spec_is_refused(data: bytes) -> None:
 
 def test_nothing_can_be_changed_afterwards() -> None:
     with pytest.raises(FrozenInstanceError):
-        SPEC.run_id = "other"  # type: ignore[misc]
+        SPEC.run_id = "other"  # type: ignore[misc]  # what must not be possible
 
 
 @pytest.mark.parametrize("change", [{"attempt": 2}, {"force": True}])

@@ -93,7 +93,7 @@ def _structure(text: str) -> list[Any] | dict[str, Any] | None:
         return None
     try:
         found: list[Any] | dict[str, Any] = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found
 

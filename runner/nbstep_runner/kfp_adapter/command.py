@@ -22,7 +22,7 @@ Runner = Callable[[list[str]], int]
 
 @click.command("kfp-step", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--executor-input", metavar="JSON", help="KFP's ExecutorInput: '{{$}}' in a component.")
-@click.option("--executor-input-file", type=click.Path(dir_okay=False), help="The same, in a file.")
+@click.option("--executor-input-file", type=click.Path(exists=True, dir_okay=False), help="The same, in a file.")
 @click.option("--plan", required=True, metavar="JSON", help="What was fixed when the step was compiled.")
 @click.option("--notebook", metavar="BASE64", help="The notebook, gzipped; without it the plan names its place.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- RUNNER OPTIONS]")

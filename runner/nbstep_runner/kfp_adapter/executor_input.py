@@ -84,7 +84,7 @@ def read_executor_input(text: str | bytes) -> ExecutorInput:
     """
     try:
         return msgspec.json.decode(text, type=ExecutorInput)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInputError(
             f"the executor input is not KFP's: {error}",
             hint="The component passes it as --executor-input '{{$}}'; Kubeflow Pipelines fills it in.",

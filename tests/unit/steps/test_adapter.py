@@ -107,6 +107,12 @@ def test_a_retry_has_the_same_run_id_and_another_execution_has_not(tmp_path: Pat
     assert run_id_of(PLAN, message(tmp_path)) != run_id_of(PLAN, message(tmp_path / "other"))
 
 
+def test_a_text_that_only_looks_like_a_structure_stays_one(tmp_path: Path) -> None:
+    for text in ("[1", "{x}", "[" * 99_999):
+        arguments = runner_arguments(PLAN, message(tmp_path, parameterValues={"anything": text}), Files(tmp_path), ())
+        assert arguments[3:6] == ["-p", "anything", text]
+
+
 def test_another_notebook_than_the_compiled_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="asks for the notebook sha256:1"):
         runner_arguments(PLAN, message(tmp_path, parameterValues={"notebook_digest": "sha256:1"}), Files(tmp_path), ())
@@ -117,7 +123,7 @@ def test_another_notebook_than_the_compiled_one_is_refused(tmp_path: Path) -> No
         step_notebook(PLAN, "bm90IGd6aXA=")
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"outputs": {"outputFile": 3}}', "{{$}}"])
+@pytest.mark.parametrize("text", ["", "{}", '{"outputs": {"outputFile": 3}}', "{{$}}", '{"inputs":' * 99_999])
 def test_what_is_no_executor_input_is_refused(text: str) -> None:
     with pytest.raises(BadInputError, match="not KFP's"):
         read_executor_input(text)
