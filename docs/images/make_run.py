@@ -28,7 +28,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "notebooks").symlink_to(ROOT / "notebooks")
         environment = os.environ | {"MODEL_DIR": "demo/model"}
-        runner = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE)  # noqa: S603
+        runner = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE)  # noqa: S603 - the runner itself, no shell
         with runner, RunView(console) as view:
             for line in runner.stdout or ():
                 view.feed(line)

@@ -75,7 +75,7 @@ def compiled(name: str, **environment: str) -> list[dict[str, Any]]:
 def test_it_compiles_to_a_pipeline_spec(name: str) -> None:
     spec = json_format.ParseDict(compiled(name, NBSTEP_IMAGE="runner:7")[0], pipeline_spec_pb2.PipelineSpec())
     assert spec.pipeline_info.name == name.replace("_", "-")
-    images = {one["container"]["image"] for one in spec.deployment_spec["executors"].values()}  # type: ignore[index]
+    images = {one["container"]["image"] for one in spec.deployment_spec["executors"].values()}  # type: ignore[index]  # kfp says Optional
     assert images == {"runner:7"}
 
 

@@ -34,7 +34,7 @@ def main() -> None:
     """Bend the clock before anything of ours takes hold of it, and run."""
     time.time = lambda: wall_clock() + offset()
     time.time_ns = lambda: wall_clock_ns() + int(offset() * 1e9)
-    dt.datetime = JumpingDatetime  # type: ignore[misc]
+    dt.datetime = JumpingDatetime  # type: ignore[misc]  # the module's own class is replaced
     del sys.argv[1:3]
     from nbstep_runner.cli.main import main as run
 

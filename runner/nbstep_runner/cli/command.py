@@ -38,7 +38,7 @@ class Version:
 )
 @click.option("--help-notebook", is_flag=True, help="Show the notebook's parameters and run nothing.")
 @groups.add(groups.PARAMETERS, groups.EXECUTION, groups.OUTPUT, groups.IDENTITY, groups.STORAGE, groups.IGNORED)
-@click.version_option(Version(), prog_name="nbstep-runner")  # type: ignore[arg-type]
+@click.version_option(Version(), prog_name="nbstep-runner")  # type: ignore[arg-type]  # its text is enough
 def command(
     input_uri: str | None,
     output_uri: str | None,

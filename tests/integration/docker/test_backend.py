@@ -43,7 +43,7 @@ def _daemon(docker: Docker, monkeypatch: pytest.MonkeyPatch, work: Path) -> None
 
 def start(image: str, cells: Sequence[notebooks.Cell], **options: object) -> Run:
     notebooks.write(Path("in.ipynb"), cells)
-    return submit("in.ipynb", on="docker", image=image, options=dict(OPTIONS), **options)  # type: ignore[arg-type]
+    return submit("in.ipynb", on="docker", image=image, options=dict(OPTIONS), **options)  # type: ignore[arg-type]  # any option of any type
 
 
 def of(run: Run) -> str:

@@ -50,7 +50,7 @@ def check_failure(runs: Path) -> None:
     assert "no model today" in (trained / "html").read_text()
     delivered = json.loads((trained / "executor_output.json").read_text())["artifacts"]
     assert set(delivered) == {"notebook", "html", "metrics"}
-    assert delivered["notebook"]["artifacts"][0]["metadata"]["error"] == "cell-failed: " + record(trained).error.message  # type: ignore[union-attr]
+    assert delivered["notebook"]["artifacts"][0]["metadata"]["error"] == "cell-failed: " + record(trained).error.message  # type: ignore[union-attr]  # it failed, so it has an error
 
 
 def test_values_types_and_artifacts_pass_from_step_to_step(folder: Path) -> None:
@@ -160,7 +160,7 @@ def test_what_is_imported_comes_in_as_an_artifact(folder: Path) -> None:
 
     def imported() -> float:
         data = dsl.importer(artifact_uri=str(folder / "rows.txt"), artifact_class=dsl.Dataset)
-        return train(data=data.output, rows=2).outputs["rmse"]  # type: ignore[no-any-return]
+        return train(data=data.output, rows=2).outputs["rmse"]  # type: ignore[no-any-return]  # kfp has no types
 
     imported.__annotations__ = {"return": float}
     with local_runs(folder / "runs"):

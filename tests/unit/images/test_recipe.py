@@ -27,7 +27,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planned(**wanted: object) -> BuildPlan:
-    return plan(Wanted(**({"name": "image", "base": PINNED} | wanted)), lambda _: None)  # type: ignore[arg-type]
+    return plan(Wanted(**({"name": "image", "base": PINNED} | wanted)), lambda _: None)  # type: ignore[arg-type]  # any field of any type
 
 
 def test_the_whole_of_it() -> None:
@@ -60,7 +60,7 @@ def test_nothing_wanted_is_nothing_done() -> None:
 def test_no_name_carries_an_instruction(text: str) -> None:
     for recipe in ({"base": text}, {"base": BASE, "apt": (text,)}, {"base": BASE, "kernel": text}):
         try:
-            dockerfile = Recipe(**recipe).dockerfile()  # type: ignore[arg-type]
+            dockerfile = Recipe(**recipe).dockerfile()  # type: ignore[arg-type]  # any field of any type
         except UsageError:
             continue
         lines = dockerfile.replace("\\\n", "").splitlines()
@@ -126,7 +126,7 @@ def test_the_order_of_packages_does_not_matter() -> None:
 
 def test_a_pinned_base_needs_nobody_to_ask() -> None:
     asked: list[str] = []
-    assert plan(Wanted(name="i", base=PINNED), lambda name: asked.append(name) or None).pinned  # type: ignore[func-returns-value]
+    assert plan(Wanted(name="i", base=PINNED), lambda name: asked.append(name) or None).pinned  # type: ignore[func-returns-value]  # to be noted
     assert asked == []
     assert not planned(base=BASE).pinned
 

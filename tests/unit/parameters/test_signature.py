@@ -128,8 +128,8 @@ def test_comments_are_help(source: str, help_text: str) -> None:
 def test_unpacking_declares_each_name() -> None:
     found = signature("a, (b, *c) = 1, (2, 3)\nd, e = compute()")
     assert found.names == ("a", "b", "d", "e")
-    assert found.get("a").default == 1  # type: ignore[union-attr]
-    assert found.get("d").default is MISSING  # type: ignore[union-attr]
+    assert found.get("a").default == 1  # type: ignore[union-attr]  # it is there
+    assert found.get("d").default is MISSING  # type: ignore[union-attr]  # it is there
 
 
 def test_assignments_that_may_not_run_declare_names_with_unknown_defaults() -> None:

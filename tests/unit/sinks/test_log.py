@@ -324,7 +324,7 @@ def test_a_hundred_thousand_lines_cost_little() -> None:
 
 
 def test_an_event_that_cannot_be_told_is_named_and_nothing_raises() -> None:
-    lines = decoded(log_of("no event at all", OutputEmitted(index=0, id=None, output="no output")))  # type: ignore[arg-type]
+    lines = decoded(log_of("no event at all", OutputEmitted(index=0, id=None, output="no output")))  # type: ignore[arg-type]  # what a careless caller does
     assert [line["severity"] for line in lines] == ["WARNING", "WARNING"]
     assert "could not be logged" in lines[0]["message"]
 

@@ -75,7 +75,7 @@ def test_only_what_changes_a_run_changes_the_component(tmp_path: Path) -> None:
     ran["cells"][1] |= {"outputs": [{"output_type": "stream", "name": "stdout", "text": "2"}], "execution_count": 7}
     path.write_text(json.dumps(ran))
     options = {"image": "image:1", "artifacts": {"model": "Model"}, "results": {"rmse": float}}
-    assert component_yaml(notebook_step(path, **options)) == before  # type: ignore[arg-type]
+    assert component_yaml(notebook_step(path, **options)) == before  # type: ignore[arg-type]  # any option of any type
     changed = step(tmp_path, "print(epochs + 1)")
     assert component_yaml(changed) != before
     digest = component_ir(changed)["root"]["inputDefinitions"]["parameters"]["notebook_digest"]["defaultValue"]
