@@ -40,7 +40,7 @@ def run_in_this_process(
     become_subreaper()
 
     def reap_orphans() -> None:
-        reap_zombies(exclude=[pid for pid in (watchdog, kernels.pid) if pid is not None])
+        reap_zombies(exclude=[pid for pid in (watchdog, kernels.child) if pid is not None])
 
     with Supervisor(options["grace_period"], on_child=reap_orphans) as supervisor:
         kernels = KernelSource(early, supervisor, spared=(watchdog,))

@@ -28,32 +28,49 @@ class NoServerError(Exception):
 class ForkedProcess:
     """A kernel whose parent is a guardian, which ends it when this process lets go of it or dies.
 
+    It is only asked for at first: there is time for other things before :meth:`arrive`.
+
     Args:
         server: Who forks it.
         connection_file: The kernel's.
         environment: Variables that differ from the server's.
 
     Raises:
-        NoServerError: The server is gone, or does not answer in time.
+        NoServerError: The server is gone.
     """
 
+    pid: int
+    pidfd: int
+
     def __init__(self, server: ForkServer, connection_file: Path, environment: dict[str, str]) -> None:
+        self._arrived = False
         self._status: int | None = None
         self._client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._client.settimeout(ANSWER_SECONDS)
         self.stderr, writer = os.pipe()
+        os.set_blocking(self.stderr, False)
         request = {"connection_file": str(connection_file), "folder": str(server.folder), "environment": environment}
         try:
             self._client.connect(str(server.address))
             socket.send_fds(self._client, [msgspec.json.encode(request)], [writer])
-            self.pid, self.pidfd = self._answer()
-        except (OSError, NoServerError) as error:
-            self._client.close()
-            os.close(self.stderr)
+        except OSError as error:
+            self._let_go()
             raise NoServerError(str(error)) from error
         finally:
             os.close(writer)
-        os.set_blocking(self.stderr, False)
+
+    def arrive(self) -> None:
+        """Wait until it is there.
+
+        Raises:
+            NoServerError: The server is gone, or does not answer in time.
+        """
+        try:
+            self.pid, self.pidfd = self._answer()
+        except (OSError, NoServerError) as error:
+            self._let_go()
+            raise NoServerError(str(error)) from error
+        self._arrived = True
 
     def _answer(self) -> tuple[int, int]:
         data, descriptors, _, _ = socket.recv_fds(self._client, LONGEST_MESSAGE, 1)
@@ -61,6 +78,10 @@ class ForkedProcess:
             raise NoServerError("the fork server has ended")
         answer: dict[str, Any] = msgspec.json.decode(data)
         return answer["pid"], descriptors[0]
+
+    def _let_go(self) -> None:
+        self._client.close()
+        os.close(self.stderr)
 
     def exit_status(self) -> int | None:
         """See :class:`~nbstep_runner.kernel.launched.StartedProcess`.
@@ -87,9 +108,12 @@ class ForkedProcess:
             self._client.shutdown(socket.SHUT_WR)
             while self._client.recv(LONGEST_MESSAGE):
                 pass
+        if self._arrived:
+            self._make_sure()
+        self._let_go()
+
+    def _make_sure(self) -> None:
         if not select.select([self.pidfd], [], [], 0)[0]:  # its guardian was killed, and could not do it
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
-        self._client.close()
         os.close(self.pidfd)
-        os.close(self.stderr)

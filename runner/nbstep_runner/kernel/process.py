@@ -11,7 +11,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nbstep_runner.errors import KernelUnavailableError, StorageUnavailableError
 from nbstep_runner.folders import make_folder
@@ -19,6 +19,9 @@ from nbstep_runner.kernel.connection import Connection, prepare
 from nbstep_runner.kernel.launched import ForkServer, LaunchedProcess, StartedProcess
 from nbstep_runner.kernel.processes import TOKEN_VARIABLE
 from nbstep_runner.kernel.specs import KernelSpec
+
+if TYPE_CHECKING:
+    from nbstep_runner.kernel.forked import ForkedProcess
 
 SLIM_LAUNCHER: Final = Path(__file__).with_name("slim_ipykernel.py")
 STDERR_TAIL: Final = 64 * 1024
@@ -41,7 +44,7 @@ class LaunchOptions:
 
 
 class KernelProcess:
-    """One kernel process. ``pidfd`` becomes readable when it ends; ``stderr`` when it wrote there."""
+    """One kernel process, launched at once, or asked for where a fork server makes such kernels."""
 
     def __init__(self, spec: KernelSpec, options: LaunchOptions) -> None:
         self.spec = spec
@@ -49,29 +52,72 @@ class KernelProcess:
         self.folder = _folder(options.token)
         try:
             self.connection: Connection = prepare(self.folder, ipc=spec.runs_python)
-            self._process = self._start()
+            self._asked = self._ask()
+            self._started: StartedProcess | None = None if self._asked else self._launch()
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
-        self.pid = self._process.pid
-        self.pidfd = self._process.pidfd
-        self.stderr = self._process.stderr
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
 
-    def _start(self) -> StartedProcess:
-        """Have it forked where a server makes such kernels, else launch it."""
-        mark = {TOKEN_VARIABLE: self.options.token}
+    def _ask(self) -> ForkedProcess | None:
         server, folder = self.options.server, self.options.working_directory
-        if server and not self.options.stock and server.makes(self.spec, folder):
-            from nbstep_runner.kernel.forked import ForkedProcess, NoServerError
+        if server is None or self.options.stock or not server.makes(self.spec, folder):
+            return None
+        from nbstep_runner.kernel.forked import ForkedProcess, NoServerError
 
-            with suppress(NoServerError):
-                return ForkedProcess(server, self.connection.file, mark)
+        with suppress(NoServerError):
+            return ForkedProcess(server, self.connection.file, self._mark)
+        return None
+
+    def _launch(self) -> StartedProcess:
         try:
-            return LaunchedProcess(self._command(), folder, os.environ | self.spec.env | mark)
+            environment = os.environ | self.spec.env | self._mark
+            return LaunchedProcess(self._command(), self.options.working_directory, environment)
         except OSError as error:
             raise KernelUnavailableError(f"the kernel {self.spec.name!r} cannot be started: {error}") from error
+
+    def _arrived(self, asked: ForkedProcess) -> StartedProcess:
+        """The process that was asked for; a launched one where the server has failed."""
+        from nbstep_runner.kernel.forked import NoServerError
+
+        self._asked = None
+        try:
+            asked.arrive()
+        except NoServerError:
+            return self._launch()
+        return asked
+
+    @property
+    def _process(self) -> StartedProcess:
+        if self._started is None:
+            assert self._asked is not None  # noqa: S101 - it was asked for, or it has been started
+            self._started = self._arrived(self._asked)
+        return self._started
+
+    @property
+    def _mark(self) -> dict[str, str]:
+        return {TOKEN_VARIABLE: self.options.token}
+
+    @property
+    def child(self) -> int | None:
+        """Its pid where it is a child of this process, whose end somebody waits for."""
+        return self._started.pid if isinstance(self._started, LaunchedProcess) else None
+
+    @property
+    def pid(self) -> int:
+        """It leads a session and a group of its own. Waits for one that was asked for, as all that follow do."""
+        return self._process.pid
+
+    @property
+    def pidfd(self) -> int:
+        """Becomes readable when it ends."""
+        return self._process.pidfd
+
+    @property
+    def stderr(self) -> int:
+        """Becomes readable when it wrote there; does not block."""
+        return self._process.stderr
 
     def _command(self) -> list[str]:
         argv = argv_here(self.spec)
@@ -118,7 +164,9 @@ class KernelProcess:
 
     def dispose(self, spared: Collection[int] | None = None) -> None:
         """Kill it and all that it started, and remove its folder; ``spared`` as :meth:`StartedProcess.end` has it."""
-        self._process.end(self.options.token, spared)
+        process = self._started or self._asked
+        if process is not None:
+            process.end(self.options.token, spared)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -36,7 +36,7 @@ import sys
 import termios
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -132,7 +132,7 @@ def _patch_write(out_stream: Any) -> None:
 
 
 def _hand_over(stream: Any) -> None:
-    """Send what a stream holds before another one takes more: each has a buffer of its own, and none knows the order."""
+    """Send what a stream holds before another one takes more: the buffers of two streams know no common order."""
     if held := [piece for piece in stream._flush_buffers() if piece[1]]:
         stream.pub_thread.schedule(lambda: _send(stream, held))
 
@@ -159,11 +159,15 @@ class _Forgotten(dict[int, list[Any]]):
         return []
 
 
+def _no_tee(channel: str) -> AbstractContextManager[str]:
+    return nullcontext(channel)
+
+
 def _keep_no_outputs(shell: Any) -> None:
     if hasattr(shell.history_manager, "outputs"):
         shell.history_manager.outputs = _Forgotten()
     if hasattr(shell, "_tee"):
-        shell._tee = lambda channel: nullcontext(channel)
+        shell._tee = _no_tee
 
 
 def _never_drop(application: Any) -> None:

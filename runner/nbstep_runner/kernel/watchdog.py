@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from typing import Final
 
 ALL_IS_WELL: Final = b"."
@@ -18,13 +19,15 @@ class Watchdog:
 
     Args:
         token: Marks, in ``NBSTEP_RUN_TOKEN``, the processes that belong to the run.
+        beside: Descriptors that it must not hold open.
     """
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, *, beside: Iterable[int] = ()) -> None:
         reader, self._writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(self._writer)
+            for descriptor in (self._writer, *beside):
+                os.close(descriptor)
             _watch(reader, token)
         os.close(reader)
 

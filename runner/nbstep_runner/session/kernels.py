@@ -57,9 +57,9 @@ class KernelSource:
         return ReadyKernel(self._kernel, info)
 
     @property
-    def pid(self) -> int | None:
-        """The kernel's process, whose end somebody waits for."""
-        return self._process.pid if self._process else None
+    def child(self) -> int | None:
+        """The kernel's process where it is a child of this one, whose end somebody waits for."""
+        return self._process.child if self._process else None
 
     def _look_up(self) -> None:
         self._supervisor.attend()

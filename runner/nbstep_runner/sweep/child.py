@@ -1,17 +1,19 @@
-"""One run in a process that the worker has forked: what ``nbstep-runner`` does, without its start."""
+"""A process that the worker has forked, and that makes runs: what ``nbstep-runner`` does, without its start."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import secrets
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from typing import Any, Final, NoReturn
 
-from nbstep_runner.contract import RunResult, RunSpec, encode
+from nbstep_runner.contract import RunResult, RunSpec, RunState, encode
 from nbstep_runner.errors import ExitCode, NbstepError
 from nbstep_runner.kernel.early import launch_early
 from nbstep_runner.kernel.launched import ForkServer
@@ -33,34 +35,33 @@ PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What a forked child is to do.
+    """A run to be made.
 
     Attributes:
-        token: Marks what belongs to the run.
         kernel: The kernel's name, as far as it is known before the notebook is read.
         server: Where a forked kernel can be had.
-        parent: The worker's pid.
-        record: A file descriptor for the record.
-        let_go: Closes what is the worker's.
     """
 
     spec: RunSpec
-    token: str
     kernel: str | None
     server: ForkServer | None
-    parent: int
-    record: int
-    let_go: Callable[[], None]
 
 
-def be_run(task: Task) -> NoReturn:
-    """Make the run in this process, write its record, and end with its exit code."""
+def serve(tasks: Connection, parent: int, let_go: Callable[[], None]) -> NoReturn:
+    """In the child: make the runs that come, until one does not succeed or the worker has no more.
+
+    A process in which a run went wrong makes no other: whatever went wrong ends with it.
+
+    Args:
+        tasks: Each :class:`Task` comes here, and its record goes back.
+        parent: The worker's pid.
+        let_go: Closes what is the worker's.
+    """
     code = int(ExitCode.INTERNAL)
     try:
-        _detach(task)
-        result = _run(task)
-        os.write(task.record, encode(result))
-        code = code if result.exit_code is None else result.exit_code
+        _detach(parent, let_go)
+        _serve(tasks)
+        code = int(ExitCode.SUCCEEDED)
     except BaseException:  # noqa: BLE001 - a fork must not go on as the worker that it is a copy of
         traceback.print_exc()
         sys.stderr.flush()
@@ -68,7 +69,27 @@ def be_run(task: Task) -> NoReturn:
         os._exit(code)
 
 
-def _detach(task: Task) -> None:
+def _serve(tasks: Connection) -> None:
+    token = secrets.token_hex(16)
+    watchdog = Watchdog(token, beside=(tasks.fileno(),))
+    become_subreaper()
+    usable = True
+    while usable and (task := _next(tasks)):
+        result = _run(task, token, watchdog)
+        usable = result.state is RunState.SUCCEEDED
+        tasks.send_bytes(encode(result))
+    watchdog.dismiss()
+
+
+def _next(tasks: Connection) -> Task | None:
+    try:
+        task: Task = tasks.recv()
+    except EOFError:
+        return None
+    return task
+
+
+def _detach(parent: int, let_go: Callable[[], None]) -> None:
     """Take the state of a process that was started by itself; the worker's death is a SIGTERM."""
     signal.set_wakeup_fd(-1)
     for number in (*STOPPING, signal.SIGCHLD):
@@ -76,26 +97,24 @@ def _detach(task: Task) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
-    if os.getppid() != task.parent:
+    if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGTERM)
-    task.let_go()
+    let_go()
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.close(null)
 
 
-def _run(task: Task) -> RunResult:
-    spec, token = task.spec, task.token
-    watchdog = Watchdog(token)
+def _run(task: Task, token: str, watchdog: Watchdog) -> RunResult:
+    spec = task.spec
     options = LaunchOptions(
         working_directory=spec.working_directory, stock=spec.stock_kernel, token=token, server=task.server
     )
     early = launch_early(task.kernel, options, wanted=not spec.prepare_only)
-    become_subreaper()
 
     def reap_orphans() -> None:
-        reap_zombies(exclude=[pid for pid in (watchdog.pid, kernels.pid) if pid is not None])
+        reap_zombies(exclude=[pid for pid in (watchdog.pid, kernels.child) if pid is not None])
 
     with Supervisor(spec.deadlines.grace, on_child=reap_orphans) as supervisor:
         kernels = KernelSource(early, supervisor, spared=(watchdog.pid,))
@@ -111,9 +130,7 @@ def _run(task: Task) -> RunResult:
             numbered: Any = supervisor.call(lambda: next_attempt(spec), doing="reading the earlier attempt's record")
         except NbstepError:
             numbered = spec  # the run itself meets what went wrong, and says so
-        result = run_once(numbered, tools)
-    watchdog.dismiss()
-    return result
+        return run_once(numbered, tools)
 
 
 def next_attempt(spec: RunSpec) -> RunSpec:

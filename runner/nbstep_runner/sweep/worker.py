@@ -1,15 +1,16 @@
-"""The worker's loop: as many runs at once as the plan says, each in a forked process."""
+"""The worker's loop: as many forked processes as the plan says, each making one run after another."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import select
 import signal
 import sys
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final
 
@@ -18,7 +19,7 @@ from nbstep_runner.errors import BadInputError, ExitCode, InternalError
 from nbstep_runner.kernel.processes import become_subreaper, kill_tree, reap_zombies
 from nbstep_runner.session import results
 from nbstep_runner.supervisor import STOPPING
-from nbstep_runner.sweep.child import Task, be_run
+from nbstep_runner.sweep.child import Task, serve
 from nbstep_runner.sweep.pool import WarmPool
 from nbstep_runner.sweep.warm import warm_up
 
@@ -28,11 +29,16 @@ READ_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class RunningChild:
-    """A run under way: which, and the memory file that its record comes in."""
+class Child:
+    """A process that makes runs, and where it takes tasks and gives records."""
 
-    index: int
-    record: int
+    pid: int
+    tasks: Connection
+
+    def end(self) -> int:
+        """Let it go, wait for its end, and return its wait status."""
+        self.tasks.close()
+        return os.waitpid(self.pid, 0)[1]
 
 
 class Worker:
@@ -44,7 +50,8 @@ class Worker:
 
     def __init__(self, pool: WarmPool) -> None:
         self._pool = pool
-        self._running: dict[int, RunningChild] = {}
+        self._running: dict[Child, int] = {}
+        self._idle: list[Child] = []
         self._stop: signal.Signals | None = None
         self._wake, self._writer = os.pipe()
 
@@ -62,6 +69,8 @@ class Worker:
         try:
             self._carry_out()
         finally:
+            while self._idle:
+                self._idle.pop().end()
             self._pool.close()
             kill_tree(0, grace=0.0, own_all_children=True)
         return int(ExitCode.SUCCEEDED)
@@ -91,9 +100,6 @@ class Worker:
             return None
 
     def _carry_out(self) -> None:
-        poll = select.poll()
-        for source in (STDIN, self._wake):
-            poll.register(source, select.POLLIN)
         forwarded = False
         while True:
             while self._waiting and len(self._running) < self._plan.jobs and self._stop is None:
@@ -103,66 +109,83 @@ class Worker:
             if self._stop and not forwarded:
                 forwarded = True
                 self._signal_all(self._stop)
-            ready = [descriptor for descriptor, _ in poll.poll()]
-            if self._wake in ready:
+            self._listen()
+
+    def _listen(self) -> None:
+        """Wait until something happens, and take it in."""
+        sources = {child.tasks.fileno(): child for child in self._running}
+        poll = select.poll()
+        for source in (self._wake, *sources, *([] if self._stop else [STDIN])):
+            poll.register(source, select.POLLIN)
+        for source, _ in poll.poll():
+            if source in sources:
+                self._take_record(sources[source])
+            elif source == self._wake:
                 os.read(self._wake, READ_BYTES)
-                self._reap()
-            if STDIN in ready and not os.read(STDIN, READ_BYTES):
-                poll.unregister(STDIN)
+                self._reap_strangers()
+            elif not os.read(STDIN, READ_BYTES):
                 self._stop = self._stop or signal.SIGTERM
 
     def _start(self, index: int, spec: RunSpec) -> None:
-        record = os.memfd_create("record")
         self._tell(SweepEvent(index=index))
-        task = Task(
-            spec=spec,
-            token=secrets.token_hex(16),
-            kernel=spec.kernel or self._plan.kernel,
-            server=self._pool.server(),
-            parent=os.getpid(),
-            record=record,
-            let_go=self._let_go,
-        )
+        child = self._idle.pop() if self._idle else self._fork()
+        self._running[child] = index
+        with suppress(BrokenPipeError):  # it has ended, which the next look at it shows
+            child.tasks.send(Task(spec=spec, kernel=spec.kernel or self._plan.kernel, server=self._pool.server()))
+
+    def _fork(self) -> Child:
+        ours, its = Pipe()
+        worker = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         pid = os.fork()
         if pid == 0:
-            be_run(task)
-        self._running[pid] = RunningChild(index, record)
+            ours.close()
+            serve(its, worker, self._let_go)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        its.close()
+        return Child(pid, ours)
 
     def _let_go(self) -> None:
         """In a forked child: close what is the worker's alone."""
         self._pool.let_go()
-        for descriptor in (self._wake, self._writer, *(each.record for each in self._running.values())):
+        for descriptor in (self._wake, self._writer):
             os.close(descriptor)
+        for child in (*self._running, *self._idle):
+            child.tasks.close()
 
     def _signal_all(self, number: signal.Signals) -> None:
-        for pid in self._running:
+        for child in self._running:
             with suppress(ProcessLookupError):
-                os.kill(pid, number)
+                os.kill(child.pid, number)
 
-    def _reap(self) -> None:
-        for pid, child in list(self._running.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                del self._running[pid]
-                self._tell(SweepEvent(index=child.index, result=self._result(child, status)))
-        reap_zombies(exclude=[*self._running, *([self._pool.pid] if self._pool.pid else [])])
+    def _take_record(self, child: Child) -> None:
+        """What a child says: the record of its run, or by its end that there is none."""
+        index = self._running.pop(child)
+        try:
+            result = decode(child.tasks.recv_bytes(), RunResult)
+        except (EOFError, OSError, BadInputError):
+            self._tell(SweepEvent(index=index, result=self._lost(index, child.end())))
+            return
+        self._tell(SweepEvent(index=index, result=result))
+        if result.state is RunState.SUCCEEDED:
+            self._idle.append(child)
+        else:
+            child.end()
 
-    def _result(self, child: RunningChild, status: int) -> RunResult:
-        """The record that the child has left; where it was killed, one that says so."""
-        with os.fdopen(child.record, "rb") as file:
-            file.seek(0)
-            data = file.read()
-        with suppress(BadInputError):
-            return decode(data, RunResult)
+    def _reap_strangers(self) -> None:
+        """Collect what has come to this process as the subreaper of its children."""
+        own = [child.pid for child in (*self._running, *self._idle)]
+        reap_zombies(exclude=[*own, *([self._pool.pid] if self._pool.pid else [])])
+
+    def _lost(self, index: int, status: int) -> RunResult:
+        """The record of a run whose process has ended without one."""
         how = os.waitstatus_to_exitcode(status)
         words = f"killed by {signal.Signals(-how).name}" if how < 0 else f"ended with exit code {how}"
         error = InternalError(
             f"the run's process was {words} and could give no verdict",
             hint="Look for an out-of-memory kill in the system's log; a second sweep does what is missing.",
         )
-        return replace(results.failed(results.blank(self._plan.specs[child.index]), error), state=RunState.LOST)
+        return replace(results.failed(results.blank(self._plan.specs[index]), error), state=RunState.LOST)
 
     def _tell(self, event: SweepEvent) -> None:
         data = encode(event) + b"\n"
