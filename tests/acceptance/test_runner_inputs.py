@@ -228,6 +228,29 @@ def test_secrets_are_nowhere_but_in_the_kernel(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(39)
+def test_a_widget_shows_no_secret(tmp_path: Path) -> None:
+    widget = "from comm import create_comm\ncreate_comm(target_name='jupyter.widget', data={'state': {'value': token}})"
+    done = run(
+        tmp_path,
+        [Code("token = ''", tags=("parameters",)), widget],
+        *("-y", "token: {secret: env:TEST_TOKEN}"),
+        env={"TEST_TOKEN": "hunter2-hunter2"},
+    )
+    (saved,) = done.notebook.metadata.widgets.values()
+    assert [model["state"]["value"] for model in saved["state"].values()] == ["***"]
+    assert "hunter2" not in done.output.read_text()
+
+
+def test_a_secret_too_short_to_be_masked_is_told_of(tmp_path: Path) -> None:
+    cells = [Code("pin = ''", tags=("parameters",)), "print(pin)"]
+    done = run(tmp_path, cells, "-y", "pin: {secret: env:TEST_PIN}", env={"TEST_PIN": "123"})
+    assert (done.code, done.text(2)) == (0, "123\n")
+    warning = "secrets shorter than 4 characters are not masked where the notebook prints them; there are 1"
+    assert done.record["warnings"] == [warning]
+    assert warning in done.stdout
+
+
+@pytest.mark.fault(39)
 def test_a_secret_that_is_not_there_is_named_and_nothing_runs(tmp_path: Path) -> None:
     done = run(tmp_path, [Code("token = ''", tags=("parameters",))], "-y", "token: {secret: env:NO_SUCH_TOKEN}")
     refused(done, "NO_SUCH_TOKEN")

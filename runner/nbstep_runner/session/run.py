@@ -14,7 +14,7 @@ from nbstep_runner.engine.document import Snapshot, encode_notebook
 from nbstep_runner.engine.notebook_run import Tools, run_notebook
 from nbstep_runner.errors import InternalError, NbstepError
 from nbstep_runner.kernel.memory import MemoryWatch
-from nbstep_runner.masking import Masker
+from nbstep_runner.masking import MIN_LENGTH, Masker
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import ClaimKeeper, wait_until_free
 from nbstep_runner.session.conclude import Conclusion, StreamConclusion
@@ -28,7 +28,7 @@ from nbstep_runner.session.scratch import Scratch
 from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.session.work import NOWHERE, Fetched, OutputPlace, Work, fetch, look_at_output, understand
 from nbstep_runner.sinks.checkpoint import Checkpointer
-from nbstep_runner.stores import ABSENT
+from nbstep_runner.stores import ABSENT, redact
 from nbstep_runner.supervisor import Supervisor
 
 LOG_NAME: Final = "run.log.jsonl"
@@ -89,6 +89,7 @@ class Session:
         self._ledger = Ledger(spec, self._places, scratch.folder / LOG_NAME, tools.log)
         self._stores = StoreSource(spec.storage, partial(self._ledger.say, severity=Severity.WARNING))
         self._holding = Holding()
+        self._masker = Masker(())
         self._conclusion = self._make_conclusion()
 
     def _make_conclusion(self) -> Conclusion | StreamConclusion:
@@ -104,8 +105,8 @@ class Session:
         except NbstepError as error:
             self._conclusion.failed(error)
         except Exception as error:  # noqa: BLE001 - the last place where a fault of ours can become a verdict
-            self._ledger.say(traceback.format_exc(), Severity.DEBUG)
-            self._conclusion.failed(InternalError(f"{type(error).__name__}: {error}"))
+            self._ledger.say(self._fit_to_show(traceback.format_exc()), Severity.DEBUG)
+            self._conclusion.failed(InternalError(self._fit_to_show(f"{type(error).__name__}: {error}")))
         finally:
             self._tools.kernels.close()
             self._ledger.close()
@@ -120,10 +121,11 @@ class Session:
         if self._spec.prepare_only:
             self._conclusion.prepared(encode_notebook(self._parameterize(work)))
             return
+        self._read_secrets(work)
         self._take_claim(work)
         self._place_files()
         notebook = self._parameterize(work)
-        self._execute(notebook, self._ready_kernel(work), work)
+        self._execute(notebook, self._ready_kernel(work))
 
     def _read(self) -> Work:
         fetched = self._supervisor.call(
@@ -135,6 +137,19 @@ class Session:
             spec_digest=work.digest, parameters=work.resolved.as_json(), environment=describe_environment()
         )
         return work
+
+    def _read_secrets(self, work: Work) -> None:
+        """Know what must not be shown, before anything is begun."""
+        self._masker = Masker(self._supervisor.call(work.resolved.secret_values, doing="reading the secrets"))
+        if self._masker.unmaskable:
+            self._ledger.warn(
+                f"secrets shorter than {MIN_LENGTH} characters are not masked where the notebook prints them; "
+                f"there are {self._masker.unmaskable}"
+            )
+
+    def _fit_to_show(self, text: str) -> str:
+        """What others say of a fault, without the secrets that are known by then."""
+        return redact(self._masker.mask(text))
 
     def _free_place(self, fetched: Fetched) -> OutputPlace:
         """What is at the output's place once no other run holds it."""
@@ -166,7 +181,7 @@ class Session:
         take = partial(claim.take, self._ledger.result, self._holding.place.existing.version)
         self._supervisor.call(take, doing="claiming the output", despite_stop=True)  # else nobody would end the claim
         self._holding.claim = claim
-        self._ledger.change(warnings=claim.warnings)
+        self._ledger.change(warnings=(*self._ledger.result.warnings, *claim.warnings))
         self._supervisor.check()
 
     def _place_files(self) -> None:
@@ -198,12 +213,12 @@ class Session:
         self._ledger.change(environment=replace(environment, kernel=ready.kernel.process.spec.name))
         return ready
 
-    def _execute(self, notebook: dict[str, Any], ready: ReadyKernel, work: Work) -> None:
+    def _execute(self, notebook: dict[str, Any], ready: ReadyKernel) -> None:
         checkpoints = self._checkpointer()
         shown = replace(self._spec, input_uri=self._ledger.result.input_uri, output_uri=self._ledger.result.output_uri)
         try:
             document, execution = run_notebook(
-                notebook, ready.kernel, ready.info, shown, self._engine_tools(work, checkpoints)
+                notebook, ready.kernel, ready.info, shown, self._engine_tools(checkpoints)
             )
         finally:
             self._tools.kernels.close()
@@ -212,11 +227,11 @@ class Session:
         with closing(document):
             self._conclusion.executed(document, execution, checkpointed=checkpoints is not None and checkpoints.tried)
 
-    def _engine_tools(self, work: Work, checkpoints: Checkpointer | None) -> Tools:
+    def _engine_tools(self, checkpoints: Checkpointer | None) -> Tools:
         return Tools(
             emit=self._ledger.tell,
             offer=checkpoints.offer if checkpoints else _decline,
-            masker=Masker(work.resolved.secret_values()),
+            masker=self._masker,
             supervisor=self._supervisor,
             memory=self._tools.memory,
             scratch=self._scratch.folder,
