@@ -48,7 +48,7 @@ def page(run: Run) -> str:
     try:
         return as_html(run, run.status())
     except NbstepError as error:
-        return f"<div><b>{escape(run.id)}</b>: {escape(error.message)}</div>"
+        return _unknown(run, error.message)
 
 
 def as_html(run: Run, status: RunStatus) -> str:
@@ -56,6 +56,10 @@ def as_html(run: Run, status: RunStatus) -> str:
     colour = COLOURS[status.state]
     head = f"<b>{escape(run.id)}</b> <b style='color:{colour}'>{status.state}</b>"
     return f"<div>{head}{''.join(f'<div>{line}</div>' for line in _lines(run, status))}</div>"
+
+
+def _unknown(run: Run, why: str) -> str:
+    return f"<div><b>{escape(run.id)}</b>: {escape(why)}</div>"
 
 
 def _lines(run: Run, status: RunStatus) -> Iterator[str]:
@@ -126,10 +130,10 @@ class _Shown:
         try:
             status = run.status()
         except NbstepError as error:
-            handle.update(_html(f"<div><b>{escape(run.id)}</b>: {escape(error.message)}</div>"))
+            handle.update(_html(_unknown(run, error.message)))
             return False
         except Exception as error:  # noqa: BLE001 - one run that cannot be shown must not end the display of all
-            handle.update(_html(f"<div><b>{escape(run.id)}</b>: {escape(repr(error))}; not looked at any more</div>"))
+            handle.update(_html(_unknown(run, f"{error!r}; this display is not kept up to date any more")))
             return True
         handle.update(_html(as_html(run, status)))
         return status.state.final

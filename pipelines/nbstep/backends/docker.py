@@ -6,6 +6,7 @@ A container stays for a day after its end, for its log and its state; submitting
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final
 
@@ -97,9 +98,10 @@ def _limit(found: dict[str, Any]) -> str:
 def _sweep(daemon: Engine) -> None:
     """Remove the containers of runs that ended long ago."""
     for name in daemon.ended(RUN_LABEL):
-        ended = daemon.inspect(name)["State"]["FinishedAt"]
-        if datetime.now(UTC) - datetime.fromisoformat(f"{ended[:19]}+00:00") > KEPT:
-            daemon.remove(name)
+        with suppress(RunNotFoundError):  # another process sweeps too
+            ended = daemon.inspect(name)["State"]["FinishedAt"]
+            if datetime.now(UTC) - datetime.fromisoformat(f"{ended[:19]}+00:00") > KEPT:
+                daemon.remove(name)
 
 
 def _name(handle: str) -> str:

@@ -106,7 +106,7 @@ class LocalBackend:
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
         """The lines that the process has written, and those that it will write."""
         folder = _folder(_run_id(handle))
-        if not folder.is_dir():
+        if not (folder / "log.jsonl").exists():
             raise RunNotFoundError(f"there is no local run {handle}")
         yield from _tail(folder, follow=follow)
         if _status(folder).phase is Phase.ENDED:

@@ -56,6 +56,7 @@ FULL = {
         "TOKEN": {"secret": "tokens", "key": "token"},
         "REGION": {"config_map": "settings", "key": "region"},
     },
+    "labels": {"team": "flights", "note": "free text", "nbstep/run-id": "another"},
     "deadlines": {"grace": 55.5},
     "retries": 3,
     "storage": {"retry_seconds": 30.0, "allow_private_addresses": True},

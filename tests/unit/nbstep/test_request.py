@@ -33,6 +33,8 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"resources": {"gpu": -1}}, "Expected `int` >= 0", ""),
         ({"retries": -1}, "Expected `int` >= 0", ""),
         ({"options": {"kubernetes": {"start_seconds": 0}}}, "Expected `int` >= 1", ""),
+        ({"options": {"kubernetes": {"storage": {"known_host": "x"}}}}, "no field storage.known_host;", ""),
+        ({"options": {"kubernetes": {"storage": {"known_hosts": 3}}}}, "Expected `str | null`, got `int`", ""),
         ({"files": {"../up": "train.ipynb"}}, "is not in the working directory", "without '..'"),
         ({"files": {"/etc/passwd": "train.ipynb"}}, "is not in the working directory", "without '..'"),
     ],

@@ -20,7 +20,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 
 from nbstep.backends.kubernetes.names import CONTAINER
 from nbstep.errors import ClusterDeniedError, ClusterUnavailableError, RunNotFoundError
-from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError
+from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, UsageError
 
 TIMEOUT: Final = (5.0, 30.0)
 """Seconds to connect, and between two pieces of an answer."""
@@ -49,7 +49,7 @@ class Cluster:
         self._api = client.ApiClient(settings)
         self._batch = client.BatchV1Api(self._api)
         self._core = client.CoreV1Api(self._api)
-        self._patience = float(os.environ.get(PATIENCE_VARIABLE, PATIENCE))
+        self._patience = _patience()
 
     def create_job(self, namespace: str, manifest: Reply) -> Reply:
         """Create a Job.
@@ -159,6 +159,14 @@ def context_named(name: str | None) -> tuple[str, str]:
             return context["name"], context["context"].get("namespace", "default")
     known = ", ".join(context["name"] for context in contexts)
     raise ClusterDeniedError(f"the kubeconfig has no context {name!r}", hint=f"It has: {known}.")
+
+
+def _patience() -> float:
+    text = os.environ.get(PATIENCE_VARIABLE)
+    try:
+        return PATIENCE if text is None else float(text)
+    except ValueError:
+        raise UsageError(f"{PATIENCE_VARIABLE} is no number: {text!r}", hint="Give it seconds, such as 300.") from None
 
 
 IN_CLUSTER: Final = "in-cluster"

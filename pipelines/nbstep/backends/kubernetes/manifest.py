@@ -5,8 +5,10 @@ Fields that an older cluster does not know are harmless: it drops them.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +18,10 @@ from nbstep.backends.kubernetes.policy import FAILURE_POLICY
 from nbstep.backends.protocol import Located, Submission
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.stores import redact
+
+# https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
+_KEY: Final = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", re.ASCII)
+_VALUE: Final = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 
 
 def job(submission: Submission, namespace: str) -> dict[str, Any]:
@@ -32,7 +38,7 @@ def job(submission: Submission, namespace: str) -> dict[str, Any]:
                 f"credentials do not belong into a URI: {redact(uri)}",
                 hint="Mount them from a Secret, or use the service account.",
             )
-    labels = MANAGED_BY | {RUN_LABEL: spec.run_id}
+    labels = _labels(submission.profile.labels) | MANAGED_BY | {RUN_LABEL: spec.run_id}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -60,6 +66,11 @@ def job(submission: Submission, namespace: str) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Those that a cluster can hold; free text is in the record alone."""
+    return {key: value for key, value in labels.items() if _KEY.fullmatch(key) and _VALUE.fullmatch(value)}
 
 
 def _where(submission: Submission) -> str:

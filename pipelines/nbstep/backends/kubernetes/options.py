@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from nbstep.closed import Closed
+from nbstep_runner.contract import StorageOptions
 
 DAY = 24 * 3600
 Seconds = Annotated[int, msgspec.Meta(ge=1)]
@@ -85,3 +87,10 @@ class KubernetesOptions(Closed, frozen=True):
     fs_group: int | None = None
     annotations: dict[str, str] = msgspec.field(default_factory=dict)
     storage: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check ``storage``, which is a part of another type: what it does not name is as it is elsewhere."""
+        known = [field.name for field in fields(StorageOptions)]
+        if strangers := sorted(set(self.storage) - set(known)):
+            raise ValueError(f"there is no field storage.{strangers[0]}; there are {', '.join(known)}")
+        msgspec.convert(self.storage, StorageOptions)
