@@ -110,7 +110,7 @@ def test_requirements_that_cannot_be_had_leave_nothing_behind(image: str, option
 def test_a_cluster_gets_it_from_the_registry(
     docker: Docker, image: str, options: dict[str, Any], registry: Registry
 ) -> None:
-    build = options["build"] | {"repository": f"{registry.host}/team/train"}
+    build = options["build"] | {"repository": f"{registry.host}/team/submitted"}
     wanted = profile(image, options | {"build": build}, on="kubernetes")
     planned = run_image("train.ipynb", read_requirements("requirements.txt"), wanted)
     assert planned.provide() is True

@@ -25,7 +25,7 @@ def test_an_image_is_built_pushed_and_pulled_once(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("PATH", f"{Path(docker.client).parent}:{os.environ['PATH']}")
     secrets = {name: str(path) for name, path in pip_secrets(docker.folder).items()}
-    build = {"repository": f"{registry.host}/team/train", "network": "host", "secrets": secrets}
+    build = {"repository": f"{registry.host}/team/launched", "network": "host", "secrets": secrets}
     options = launcher.options(run_as_user=USER, pull_policy="IfNotPresent") | {"build": build}
     places: dict[str, Any] = {"image": image, "options": options, "requirements": ["humanize==4.9.0"]}
 
@@ -34,7 +34,7 @@ def test_an_image_is_built_pushed_and_pulled_once(
     assert result.state is RunState.SUCCEEDED
     assert result.environment is not None
     built = str(result.environment.image)
-    assert built.startswith(f"{registry.host}/team/train:")
+    assert built.startswith(f"{registry.host}/team/launched:")
     assert registry.manifest(built)
     assert "2nd" in [line.message for line in first.lines()]
 
