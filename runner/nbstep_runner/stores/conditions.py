@@ -14,9 +14,22 @@ from threading import Lock
 from typing import Final
 
 from nbstep_runner.errors import NbstepError, OutputConflictError
+from nbstep_runner.stores.protocol import ABSENT, Store
+from nbstep_runner.stores.uris import redact
 
 PROBE_BYTES: Final = 1 << 20
 """Larger objects are not sent twice to find out; a later, smaller one will."""
+
+
+def expect(store: Store, uri: str, version: str) -> None:
+    """Compare an object's version now with the expected one (:data:`ABSENT`: there is none).
+
+    Raises:
+        OutputConflictError: They differ.
+    """
+    found = store.stat(uri)
+    if (found.version if found else ABSENT) != version:
+        raise OutputConflictError(f"{redact(uri)} was created, changed or removed by another meanwhile.")
 
 
 class NotSupportedError(Exception):

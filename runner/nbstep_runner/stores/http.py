@@ -23,7 +23,7 @@ from nbstep_runner.errors import (
     StorageDeniedError,
 )
 from nbstep_runner.stores import content, webdav
-from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, NotSupportedError
+from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, NotSupportedError, expect
 from nbstep_runner.stores.http_answers import check_digests, require, time_of, translated, version_of
 from nbstep_runner.stores.http_client import Ask, HttpClient, body_of, pieces_of
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
@@ -67,11 +67,11 @@ class HttpStore:
             return self._put(upload, {})
         header = _condition(if_version)
         if not header:
-            self._expect(uri, if_version)
+            expect(self, uri, if_version)
             return self._put(upload, {})
         return _conditions(_origin(uri)).write(
             ConditionalWrite(
-                check=lambda: self._expect(uri, if_version),
+                check=lambda: expect(self, uri, if_version),
                 send=lambda known: self._put(upload, header if known else {}),
                 send_again=lambda: self._once(upload, header),
                 can_tell=lambda version: version != if_version and upload.size <= PROBE_BYTES,
@@ -103,7 +103,7 @@ class HttpStore:
         """Remove the object; a version is checked just before, and by the server where it does."""
         _object(uri)
         if if_version is not None and self.stat(uri) is not None:
-            self._expect(uri, if_version)
+            expect(self, uri, if_version)
         headers = _condition(if_version) if if_version else {}
         with suppress(InputNotFoundError):
             ask = Ask(method="DELETE", uri=uri, headers=headers)
@@ -209,11 +209,6 @@ class HttpStore:
                 if hashlib.sha256(found.data).hexdigest() == upload.sha256:
                     return found.version
         raise error
-
-    def _expect(self, uri: str, version: str) -> None:
-        found = self.stat(uri)
-        if (found.version if found else ABSENT) != version:
-            raise OutputConflictError(f"{redact(uri)} was created, changed or removed by another meanwhile.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ from nbstep_runner.errors import (
     BadInputError,
     InputNotFoundError,
     NbstepError,
-    OutputConflictError,
     StorageDeniedError,
 )
 from nbstep_runner.stores import content
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX, is_temporary
-from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
+from nbstep_runner.stores.conditions import expect
+from nbstep_runner.stores.protocol import Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.statuses import explained
 from nbstep_runner.stores.uris import checked, redact
@@ -108,7 +108,7 @@ class OtherStore:
         """Put the object in place, by a rename where the filesystem has one."""
         content.size_of(data)  # a local file that is missing is no failure of the filesystem
         if if_version is not None:
-            self._expect(uri, if_version)
+            expect(self, uri, if_version)
         return self._call("writing", uri, lambda: self._write(uri, data))
 
     def stat(self, uri: str) -> Stat | None:
@@ -135,7 +135,7 @@ class OtherStore:
         if self.stat(uri) is None:
             return
         if if_version is not None:
-            self._expect(uri, if_version)
+            expect(self, uri, if_version)
         with suppress(InputNotFoundError):
             self._call("deleting", uri, lambda: self._fs.rm_file(self._path(uri)))
 
@@ -198,11 +198,6 @@ class OtherStore:
                 raise
             self._fs.rm_file(path)  # this filesystem renames only to a free name: there is a moment without the object
             self._fs.mv(temporary, path)
-
-    def _expect(self, uri: str, version: str) -> None:
-        found = self.stat(uri)
-        if (found.version if found else ABSENT) != version:
-            raise OutputConflictError(f"{redact(uri)} was created, changed or removed by another meanwhile.")
 
 
 def _version(info: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from botocore.config import Config
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError, OutputConflictError
 from nbstep_runner.stores import content
-from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions
+from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, expect
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try, idle_within
 from nbstep_runner.stores.s3_errors import translated
@@ -77,7 +77,7 @@ class S3Store:
         condition = {"IfNoneMatch": "*"} if if_version == ABSENT else {"IfMatch": if_version}
         return self._conditions.write(
             ConditionalWrite(
-                check=lambda: self._expect(uri, if_version),
+                check=lambda: expect(self, uri, if_version),
                 send=lambda header: self._put(upload, condition if header else {}),
                 send_again=lambda: self._once(upload, condition),
                 can_tell=lambda version: version != if_version and upload.size <= PROBE_BYTES,
@@ -107,7 +107,7 @@ class S3Store:
         """Remove the object. A version is checked just before; few servers know a condition here."""
         place = _place(uri)
         if if_version is not None and self.stat(uri) is not None:
-            self._expect(uri, if_version)
+            expect(self, uri, if_version)
         self._retrier.call(f"deleting {uri}", lambda _: self._client.delete_object(**place))
 
     def _read(self, uri: str, place: dict[str, str]) -> Blob:
@@ -173,11 +173,6 @@ class S3Store:
         if isinstance(error, RefusedError) and attempt.number < _DAMAGED_TRIES:
             raise TransientError(f"{error.message} The request may have been damaged on its way") from error
         raise error
-
-    def _expect(self, uri: str, version: str) -> None:
-        found = self.stat(uri)
-        if (found.version if found else ABSENT) != version:
-            raise OutputConflictError(f"{uri} was created, changed or removed by another meanwhile.")
 
     @property
     def _client(self) -> Any:
