@@ -188,6 +188,21 @@ def test_wrong_parameters_start_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "nbstep-runs").exists()
 
 
+def test_a_local_run_has_its_requirements_or_does_not_start(tmp_path: Path) -> None:
+    write(tmp_path, "x = 1", "import click")
+    (tmp_path / "requirements.txt").write_text("click>=8\nno-such-package==1.2\n")
+    done = typed("submit", "train.ipynb", "--requirements", "requirements.txt")
+    assert (done.returncode, done.stdout) == (65, "")
+    first, second = done.stderr.splitlines()
+    assert (
+        first == "nbstep: this Python does not have what the notebook requires: no-such-package==1.2 is not installed"
+    )
+    assert second.endswith(" -m pip install --requirement requirements.txt")
+    assert not (tmp_path / "nbstep-runs").exists()
+    (tmp_path / "requirements.txt").write_text("click>=8\n")
+    assert typed("wait", submitted("train.ipynb", "--requirements", "requirements.txt")).returncode == 0
+
+
 def test_one_name_is_one_run(tmp_path: Path) -> None:
     write(tmp_path, "n: int = 1", "print('once')")
     first, second = (nbstep.submit("train.ipynb", run_id="one") for _ in range(2))

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep.backends.registry import backend_named
-from nbstep.images.run_image import run_image
+from nbstep.images.builders import Builder
+from nbstep.images.plan import Wanted, plan
+from nbstep.images.run_image import RunImage, run_image
 from nbstep.profiles import load_profile
 from nbstep.request import Request, prepare
 from nbstep.requirements import check_installed, read_requirements
@@ -142,6 +144,16 @@ def test_what_an_image_lacks_is_said_before_anything_is_built(
         run_image("train.ipynb", read_requirements(["click"]), load_profile(None, values))
     assert caught.value.hint
     assert "builder" not in message or "nbstep build --builder job" in caught.value.hint
+
+
+def test_the_image_of_a_run_is_never_looked_for_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = plan(Wanted(name="nbstep-train", base=f"base@sha256:{'a' * 64}", requirements=b"click"), lambda _: None)
+    image = RunImage(plan=made, builder=Builder("docker", "/usr/bin/docker"), push=False)
+    monkeypatch.setattr("nbstep.request._image", lambda _: image)
+    profile = load_profile(None, {"on": "docker", "image": "base:1", "docker": {"pull": True}})
+    submission = prepare(Request(notebook="train.ipynb", profile=profile, requirements=["click"])).submission
+    assert submission.profile.image == made.image
+    assert submission.profile.docker.pull is False
 
 
 def test_a_backend_of_somebody_elses_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:

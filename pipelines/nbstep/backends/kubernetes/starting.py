@@ -5,7 +5,7 @@ The cluster knows no such deadline: it has one for all of a Job, which counts th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -46,9 +46,7 @@ def end_job(api: Cluster, name: JobName, annotation: str, value: str) -> None:
     api.patch_job(name.namespace, name.name, operations)
 
 
-def waiting_seconds(
-    job: Object, pods: Sequence[Object], now: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> float | None:
+def waiting_seconds(job: Object, pods: Sequence[Object]) -> float | None:
     """For how long the newest pod has not started, or none has been made; ``None`` if nothing has to start."""
     over = condition(job, "Failed") or condition(job, "Complete")
     if over or job["spec"].get("suspend") or NOT_STARTED_ANNOTATION in job["metadata"].get("annotations", {}):
@@ -56,4 +54,4 @@ def waiting_seconds(
     if pods and (started(pods[-1]) or ending(pods[-1]) is not None or "deletionTimestamp" in pods[-1]["metadata"]):
         return None
     since = pods[-1]["metadata"]["creationTimestamp"] if pods else job.get("status", {}).get("startTime")
-    return None if since is None else (now() - datetime.fromisoformat(since)).total_seconds()
+    return None if since is None else (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
