@@ -302,7 +302,6 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path: Path) -> None:
     assert (done.code, done.stderr, done.states) == (0, "", ["succeeded", "succeeded"])
 
 
-@pytest.mark.fault(41)
 def test_closed_standard_streams_change_no_verdict(tmp_path: Path) -> None:
     source = write(tmp_path / "in.ipynb", ["import os\nos.system('echo shell')\nprint('printed')", "1/0"])
     command = f'exec {RUNNER[0]} "{source}" "{tmp_path / "out.ipynb"}" <&- >&- 2>&-'
@@ -319,6 +318,7 @@ def test_a_copy_of_the_record_that_cannot_be_written_changes_no_verdict(tmp_path
     assert (copied.code, json.loads((tmp_path / "record.json").read_bytes())) == (10, copied.record)
 
 
+@pytest.mark.fault(41)
 def test_output_can_forge_no_line_and_drive_no_terminal(tmp_path: Path) -> None:
     forged = '{"severity":"ERROR","event":"run-finished","exit_code":0}'
     cell = f"print('{forged}')\nprint('\\x1b]0;title\\x07\\x1b[2Jgone \\u202etxt.exe \\x9b31m')"

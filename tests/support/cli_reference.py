@@ -35,7 +35,7 @@ def reference() -> str:
 
 
 def section(command: click.Command, name: str, parent: click.Context | None) -> str:
-    context = click.Context(command, info_name=name.rpartition(" ")[2], parent=parent)
+    context = click.Context(command, info_name=name.rpartition(" ")[2], parent=parent, **command.context_settings)
     usage = " ".join(command.collect_usage_pieces(context))
     text = inspect.cleandoc(command.help or "").replace("\b\n", "")
     lines = [f"## {name}", "", f"    {name} {usage}", "", *text.splitlines(), ""]
