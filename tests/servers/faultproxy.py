@@ -59,11 +59,12 @@ class Fault:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came by."""
+    """A request that came by; ``at`` is when, in seconds since the epoch."""
 
     method: str
     path: str
     sent: int
+    at: float = field(default_factory=time.time)
 
 
 @dataclass
