@@ -96,3 +96,12 @@ def test_a_signal_while_the_kernel_starts(tmp_path: Path) -> None:
     assert done.code == 143
     assert (done.record["state"], done.error["reference"]) == ("cancelled", "terminated")
     assert not done.output.exists() or done.states == ["not_run"]
+
+
+def test_a_checkpoint_that_cannot_be_written_is_a_warning_in_the_record(tmp_path: Path) -> None:
+    (tmp_path / "out.partial.ipynb").mkdir()
+    done = run(tmp_path, ["import time\ntime.sleep(0.5)"], "--autosave-cell-every", "0.05")
+    assert (done.code, done.states) == (0, ["succeeded"])
+    told = [warning for warning in done.record["warnings"] if warning.startswith("a checkpoint could not be written: ")]
+    assert len(told) == 1
+    assert done.stdout.count(told[0]) == 1

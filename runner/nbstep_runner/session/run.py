@@ -224,6 +224,7 @@ class Session:
             self._tools.kernels.close()
             if checkpoints:
                 checkpoints.close(min(CHECKPOINT_SECONDS, self._supervisor.seconds_left / 4))
+                self._ledger.change(warnings=(*self._ledger.result.warnings, *checkpoints.warnings))
         with closing(document):
             self._conclusion.executed(document, execution, checkpointed=checkpoints is not None and checkpoints.tried)
 

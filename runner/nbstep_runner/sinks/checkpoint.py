@@ -31,7 +31,12 @@ class Checkpointer:
         self._changed = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
-        self._failures = 0
+        self._failure = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the run's record should know: that a snapshot could not be written, and why the first."""
+        return (self._failure,) if self._failure else ()
 
     @property
     def tried(self) -> bool:
@@ -60,7 +65,7 @@ class Checkpointer:
         while (snapshot := self._next()) is not None:
             try:
                 self._write(snapshot)
-            except (NbstepError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever a store's library raises, the next one may succeed
                 self._failed(error)
 
     def _next(self) -> Snapshot | None:
@@ -80,12 +85,8 @@ class Checkpointer:
             path.unlink(missing_ok=True)
 
     def _failed(self, error: Exception) -> None:
-        self._failures += 1
-        if self._failures == 1:
-            self._emit(
-                Notice(
-                    message=f"a checkpoint could not be written: {error}; the run goes on",
-                    severity=Severity.WARNING,
-                    fields={"uri": redact(self._uri)},
-                )
-            )
+        if self._failure:
+            return
+        reason = error.message if isinstance(error, NbstepError) else f"{type(error).__name__}: {error}"
+        self._failure = redact(f"a checkpoint could not be written: {reason}; the run goes on")
+        self._emit(Notice(message=self._failure, severity=Severity.WARNING, fields={"uri": redact(self._uri)}))
