@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support import processes
-from support.runs import start
+from support.runs import run, start
 
 TIDY = """
 import time
