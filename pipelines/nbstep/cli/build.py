@@ -7,27 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from nbstep.cli.given import Pair
 from nbstep_runner.errors import BadInputError, UsageError
 
 if TYPE_CHECKING:
     from nbstep.images.plan import BuildPlan, Wanted
 
 JOB: Final = "job"
-
-
-class SecretFile(click.ParamType[tuple[str, Path]]):
-    """``ID=PATH``."""
-
-    name = "id=path"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
-        """The id and the file."""
-        if isinstance(value, tuple):
-            return value
-        name, _, path = str(value).partition("=")
-        if not Path(path).is_file():
-            self.fail(f"{value!r} is not ID=PATH of a file", param, ctx)
-        return name, Path(path).absolute()
 
 
 @click.command("build", short_help="Build an image for a notebook.")
@@ -44,7 +30,13 @@ class SecretFile(click.ParamType[tuple[str, Path]]):
 @click.option("--apt", multiple=True, metavar="PACKAGE", help="A Debian package.")
 @click.option("-k", "--kernel", help="A kernel to install (python3, bash, ir); else the one that the notebook names.")
 @click.option("--platform", help="Such as linux/arm64; the builder's own otherwise.")
-@click.option("--secret", "secrets", type=SecretFile(), multiple=True, help="For the build alone: pip.conf, ca.pem.")
+@click.option(
+    "--secret",
+    "secrets",
+    type=Pair("id=path", empty=False),
+    multiple=True,
+    help="For the build alone: pip.conf, ca.pem.",
+)
 @click.option("--network", help="The build's network.")
 @click.option("--builder", "builder_name", type=click.Choice(["docker", "podman", "buildah", JOB]), help="What builds.")
 @click.option("--push", is_flag=True, help="Publish it, with SBOM and provenance where the builder makes them.")
@@ -79,7 +71,14 @@ def command(notebook: Path | None, builder_name: str | None, **options: Any) -> 
 
 
 def _wanted(notebook: Path | None, options: dict[str, Any]) -> Wanted:
-    from nbstep.images.plan import DEFAULT_BASE, Wanted, checked_repository, repository_for, requirements_beside
+    from nbstep.images.plan import (
+        DEFAULT_BASE,
+        Wanted,
+        checked_repository,
+        repository_for,
+        requirements_beside,
+        secret_files,
+    )
     from nbstep.requirements import read_requirements
 
     if notebook is None and not options["name"]:
@@ -95,7 +94,7 @@ def _wanted(notebook: Path | None, options: dict[str, Any]) -> Wanted:
         apt=options["apt"],
         kernel=options["kernel"] or _kernel_of(notebook),
         platform=options["platform"],
-        secrets=dict(options["secrets"]),
+        secrets=secret_files(dict(options["secrets"])),
         network=options["network"],
     )
 

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
+from nbstep.cli.given import Pair
 from nbstep_runner.errors import StorageUnavailableError, UsageError
 
-
-class Named(click.ParamType[tuple[str, str]]):
-    """``NAME=TYPE``."""
-
-    name = "name=type"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """The name and the type."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, kind = str(value).partition("=")
-        if not name or not equals or not kind:
-            self.fail(f"{value!r} is not NAME=TYPE", param, ctx)
-        return name, kind
+TYPED: Final = Pair("name=type", empty=False)
 
 
 @click.command("compile", short_help="Make a component or pipeline for Kubeflow Pipelines.")
@@ -31,9 +19,9 @@ class Named(click.ParamType[tuple[str, str]]):
 @click.option("--pipeline", metavar="FILE[:NAME]", help="Compile the pipeline of a Python file instead of a notebook.")
 @click.option("--image", help="The container image, by digest or an immutable tag.")
 @click.option("--name", help="The component's name; the notebook's file name if not given.")
-@click.option("--input", "inputs", type=Named(), multiple=True, help="An artifact that comes in: data=Dataset.")
-@click.option("--result", "results", type=Named(), multiple=True, help="What the notebook reports: rmse=float.")
-@click.option("--artifact", "artifacts", type=Named(), multiple=True, help="What it writes: model=Model.")
+@click.option("--input", "inputs", type=TYPED, multiple=True, help="An artifact that comes in: data=Dataset.")
+@click.option("--result", "results", type=TYPED, multiple=True, help="What the notebook reports: rmse=float.")
+@click.option("--artifact", "artifacts", type=TYPED, multiple=True, help="What it writes: model=Model.")
 @click.option("--runs", metavar="URI", help="Where the runner itself keeps notebook, log and record.")
 @click.option("--source", metavar="URI", help="Where the container finds the notebook, instead of embedding it.")
 @click.option("--upload-to", metavar="URI", help="A folder for the notebook, instead of embedding it.")

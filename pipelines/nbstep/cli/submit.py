@@ -7,32 +7,15 @@ from typing import Any
 import click
 
 from nbstep.cli.common import AS_JSON, where
+from nbstep.cli.given import Pair, parameter_options, parameter_sources
 from nbstep_runner.contract import ParameterSource
 from nbstep_runner.errors import UsageError
-
-
-class Pair(click.ParamType[tuple[str, str]]):
-    """``NAME=VALUE``."""
-
-    name = "name=value"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """The name and the value."""
-        if isinstance(value, tuple):
-            return value
-        name, equals, text = str(value).partition("=")
-        if not name or not equals:
-            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
-        return name, text
 
 
 @click.command("submit", short_help="Start a run somewhere else, and go.")
 @click.argument("notebook")
 @click.argument("params", required=False)
-@click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter.")
-@click.option("-r", "--parameters_raw", nargs=2, multiple=True, metavar="NAME TEXT", help="One that stays text.")
-@click.option("-f", "--parameters_file", multiple=True, metavar="URI", help="A YAML file of parameters.")
-@click.option("-y", "--parameters_yaml", multiple=True, metavar="YAML", help="Parameters as YAML.")
+@parameter_options()
 @click.option("--on", help="local, docker, kubernetes, or another installed backend.")
 @where
 @click.option("--image", help="The image for containers and clusters.")
@@ -139,12 +122,6 @@ def _nested(path: str, text: str) -> dict[str, Any]:
 
 
 def _sources(params: str | None, options: dict[str, Any]) -> list[ParameterSource]:
-    """In papermill's order, each winning over the ones before it."""
     if params == "-":
         raise UsageError("parameters of a submitted run come from a file, not from a pipe", hint="Name the file.")
-    return [
-        *(ParameterSource.file(uri) for uri in (*((params,) if params else ()), *options["parameters_file"])),
-        *(ParameterSource.yaml(text) for text in options["parameters_yaml"]),
-        *(ParameterSource.typed(name, text) for name, text in options["parameters"]),
-        *(ParameterSource.raw(name, text) for name, text in options["parameters_raw"]),
-    ]
+    return parameter_sources(params, options)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from nbstep.cli.given import parameter_options, parameter_sources
 from nbstep.sweeps.worker import SweepWorker
-from nbstep_runner.contract import Deadlines, ParameterSource, StorageOptions, UnknownParameters
+from nbstep_runner.contract import Deadlines, StorageOptions, UnknownParameters
 
 if TYPE_CHECKING:
     from nbstep.sweeps.outcome import Sweep
@@ -24,10 +25,7 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
 @click.option("--matrix", metavar="FILE", help="Parameter sets: CSV, or a JSON or YAML list of mappings.")
 @click.option("-j", "--jobs", type=click.IntRange(min=1), help="Runs at once; as many as there are CPUs by default.")
 @click.option("-o", "--output", required=True, metavar="DIR", help="The folder in which each run gets its own.")
-@click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter of all runs.")
-@click.option("-r", "--parameters_raw", nargs=2, multiple=True, metavar="NAME TEXT", help="One that stays text.")
-@click.option("-f", "--parameters_file", multiple=True, metavar="URI", help="A YAML file of parameters of all runs.")
-@click.option("-y", "--parameters_yaml", multiple=True, metavar="YAML", help="Parameters of all runs as YAML.")
+@parameter_options(" of all runs")
 @click.option(
     "--unknown-parameters", type=click.Choice(["error", "warn", "ignore"]), default="error", show_default=True
 )
@@ -76,7 +74,7 @@ def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Swee
     return SweepRequest(
         notebook=notebook,
         sets=combine(axes, read_matrix(_read(matrix, storage), matrix) if matrix else []),
-        base=tuple(_base(params, options)),
+        base=tuple(parameter_sources(params, options)),
         output=options["output"],
         jobs=options["jobs"],
         cold=options["cold"],
@@ -95,16 +93,6 @@ def _read(uri: str, storage: StorageOptions) -> bytes:
     from nbstep_runner.stores import open_store
 
     return open_store(uri, storage).read(uri).data
-
-
-def _base(params: str | None, options: dict[str, Any]) -> list[ParameterSource]:
-    """What all runs are given, in papermill's order."""
-    return [
-        *(ParameterSource.file(uri) for uri in (*([params] if params else []), *options["parameters_file"])),
-        *(ParameterSource.yaml(text) for text in options["parameters_yaml"]),
-        *(ParameterSource.typed(name, text) for name, text in options["parameters"]),
-        *(ParameterSource.raw(name, text) for name, text in options["parameters_raw"]),
-    ]
 
 
 def _watched(worker: SweepWorker, prepared: PreparedSweep, *, to_stderr: bool) -> Sweep:

@@ -127,3 +127,16 @@ def checked_repository(name: str) -> str:
             f"{name!r} is not an image's name without a tag", hint="Such as train, or registry:5000/team/train."
         )
     return name
+
+
+def secret_files(paths: Mapping[str, str]) -> dict[str, Path]:
+    """The files of a build's secrets, by id.
+
+    Raises:
+        UsageError: One is no file.
+    """
+    files = {name: Path(path).expanduser().absolute() for name, path in paths.items()}
+    for name, file in files.items():
+        if not file.is_file():
+            raise UsageError(f"the build secret {name} is no file: {file}", hint="Name a file that is there.")
+    return files

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from nbstep.images.builders import Builder, build_if_absent, builder
-from nbstep.images.plan import BuildPlan, Wanted, checked_repository, plan, repository_for
+from nbstep.images.plan import BuildPlan, Wanted, checked_repository, plan, repository_for, secret_files
 from nbstep.profiles import BuildOptions, Profile
 from nbstep.requirements import Requirements
-from nbstep_runner.errors import BadInputError, UsageError
+from nbstep_runner.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +53,7 @@ def run_image(notebook: str, requirements: Requirements, profile: Profile) -> Ru
         base=profile.image,
         requirements=requirements.text,
         platform=options.platform,
-        secrets=_secrets(options.secrets),
+        secrets=secret_files(options.secrets),
         network=options.network,
     )
     chosen = builder(options.builder)
@@ -70,11 +68,3 @@ def _repository(options: BuildOptions, notebook: str, *, push: bool) -> str:
             hint="Name it in the profile: build: {repository: registry.example.org/team/train}.",
         )
     return checked_repository(options.repository or repository_for(notebook))
-
-
-def _secrets(paths: Mapping[str, str]) -> dict[str, Path]:
-    files = {name: Path(path).expanduser().absolute() for name, path in paths.items()}
-    for name, file in files.items():
-        if not file.is_file():
-            raise BadInputError(f"the build secret {name} is no file: {file}", hint="Correct build.secrets.")
-    return files

@@ -1,0 +1,63 @@
+"""What several commands are given in the same way: pairs, and the parameters of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from nbstep_runner.contract import ParameterSource
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Pair(click.ParamType[tuple[str, str]]):
+    """``NAME=VALUE``.
+
+    Args:
+        form: How it is written, for help and errors.
+        empty: Whether the value may be empty.
+    """
+
+    def __init__(self, form: str = "name=value", *, empty: bool = True) -> None:
+        self.name = form
+        self._empty = empty
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        """The name and the value."""
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not (name and equals and (text or self._empty)):
+            self.fail(f"{value!r} is not {self.name.upper()}", param, ctx)
+        return name, text
+
+
+def parameter_options(of: str = "") -> Callable[[Command], Command]:
+    """Give a command papermill's options for parameters; ``of`` ends their help, such as " of all runs"."""
+    options = (
+        click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help=f"A parameter{of}."),
+        click.option(
+            "-r", "--parameters_raw", nargs=2, multiple=True, metavar="NAME TEXT", help="One that stays text."
+        ),
+        click.option("-f", "--parameters_file", multiple=True, metavar="URI", help=f"A YAML file of parameters{of}."),
+        click.option("-y", "--parameters_yaml", multiple=True, metavar="YAML", help=f"Parameters{of} as YAML."),
+    )
+
+    def with_options(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return with_options
+
+
+def parameter_sources(params: str | None, options: Mapping[str, Any]) -> list[ParameterSource]:
+    """The parameters that a command was given, in papermill's order: each wins over the ones before it."""
+    return [
+        *(ParameterSource.file(uri) for uri in (*((params,) if params else ()), *options["parameters_file"])),
+        *(ParameterSource.yaml(text) for text in options["parameters_yaml"]),
+        *(ParameterSource.typed(name, text) for name, text in options["parameters"]),
+        *(ParameterSource.raw(name, text) for name, text in options["parameters_raw"]),
+    ]
