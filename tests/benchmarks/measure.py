@@ -39,7 +39,7 @@ def measure(command: list[str], log: Path) -> Measure:
     """
     with log.open("wb") as output:
         started = time.monotonic()
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=_environment())
+        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=measured_environment())
         watch = _Watch(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - started
@@ -51,7 +51,7 @@ def measure(command: list[str], log: Path) -> Measure:
     return Measure(seconds, usage.ru_utime + usage.ru_stime, watch.peak_bytes, watch.written_bytes)
 
 
-def _environment() -> dict[str, str]:
+def measured_environment() -> dict[str, str]:
     """Ours, but letting Python keep compiled modules, as installations do: else each start compiles what was edited."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 

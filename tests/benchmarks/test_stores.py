@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measure import measured_environment
 from nbstep_runner.stores import open_store
 from servers import faultproxy
 from servers.faultproxy import Proxy
@@ -34,7 +34,7 @@ def slow(request: pytest.FixtureRequest) -> Iterator[tuple[str, Proxy, dict[str,
     server: GcsServer | S3Server = request.getfixturevalue(f"{scheme}_server")
     folder: str = request.getfixturevalue(f"{scheme}_folder")
     with faultproxy.running(server.port) as proxy:
-        yield folder, proxy, {**os.environ, **server.environment(proxy.endpoint)}
+        yield folder, proxy, {**measured_environment(), **server.environment(proxy.endpoint)}
 
 
 def seconds(source: str, output: str, environment: dict[str, str]) -> float:

@@ -134,7 +134,9 @@ def running(folder: Path) -> Iterator[Docker]:
     finally:
         _remove_containers(docker)
         stop(process)
-        shutil.rmtree(folder / "data", ignore_errors=True)
+        subprocess.run(["umount", "--quiet", f"{folder}/exec/netns/default"], check=False)  # else nobody can remove it
+        for name in ("data", "exec"):
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def _client(folder: Path, host: str) -> Docker:
