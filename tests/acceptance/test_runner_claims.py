@@ -84,6 +84,22 @@ def test_a_record_whose_notebook_was_removed_answers_nothing(tmp_path: Path, cou
     assert (tmp_path / "times").read_text() == "xx"
 
 
+def test_a_record_whose_notebook_was_replaced_answers_nothing(tmp_path: Path, counting: Path) -> None:
+    run(tmp_path, counting, "--run-id", "work").output.write_bytes(counting.read_bytes())
+    again = run(tmp_path, counting, "--run-id", "work", "--attempt", "2")
+    assert (again.code, again.record["attempt"], again.notebook.cells[0].execution_count) == (0, 2, 1)
+
+
+def test_a_notebook_that_only_its_version_changed_of_is_the_same(tmp_path: Path, counting: Path) -> None:
+    """As it is where a mount numbers files anew for each pod."""
+    first = run(tmp_path, counting, "--run-id", "work")
+    copied = tmp_path / "copied"
+    copied.write_bytes(first.output.read_bytes())
+    copied.replace(first.output)
+    retry = run(tmp_path, counting, "--run-id", "work", "--attempt", "2")
+    assert (retry.code, retry.record["attempt"], (tmp_path / "times").read_text()) == (0, 1, "x")
+
+
 @pytest.mark.fault(24)
 def test_a_failure_that_no_retry_can_mend_answers_too(tmp_path: Path) -> None:
     first = run(tmp_path, ["1/0"], "--run-id", "work")

@@ -26,9 +26,18 @@ from nbstep_runner.session.places import STANDARD_STREAM, Places
 from nbstep_runner.session.publish import Publisher
 from nbstep_runner.session.scratch import Scratch
 from nbstep_runner.session.stores import StoreSource
-from nbstep_runner.session.work import NOWHERE, Fetched, OutputPlace, Work, fetch, look_at_output, understand
+from nbstep_runner.session.work import (
+    NOWHERE,
+    Fetched,
+    OutputPlace,
+    Work,
+    fetch,
+    holds_what_is_recorded,
+    look_at_output,
+    understand,
+)
 from nbstep_runner.sinks.checkpoint import Checkpointer
-from nbstep_runner.stores import ABSENT, redact
+from nbstep_runner.stores import redact
 from nbstep_runner.supervisor import Supervisor
 
 LOG_NAME: Final = "run.log.jsonl"
@@ -165,7 +174,8 @@ class Session:
         record = place.existing.record if place else None
         if self._spec.force or place is None or record is None or not results.answers(record, work.digest):
             return False
-        if record.output_version is not None and place.version == ABSENT:
+        look = partial(holds_what_is_recorded, place, record, self._spec.output_uri, self._stores)
+        if not self._supervisor.call(look, doing="looking at the output"):
             return False
         self._ledger.result = record
         self._ledger.say(f"this run has already ended: {record.state}; its record answers, no cell is run")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from nbstep_runner.contract import ParameterKind, RunSpec, spec_digest
+from nbstep_runner.contract import ParameterKind, RunResult, RunSpec, spec_digest
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.parameters import Resolved, read_signature, resolve
 from nbstep_runner.session.claim import Existing, read_existing
@@ -92,6 +92,18 @@ def look_at_output(places: Places | None, open_store: OpenStore) -> OutputPlace:
         existing = read_existing(open_store(places.record), places.record)
     stat = looking.result()
     return OutputPlace(existing, ABSENT if stat is None else stat.version)
+
+
+def holds_what_is_recorded(place: OutputPlace, record: RunResult, uri: str, open_store: OpenStore) -> bool:
+    """Whether the notebook that a record speaks of, if it speaks of one, is still the one at the output's place.
+
+    Versions tell where they are equal. Some mounts number the same file anew for each client: then its bytes tell.
+    """
+    if record.output_version is None or place.version == record.output_version:
+        return True
+    if place.version == ABSENT:
+        return False
+    return f"sha256:{hashlib.sha256(open_store(uri).read(uri).data).hexdigest()}" == record.output_checksum
 
 
 def understand(spec: RunSpec, fetched: Fetched) -> Work:
