@@ -211,7 +211,7 @@ def _document(path: str | None) -> tuple[_Document, str]:
         raise InputNotFoundError(
             f"there is no file of profiles {chosen}", hint=f"Correct {VARIABLE}, or take it out of the environment."
         )
-    return _Document(), "no file"
+    return _Document(), ""
 
 
 def _read(file: Path) -> _Document:
@@ -228,6 +228,10 @@ def _read(file: Path) -> _Document:
 
 
 def _unknown(name: str, profiles: Mapping[str, Any], source: str) -> InputNotFoundError:
+    if not source:
+        return InputNotFoundError(
+            f"there is no profile {name!r}: no file of profiles is here", hint=f"It is one of {', '.join(PLACES)}."
+        )
     near = get_close_matches(name, profiles, n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(profiles) or 'none'}."
     return InputNotFoundError(f"there is no profile {name!r} in {source}", hint=hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -123,6 +123,7 @@ def prepare(request: Request) -> Prepared:
     """
     profile = request.profile
     backend_named(profile.on)  # an unknown backend is a mistake to tell first
+    _check_fields(request.spec)
     notebook = read_notebook(request.notebook, profile.storage)
     values, warnings = _parameters(request, notebook)
     run_id = checked_run_id(request.run_id or new_run_id(request.notebook))
@@ -188,9 +189,10 @@ def _with_image(profile: Profile, image: RunImage | None) -> Profile:
 
 def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:
     profile = request.profile
-    _check_fields(request.spec)
-    spec = replace(
-        RunSpec(run_id=run_id, input_uri=there.input, output_uri=there.output),
+    return RunSpec(
+        run_id=run_id,
+        input_uri=there.input,
+        output_uri=there.output,
         parameters=(ParameterSource.file(there.params),),
         unknown_parameters=request.unknown_parameters,
         files=tuple(InputFile(path=file.path, uri=there.file(file.path), checksum=file.checksum) for file in files),
@@ -199,15 +201,16 @@ def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled,
         labels=profile.labels,
         **request.spec,
     )
-    return decode(encode(spec), RunSpec)  # which checks the types of the fields
 
 
 def _check_fields(given: Mapping[str, Any]) -> None:
+    """Whether a call may set these fields of the spec, and to these values."""
     for name in given:
         if name not in SPEC_FIELDS:
             near = get_close_matches(name, SPEC_FIELDS, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(SPEC_FIELDS)}."
             raise UsageError(f"a run has no field {name!r} that a call can set", hint=hint)
+    decode(encode(RunSpec(run_id="", input_uri="", output_uri="", **given)), RunSpec)  # checks the types
 
 
 def _storage_there(profile: Profile) -> StorageOptions:

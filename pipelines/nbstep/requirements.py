@@ -93,6 +93,8 @@ def _of_file(path: Path) -> Requirements:
 
 
 def _of_lines(lines: Sequence[str]) -> Requirements:
+    if strange := [line for line in lines if not isinstance(line, str)]:
+        raise BadInputError(f"a requirement is text, not {strange[0]!r}", hint="Such as 'pandas==2.2.3'.")
     return Requirements("".join(f"{line}\n" for line in lines).encode(), tuple(lines))
 
 

@@ -28,6 +28,8 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"kernal": "ir"}, "no field 'kernal'", "'kernel'"),
         ({"input_uri": "elsewhere.ipynb"}, "no field 'input_uri'", "There are: kernel, "),
         ({"checkpoint_seconds": "often"}, "Expected `float`, got `str`", ""),
+        ({"kernel": 3}, "Expected `str | null`, got `int`", ""),
+        ({"requirements": [3]}, "a requirement is text, not 3", "pandas==2.2.3"),
         ({"unknown_parameters": "ignored"}, "cannot be 'ignored'", "error, warn, ignore"),
         ({"resources": {"memory": "4GB"}}, "'4GB' is not a quantity", "4Gi"),
         ({"resources": {"gpu": -1}}, "Expected `int` >= 0", ""),
@@ -88,6 +90,14 @@ def test_an_empty_file_of_profiles_has_none(tmp_path: Path) -> None:
     assert load_profile(None, {}, path=str(file)) == Profile()
     with pytest.raises(InputNotFoundError, match="no profile 'gcp'"):
         load_profile("gcp", {}, path=str(file))
+
+
+def test_a_profile_without_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NBSTEP_PROFILES", raising=False)
+    with pytest.raises(InputNotFoundError, match="no file of profiles is here") as caught:
+        load_profile("gcp", {})
+    assert "nbstep.yaml" in caught.value.hint
 
 
 def test_a_request_that_fits_is_prepared_without_a_trace(tmp_path: Path) -> None:
