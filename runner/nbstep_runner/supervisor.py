@@ -96,28 +96,33 @@ class Supervisor:
         if self.stop is not None:
             raise self.stop.error
 
-    def call(self, work: Callable[[], T], *, doing: str, despite_stop: bool = False) -> T:
+    def call(self, work: Callable[[], T], *, doing: str, despite_stop: bool = False, share: float = 1.0) -> T:
         """Do blocking work in a thread and return what it returns, or raise what it raises.
 
         Args:
             work: What to do. When the run is stopped meanwhile, it is left to itself in its daemon thread.
             doing: What it is, for messages.
             despite_stop: Go on after a stop until the grace period ends.
+            share: How much of what is left of the grace period it may take, from 0 to 1.
 
         Raises:
             InterruptedRunError, TerminatedError: The run was stopped, and ``despite_stop`` is not set.
-            StorageUnavailableError: With ``despite_stop``, the grace period ended first.
+            StorageUnavailableError: With ``despite_stop``, its share of the grace period ended first.
         """
         inbox: Inbox = SimpleQueue()
         self._inbox = inbox  # before the check, so that a signal after it is not told to the inbox of an earlier call
         if not despite_stop:
             self.check()
         threading.Thread(target=_deliver, args=(work, inbox), name=f"nbstep: {doing}", daemon=True).start()
+        until: float | None = None
         while True:
+            if self.stop is not None and until is None:
+                until = time.monotonic() + share * self.seconds_left
             try:
-                answer = inbox.get(timeout=self.seconds_left if self.stop else None)
+                answer = inbox.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
             except Empty:
-                raise StorageUnavailableError(f"{doing} did not end within the grace period") from None
+                within = "the grace period" if share == 1 else "its share of the grace period"
+                raise StorageUnavailableError(f"{doing} did not end within {within}") from None
             if answer is not None:
                 result: T = answer.unwrap()
                 return result

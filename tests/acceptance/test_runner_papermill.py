@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from nbstep_runner.errors import ExitCode
 from support.notebooks import Code, notebook, write
-from support.runs import Done, command, run
+from support.runs import RUNNER, Done, command, run
 
 DECLARED = "a = 'default'\nb = 'default'\nc = 'default'\nd = 'default'\ne = 'default'\nf = 1"
 SHOW = "from nbstep_runner import result\nfor name in 'abcdef': result(name, globals()[name])"
@@ -144,6 +145,19 @@ def test_help_notebook(tmp_path: Path) -> None:
     assert re.search(r"name: .* \(default 'x'\)", text)
 
 
+def test_parameters_only_over_a_finished_run(tmp_path: Path) -> None:
+    """The record spoke of the notebook that was there; one that was not run has none."""
+    assert run(tmp_path, CELLS).code == 0
+    place = tmp_path / "out.result.json"
+    assert place.exists()
+    done = command(str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb"), "--prepare-only")
+    assert done.returncode == 0, done.stdout
+    assert not place.exists()
+    assert nbformat.read(tmp_path / "out.ipynb", as_version=4).cells[0].outputs == []
+    again = run(tmp_path, CELLS)
+    assert again.states == ["succeeded", "succeeded"]
+
+
 def test_standard_input_and_output(tmp_path: Path) -> None:
     data = json.dumps(notebook(["print('piped')"])).encode()
     for arguments in (("-", "-"), ()):
@@ -162,6 +176,24 @@ def test_a_failed_run_still_writes_its_notebook_to_standard_output() -> None:
     done = command("-", "-", stdin=json.dumps(notebook(["1/0"])).encode())
     assert done.returncode == 10
     assert nbformat.reads(done.stdout.decode(), as_version=4).cells[0].outputs[0].ename == "ZeroDivisionError"
+
+
+@pytest.mark.parametrize(("cell", "code"), [("print(1)", 75), ("1/0", 10)])
+@pytest.mark.parametrize("options", [(), ("--prepare-only",)])
+def test_a_reader_of_standard_output_that_is_gone(cell: str, code: int, options: tuple[str, ...]) -> None:
+    """A verdict of the cells stays the first; the notebook that nobody took is told in one sentence."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    data = json.dumps(notebook([cell])).encode()
+    done = subprocess.run(
+        [*RUNNER, "-", "-", *options], input=data, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=60
+    )
+    os.close(writer)
+    log = done.stderr.decode()
+    assert done.returncode == (75 if options else code), log
+    assert "the notebook could not be written to standard output: Broken pipe" in log
+    assert [json.loads(line)["severity"] for line in log.splitlines()][-1] == "ERROR", "not one line after another"
+    assert "fault of nbstep" not in log
 
 
 def test_files_for_what_the_notebook_prints(tmp_path: Path) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from functools import partial
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from nbstep_runner.contract import RunFinished, RunSpec, RunState, Severity
-from nbstep_runner.engine.document import Document
-from nbstep_runner.engine.execute import Execution
-from nbstep_runner.errors import ExitCode, NbstepError, OutputConflictError
+from nbstep_runner.errors import ExitCode, NbstepError, OutputConflictError, StorageUnavailableError
 from nbstep_runner.session import results
 from nbstep_runner.session.ledger import Holding, Ledger
 from nbstep_runner.session.publish import Publisher, attempt, keep_locally, notebook_source
 from nbstep_runner.session.scratch import Scratch
-from nbstep_runner.stores import Source
+from nbstep_runner.stores import ABSENT, Source
+
+if TYPE_CHECKING:
+    from nbstep_runner.engine.document import Document
+    from nbstep_runner.engine.execute import Execution
+
+PIPE_HINT: Final = "Let what reads it read to the end, or name a file or a URI as OUTPUT."
 
 
 class Conclusion:
@@ -45,7 +49,19 @@ class Conclusion:
         self._end()
 
     def prepared(self, data: bytes) -> None:
-        """Only parameters were asked for: publish the notebook; there is no record of a run that was none."""
+        """Only parameters were asked for: publish the notebook; there is no record of a run that was none.
+
+        The record that was there speaks of another notebook, so it goes first.
+
+        Raises:
+            OutputConflictError: Another run has taken the output since.
+            StorageUnavailableError, StorageDeniedError: The store does not take it.
+        """
+        version = self._holding.place.existing.version if self._holding.place else ABSENT
+        if version != ABSENT:
+            self._publisher.remove_record(version)
+        if self._follows_a_killed_attempt:
+            self._attempt(self._publisher.remove_partial)
         succeed(self._ledger, output_version=self._publisher.prepared(data))
 
     def failed(self, error: NbstepError) -> None:
@@ -134,7 +150,10 @@ class StreamConclusion:
         """Write the executed notebook."""
         del checkpointed
         self._ledger.result = results.executed(self._ledger.result, execution)
-        self._write(notebook_source(document))
+        try:
+            self._write(notebook_source(document))
+        except NbstepError as error:
+            self._ledger.result = results.unpublished(self._ledger.result, error)
         self._ledger.end()
 
     def prepared(self, data: bytes) -> None:
@@ -148,6 +167,14 @@ class StreamConclusion:
         self._ledger.end()
 
     def _write(self, data: Source) -> None:
+        try:
+            self._copy(data)
+        except OSError as error:
+            raise StorageUnavailableError(
+                f"the notebook could not be written to standard output: {error.strerror or error}", hint=PIPE_HINT
+            ) from error
+
+    def _copy(self, data: Source) -> None:
         if isinstance(data, bytes):
             self._stream.write(data)
         else:

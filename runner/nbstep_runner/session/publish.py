@@ -7,10 +7,9 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from nbstep_runner.contract import RunResult, encode
-from nbstep_runner.engine.document import Document
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
 from nbstep_runner.session.claim import ClaimKeeper
 from nbstep_runner.session.html import render_html
@@ -19,8 +18,15 @@ from nbstep_runner.session.work import OpenStore
 from nbstep_runner.stores import ABSENT, Source
 from nbstep_runner.supervisor import Supervisor
 
+if TYPE_CHECKING:
+    from nbstep_runner.engine.document import Document
+
 T = TypeVar("T")
 KEPT_NAME: Final = "output.ipynb"
+COMPANION_SHARE: Final = 0.25
+"""Of what is left of a stopped run's grace period, for each thing that the run can do without."""
+LOG_SHARE: Final = 0.5
+"""The same for the log: the record comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +80,49 @@ class Publisher:
         self._write(self.places.record, encode(result, indent=1), version)
 
     def html(self, data: Source) -> None:
-        """Render the notebook as a page beside it."""
-        notebook = data if isinstance(data, bytes) else data.read_bytes()
+        """Render the notebook as a page beside it.
+
+        The page is written only once it is whole, so that none comes after the record that says there is none.
+        """
         name = self.places.output.rpartition("/")[2].removesuffix(".ipynb")
-        self._write(self.places.html, render_html(notebook, name))
+        page = self._call(lambda: render_html(_bytes(data), name), "rendering the page", share=COMPANION_SHARE)
+        self._write(self.places.html, page, doing="publishing the page", share=COMPANION_SHARE)
 
     def log(self, path: Path) -> None:
         """Put the log as it stands beside the notebook."""
-        self._write(self.places.log, path)
+        self._write(self.places.log, path, doing="publishing the log", share=LOG_SHARE)
 
     def remove_partial(self) -> None:
         """Remove the partial notebook: the finished one has taken its place."""
-        self._call(lambda: self._open_store(self.places.partial).delete(self.places.partial))
+        self._delete(self.places.partial, doing="removing the partial notebook", share=COMPANION_SHARE)
 
-    def _write(self, uri: str, data: Source, version: str | None = None) -> str:
-        return self._call(lambda: self._open_store(uri).write(uri, data, if_version=version))
+    def remove_record(self, version: str) -> None:
+        """Remove the record that was there, at ``version``, when the run began.
 
-    def _call(self, work: Callable[[], T]) -> T:
-        """Do it despite a stop; what is no error of ours becomes one, so that nobody here has to expect others."""
+        Raises:
+            OutputConflictError: Another run has written it since.
+        """
+        self._delete(self.places.record, version, doing="removing the earlier record")
+
+    def _write(
+        self, uri: str, data: Source, version: str | None = None, *, doing: str = "publishing", share: float = 1.0
+    ) -> str:
+        return self._call(lambda: self._open_store(uri).write(uri, data, if_version=version), doing, share=share)
+
+    def _delete(self, uri: str, version: str | None = None, *, doing: str, share: float = 1.0) -> None:
+        self._call(lambda: self._open_store(uri).delete(uri, if_version=version), doing, share=share)
+
+    def _call(self, work: Callable[[], T], doing: str = "publishing", *, share: float = 1.0) -> T:
+        """Do it despite a stop; what is no error of ours becomes one, so that nobody here has to expect others.
+
+        ``share`` is that of :meth:`Supervisor.call`.
+        """
         try:
-            return self._supervisor.call(work, doing="publishing", despite_stop=True)
+            return self._supervisor.call(work, doing=doing, despite_stop=True, share=share)
         except NbstepError:
             raise
         except Exception as error:
-            raise InternalError(f"{type(error).__name__}: {error}", context="publishing") from error
+            raise InternalError(f"{type(error).__name__}: {error}", context=doing) from error
 
 
 def notebook_source(document: Document) -> Source:
@@ -129,6 +154,10 @@ def attempt(publish: Callable[[], None]) -> NbstepError | None:
     except NbstepError as error:
         return error
     return None
+
+
+def _bytes(data: Source) -> bytes:
+    return data if isinstance(data, bytes) else data.read_bytes()
 
 
 def _sha256(data: Source) -> str:
