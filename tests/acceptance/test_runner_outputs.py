@@ -338,3 +338,15 @@ def test_bare_cells_of_the_notebook_itself_are_kept(tmp_path: Path) -> None:
     assert done.notebook.cells[0].source == "Some text"
     assert done.notebook.cells[1].metadata.custom == {"kept": [1]}
     assert [cell.id for cell in done.notebook.cells] == ["cell-0", "cell-1"]
+
+
+@pytest.mark.parametrize("levels", [500, 980, 5_000])
+def test_an_output_nested_too_deeply_is_declared_and_ends_nothing(tmp_path: Path, levels: int) -> None:
+    """Most readers of JSON give up at some 1,000 levels, and so would those of the executed notebook."""
+    deep = f"import sys\nfrom IPython.display import JSON, display\nsys.setrecursionlimit(100_000)\nlevels = {levels}\n"
+    cell = deep + "value = []\nfor _ in range(levels): value = [value]\ndisplay(JSON({'value': value}))\nprint('on')"
+    done = run(tmp_path, [cell, "print('next')"])
+    assert (done.code, done.states) == (0, ["succeeded", "succeeded"])
+    note = "[nbstep: what is nested more than 200 levels deep is left out here]"
+    assert plain(done.notebook.cells[0].outputs) == [note]
+    assert done.text(0) == "on\n"

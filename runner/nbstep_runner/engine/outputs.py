@@ -8,6 +8,7 @@ import msgspec
 
 from nbstep_runner.contract import OutputLimits
 from nbstep_runner.engine.text import BoundedText
+from nbstep_runner.kernel.kernel_json import TOO_DEEP
 from nbstep_runner.kernel.wire import Message
 
 OUTPUT_OVERHEAD: Final = 100
@@ -139,8 +140,11 @@ class CellOutputs:
 
 
 def output_of(message: Message) -> dict[str, Any]:
-    """A kernel's message as an nbformat output; ``transient`` stays out, as the format asks."""
-    content = message.content
+    """A kernel's message as an nbformat output; ``transient`` stays out, as the format asks.
+
+    One that was nested too deeply says so in place of its data.
+    """
+    content = message.content | _TOO_DEEP if message.too_deep else message.content
     if message.type == "error":
         keys: tuple[str, ...] = ("ename", "evalue", "traceback")
     else:
@@ -155,6 +159,12 @@ _EMPTY: Final[dict[str, Any]] = {
     "data": {},
     "metadata": {},
     "execution_count": None,
+}
+_TOO_DEEP: Final[dict[str, Any]] = {
+    "evalue": TOO_DEEP,
+    "traceback": [TOO_DEEP],
+    "data": {"text/plain": TOO_DEEP},
+    "metadata": {},
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from nbstep_runner.kernel.kernel_json import is_too_deep
+
 JSON_SCRAP: Final = "application/scrapbook.scrap.json+json"
 TEXT_SCRAP: Final = "application/scrapbook.scrap.text+json"
 PANDAS_SCRAP: Final = "application/scrapbook.scrap.pandas+json"
@@ -33,7 +35,8 @@ def _decoded(data: Any, encoder: Any) -> Any:
     """Scrapbook's JSON encoder keeps some values as JSON text."""
     if encoder == "json" and isinstance(data, str):
         try:
-            return json.loads(data)
+            value = json.loads(data)
         except (ValueError, RecursionError):
             return data
+        return data if is_too_deep(value) else value
     return data

@@ -1,19 +1,74 @@
-"""JSON as kernels write it: ``NaN``, lone surrogates and bytes that are not UTF-8 occur, and are not lost."""
+"""JSON as kernels write it: ``NaN``, lone surrogates and bytes that are not UTF-8 occur, and are not lost.
+
+Depth is bounded: what is nested deeper than ``MAX_DEPTH`` could be written by nobody whose recursion is bounded, and be
+read by few.
+"""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
+MAX_DEPTH: Final = 200
+TOO_DEEP: Final = f"[nbstep: what is nested more than {MAX_DEPTH} levels deep is left out here]"
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
+
 
 def decode(data: bytes | memoryview) -> Any:
-    """The value; what is not text becomes the replacement character.
+    """The value; what is not text becomes the replacement character, what is too deep :data:`TOO_DEEP`.
 
     Raises:
         ValueError: It is not JSON at all.
     """
+    return decode_bounded(data)[0]
+
+
+def decode_bounded(data: bytes | memoryview) -> tuple[Any, bool]:
+    """The same, and whether something was too deep."""
+    try:
+        value = _decode(data)
+    except RecursionError:
+        return _decode(_pruned(bytes(data))), True
+    return (_decode(_pruned(bytes(data))), True) if is_too_deep(value) else (value, False)
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether a value has more than ``MAX_DEPTH`` levels of lists and objects."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [each for container in level for each in _containers(container)]
+        if not level:
+            return False
+    return True
+
+
+def _containers(value: Any) -> Iterator[Any]:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (item for item in items if isinstance(item, dict | list))
+
+
+def _pruned(data: bytes) -> bytes:
+    """JSON in which :data:`TOO_DEEP` stands for what is too deep; brackets are counted, so no depth is too much."""
+    parts: list[bytes] = []
+    depth = kept_from = 0
+    for token in _TOKEN.finditer(data):
+        match token[0]:
+            case b"[" | b"{":
+                depth += 1
+                if depth == MAX_DEPTH + 1:
+                    parts += [data[kept_from : token.start()], msgspec.json.encode(TOO_DEEP)]
+            case b"]" | b"}":
+                if depth == MAX_DEPTH + 1:
+                    kept_from = token.end()
+                depth -= 1
+    return b"".join([*parts, data[kept_from:]])
+
+
+def _decode(data: bytes | memoryview) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -30,6 +30,7 @@ class Message:
         buffers: Binary parts after the content, as widgets send them.
         size: Bytes of the content.
         large_text: Stands for ``content["text"]`` where that is large.
+        too_deep: Something in the content was nested too deeply and is left out of it.
     """
 
     type: str
@@ -40,6 +41,7 @@ class Message:
     date: str = ""
     size: int = 0
     large_text: LargeText | None = None
+    too_deep: bool = False
 
     def texts(self) -> Iterator[str]:
         """The text of a ``stream`` message, in pieces where it is large."""
@@ -88,15 +90,17 @@ class Wire:
         head = kernel_json.decode(header)
         kind = head["msg_type"]
         large_text = LargeText.of(content) if kind == "stream" else None
+        value, too_deep = (large_text.rest, False) if large_text else kernel_json.decode_bounded(content)
         return Message(
             type=kind,
             parent_id=kernel_json.decode(parent).get("msg_id", ""),
-            content=large_text.rest if large_text else kernel_json.decode(content),
+            content=value,
             metadata=kernel_json.decode(metadata),
             buffers=tuple(buffers),
             date=head.get("date", ""),
             size=len(content),
             large_text=large_text,
+            too_deep=too_deep,
         )
 
     def _sign(self, parts: list[Any]) -> bytes:

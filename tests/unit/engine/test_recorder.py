@@ -8,6 +8,7 @@ from nbstep_runner.engine import metadata
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
+from nbstep_runner.kernel.kernel_json import TOO_DEEP
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
 from support.notebooks import notebook
@@ -134,3 +135,21 @@ def test_many_late_cells_are_not_all_held_open(tmp_path: Path) -> None:
         desk.say("stream", f"r{index}", name="stdout", text=f"late {index}\n")
     assert len(desk.recorder._open) <= 8
     assert [desk.texts(index) for index in range(30)] == [f"late {index}\n" for index in range(30)]
+
+
+def test_an_output_nested_too_deeply_is_a_note_wherever_it_comes(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.recorder.begin(0, "r0")
+    note = {"text/plain": [TOO_DEEP]}  # lines, as the format has it
+    desk.say("display_data", "r0", data={"text/plain": "first"}, metadata={}, transient={"display_id": "d"})
+    deep = {"data": {"application/json": [TOO_DEEP]}, "metadata": {"x": TOO_DEEP}, "transient": {"display_id": "d"}}
+    for kind in ("execute_result", "update_display_data"):
+        content = deep | {"execution_count": 3}
+        desk.recorder.handle(Message(type=kind, parent_id="r0", content=content, too_deep=True))
+    desk.recorder.handle(Message(type="error", parent_id="r0", content={"ename": "E", "evalue": []}, too_deep=True))
+    desk.recorder.end(0)
+    assert desk.outputs(0) == [
+        {"output_type": "display_data", "data": note, "metadata": {}},
+        {"output_type": "execute_result", "data": note, "metadata": {}, "execution_count": 3},
+        {"output_type": "error", "ename": "E", "evalue": TOO_DEEP, "traceback": [TOO_DEEP]},
+    ]

@@ -1,0 +1,54 @@
+"""JSON of any depth: what no reader could take is left out and declared, all else is as it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbstep_runner.kernel.kernel_json import MAX_DEPTH, TOO_DEEP, decode, decode_bounded
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(),
+    lambda each: st.lists(each) | st.dictionaries(st.text(), each),
+)
+
+
+def nested(levels: int, core: str = "1") -> bytes:
+    return ("[" * levels + core + "]" * levels).encode()
+
+
+def depth_of(value: Any) -> int:
+    depth = 0
+    while isinstance(value, list):
+        value, depth = value[0], depth + 1
+    return depth
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 500, 990, 1_000, 100_000])
+def test_what_is_too_deep_is_declared_and_its_surroundings_stay(levels: int) -> None:
+    data = b'{"before": "]]{\\"[", "deep": %s, "after": [{"a": 2}]}' % nested(levels, '"]\\\\"')
+    value, too_deep = decode_bounded(data)
+    assert too_deep
+    assert (value["before"], value["after"]) == (']]{"[', [{"a": 2}])
+    assert depth_of(value["deep"]) == MAX_DEPTH - 1
+    assert TOO_DEEP in json.dumps(value)
+
+
+def test_the_deepest_that_is_kept() -> None:
+    assert decode_bounded(nested(MAX_DEPTH))[1] is False
+    assert decode(nested(MAX_DEPTH)) == json.loads(nested(MAX_DEPTH))
+
+
+def test_what_is_too_deep_and_no_strict_json_either() -> None:
+    value, too_deep = decode_bounded(b'[NaN, "\xff", %s]' % nested(600, "NaN"))
+    assert too_deep
+    assert value[1] == "\N{REPLACEMENT CHARACTER}"
+
+
+@given(VALUES)
+def test_all_else_is_as_it_was(value: Any) -> None:
+    assert decode_bounded(json.dumps(value).encode()) == (value, False)
