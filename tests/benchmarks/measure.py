@@ -39,7 +39,9 @@ def measure(command: list[str], log: Path) -> Measure:
     """
     with log.open("wb") as output:
         started = time.monotonic()
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=measured_environment())
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=measured_environment()
+        )
         watch = _Watch(process.pid)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - started

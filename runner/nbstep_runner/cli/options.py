@@ -153,6 +153,11 @@ STORAGE: Final = (
     click.option("--allow-private-addresses", is_flag=True, help="Let http(s) reach loopback and private addresses."),
     click.option("--project", help="The project billed for requester-pays buckets."),
     click.option("--endpoint-url", help="Another endpoint for s3://."),
+    click.option(
+        "--conditional-writes/--no-conditional-writes",
+        default=None,
+        help="Whether the server of s3:// checks If-None-Match and If-Match; else it is found out.",
+    ),
     click.option("--known-hosts", type=click.Path(), help="Host keys for sftp://."),
     click.option("--identity-file", type=click.Path(), help="The private key for sftp://."),
 )

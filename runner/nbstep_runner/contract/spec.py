@@ -116,6 +116,8 @@ class StorageOptions:
         allow_private_addresses: Let ``http(s)`` reach loopback, link-local and private addresses.
         project: The project billed for requester-pays buckets.
         endpoint_url: Another endpoint for ``s3://``.
+        conditional_writes: Whether the server of ``s3://`` checks ``If-None-Match`` and ``If-Match``; it is found out,
+            at the cost of two requests, when ``None``.
         known_hosts: The file of host keys for ``sftp://``; OpenSSH's usual ones when ``None``.
         identity_file: The private key for ``sftp://``; the agent and OpenSSH's usual ones when ``None``.
     """
@@ -124,6 +126,7 @@ class StorageOptions:
     allow_private_addresses: bool = False
     project: str | None = None
     endpoint_url: str | None = None
+    conditional_writes: bool | None = None
     known_hosts: str | None = None
     identity_file: str | None = None
 

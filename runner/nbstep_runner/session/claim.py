@@ -140,6 +140,12 @@ class ClaimKeeper:
         self._version = self._store.write(self._uri, encode(self._record, indent=1), if_version=version)
         threading.Thread(target=self._keep_alive, name="nbstep-heartbeat", daemon=True).start()
 
+    def describe(self, record: RunResult) -> None:
+        """Know more of the run by now: the next heartbeat writes it down."""
+        with self._lock:
+            if self._record is not None:
+                self._record = replace(record, claim=self._record.claim)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the record should know of the claim."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbstep_runner.kernel import specs
 from nbstep_runner.kernel.early import EarlyKernel
-from nbstep_runner.kernel.kernel import Kernel
 from nbstep_runner.kernel.memory import prefer_as_oom_victim
 from nbstep_runner.kernel.process import KernelProcess
-from nbstep_runner.kernel.start import await_ready
 from nbstep_runner.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from nbstep_runner.kernel.kernel import Kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class KernelSource:
             KernelUnavailableError: There is none, it died, or it was not ready within ``seconds``.
             InterruptedRunError, TerminatedError: The run was stopped meanwhile.
         """
+        from nbstep_runner.kernel.kernel import Kernel
+        from nbstep_runner.kernel.start import await_ready
+
         spec = specs.choose(name, language)
         if self._process is None or (self._process.spec.argv, self._process.spec.env) != (spec.argv, spec.env):
             self.close()

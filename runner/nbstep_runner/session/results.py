@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState
-from nbstep_runner.engine.execute import Execution
 from nbstep_runner.errors import ExitCode, InterruptedRunError, NbstepError, TerminatedError
 from nbstep_runner.stores import redact
+
+if TYPE_CHECKING:
+    from nbstep_runner.engine.execute import Execution
 
 
 def blank(spec: RunSpec) -> RunResult:

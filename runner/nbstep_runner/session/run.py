@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from nbstep_runner.contract import RunFinished, RunResult, RunSpec, RunState, Severity
-from nbstep_runner.engine.document import Snapshot, encode_notebook
-from nbstep_runner.engine.notebook_run import Tools, run_notebook
 from nbstep_runner.errors import InternalError, NbstepError
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.masking import MIN_LENGTH, Masker
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import ClaimKeeper, wait_until_free
 from nbstep_runner.session.conclude import Conclusion, StreamConclusion
-from nbstep_runner.session.environment import describe_environment
+from nbstep_runner.session.early_claim import EarlyClaim
 from nbstep_runner.session.files import place_files
 from nbstep_runner.session.kernels import KernelSource, ReadyKernel
+from nbstep_runner.session.later import import_later
 from nbstep_runner.session.ledger import Holding, Ledger, LogSettings
 from nbstep_runner.session.places import STANDARD_STREAM, Places
 from nbstep_runner.session.publish import Publisher
 from nbstep_runner.session.scratch import Scratch
 from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.session.work import (
+    NO_RECORD,
     NOWHERE,
     Fetched,
     OutputPlace,
@@ -37,8 +37,12 @@ from nbstep_runner.session.work import (
     understand,
 )
 from nbstep_runner.sinks.checkpoint import Checkpointer
-from nbstep_runner.stores import redact
+from nbstep_runner.stores import is_remote, redact
 from nbstep_runner.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from nbstep_runner.engine.document import Snapshot
+    from nbstep_runner.engine.notebook_run import Tools
 
 LOG_NAME: Final = "run.log.jsonl"
 CHECKPOINT_SECONDS: Final = 5.0
@@ -99,6 +103,7 @@ class Session:
         self._stores = StoreSource(spec.storage, partial(self._ledger.say, severity=Severity.WARNING))
         self._holding = Holding()
         self._masker = Masker(())
+        self._early_claim: EarlyClaim | None = None
         self._conclusion = self._make_conclusion()
 
     def _make_conclusion(self) -> Conclusion | StreamConclusion:
@@ -112,8 +117,10 @@ class Session:
         try:
             self._walk()
         except NbstepError as error:
+            self._settle_early_claim()
             self._conclusion.failed(error)
         except Exception as error:  # noqa: BLE001 - the last place where a fault of ours can become a verdict
+            self._settle_early_claim()
             self._ledger.say(self._fit_to_show(traceback.format_exc()), Severity.DEBUG)
             self._conclusion.failed(InternalError(self._fit_to_show(f"{type(error).__name__}: {error}")))
         finally:
@@ -122,13 +129,14 @@ class Session:
         return self._ledger.result
 
     def _walk(self) -> None:
+        self._claim_early()
         work = self._read()
         if self._is_done(work):
             return
         for warning in work.resolved.warnings:
             self._ledger.say(warning, Severity.WARNING)
         if self._spec.prepare_only:
-            self._conclusion.prepared(encode_notebook(self._parameterize(work)))
+            self._prepare(work)
             return
         self._read_secrets(work)
         self._take_claim(work)
@@ -136,10 +144,17 @@ class Session:
         notebook = self._parameterize(work)
         self._execute(notebook, self._ready_kernel(work))
 
+    def _prepare(self, work: Work) -> None:
+        from nbstep_runner.engine.document import encode_notebook
+
+        self._conclusion.prepared(encode_notebook(self._parameterize(work)))
+
     def _read(self) -> Work:
-        fetched = self._supervisor.call(
-            partial(fetch, self._spec, self._places, self._stores), doing="reading the inputs"
-        )
+        read = partial(fetch, self._spec, self._places, self._stores, meanwhile=import_later)
+        fetched = self._supervisor.call(read, doing="reading the inputs")
+        from nbstep_runner.session.environment import describe_environment
+
+        self._settle_early_claim()
         self._holding.place = self._supervisor.call(partial(self._free_place, fetched), doing="waiting for the output")
         work = understand(self._spec, fetched)
         self._ledger.change(
@@ -164,6 +179,8 @@ class Session:
         """What is at the output's place once no other run holds it."""
         if self._places is None:
             return NOWHERE
+        if self._holding.claim is not None:
+            return OutputPlace(NO_RECORD, fetched.place.version)
         store, existing = self._stores(self._places.record), fetched.place.existing
         free = wait_until_free(store, self._places.record, existing, self._spec.run_id)
         return fetched.place if free == existing else look_at_output(self._places, self._stores)
@@ -182,17 +199,36 @@ class Session:
         self._ledger.tell(RunFinished(result=record))
         return True
 
+    def _claim_early(self) -> None:
+        """Try for the output while the inputs are read; whatever is wrong with it is told by those who need it."""
+        if self._places is None or self._spec.prepare_only or not is_remote(self._places.record):
+            return
+        with suppress(NbstepError):
+            record = replace(self._ledger.result, state=RunState.RUNNING, log_uri=self._places.shown.log)
+            self._early_claim = EarlyClaim(self._claim_keeper(self._places), record)
+
+    def _settle_early_claim(self) -> None:
+        early, self._early_claim = self._early_claim, None
+        if early is not None:
+            self._holding.claim = early.settle(self._supervisor)
+
     def _take_claim(self, work: Work) -> None:
         if self._places is None or self._holding.place is None:
             return
         self._supervisor.check()
         self._ledger.change(state=RunState.RUNNING, spec_digest=work.digest, log_uri=self._places.shown.log)
-        claim = ClaimKeeper(self._stores(self._places.record), self._places.record, self._supervisor.abort)
-        take = partial(claim.take, self._ledger.result, self._holding.place.existing.version)
-        self._supervisor.call(take, doing="claiming the output", despite_stop=True)  # else nobody would end the claim
-        self._holding.claim = claim
-        self._ledger.change(warnings=(*self._ledger.result.warnings, *claim.warnings))
+        if self._holding.claim is not None:
+            self._holding.claim.describe(self._ledger.result)
+        else:
+            claim = self._claim_keeper(self._places)
+            take = partial(claim.take, self._ledger.result, self._holding.place.existing.version)
+            self._supervisor.call(take, doing="claiming the output", despite_stop=True)  # else nobody would end it
+            self._holding.claim = claim
+        self._ledger.change(warnings=(*self._ledger.result.warnings, *self._holding.claim.warnings))
         self._supervisor.check()
+
+    def _claim_keeper(self, places: Places) -> ClaimKeeper:
+        return ClaimKeeper(self._stores(places.record), places.record, self._supervisor.abort)
 
     def _place_files(self) -> None:
         folder = Path(self._spec.working_directory or ".")
@@ -219,11 +255,14 @@ class Session:
             self._spec.language or metadata.get("language_info", {}).get("name"),
             self._spec.deadlines.start,
         )
-        environment = self._ledger.result.environment or describe_environment()
-        self._ledger.change(environment=replace(environment, kernel=ready.kernel.process.spec.name))
+        environment = self._ledger.result.environment
+        if environment is not None:
+            self._ledger.change(environment=replace(environment, kernel=ready.kernel.process.spec.name))
         return ready
 
     def _execute(self, notebook: dict[str, Any], ready: ReadyKernel) -> None:
+        from nbstep_runner.engine.notebook_run import run_notebook
+
         checkpoints = self._checkpointer()
         shown = replace(self._spec, input_uri=self._ledger.result.input_uri, output_uri=self._ledger.result.output_uri)
         try:
@@ -239,6 +278,8 @@ class Session:
             self._conclusion.executed(document, execution, checkpointed=checkpoints is not None and checkpoints.tried)
 
     def _engine_tools(self, checkpoints: Checkpointer | None) -> Tools:
+        from nbstep_runner.engine.notebook_run import Tools
+
         return Tools(
             emit=self._ledger.tell,
             offer=checkpoints.offer if checkpoints else _decline,

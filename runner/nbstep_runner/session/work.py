@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from nbstep_runner.contract import ParameterKind, RunResult, RunSpec, spec_digest
 from nbstep_runner.errors import NbstepError
-from nbstep_runner.parameters import Resolved, read_signature, resolve
 from nbstep_runner.session.claim import Existing, read_existing
 from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.session.language import language_of
 from nbstep_runner.session.places import STANDARD_STREAM, Places
 from nbstep_runner.stores import ABSENT, Store, check_output, redact
+
+if TYPE_CHECKING:
+    from nbstep_runner.parameters import Resolved
 
 AT_ONCE: Final = 4
 
@@ -30,7 +33,8 @@ class OutputPlace:
     version: str
 
 
-NOWHERE: Final = OutputPlace(Existing(None, ABSENT), ABSENT)
+NO_RECORD: Final = Existing(None, ABSENT)
+NOWHERE: Final = OutputPlace(NO_RECORD, ABSENT)
 """What is at standard output's place."""
 
 
@@ -63,23 +67,36 @@ class Work:
     digest: str
 
 
-def fetch(spec: RunSpec, places: Places | None, open_store: OpenStore) -> Fetched:
+def fetch(
+    spec: RunSpec, places: Places | None, open_store: OpenStore, *, meanwhile: Callable[[], None] = lambda: None
+) -> Fetched:
     """Read all that the run needs, at once, because each read may cost a round trip.
 
     Args:
         spec: What was asked for.
         places: Where the run's objects lie; ``None`` for standard output.
         open_store: Finds the store of a URI.
+        meanwhile: What there is to do while the answers are on their way.
 
     Raises:
         StorageUnavailableError, StorageDeniedError: The output's place cannot be reached.
     """
     files = (each.uri for each in spec.parameters if each.kind is ParameterKind.FILE)
     uris = dict.fromkeys((spec.input_uri, *files))  # each once: standard input has no more to give the second time
+    _import_clients((*uris, *((places.record,) if places else ())), open_store)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-read") as pool:
         place = pool.submit(look_at_output, places, open_store)
         contents = {uri: pool.submit(_read, uri, open_store) for uri in uris}
+        meanwhile()
     return Fetched(place.result(), {uri: content.result() for uri, content in contents.items()})
+
+
+def _import_clients(uris: Iterable[str], open_store: OpenStore) -> None:
+    """Open the stores one after another: several imports at once would only delay the first request."""
+    for uri in uris:
+        if uri != STANDARD_STREAM:
+            with suppress(NbstepError):  # told by who reads or writes there
+                open_store(uri)
 
 
 def look_at_output(places: Places | None, open_store: OpenStore) -> OutputPlace:
@@ -113,6 +130,8 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
         BadInputError: The notebook or the parameters are not valid.
         InputNotFoundError, StorageUnavailableError, StorageDeniedError: One of them could not be read.
     """
+    from nbstep_runner.parameters import read_signature, resolve
+
     data = fetched[spec.input_uri]
     notebook = parse_notebook(data)
     language = language_of(spec, notebook)

@@ -3,7 +3,7 @@
 from nbstep_runner.stores.ending import hurry
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
 from nbstep_runner.stores.registry import SchemeInfo, check_output, describe, open_store
-from nbstep_runner.stores.uris import join, redact, sibling
+from nbstep_runner.stores.uris import is_remote, join, redact, sibling
 
 __all__ = [
     "ABSENT",
@@ -15,6 +15,7 @@ __all__ = [
     "check_output",
     "describe",
     "hurry",
+    "is_remote",
     "join",
     "open_store",
     "redact",

@@ -74,7 +74,9 @@ class Conditions:
             OutputConflictError: The condition did not hold.
         """
         if self.held:
-            return work.send(True)  # noqa: FBT003 - the header is sent
+            with suppress(NotSupportedError):  # it was said to, and does not
+                return work.send(True)  # noqa: FBT003 - the header is sent
+            self.held = False
         with self._lock:
             return self._distrustful(work)
 

@@ -196,7 +196,8 @@ class S3Store:
         endpoint = self._client.meta.endpoint_url
         host = urlsplit(endpoint).hostname or ""
         amazon = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-        return _SERVERS.setdefault(endpoint, Conditions(held=True if amazon else None))
+        held = True if amazon else self._options.conditional_writes
+        return _SERVERS.setdefault(endpoint, Conditions(held=held))
 
 
 def _place(uri: str, *, empty: bool = False) -> dict[str, str]:

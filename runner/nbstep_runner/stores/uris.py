@@ -35,6 +35,11 @@ def is_plain_path(uri: str) -> bool:
     return not (found and found["slashes"])
 
 
+def is_remote(uri: str) -> bool:
+    """Whether reaching it takes a network; a mounted folder counts as near."""
+    return scheme_of(uri) not in {"file", "memory"}
+
+
 def checked(uri: str) -> str:
     """The same URI, once it is known to name an object in one plain way.
 
