@@ -6,6 +6,7 @@ A scheme's class gives the fixture ``remote``.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 
 from nbstep_runner.stores import Store
 from servers.faultproxy import Kind, Proxy
+from servers.ports import wait_until
 from support import notebooks
 from support.runs import RUNNER, Done, Running
 
@@ -112,6 +114,22 @@ class RunnerOnStore:
         assert done.code == 66
         assert remote.folder.rstrip("/").rpartition("/")[2] in done.stdout + done.stderr
         assert "out.ipynb" not in remote.names()
+        record = remote.record()
+        assert (record["state"], record["exit_code"], record["claim"]) == ("failed", 66, None)
+
+    @pytest.mark.fault(11)
+    def test_a_stop_while_the_input_does_not_come_leaves_no_claim(self, remote: Remote, tmp_path: Path) -> None:
+        if remote.proxy is None:
+            pytest.skip("nothing stands before this server")
+        remote.put(CELLS)
+        remote.proxy.add(Kind.HANG, "GET", "in.ipynb", times=10)
+        with remote.start(tmp_path, "--run-id", "stopped") as running:
+            wait_until(lambda: any("out.result.json" in name for name in remote.names()))
+            done = running.signal(signal.SIGTERM).finish(check=False)
+        remote.proxy.over.set()
+        assert done.code == 143
+        record = remote.record()
+        assert (record["state"], record["exit_code"], record["claim"]) == ("cancelled", 143, None)
 
     @pytest.mark.fault(19)
     def test_an_output_that_is_denied_is_found_before_the_first_cell(self, remote: Remote, tmp_path: Path) -> None:
