@@ -6,11 +6,14 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbstep_runner.errors import ExitCode, NbstepError
+
+if TYPE_CHECKING:
+    from nbstep_runner.contract import StorageOptions
 
 PROGRAM = "nbstep-runner"
 PIPELINE_STEP = "kfp-step"
@@ -60,12 +63,20 @@ def _run(arguments: list[str]) -> int:
 
 def _command(arguments: list[str]) -> Any:
     if arguments[:1] == [PIPELINE_STEP]:
-        from nbstep_runner.kfp_adapter.command import run_step
+        from nbstep_runner.kfp_adapter.command import RunnerCommand, run_step
 
-        return run_step(arguments[1:], _run)
+        return run_step(arguments[1:], RunnerCommand(_run, _storage))
     from nbstep_runner.cli.command import command
 
     return command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+
+
+def _storage(options: list[str]) -> StorageOptions:
+    """The storage options that the command would get from its options and the environment."""
+    from nbstep_runner.cli.command import command
+    from nbstep_runner.cli.spec import storage_of
+
+    return storage_of(command.make_context(PROGRAM, options).params)
 
 
 def _explain(error: NbstepError) -> None:

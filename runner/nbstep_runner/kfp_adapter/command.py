@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StepPlan, decode, encode
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StepPlan, StorageOptions, decode, encode
 from nbstep_runner.errors import BadInputError, ExitCode, StorageUnavailableError
 from nbstep_runner.kfp_adapter.arguments import Files, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, missing_artifacts, try_to_deliver
 from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, read_executor_input
 from nbstep_runner.kfp_adapter.notebook import step_notebook
 
-Runner = Callable[[list[str]], int]
-"""Runs the runner's own command line and returns its exit code."""
+
+@dataclass(frozen=True, slots=True)
+class RunnerCommand:
+    """The runner's own command line.
+
+    Attributes:
+        run: Runs it and returns its exit code.
+        storage: The storage options that it takes from its options and the environment.
+    """
+
+    run: Callable[[list[str]], int]
+    storage: Callable[[list[str]], StorageOptions]
 
 
 @click.command("kfp-step", context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,7 +38,7 @@ Runner = Callable[[list[str]], int]
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- RUNNER OPTIONS]")
 @click.pass_obj
 def command(
-    run: Runner,
+    runner: RunnerCommand,
     executor_input: str | None,
     executor_input_file: str | None,
     plan: str,
@@ -39,25 +49,36 @@ def command(
     if (executor_input is None) == (executor_input_file is None):
         raise click.UsageError("Give --executor-input or --executor-input-file.")
     message = executor_input.encode() if executor_input is not None else Path(str(executor_input_file)).read_bytes()
-    return Step(decode(plan.encode(), StepPlan), read_executor_input(message), run).execute(notebook, options)
+    return Step(decode(plan.encode(), StepPlan), read_executor_input(message), runner, options).execute(notebook)
 
 
 class Step:
-    """One execution of a step."""
+    """One execution of a step.
 
-    def __init__(self, plan: StepPlan, executor_input: ExecutorInput, run: Runner) -> None:
+    Args:
+        plan: What was fixed when it was compiled.
+        executor_input: What the engine passes.
+        runner: Runs the notebook.
+        options: The runner's; those of storage hold for what is fetched and delivered too.
+    """
+
+    def __init__(
+        self, plan: StepPlan, executor_input: ExecutorInput, runner: RunnerCommand, options: tuple[str, ...]
+    ) -> None:
         self._plan = plan
         self._input = executor_input
-        self._run = run
+        self._run = runner.run
+        self._options = options
+        self._storage = runner.storage(list(options))
         self._files = Files(Path(executor_input.outputs.output_file).parent)
 
-    def execute(self, notebook: str | None, options: tuple[str, ...]) -> int:
+    def execute(self, notebook: str | None) -> int:
         """Run the notebook and deliver its outputs; the exit code is the run's, unless a promise is broken.
 
         Raises:
             NbstepError: The step could not begin, or succeeded without leaving what it declares.
         """
-        arguments = self._prepare(notebook, options)
+        arguments = self._prepare(notebook)
         code = self._run(arguments)
         record = self._record()
         if record is None:
@@ -68,12 +89,12 @@ class Step:
             record = self._record() or record
         return self._conclude(code, record)
 
-    def _prepare(self, notebook: str | None, options: tuple[str, ...]) -> list[str]:
+    def _prepare(self, notebook: str | None) -> list[str]:
         try:
             self._files.folder.mkdir(parents=True, exist_ok=True)
             self._files.record.unlink(missing_ok=True)
-            self._files.notebook.write_bytes(step_notebook(self._plan, notebook))
-            return runner_arguments(self._plan, self._input, self._files, options)
+            self._files.notebook.write_bytes(step_notebook(self._plan, notebook, self._storage))
+            return runner_arguments(self._plan, self._input, self._files, self._options)
         except OSError as error:
             raise _unwritable(error) from error
 
@@ -84,12 +105,12 @@ class Step:
     def _conclude(self, code: int, record: RunResult) -> int:
         outputs = self._input.outputs
         if code != ExitCode.SUCCEEDED:
-            problem = try_to_deliver(self._plan, record, outputs)
+            problem = try_to_deliver(self._plan, record, outputs, self._storage)
             if problem:
                 click.echo(f"nbstep-runner: the outputs of the failed step are not complete: {problem}", err=True)
             return code
         try:
-            deliver(self._plan, record, outputs)
+            deliver(self._plan, record, outputs, self._storage)
         except OSError as error:
             raise _unwritable(error) from error
         self._check(record)
@@ -112,8 +133,8 @@ def _unwritable(error: OSError) -> StorageUnavailableError:
     )
 
 
-def run_step(arguments: list[str], run: Runner) -> int:
-    """The command with these arguments; ``run`` runs the runner's own command line."""
-    value = command.main(arguments, prog_name="nbstep-runner kfp-step", standalone_mode=False, obj=run)
+def run_step(arguments: list[str], runner: RunnerCommand) -> int:
+    """The command with these arguments."""
+    value = command.main(arguments, prog_name="nbstep-runner kfp-step", standalone_mode=False, obj=runner)
     sys.stdout.flush()
     return int(value or 0)

@@ -28,10 +28,13 @@ _FITS: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
-def deliver(plan: StepPlan, record: RunResult, outputs: Outputs) -> None:
-    """Write everything that the record has; of a failed run that is its notebook, page, metrics and results so far."""
-    _deliver_notebook(record, outputs)
-    _deliver_page(record, outputs)
+def deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: StorageOptions) -> None:
+    """Write everything that the record has; of a failed run that is its notebook, page, metrics and results so far.
+
+    ``storage`` is how the run's own objects are reached.
+    """
+    _deliver_notebook(record, outputs, storage)
+    _deliver_page(record, outputs, storage)
     metrics = metrics_of(record)
     _write(outputs.path(METRICS), json.dumps(metrics).encode())
     results = {name: value for name, value in record.results.items() if name in outputs.parameters}
@@ -92,30 +95,30 @@ def _artifact_problem(outputs: Outputs, name: str) -> str:
     return "" if path and Path(path).exists() else f"its notebook did not write the artifact {name}"
 
 
-def _deliver_notebook(record: RunResult, outputs: Outputs) -> None:
+def _deliver_notebook(record: RunResult, outputs: Outputs, storage: StorageOptions) -> None:
     if record.output_version is not None:
-        _copy(record.output_uri, outputs.path(NOTEBOOK))
+        _copy(record.output_uri, outputs.path(NOTEBOOK), storage)
 
 
-def _deliver_page(record: RunResult, outputs: Outputs) -> None:
+def _deliver_page(record: RunResult, outputs: Outputs, storage: StorageOptions) -> None:
     """The page; where none could be made, one that says why, so that the engine finds what was declared."""
     path = outputs.path(HTML)
     if record.html_uri:
-        _copy(record.html_uri, path)
+        _copy(record.html_uri, path, storage)
         return
     reasons = [*record.warnings, *([record.error.message] if record.error else [])]
     items = "".join(f"<li>{html.escape(reason)}</li>" for reason in reasons)
     _write(path, f"<!DOCTYPE html><title>No page</title><p>There is no page of this run.</p><ul>{items}</ul>".encode())
 
 
-def _copy(uri: str, path: str | None) -> None:
+def _copy(uri: str, path: str | None, storage: StorageOptions) -> None:
     if path is None:
         return
     if Path(uri).is_file():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(uri, path)
         return
-    _write(path, open_store(uri, StorageOptions()).read(uri).data)
+    _write(path, open_store(uri, storage).read(uri).data)
 
 
 def _write(path: str | None, data: bytes) -> None:
@@ -150,10 +153,10 @@ def _about(record: RunResult) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value is not None}
 
 
-def try_to_deliver(plan: StepPlan, record: RunResult, outputs: Outputs) -> str:
+def try_to_deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: StorageOptions) -> str:
     """Deliver a failed run's outputs; what went wrong with that, which is not the step's verdict."""
     try:
-        deliver(plan, record, outputs)
+        deliver(plan, record, outputs, storage)
     except NbstepError as error:
         return error.message
     except OSError as error:

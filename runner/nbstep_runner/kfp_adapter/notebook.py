@@ -18,18 +18,19 @@ MAX_BYTES: Final = 64 * 2**20
 """An embedded notebook is at most 96 KiB of compressed text: what unpacks to more is not one of ours."""
 
 
-def step_notebook(plan: StepPlan, embedded: str | None) -> bytes:
+def step_notebook(plan: StepPlan, embedded: str | None, storage: StorageOptions) -> bytes:
     """The notebook's bytes.
 
     Args:
         plan: Says where it is, and its digest.
         embedded: Base64 of its gzip, where the component carries it.
+        storage: How its place is reached, where it does not.
 
     Raises:
         BadInputError: It is missing, damaged, or not the notebook that the step was compiled from.
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
     """
-    data = _unpacked(embedded) if embedded else _fetched(plan)
+    data = _unpacked(embedded) if embedded else _fetched(plan, storage)
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     if digest != plan.digest:
         raise BadInputError(
@@ -50,7 +51,7 @@ def _unpacked(embedded: str) -> bytes:
     return data
 
 
-def _fetched(plan: StepPlan) -> bytes:
+def _fetched(plan: StepPlan, storage: StorageOptions) -> bytes:
     if not plan.source:
         raise BadInputError("the component carries no notebook and names none", hint="Compile the pipeline again.")
-    return open_store(plan.source, StorageOptions()).read(plan.source).data
+    return open_store(plan.source, storage).read(plan.source).data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,6 +17,9 @@ import pytest
 
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import step_arguments
+from nbstep_runner.contract import StepPlan, encode
+from servers.fixtures import new_name
+from servers.s3 import S3Server
 from support import notebooks
 
 RUNNER = str(Path(sys.executable).with_name("nbstep-runner"))
@@ -163,3 +167,38 @@ def test_notebook_and_run_can_be_in_a_bucket(tmp_path: Path, gcs_folder: str) ->
     code, times, log = attempt(one, tmp_path, disk)
     assert (code, times) == (10, 1), log
     assert json.loads((disk / "notebook").read_text())["cells"][-1]["outputs"][-1]["evalue"] == "no"
+
+
+@pytest.mark.parametrize("told", ["environment", "options"])
+def test_storage_options_hold_for_what_the_step_fetches_and_delivers(
+    tmp_path: Path, s3_server: S3Server, told: str
+) -> None:
+    """The notebook, the executed notebook and the page are on a server that only the runner's options name."""
+    bucket = new_name()
+    s3_server.make_bucket(bucket)
+    source = notebooks.write(tmp_path / "work.ipynb", ["print('on s3')"]).read_bytes()
+    s3_server.client().put_object(Bucket=bucket, Key="work.ipynb", Body=source)
+    plan = StepPlan(
+        name="work",
+        digest=f"sha256:{hashlib.sha256(source).hexdigest()}",
+        source=f"s3://{bucket}/work.ipynb",
+        runs=f"s3://{bucket}/runs",
+    )
+    names = ("notebook", "html", "metrics")
+    places = {name: {"artifacts": [{"name": name, "uri": str(tmp_path / name)}]} for name in names}
+    message = {"outputs": {"outputFile": str(tmp_path / "disk/executor_output.json"), "artifacts": places}}
+    environment = s3_server.environment()
+    endpoint = environment.pop("AWS_ENDPOINT_URL_S3")
+    options = ["--", "--endpoint-url", endpoint] if told == "options" else []
+    done = subprocess.run(
+        [RUNNER, "kfp-step", "--executor-input", json.dumps(message), "--plan", encode(plan).decode(), *options],
+        env=os.environ | environment | ({} if options else {"NBSTEP_ENDPOINT_URL": endpoint}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    executed = json.loads((tmp_path / "notebook").read_text())
+    assert executed["cells"][0]["outputs"][0]["text"] == ["on s3\n"]
+    assert "on s3" in (tmp_path / "html").read_text()

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState, Slot, StepPlan
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState, Slot, StepPlan, StorageOptions
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.arguments import Files, run_id_of, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, fits, try_to_deliver
@@ -118,9 +118,11 @@ def test_another_notebook_than_the_compiled_one_is_refused(tmp_path: Path) -> No
         runner_arguments(PLAN, message(tmp_path, parameterValues={"notebook_digest": "sha256:1"}), Files(tmp_path), ())
     (tmp_path / "n.ipynb").write_bytes(b"{}")
     with pytest.raises(BadInputError, match="is not the one that was compiled"):
-        step_notebook(StepPlan(name="train", digest="sha256:0", source=str(tmp_path / "n.ipynb")), None)
+        step_notebook(
+            StepPlan(name="train", digest="sha256:0", source=str(tmp_path / "n.ipynb")), None, StorageOptions()
+        )
     with pytest.raises(BadInputError, match="the embedded notebook is damaged"):
-        step_notebook(PLAN, "bm90IGd6aXA=")
+        step_notebook(PLAN, "bm90IGd6aXA=", StorageOptions())
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"outputs": {"outputFile": 3}}', "{{$}}", '{"inputs":' * 99_999])
@@ -148,7 +150,7 @@ def test_a_success_leaves_every_declared_file(tmp_path: Path) -> None:
     outputs = message(tmp_path).outputs
     (tmp_path / "model").mkdir()
     done = record(tmp_path, results={"rmse": 1, "steps": 3, "note": "good", "other": [1]}, warnings=("no <html>",))
-    deliver(PLAN, done, outputs)
+    deliver(PLAN, done, outputs, StorageOptions())
     check_promises(PLAN, done, outputs)
     assert {name: (tmp_path / "out" / name).read_text() for name in PLAN.results} == {
         "rmse": "1",
@@ -183,7 +185,7 @@ def test_a_failure_leaves_what_there_is(tmp_path: Path) -> None:
     outputs = message(tmp_path).outputs
     error = ErrorInfo(reference="cell-failed", message="cell 2 raised ValueError: no")
     failed = record(tmp_path, RunState.FAILED, results={"rmse": 0.5}, error=error)
-    assert try_to_deliver(PLAN, failed, outputs) == ""
+    assert try_to_deliver(PLAN, failed, outputs, StorageOptions()) == ""
     assert (tmp_path / "notebook").read_text() == "{}"
     assert "raised ValueError" in (tmp_path / "html").read_text()
     artifacts = json.loads((tmp_path / "executor_output.json").read_text())["artifacts"]

@@ -13,7 +13,7 @@ import yaml
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import component_ir, component_yaml
 from nbstep.steps.embedding import LIMIT
-from nbstep_runner.contract import Deadlines, StepPlan, decode
+from nbstep_runner.contract import Deadlines, StepPlan, StorageOptions, decode
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.notebook import step_notebook
 from support import notebooks
@@ -64,7 +64,7 @@ def test_the_yaml_says_the_same_without_references(tmp_path: Path) -> None:
 def test_the_embedded_notebook_is_the_one_that_was_compiled(tmp_path: Path) -> None:
     one = step(tmp_path)
     arguments = container(one)["args"]
-    data = step_notebook(plan_of(one), arguments[arguments.index("--notebook") + 1])
+    data = step_notebook(plan_of(one), arguments[arguments.index("--notebook") + 1], StorageOptions())
     assert json.loads(data)["cells"][1]["source"] == "print(epochs)"
 
 
@@ -94,7 +94,7 @@ def test_a_large_notebook_goes_by_its_place(tmp_path: Path) -> None:
     noise = "# " + random.Random(1).randbytes(LIMIT).hex()  # noqa: S311 - text that does not compress
     uploaded = step(tmp_path, noise, upload_to=str(tmp_path / "notebooks"))
     assert "--notebook" not in container(uploaded)["args"]
-    assert noise in step_notebook(plan_of(uploaded), None).decode()
+    assert noise in step_notebook(plan_of(uploaded), None, StorageOptions()).decode()
     baked = step(tmp_path, source="print(1)")
     assert plan_of(baked).source is None
     in_image = notebook_step(tmp_path / "Train model.ipynb", image="image:1", source="/notebooks/train.ipynb")
