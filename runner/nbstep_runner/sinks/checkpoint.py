@@ -19,7 +19,7 @@ class Checkpointer:
         store: Where the partial notebook lies.
         uri: Its place.
         scratch: Holds large snapshots while they are sent.
-        emit: Tells of the first failure.
+        emit: Tells of the first failure, and of a write that has not ended with the run.
     """
 
     def __init__(self, store: Store, uri: str, scratch: Path, emit: Callable[[Event], None]) -> None:
@@ -32,11 +32,15 @@ class Checkpointer:
         self._closed = False
         self._thread: threading.Thread | None = None
         self._failure = ""
+        self._unfinished = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a reader of the run's record should know: that a snapshot could not be written, and why the first."""
-        return (self._failure,) if self._failure else ()
+        """What a reader of the run's record should know.
+
+        That a snapshot could not be written, and why the first; that one was still being written at the end.
+        """
+        return tuple(warning for warning in (self._failure, self._unfinished) if warning)
 
     @property
     def tried(self) -> bool:
@@ -53,13 +57,20 @@ class Checkpointer:
                 self._thread.start()
 
     def close(self, timeout: float) -> None:
-        """Begin no more snapshots and wait for the one that is being written, for at most ``timeout`` seconds."""
+        """Begin no more snapshots and wait for the one that is being written, for at most ``timeout`` seconds.
+
+        No store can take a write back: one that has not ended by then may land after the partial notebook was removed.
+        That is a warning.
+        """
         with self._changed:
             self._closed = True
             self._newest = None
             self._changed.notify()
         if self._thread is not None:
             self._thread.join(timeout)
+            if self._thread.is_alive():
+                self._unfinished = f"a checkpoint was still being written at the end: {redact(self._uri)} may be left"
+                self._warn(self._unfinished)
 
     def _work(self) -> None:
         while (snapshot := self._next()) is not None:
@@ -85,8 +96,11 @@ class Checkpointer:
             path.unlink(missing_ok=True)
 
     def _failed(self, error: Exception) -> None:
-        if self._failure:
+        if self._failure or self._unfinished:
             return
         reason = error.message if isinstance(error, NbstepError) else f"{type(error).__name__}: {error}"
         self._failure = redact(f"a checkpoint could not be written: {reason}; the run goes on")
-        self._emit(Notice(message=self._failure, severity=Severity.WARNING, fields={"uri": redact(self._uri)}))
+        self._warn(self._failure)
+
+    def _warn(self, message: str) -> None:
+        self._emit(Notice(message=message, severity=Severity.WARNING, fields={"uri": redact(self._uri)}))

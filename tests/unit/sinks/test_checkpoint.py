@@ -72,3 +72,27 @@ def test_a_failure_is_told_once_and_the_next_snapshot_is_written(tmp_path: Path,
     warning = f"a checkpoint could not be written: {reason}; the run goes on"
     assert checkpoints.warnings == (warning,)
     assert told == [Notice(message=warning, severity=Severity.WARNING, fields={"uri": URI})]
+
+
+def test_a_write_that_outlasts_the_run_is_told_before_the_record_is_written(tmp_path: Path) -> None:
+    told: list[Event] = []
+    going_on, held = threading.Event(), threading.Event()
+
+    def hold(_: float) -> None:
+        held.set()
+        going_on.wait(5)
+
+    late = StorageUnavailableError("too late to tell")
+    store = FaultyStore(MemoryStore(MemorySpace()), [Fault(operation="write", error=late)], sleep=hold)
+    checkpoints = Checkpointer(store, URI, tmp_path, told.append)
+    checkpoints.offer(snapshot("slow", tmp_path))
+    held.wait(5)
+    began = time.monotonic()
+    checkpoints.close(0.1)
+    assert time.monotonic() - began < 2
+    warning = f"a checkpoint was still being written at the end: {URI} may be left"
+    assert checkpoints.warnings == (warning,)
+    going_on.set()
+    until(lambda: not checkpoints._thread or not checkpoints._thread.is_alive())
+    assert checkpoints.warnings == (warning,)
+    assert told == [Notice(message=warning, severity=Severity.WARNING, fields={"uri": URI})]
