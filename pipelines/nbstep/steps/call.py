@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from nbstep.steps.checks import engine_arguments
 from nbstep.steps.ports import HTML, METRICS, NOTEBOOK, Artifact
 from nbstep_runner.errors import BadInputError
 
@@ -23,6 +24,19 @@ class Output:
     name: str
     artifact: Artifact | None = None
 
+    @property
+    def kind(self) -> str:
+        """Its type in KFP: a parameter's, or an artifact's schema title."""
+        return self.artifact.title if self.artifact else self.call.step.results[self.name]
+
+
+class Outputs(dict[str, Output]):
+    """The outputs of a call by their names."""
+
+    def __missing__(self, name: str) -> Output:
+        """Raise BadInputError, which says which outputs there are."""
+        raise BadInputError(f"the step has no output {name!r}", hint=f"It has {', '.join(self)}.")
+
 
 class Call:
     """A step with its arguments.
@@ -38,17 +52,20 @@ class Call:
     def __init__(self, step: NotebookStep, arguments: Mapping[str, Any]) -> None:
         self.step = step
         self.connected = {name: one for name, one in arguments.items() if isinstance(one, Output)}
-        self.brought = {name: one.artifact for name, one in self.connected.items() if one.artifact is not None}
+        self.brought = {
+            name: one.artifact for name, one in self.connected.items() if one.artifact and name not in step.inputs
+        }
         constants = {name: one for name, one in arguments.items() if name not in self.connected}
-        self.constants = step.check(constants, set(self.connected), self.brought)
+        kinds = {name: one.kind for name, one in self.connected.items()}
+        self.constants = engine_arguments(step, constants, kinds, self.brought)
         self.earlier: list[Call] = [output.call for output in self.connected.values()]
 
     @property
-    def outputs(self) -> dict[str, Output]:
+    def outputs(self) -> Outputs:
         """Every output by its name."""
         own = {name: one for name, one in OWN_OUTPUTS.items() if self.step.html or name != HTML}
         artifacts = {name: Output(self, name, one) for name, one in (own | self.step.artifacts).items()}
-        return artifacts | {name: Output(self, name) for name in self.step.results}
+        return Outputs(artifacts | {name: Output(self, name) for name in self.step.results})
 
     @property
     def output(self) -> Output:

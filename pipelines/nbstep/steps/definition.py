@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nbstep.authoring.notebook import read_notebook
 from nbstep.claims import in_pod
 from nbstep.steps.call import Call
+from nbstep.steps.checks import check_declarations, check_name, fixed_values
 from nbstep.steps.embedding import Source, without_outputs
 from nbstep.steps.ports import Artifact, InputParameter, check_names, input_parameter, result_kind
-from nbstep_runner import parameters as inspection
-from nbstep_runner.contract import Deadlines, ParameterSource, Slot, StepPlan, StorageOptions, UnknownParameters
-from nbstep_runner.errors import BadInputError
+from nbstep_runner.contract import Deadlines, Slot, StepPlan, StorageOptions
 from nbstep_runner.parameters import Signature, read_signature
 from nbstep_runner.stores import join, open_store
 
@@ -98,45 +95,6 @@ class NotebookStep:
             results=self.results,
         )
 
-    def check(self, constants: Mapping[str, Any], connected: set[str], extra: Mapping[str, Artifact]) -> dict[str, Any]:
-        """The constants of a call as the engine takes them, once they fit the notebook.
-
-        Args:
-            constants: Arguments with values.
-            connected: The names of arguments that another step or the pipeline gives.
-            extra: Artifacts that the call brings.
-
-        Raises:
-            BadInputError: A name is unknown, a value is missing or of another type.
-        """
-        parameters = self.parameters(extra)
-        for name in (*constants, *connected):
-            if name not in parameters and name not in {*self.inputs, *extra}:
-                raise self._stranger(name, parameters)
-        if wrong := sorted(set(constants) & {*self.inputs, *extra}):
-            raise BadInputError(
-                f"{wrong[0]} of step {self.name} is an artifact, not a value",
-                hint="Give another step's output, or dsl.importer's.",
-            )
-        open_ones = [one for one in self.signature.parameters if one.name in parameters and one.name not in connected]
-        signature = Signature(parameters=tuple(open_ones), language=self.signature.language, declared=True)
-        values = {name: value for name, value in constants.items() if value is not None}
-        inspection.resolve([ParameterSource.values(values)], _no_files, signature, unknown=UnknownParameters.IGNORE)
-        for name, value in values.items():
-            if isinstance(value, Mapping) and not parameters[name].takes_mappings:
-                raise BadInputError(
-                    f"{name} of step {self.name} is a reference to a secret, which no engine passes on",
-                    hint=f"Fix it in the step: values={{{name!r}: ...}}.",
-                )
-        return {name: engine_value(value, parameters[name]) for name, value in values.items()}
-
-    def _stranger(self, name: str, parameters: Mapping[str, InputParameter]) -> BadInputError:
-        if name in self.values:
-            return BadInputError(f"step {self.name} has a fixed value for {name}")
-        near = get_close_matches(name, parameters, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(parameters) or 'none'}."
-        return BadInputError(f"the notebook of step {self.name} takes no parameter {name!r}", hint=hint)
-
 
 def notebook_step(  # noqa: PLR0913 - a step's whole description, each part named by its caller
     notebook: str | Path,
@@ -180,14 +138,17 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
     """
     stored = read_notebook(str(notebook))
     bare = without_outputs(stored.content)
+    signature = read_signature(stored.content, kernel=kernel)
+    named = _name_of(str(notebook)) if name is None else name
+    check_name(named)
     check_names(results or {}, artifacts or {})
     step = NotebookStep(
-        name=name or _name_of(str(notebook)),
+        name=named,
         image=image,
         source=bare,
-        signature=read_signature(stored.content, kernel=kernel),
-        place=_uploaded(bare, upload_to) if upload_to else source,
-        values=dict(values or {}),
+        signature=signature,
+        place=source,
+        values=fixed_values(values or {}, signature),
         inputs=_artifacts(inputs),
         artifacts=_artifacts(artifacts),
         results={result: result_kind(result, kind) for result, kind in (results or {}).items()},
@@ -196,23 +157,8 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
         kernel=kernel,
         deadlines=deadlines or Deadlines(),
     )
-    step.slots()
-    return step
-
-
-def engine_value(value: Any, parameter: InputParameter) -> Any:
-    """A value as the engine's type takes it."""
-    if parameter.text and not isinstance(value, str):
-        return json.dumps(value)
-    if parameter.kind == "NUMBER_DOUBLE" and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if parameter.kind == "LIST":
-        return list(value)
-    return str(value) if parameter.kind == "STRING" else value
-
-
-def _no_files(uri: str) -> bytes:
-    raise BadInputError(f"{uri}: a step's arguments are values")
+    check_declarations(step)
+    return replace(step, place=_uploaded(bare, upload_to)) if upload_to else step
 
 
 def _artifacts(declared: Mapping[str, str | Artifact] | None) -> dict[str, Artifact]:
@@ -224,7 +170,7 @@ def _artifacts(declared: Mapping[str, str | Artifact] | None) -> dict[str, Artif
 
 def _name_of(notebook: str) -> str:
     stem = notebook.rstrip("/").rpartition("/")[2].removesuffix(".ipynb")
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "step"
+    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:100].rstrip("-") or "step"
 
 
 def _uploaded(source: Source, folder: str) -> str:

@@ -36,6 +36,8 @@ _OF_PYTHON: Final = {
     list: "LIST",
     dict: "STRUCT",
 }
+_WORDS: Final = {kfp: python.__name__ for python, kfp in _OF_PYTHON.items()}
+ANY_ARTIFACT: Final = "system.Artifact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ class Artifact:
             return Slot(environment=self.environment)
         wanted = [self.parameter] if self.parameter else [name + ending for ending in SLOT_ENDINGS]
         for parameter in wanted:
-            if parameter in signature.names:
+            if declared := signature.get(parameter):
+                _check_takes_a_place(declared, name)
                 return Slot(parameter=parameter)
         raise BadInputError(
             f"no parameter of the notebook takes the place of the artifact {name}",
@@ -105,6 +108,19 @@ class InputParameter:
         """Whether a mapping can be its value."""
         return self.text or self.kind == "STRUCT"
 
+    def reads(self, given: str | None) -> bool:
+        """Whether it goes as text, and a value of this type has one that the notebook reads as the same value."""
+        return self.text and given in {"NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN"}
+
+
+def _check_takes_a_place(parameter: Parameter, artifact: str) -> None:
+    kind = input_parameter(parameter).kind
+    if kind != "STRING":
+        raise BadInputError(
+            f"{parameter.name} is {_WORDS[kind]}, which cannot hold the place of the artifact {artifact}",
+            hint=f"Declare {parameter.name} as str in the parameters cell, or name another parameter.",
+        )
+
 
 def input_parameter(parameter: Parameter) -> InputParameter:
     """A notebook's parameter for KFP: its declared type where KFP has it, else text."""
@@ -131,6 +147,21 @@ def result_kind(name: str, kind: type | str) -> str:
     return found
 
 
+def in_words(kind: str) -> str:
+    """A parameter's or an artifact's type in KFP as people say it: ``int`` or ``Model``."""
+    return _WORDS.get(kind) or kind.removeprefix("system.")
+
+
+def connects(given: str, wanted: str) -> bool:
+    """Whether an output of one type may be an input of another: parameters' types, or artifacts' schema titles.
+
+    KFP has one number on its way, so an int is a float too. An artifact without a type of its own goes everywhere.
+    """
+    if "." in given and "." in wanted and ANY_ARTIFACT in {given, wanted}:
+        return True
+    return given == wanted or (given, wanted) == ("NUMBER_INTEGER", "NUMBER_DOUBLE")
+
+
 def check_names(results: Mapping[str, Any], artifacts: Mapping[str, Any]) -> None:
     """Whether the outputs can have these names.
 
@@ -147,9 +178,9 @@ def check_names(results: Mapping[str, Any], artifacts: Mapping[str, Any]) -> Non
 def _kind(schema: Mapping[str, Any]) -> str | None:
     """KFP's type for a JSON schema; ``None`` where KFP has no single one."""
     if "enum" in schema:
-        kinds = {_OF_PYTHON[type(choice)] for choice in schema["enum"] if choice is not None}
+        kinds: set[str | None] = {_OF_PYTHON[type(choice)] for choice in schema["enum"] if choice is not None}
     elif "anyOf" in schema:
-        kinds = {_kind(option) for option in schema["anyOf"] if option.get("type") != "null"}  # type: ignore[misc]
+        kinds = {_kind(option) for option in schema["anyOf"] if option.get("type") != "null"}
     else:
         return _OF_SCHEMA.get(str(schema.get("type")))
     return kinds.pop() if len(kinds) == 1 else None
@@ -166,17 +197,17 @@ def _default(value: Any, kind: str | None) -> Any:
     python = next(python for python, name in _OF_PYTHON.items() if name == kind)
     if python is float and isinstance(plain, int) and not isinstance(plain, bool):
         plain = float(plain)
-    fits = type(plain) is python and not _has_large_number(plain)
+    fits = type(plain) is python and not loses_a_number(plain)
     return plain if fits else MISSING
 
 
-def _has_large_number(value: Any) -> bool:
-    """Whether a whole number inside is one that a double cannot hold."""
+def loses_a_number(value: Any) -> bool:
+    """Whether a number inside does not survive KFP: whole ones beyond what a double counts, infinities and NaN."""
     match value:
-        case list():
-            return any(map(_has_large_number, value))
+        case list() | tuple():
+            return any(map(loses_a_number, value))
         case dict():
-            return any(map(_has_large_number, value.values()))
+            return any(map(loses_a_number, value.values()))
         case int():
             return abs(value) > 2**53
     return isinstance(value, float) and not math.isfinite(value)

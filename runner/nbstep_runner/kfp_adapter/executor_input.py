@@ -12,6 +12,8 @@ MOUNTS: Final = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 """Where KFP's launcher puts the files of a bucket (backend/src/v2/objectstore and kfp.dsl.Artifact agree on it)."""
 MODEL_IMAGE: Final = "oci://"
 """A model in an image, which KFP mounts beside the step; the rule for its place is the launcher's too."""
+INSIDE: Final = "pipelinechannel--"
+"""How KFP's compiler begins the names of values that it has put into the text of another input."""
 EXACT: Final = 2.0**53
 """Beyond this, doubles are no longer every whole number."""
 
@@ -93,7 +95,8 @@ def read_executor_input(text: str | bytes) -> ExecutorInput:
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """The parameters that were given, whole numbers as such; the engine writes ``null`` for those that were not."""
-    return {name: whole(value) for name, value in values.items() if value is not None}
+    own = {name: value for name, value in values.items() if not name.startswith(INSIDE)}
+    return {name: whole(value) for name, value in own.items() if value is not None}
 
 
 def whole(value: Any) -> Any:

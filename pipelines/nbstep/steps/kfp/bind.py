@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
 
 from kfp import components
-from kfp.dsl import pipeline_channel, pipeline_context
+from kfp.dsl import for_loop, pipeline_channel, pipeline_context
+from kfp.dsl.types import type_utils
 
+from nbstep.steps.checks import engine_arguments
 from nbstep.steps.component import component_yaml
 from nbstep.steps.definition import NotebookStep
 from nbstep.steps.ports import Artifact
+from nbstep_runner.errors import BadInputError
+
+_NAMES: Final = {
+    "NUMBER_INTEGER": "Integer",
+    "NUMBER_DOUBLE": "Float",
+    "BOOLEAN": "Boolean",
+    "STRING": "String",
+    "LIST": "List",
+    "STRUCT": "Dict",
+}
+"""The types as kfp's channels spell them."""
 
 
 def in_pipeline() -> bool:
@@ -34,22 +49,51 @@ def component_of(step: NotebookStep, inputs: Mapping[str, Artifact] | None = Non
 def task_of(step: NotebookStep, arguments: Mapping[str, Any]) -> Any:
     """The step with its arguments as a task of the pipeline that is being defined.
 
-    An artifact of an earlier task becomes an input artifact of its own type.
+    An artifact of an earlier task becomes an input artifact of its own type. A text may hold values of earlier tasks.
 
     Raises:
         BadInputError: The arguments do not fit the notebook.
     """
-    channels = {name: one for name, one in arguments.items() if isinstance(one, pipeline_channel.PipelineChannel)}
-    brought = {
-        name: Artifact(_kind_of(one.channel_type))
-        for name, one in channels.items()
-        if isinstance(one, pipeline_channel.PipelineArtifactChannel) and name not in step.inputs
-    }
-    constants = {name: one for name, one in arguments.items() if name not in channels}
-    values = step.check(constants, set(channels), brought)
-    return component_of(step, brought)(**values, **channels)
+    later = {name: one for name, one in arguments.items() if pipeline_channel.extract_pipeline_channels_from_any(one)}
+    kinds = {name: _kind_of(one) for name, one in later.items()}
+    brought = {name: Artifact(kind) for name, kind in kinds.items() if kind and "." in kind and name not in step.inputs}
+    constants = {name: one for name, one in arguments.items() if name not in later}
+    values = engine_arguments(step, constants, kinds, brought)
+    parameters = step.parameters(brought)
+    with ExitStack() as stack:
+        for name in [name for name in later if name in parameters and kinds[name] != parameters[name].kind]:
+            later[name] = stack.enter_context(_passing_for(later[name], parameters[name].kind))
+        return component_of(step, brought)(**values, **later)
 
 
-def _kind_of(channel_type: str) -> str:
-    """The schema title of a channel's type, such as ``system.Model@0.0.1``."""
-    return channel_type.partition("@")[0]
+def _kind_of(value: Any) -> str | None:
+    """A parameter's type, or the schema title of an artifact's; ``None`` where kfp does not know it."""
+    match value:
+        case str():
+            return "STRING"
+        case list() | tuple() | dict():
+            raise BadInputError(
+                "a list or mapping holds an output of another step, which KFP would pass as text",
+                hint="Let a step report the whole list or mapping, or give the output to a parameter of its own.",
+            )
+        case for_loop.LoopArgumentVariable():
+            return None  # kfp takes the type of a mapping's first value for that of all
+        case for_loop.LoopParameterArgument(channel_type="String"):
+            return None  # so kfp calls the items of a list that an earlier task makes, whatever they are
+    name = str(value.channel_type)
+    return type_utils.get_parameter_type_name(name) if type_utils.is_parameter_type(name) else name.partition("@")[0]
+
+
+@contextmanager
+def _passing_for(channel: Any, kind: str) -> Iterator[Any]:
+    """A channel that kfp takes for one of this type inside the context; kfp itself refuses an int for a float.
+
+    The item of a loop cannot be copied, and is never refused while it is called a text.
+    """
+    looped = isinstance(channel, (for_loop.LoopArgumentVariable, for_loop.LoopParameterArgument))
+    own, passing = channel.channel_type, channel if looped else copy.copy(channel)
+    passing.channel_type = "String" if looped else _NAMES[kind]
+    try:
+        yield passing
+    finally:
+        passing.channel_type = own
