@@ -273,6 +273,17 @@ def test_html(tmp_path: Path, last: str, code: int) -> None:
     assert re.findall(r'<(?:script|link|img|iframe)[^>]+(?:src|href)="(?:https?:)?//[^"]*"', page) == []
 
 
+def test_a_platform_that_asks_for_traces_of_an_image_without_their_packages(tmp_path: Path) -> None:
+    (tmp_path / "opentelemetry.py").write_text("raise ImportError('not in this image')")
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "PYTHONPATH": str(tmp_path)}
+    done = run(tmp_path, ["print('on')"], env=environment)
+    assert (done.code, done.text(0)) == (0, "on\n")
+    (warning,) = done.record["warnings"]
+    assert "no trace is sent" in warning
+    assert "pip install 'nbstep[trace]'" in warning
+    assert [line["message"] for line in done.log if line["severity"] == "WARNING"] == [warning]
+
+
 def test_the_termination_message(tmp_path: Path) -> None:
     place = tmp_path / "termination-log"
     place.touch()

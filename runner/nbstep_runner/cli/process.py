@@ -20,7 +20,7 @@ from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.streams import stream_files
-from nbstep_runner.sinks.trace import trace_sinks
+from nbstep_runner.sinks.trace import tracing
 from nbstep_runner.supervisor import Supervisor
 
 STANDARD_STREAM = "-"
@@ -57,6 +57,7 @@ def _tools(
     spec: RunSpec, options: dict[str, Any], early: EarlyKernel, supervisor: Supervisor, kernels: KernelSource
 ) -> RunTools:
     """What the run uses of this process; with the notebook on standard output, the log goes to standard error."""
+    traces = tracing()
     log_stream: BinaryIO = sys.stderr.buffer if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer
     return RunTools(
         supervisor=supervisor,
@@ -66,7 +67,8 @@ def _tools(
             stream=log_stream,
             format=log_format(options["log_format"], log_stream),
             quiet=options["quiet"],
-            sinks=(*stream_files(options["stdout_file"], options["stderr_file"]), *trace_sinks()),
+            sinks=(*stream_files(options["stdout_file"], options["stderr_file"]), *traces.sinks),
+            warnings=traces.warnings,
         ),
         notebook_stream=sys.stdout.buffer,
         token=early.options.token,

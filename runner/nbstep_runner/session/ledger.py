@@ -26,12 +26,14 @@ class LogSettings:
         stream: Where it is shown, a binary stream; ``None`` for nowhere.
         quiet: Only warnings and errors are shown.
         sinks: Further listeners.
+        warnings: What the run is to warn of first.
     """
 
     stream: BinaryIO | None
     format: LogFormat
     quiet: bool = False
     sinks: tuple[Sink, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -66,6 +68,8 @@ class Ledger:
             location=places.shown.log if places else "",
         )
         self._listeners = FanOut([self._log, *settings.sinks])
+        for warning in settings.warnings:
+            self.warn(warning)
 
     def change(self, **fields: Any) -> None:
         """Write down what is known now."""

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from nbstep_runner.contract import CellFinished, CellStarted, CellState, Event, RunFinished, RunStarted, RunState
-from nbstep_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+NOT_INSTALLED: Final = (
+    "no trace is sent, although OTEL_EXPORTER_OTLP_ENDPOINT or its like is set: "
+    "traces need OpenTelemetry's SDK and exporter (pip install 'nbstep[trace]')"
+)
 BAD_CELLS: Final = (CellState.FAILED, CellState.TIMED_OUT, CellState.INTERRUPTED)
 
 
@@ -82,20 +86,26 @@ class TraceSink:
         self._run = None
 
 
-def trace_sinks() -> tuple[TraceSink, ...]:
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """What the environment asks for: the sink, or why there is none although it asks."""
+
+    sinks: tuple[TraceSink, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def tracing() -> Tracing:
     """The sink that the environment asks for by naming an OTLP endpoint; none where it names none.
 
-    Raises:
-        UsageError: It names one, and the packages are not installed.
+    Platforms set these variables for every container, so packages that are missing are no reason not to run.
     """
     if not any(os.environ.get(name) for name in ENDPOINTS):
-        return ()
+        return Tracing()
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ImportError as error:  # of all of it, or of the exporter alone: other libraries bring the API
-        hint = "Install them: pip install 'nbstep[trace]'."
-        raise UsageError("traces need OpenTelemetry's SDK and exporter", hint=hint) from error
-    return (TraceSink(OTLPSpanExporter()),)
+    except ImportError:  # of all of it, or of the exporter alone: other libraries bring the API
+        return Tracing(warnings=(NOT_INSTALLED,))
+    return Tracing((TraceSink(OTLPSpanExporter()),))
 
 
 def _end(span: Any, *, failed: bool, why: str) -> None:

@@ -26,7 +26,7 @@ from nbstep_runner.session.ledger import LogSettings
 from nbstep_runner.session.places import Places
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.sinks.log import LogFormat
-from nbstep_runner.sinks.trace import trace_sinks
+from nbstep_runner.sinks.trace import tracing
 from nbstep_runner.stores import open_store
 from nbstep_runner.supervisor import STOPPING, Supervisor
 
@@ -118,11 +118,13 @@ def _run(task: Task, token: str, watchdog: Watchdog) -> RunResult:
 
     with Supervisor(spec.deadlines.grace, on_child=reap_orphans) as supervisor:
         kernels = KernelSource(early, supervisor, spared=(watchdog.pid,))
+        traces = tracing()
+        log = LogSettings(stream=None, format=LogFormat.JSON, quiet=True, sinks=traces.sinks, warnings=traces.warnings)
         tools = RunTools(
             supervisor=supervisor,
             kernels=kernels,
             memory=early.memory,
-            log=LogSettings(stream=None, format=LogFormat.JSON, quiet=True, sinks=trace_sinks()),
+            log=log,
             notebook_stream=sys.stdout.buffer,
             token=token,
         )

@@ -26,8 +26,7 @@ from nbstep_runner.contract import (
     RunStarted,
     RunState,
 )
-from nbstep_runner.errors import UsageError
-from nbstep_runner.sinks.trace import TraceSink, trace_sinks
+from nbstep_runner.sinks.trace import NOT_INSTALLED, TraceSink, Tracing, tracing
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -78,15 +77,14 @@ def test_the_run_joins_the_callers_trace(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_without_an_endpoint_there_is_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
-    assert trace_sinks() == ()
+    assert tracing() == Tracing()
 
 
-def test_an_exporter_that_is_not_installed_is_a_fault_of_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exporter_that_is_not_installed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other libraries bring OpenTelemetry's API, without what sends traces."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
-    with pytest.raises(UsageError, match="SDK and exporter"):
-        trace_sinks()
+    assert tracing() == Tracing(warnings=(NOT_INSTALLED,))
 
 
 class Stuck(SpanExporter):
