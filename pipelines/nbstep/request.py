@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -123,7 +123,7 @@ def prepare(request: Request) -> Prepared:
     """
     profile = request.profile
     backend_named(profile.on)  # an unknown backend is a mistake to tell first
-    _check_fields(request.spec)
+    check_fields(request.spec)
     notebook = read_notebook(request.notebook, profile.storage)
     values, warnings = _parameters(request, notebook)
     run_id = checked_run_id(request.run_id or new_run_id(request.notebook))
@@ -203,12 +203,17 @@ def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled,
     )
 
 
-def _check_fields(given: Mapping[str, Any]) -> None:
-    """Whether a call may set these fields of the spec, and to these values."""
+def check_fields(given: Mapping[str, Any], known: Sequence[str] = SPEC_FIELDS) -> None:
+    """Whether a call may set these fields of the spec, and to these values.
+
+    Raises:
+        UsageError: There is no such field that a call can set.
+        BadInputError: A value is of another type than its field.
+    """
     for name in given:
-        if name not in SPEC_FIELDS:
-            near = get_close_matches(name, SPEC_FIELDS, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(SPEC_FIELDS)}."
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}."
             raise UsageError(f"a run has no field {name!r} that a call can set", hint=hint)
     decode(encode(RunSpec(run_id="", input_uri="", output_uri="", **given)), RunSpec)  # checks the types
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from nbstep.request import SPEC_FIELDS, check_fields, unknown_policy
 from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
 from nbstep.sweeps.sets import axis, combine, row
 from nbstep.sweeps.worker import SweepWorker
-from nbstep_runner.contract import ParameterSource, UnknownParameters
+from nbstep_runner.contract import ParameterSource
+from nbstep_runner.errors import UsageError
+
+FIELDS: Final = (*SPEC_FIELDS, "deadlines")
+"""Fields of a ``RunSpec`` that all runs of a sweep may be given."""
 
 Listener = Callable[[int, SweepRun], None]
 """Called with a run's place in the order when it begins (its ``result`` is ``None``) and when it has ended."""
@@ -52,8 +57,12 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
 
     Raises:
         BadInputError: The notebook is none, or a parameter set does not fit it.
+        UsageError: An argument says nothing, or is of another kind.
         NbstepError: With ``check``, how the first run that did not succeed failed.
     """
+    check_fields(spec, FIELDS)
+    if jobs is not None and jobs < 1:
+        raise UsageError(f"{jobs} runs at once are none", hint="Leave jobs out for as many as there are CPUs.")
     axes = [axis(name, values) for name, values in (grid or {}).items()]
     request = SweepRequest(
         notebook=str(notebook),
@@ -63,7 +72,7 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         jobs=jobs,
         cold=cold,
         preload=preload,
-        unknown_parameters=UnknownParameters(unknown_parameters),
+        unknown_parameters=unknown_policy(unknown_parameters),
         spec=spec,
     )
     with SweepWorker(kernel=spec.get("kernel"), folder=spec.get("working_directory"), cold=cold) as worker:

@@ -13,7 +13,7 @@ import msgspec
 
 from nbstep.errors import error_of
 from nbstep_runner.contract import RunResult, RunState
-from nbstep_runner.errors import ExitCode, InterruptedRunError, TerminatedError
+from nbstep_runner.errors import ExitCode, InternalError, InterruptedRunError, NbstepError, TerminatedError
 
 STOPPED: Final = {signal.SIGINT: ExitCode.INTERRUPTED}
 
@@ -109,10 +109,9 @@ class Sweep:
             done = len(self.runs) - len(self.failed)
             raise kind(f"the sweep was stopped; {done} of {len(self.runs)} runs have succeeded")
         first = self.failed[0]
-        if first.result and first.result.error:
-            error = error_of(first.result.error)
-            error.add_note(f"{len(self.failed)} of {len(self.runs)} runs failed; this is the first, {first.name}")
-            raise error
+        error = _error_of(first)
+        error.add_note(f"{len(self.failed)} of {len(self.runs)} runs failed; this is the first, {first.name}")
+        raise error
 
     def rows(self) -> list[dict[str, Any]]:
         """What JSON shows: a mapping for each run."""
@@ -131,6 +130,13 @@ class Sweep:
             cells += [row["exit_code"], row["seconds"], *(row["results"].get(name) for name in results)]
             writer.writerow(map(_cell, [*cells, row["error"], row["output_uri"]]))
         return text.getvalue()
+
+
+def _error_of(run: SweepRun) -> NbstepError:
+    """What made a run fail; one that gives no reason is a fault of ours."""
+    if run.result and run.result.error:
+        return error_of(run.result.error)
+    return InternalError(f"run {run.name} is {run.state}, and nothing says why", hint="Run the sweep again.")
 
 
 def _names(mappings: Any) -> list[str]:

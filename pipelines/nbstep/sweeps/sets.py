@@ -63,8 +63,10 @@ def axis(name: str, values: Iterable[Any]) -> Axis:
     """An axis of values that have their types.
 
     Raises:
-        UsageError: There are none.
+        UsageError: There are none, or it is a single value.
     """
+    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise UsageError(f"the grid has no list of values for {name}", hint=f"Give one: grid={{{name!r}: [1, 2]}}.")
     sources = tuple(ParameterSource.values({name: value}) for value in values)
     if not sources:
         raise UsageError(f"the grid has no value for {name}")
@@ -72,7 +74,16 @@ def axis(name: str, values: Iterable[Any]) -> Axis:
 
 
 def row(mapping: Mapping[str, Any]) -> Sources:
-    """A row of values that have their types."""
+    """A row of values that have their types.
+
+    Raises:
+        UsageError: It is no mapping.
+    """
+    if not isinstance(mapping, Mapping):
+        raise UsageError(
+            f"{mapping!r} of the matrix is no mapping of names to values",
+            hint="Give a list: matrix=[{'n': 1}, {'n': 2}].",
+        )
     return (ParameterSource.values(dict(mapping)),)
 
 

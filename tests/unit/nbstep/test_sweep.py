@@ -19,7 +19,7 @@ from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
 from nbstep.sweeps.sets import Axis, Sources, axis, combine, names_given, read_matrix, row, typed_axis
 from nbstep_runner.contract import ErrorInfo, ParameterSource, RunResult, RunState
-from nbstep_runner.errors import BadInputError, CellFailedError, InterruptedRunError, UsageError
+from nbstep_runner.errors import BadInputError, CellFailedError, InternalError, InterruptedRunError, UsageError
 from support import notebooks
 from support.notebooks import Code
 
@@ -232,6 +232,33 @@ def test_check_raises_what_the_exit_code_says() -> None:
         Sweep(runs=(GOOD, CELL, LOST)).check()
     with pytest.raises(InterruptedRunError, match="1 of 2"):
         Sweep(runs=(GOOD, MISSING), stopped_by=signal.SIGINT).check()
+    with pytest.raises(InternalError, match="missing is pending"):
+        Sweep(runs=(GOOD, MISSING)).check()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"unknown_parameters": "eror"}, "unknown_parameters cannot be 'eror'"),
+        ({"grid": {"name": "abc"}}, "no list of values for name"),
+        ({"grid": {"n": 5}}, "no list of values for n"),
+        ({"grid": {}, "matrix": {"n": [1]}}, "'n' of the matrix is no mapping"),
+        ({"jobs": 0}, "0 runs at once"),
+        ({"htlm": True}, "no field 'htlm'"),
+        ({"run_id": "mine"}, "no field 'run_id'"),
+        ({}, "needs parameter sets"),
+    ],
+)
+def test_a_wrong_argument_is_refused_in_words(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    grid = {"grid": {"n": [1]}} if options else {}
+    with pytest.raises(UsageError, match=message) as caught:
+        nbstep.sweep(tmp_path / "absent.ipynb", output=tmp_path / "out", **grid | options)
+    assert caught.value.hint
+
+
+def test_a_field_of_another_type_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="html"):
+        nbstep.sweep(tmp_path / "absent.ipynb", output=tmp_path / "out", grid={"n": [1]}, html="yes")
 
 
 def test_a_table_as_csv_has_a_column_for_each_parameter_and_result() -> None:
