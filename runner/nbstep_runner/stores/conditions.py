@@ -7,18 +7,21 @@ hold. A server that refuses it can be trusted; one that accepts it has only been
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final
+from weakref import WeakValueDictionary
 
-from nbstep_runner.errors import NbstepError, OutputConflictError
+from nbstep_runner.errors import NbstepError, OutputConflictError, StorageUnavailableError
 from nbstep_runner.stores.protocol import ABSENT, Store
 from nbstep_runner.stores.uris import redact
 
 PROBE_BYTES: Final = 1 << 20
 """Larger objects are not sent twice to find out; a later, smaller one will."""
+LONGEST_WAIT: Final = 30.0
+"""Seconds that a write waits for another one of the same object to a server that does not check conditions."""
 
 
 def expect(store: Store, uri: str, version: str) -> None:
@@ -41,12 +44,14 @@ class ConditionalWrite:
     """One write under a condition, as its store can do it.
 
     Attributes:
+        uri: The object.
         check: Compares the version now and raises ``OutputConflictError`` where it differs.
         send: Writes with the condition's header, or without; returns the new version.
         send_again: Once, without retries, with the header; returns the new version.
         can_tell: Whether the condition is one that must fail now, given the new version.
     """
 
+    uri: str
     check: Callable[[], None]
     send: Callable[[bool], str]
     send_again: Callable[[], str]
@@ -62,7 +67,8 @@ class Conditions:
 
     def __init__(self, held: bool | None = None) -> None:
         self.held = held
-        self._lock = Lock()
+        self._guard = Lock()
+        self._locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     def write(self, work: ConditionalWrite) -> str:
         """Write under the condition, checked by the server where it does, and just before writing where not.
@@ -72,13 +78,26 @@ class Conditions:
 
         Raises:
             OutputConflictError: The condition did not hold.
+            StorageUnavailableError: Another write of the object by this process did not end in time.
         """
         if self.held:
             with suppress(NotSupportedError):  # it was said to, and does not
                 return work.send(True)  # noqa: FBT003 - the header is sent
             self.held = False
-        with self._lock:
+        with self._alone(work.uri):
             return self._distrustful(work)
+
+    @contextmanager
+    def _alone(self, uri: str) -> Iterator[None]:
+        """One writer of an object at a time, as far as this process goes; other objects wait for nobody."""
+        with self._guard:
+            lock = self._locks.setdefault(uri, Lock())
+        if not lock.acquire(timeout=LONGEST_WAIT):
+            raise StorageUnavailableError(f"another write of {redact(uri)} has not ended in {LONGEST_WAIT:.0f} s.")
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _distrustful(self, work: ConditionalWrite) -> str:
         work.check()

@@ -71,6 +71,7 @@ class HttpStore:
             return self._put(upload, {})
         return _conditions(_origin(uri)).write(
             ConditionalWrite(
+                uri=uri,
                 check=lambda: expect(self, uri, if_version),
                 send=lambda known: self._put(upload, header if known else {}),
                 send_again=lambda: self._once(upload, header),

@@ -77,6 +77,7 @@ class S3Store:
         condition = {"IfNoneMatch": "*"} if if_version == ABSENT else {"IfMatch": if_version}
         return self._conditions.write(
             ConditionalWrite(
+                uri=uri,
                 check=lambda: expect(self, uri, if_version),
                 send=lambda header: self._put(upload, condition if header else {}),
                 send_again=lambda: self._once(upload, condition),
