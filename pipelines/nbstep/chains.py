@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,12 +83,14 @@ def _ordered(calls: Sequence[Call]) -> list[Call]:
 
 
 def _named(calls: Sequence[Call]) -> Iterator[tuple[str, Call]]:
-    """Each call with a name of its own."""
-    counts: dict[str, int] = {}
+    """Each call with a name of its own: its step's, numbered where another has it."""
+    taken: set[str] = set()
     for call in calls:
-        counts[call.step.name] = counts.get(call.step.name, 0) + 1
-        number = counts[call.step.name]
-        yield (call.step.name if number == 1 else f"{call.step.name}-{number}"), call
+        own = call.step.name
+        numbered = (own if number == 1 else f"{own}-{number}" for number in count(1))
+        name = next(name for name in numbered if name not in taken)
+        taken.add(name)
+        yield name, call
 
 
 class _Execution:

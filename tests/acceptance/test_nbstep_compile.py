@@ -72,6 +72,19 @@ def test_a_pipeline_is_compiled(folder: Path) -> None:
     assert spec["root"]["dag"]["tasks"]["train"]["inputs"]["parameters"]["rows"] == {"runtimeValue": {"constant": 3.0}}
 
 
+def test_a_pipelines_file_may_be_named_as_a_module_and_hold_dataclasses(folder: Path) -> None:
+    places = "@dataclasses.dataclass\nclass Place:\n    bucket: 'str' = 'b'\n"
+    head = "from __future__ import annotations\nimport dataclasses, json, yaml\n"
+    (folder / "flow.py").write_text(PIPELINE.format(arguments="data=data, rows=3"))
+    (folder / "places.py").write_text(head + places)
+    (folder / "yaml.py").write_text("import dataclasses, places\n" + places + (folder / "flow.py").read_text())
+    (folder / "typed.py").write_text(head + places + "from flow import first\n")
+    for file in ("typed.py", "yaml.py"):
+        done = compile_("--pipeline", file, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert yaml.safe_load(done.stdout)["pipelineInfo"]["name"] == "first"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "stderr"),
     [
@@ -91,6 +104,7 @@ def test_a_pipeline_is_compiled(folder: Path) -> None:
         (("--pipeline", "flow.py:second"), 65, "defines no pipeline 'second'\nName one: flow.py:first."),
         (("--pipeline", "wrong.py"), 65, "takes no parameter 'row'\nDid you mean 'rows'?\n"),
         (("--pipeline", "broken.py"), 65, "broken.py cannot be imported: ZeroDivisionError: division by zero\n"),
+        (("--pipeline", "leaves.py"), 65, "leaves.py cannot be imported: SystemExit: 0\n"),
         (("--pipeline", "empty.py"), 65, "empty.py defines 0 pipelines (none)\nPut @dsl.pipeline above"),
     ],
 )
@@ -98,6 +112,7 @@ def test_mistakes_are_explained(folder: Path, arguments: tuple[str, ...], code: 
     (folder / "flow.py").write_text(PIPELINE.format(arguments="data=data, rows=3"))
     (folder / "wrong.py").write_text(PIPELINE.format(arguments="data=data, row=3"))
     (folder / "broken.py").write_text("1 / 0")
+    (folder / "leaves.py").write_text("import sys\nsys.exit(0)")
     (folder / "empty.py").write_text("")
     done = compile_(*arguments, cwd=folder)
     assert (done.returncode, done.stdout) == (code, "")

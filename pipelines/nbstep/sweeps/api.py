@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from nbstep.request import SPEC_FIELDS, check_fields, unknown_policy
 from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
 from nbstep.sweeps.sets import axis, combine, row
 from nbstep.sweeps.worker import SweepWorker
 from nbstep_runner.contract import ParameterSource
 from nbstep_runner.errors import UsageError
-
-FIELDS: Final = (*SPEC_FIELDS, "deadlines")
-"""Fields of a ``RunSpec`` that all runs of a sweep may be given."""
 
 Listener = Callable[[int, SweepRun], None]
 """Called with a run's place in the order when it begins (its ``result`` is ``None``) and when it has ended."""
@@ -60,7 +56,9 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         UsageError: An argument says nothing, or is of another kind.
         NbstepError: With ``check``, how the first run that did not succeed failed.
     """
-    check_fields(spec, FIELDS)
+    from nbstep.request import SPEC_FIELDS, check_fields, unknown_policy  # the command does without
+
+    check_fields(spec, (*SPEC_FIELDS, "deadlines"))
     if jobs is not None and jobs < 1:
         raise UsageError(f"{jobs} runs at once are none", hint="Leave jobs out for as many as there are CPUs.")
     axes = [axis(name, values) for name, values in (grid or {}).items()]

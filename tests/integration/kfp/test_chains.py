@@ -63,6 +63,16 @@ def test_the_same_step_twice_has_two_folders(folder: Path) -> None:
     assert {name: one.outputs["rows"] for name, one in done.items()} == {"prepare": 1, "prepare-2": 2}
 
 
+def test_a_numbered_name_is_nobody_elses(folder: Path) -> None:
+    one, two = steps.prepare_step(folder, html=False), steps.prepare_step(folder, html=False, name="prepare-2")
+    done = chain([one(rows=1), one(rows=2), two(rows=3)], folder / "runs", quiet=True)
+    assert {name: each.outputs["rows"] for name, each in done.items()} == {
+        "prepare": 1,
+        "prepare-2": 2,
+        "prepare-2-2": 3,
+    }
+
+
 def test_steps_that_wait_for_each_other_are_refused(folder: Path) -> None:
     first, second = steps.prepare_step(folder)(), steps.prepare_step(folder)()
     first.after(second)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import util
+from importlib.abc import Loader
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 from kfp import compiler
 from kfp.dsl import graph_component
 
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError
+
+MODULE: Final = "nbstep_pipeline_file"
+"""A name that no module of the user's has, whatever the file is called."""
 
 
 def compile_pipeline(file: str, name: str | None = None) -> str:
@@ -26,32 +32,42 @@ def compile_pipeline(file: str, name: str | None = None) -> str:
         BadInputError: The file cannot be imported, or does not define that pipeline.
         InputNotFoundError: There is no such file.
     """
-    pipeline = _chosen(_import(Path(file)), file, name)
-    with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
+    with _imported(Path(file)) as module, tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
         place = Path(folder) / "pipeline.yaml"
-        compiler.Compiler().compile(pipeline, str(place))
+        compiler.Compiler().compile(_chosen(module, file, name), str(place))
         return place.read_text()
 
 
-def _import(file: Path) -> ModuleType:
+@contextmanager
+def _imported(file: Path) -> Iterator[ModuleType]:
+    """The file as a module, which dataclasses and pickles find under its name while the context lasts."""
     if not file.is_file():
         raise InputNotFoundError(f"there is no file {file}")
-    spec = util.spec_from_file_location(file.stem, file)
+    spec = util.spec_from_file_location(MODULE, file)
     if spec is None or spec.loader is None:
         raise BadInputError(f"{file} is not a Python file", hint="Give a file that ends with .py.")
     module = util.module_from_spec(spec)
-    sys.path.insert(0, str(file.parent.resolve()))
+    folder = str(file.parent.resolve())
+    sys.modules[MODULE] = module
+    sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
+        _execute(spec.loader, module, file)
+        yield module
+    finally:
+        del sys.modules[MODULE]
+        with suppress(ValueError):  # the file may have taken it away
+            sys.path.remove(folder)
+
+
+def _execute(loader: Loader, module: ModuleType, file: Path) -> None:
+    try:
+        loader.exec_module(module)
     except NbstepError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInputError(
             f"{file} cannot be imported: {type(error).__name__}: {error}", hint=f"Try: python {file}"
         ) from error
-    finally:
-        sys.path.remove(str(file.parent.resolve()))
-    return module
 
 
 def _chosen(module: ModuleType, file: str, name: str | None) -> Any:
