@@ -6,6 +6,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +15,17 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from contenders import CONTENDERS, nbstep
-from growth import measure_growth
+from cloud import install
+from contenders import CONTENDERS, JUPYTER, NBSTEP, PAPERMILL, nbstep
+from growth import Growth, measure_growth
+from latency import Latency, measure_latency
 from measure import Measure, measure
 from plot import plot
-from sweep import measure_sweep
-from workloads import WORKLOADS, Workload
+from starts import Stalls, Starts, measure_stalls, measure_starts
+from sweep import SweepFigures, measure_sweep
+from workloads import WORKLOADS, Workload, cloud_hello
+
+Figures = Growth | Latency | Starts | Stalls | SweepFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +39,19 @@ class Outcome:
     @property
     def ratio(self) -> float:
         """nbstep's wall time to papermill's."""
-        return self.medians["nbstep"].seconds / self.medians["papermill"].seconds
+        return self.ratio_to(PAPERMILL)
+
+    def ratio_to(self, contender: str) -> float:
+        """nbstep's wall time to another's."""
+        return self.medians[NBSTEP].seconds / self.medians[contender].seconds
 
     def misses(self) -> list[str]:
         """The targets that are not met, in words."""
-        ours, workload = self.medians["nbstep"], self.workload
+        ours, workload = self.medians[NBSTEP], self.workload
         written = ours.written_bytes / max(1, self.final_bytes)
         checks = (
             (workload.most, self.ratio, "wall time {:.3f} of papermill's, target {:.3f}"),
+            (workload.most_of_jupyter, self.ratio_to(JUPYTER), "wall time {:.3f} of jupyter execute's, target {:.3f}"),
             (workload.peak_bytes, ours.peak_bytes, "peak memory {:,.0f} bytes, target {:,.0f}"),
             (workload.written_ratio, written, "written {:.2f} times the final size, target {:.2f}"),
         )
@@ -54,8 +65,8 @@ def run(workload: Workload, folder: Path) -> Outcome:
     output = folder / "output.ipynb"
     for _ in range(workload.rounds):
         for name, command in CONTENDERS.items():
-            measures[name].append(measure(command(notebook, output), folder / "log"))
-            if name == "nbstep":
+            measures[name].append(measure(command(notebook, output), folder / "log", workload.environment))
+            if name == NBSTEP:
                 final = output.stat().st_size
     return Outcome(workload, {name: _median(each) for name, each in measures.items()}, final)
 
@@ -75,14 +86,25 @@ def _median(measures: list[Measure]) -> Measure:
 def table(outcomes: list[Outcome]) -> Table:
     """The figures, a row a workload."""
     result = Table(title="nbstep, papermill and the floor: medians of alternating runs")
-    columns = ("workload", "nbstep s", "papermill s", "floor s", "ratio", "target", "CPU s", "CPU papermill", "peak MB")
+    columns = (
+        "workload",
+        "nbstep",
+        "papermill",
+        "jupyter",
+        "floor",
+        "ratio",
+        "target",
+        "CPU",
+        "papermill's",
+        "peak MB",
+    )
     for column in columns:
         result.add_column(column, justify="left" if column == "workload" else "right")
     for outcome in outcomes:
-        ours, theirs, floor = (outcome.medians[name] for name in CONTENDERS)
+        ours, theirs = outcome.medians[NBSTEP], outcome.medians[PAPERMILL]
         result.add_row(
             outcome.workload.name,
-            *(f"{each.seconds:.2f}" for each in (ours, theirs, floor)),
+            *(f"{outcome.medians[name].seconds:.2f}" for name in CONTENDERS),
             f"{outcome.ratio:.3f}",
             f"{outcome.workload.most or 0:.3f}",
             f"{ours.cpu_seconds:.2f}",
@@ -92,32 +114,48 @@ def table(outcomes: list[Outcome]) -> Table:
     return result
 
 
+def figures(arguments: argparse.Namespace, folder: Path) -> Iterator[Figures]:
+    """What is measured besides the workloads, as far as it is asked for."""
+    wanted: dict[str, Callable[[], Figures]] = {
+        "growth": lambda: measure_growth(nbstep, folder),
+        "latency": lambda: measure_latency(folder),
+        "starts": lambda: measure_starts(folder),
+        "sweep": lambda: measure_sweep(folder),
+    }
+    if arguments.slow:
+        wanted["stalls"] = lambda: measure_stalls(folder)
+    for name, make in wanted.items():
+        if not arguments.only or any(part in name for part in arguments.only):
+            yield make()
+
+
 def main() -> int:
     """Measure what is asked for, and say which targets are missed; 0 when none is."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--slow", action="store_true", help="also what takes papermill minutes")
-    parser.add_argument("--only", action="append", help="only workloads whose name contains this")
+    parser.add_argument(
+        "--cloud", action="store_true", help="also with gcsfs and boto3 beside papermill; installs them"
+    )
+    parser.add_argument("--only", action="append", help="only what has this in its name")
     parser.add_argument("--plot", type=Path, help="write the figures as a PNG")
     arguments = parser.parse_args()
-    console = Console()
+    console = Console(width=120)
     chosen = [each for each in WORKLOADS if arguments.slow or not each.slow]
     if arguments.only:
         chosen = [each for each in WORKLOADS if any(part in each.name for part in arguments.only)]
+    if arguments.cloud:
+        chosen.append(cloud_hello(install()))
     with tempfile.TemporaryDirectory() as folder:
         warm_up(Path(folder))
         outcomes = [run(workload, Path(folder)) for workload in chosen]
-        growth = None if arguments.only else measure_growth(nbstep, Path(folder))
-        wants_sweep = not arguments.only or any(part in "sweep" for part in arguments.only)
-        swept = measure_sweep(Path(folder)) if wants_sweep else None
+        others = list(figures(arguments, Path(folder)))
     console.print(table(outcomes))
-    if growth:
-        console.print(growth.sentence())
-    if swept:
-        console.print(swept.sentence())
+    for each in others:
+        console.print(each.sentence())
     if arguments.plot:
+        growth = next((each for each in others if isinstance(each, Growth)), None)
         plot([(outcome.workload.name, outcome.medians) for outcome in outcomes], growth, arguments.plot)
-    measured = [*outcomes, *([growth] if growth else []), *([swept] if swept else [])]
-    misses = [miss for each in measured for miss in each.misses()]
+    misses = [miss for each in (*outcomes, *others) for miss in each.misses()]
     for miss in misses:
         console.print(f"missed: {miss}")
     return 1 if misses else 0

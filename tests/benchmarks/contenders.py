@@ -32,4 +32,10 @@ def floor(notebook: Path, _: Path) -> list[str]:
     return [sys.executable, str(FLOOR), str(notebook)]
 
 
-CONTENDERS: dict[str, Command] = {"nbstep": nbstep, "papermill": papermill, "floor": floor}
+NBSTEP, PAPERMILL, JUPYTER, FLOOR_NAME = "nbstep", "papermill", "jupyter execute", "floor"
+CONTENDERS: dict[str, Command] = {
+    NBSTEP: nbstep,
+    PAPERMILL: papermill,
+    JUPYTER: jupyter_execute,
+    FLOOR_NAME: floor,
+}

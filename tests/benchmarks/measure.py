@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,13 @@ class Measure:
     written_bytes: int
 
 
-def measure(command: list[str], log: Path) -> Measure:
+def measure(command: list[str], log: Path, environment: Mapping[str, str] | None = None) -> Measure:
     """Run a command with its output going to a file.
+
+    Args:
+        command: What is run.
+        log: The file.
+        environment: Variables to set besides.
 
     Raises:
         subprocess.CalledProcessError: It failed.
@@ -40,7 +46,11 @@ def measure(command: list[str], log: Path) -> Measure:
     with log.open("wb") as output:
         started = time.monotonic()
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=measured_environment()
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=measured_environment() | dict(environment or {}),
         )
         watch = _Watch(process.pid)
         _, status, usage = os.wait4(process.pid, 0)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from growth import Growth
     from measure import Measure
 
-COLORS = {"nbstep": "#2a6f97", "papermill": "#c1666b", "floor": "#a9b4bd"}
+COLORS = {"nbstep": "#2a6f97", "papermill": "#c1666b", "jupyter execute": "#e0b061", "floor": "#a9b4bd"}
 
 
 def plot(outcomes: list[tuple[str, dict[str, Measure]]], growth: Growth | None, path: Path) -> None:
@@ -23,8 +23,8 @@ def plot(outcomes: list[tuple[str, dict[str, Measure]]], growth: Growth | None, 
     names = [name for name, _ in outcomes]
     for offset, contender in enumerate(COLORS):
         ratios = [medians[contender].seconds / medians["papermill"].seconds for _, medians in outcomes]
-        positions = [index + (offset - 1) * 0.27 for index in range(len(names))]
-        left.barh(positions, ratios, 0.25, color=COLORS[contender], label=contender)
+        positions = [index + (offset - 1.5) * 0.21 for index in range(len(names))]
+        left.barh(positions, ratios, 0.19, color=COLORS[contender], label=contender)
     left.set_yticks(range(len(names)), names)
     left.invert_yaxis()
     left.set_xlabel("wall time, papermill = 1")
