@@ -160,6 +160,35 @@ def test_tasks_take_all_that_kfp_sets(folder: Path) -> None:
     assert (second.task_info.name, list(second.dependent_tasks)) == ("Second", ["work"])
 
 
+def test_a_step_can_run_whatever_became_of_an_earlier_one(folder: Path) -> None:
+    step = work(folder)
+
+    def ignored() -> None:
+        first = step(n=1)
+        step(n=2).after(first).ignore_upstream_failure()
+
+    spec = compiled(folder, ignored)
+    strategy = pipeline_spec_pb2.PipelineTaskSpec.TriggerPolicy.TriggerStrategy.ALL_UPSTREAM_TASKS_COMPLETED
+    assert spec.root.dag.tasks["work-2"].trigger_policy.strategy == strategy
+
+
+def test_a_pipeline_may_be_a_step_of_another(folder: Path) -> None:
+    step = work(folder)
+
+    def inner(n: int) -> int:
+        return step(n=n).outputs["twice"]  # type: ignore[no-any-return]  # kfp has no types
+
+    inner.__annotations__ = {"n": int, "return": int}
+    doubled = dsl.pipeline(inner)
+
+    def outer() -> None:
+        step(n=doubled(n=2).output)
+
+    with local_runs(folder / "runs"):
+        pipeline(outer)()
+    assert [text[:3] for text in seen(folder / "runs")] == ["[2,", "[4,"]
+
+
 def test_a_step_can_clean_up(folder: Path) -> None:
     step = work(folder)
 

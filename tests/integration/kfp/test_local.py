@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +106,32 @@ def test_a_daemon_that_does_not_answer_is_named(folder: Path, monkeypatch: pytes
     step = steps.prepare_step(folder)
     with local_runs(folder / "runs", containers=True), pytest.raises(ClusterUnavailableError, match="no Docker daemon"):
         component_of(step)()
+
+
+INTERRUPTED = """
+import sys
+from nbstep.steps.kfp import local_runs, notebook_step
+from support import steps
+
+with local_runs("runs"):
+    steps.alone(notebook_step("n.ipynb", image="image:1", html=False))()
+"""
+
+
+def test_an_interrupted_pipeline_leaves_no_step_behind(folder: Path) -> None:
+    notebooks.write(folder / "n.ipynb", ["import os, time\nprint('kernel', os.getpid())\ntime.sleep(600)"])
+    program = [sys.executable, "-u", "-c", INTERRUPTED]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(program, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if '"message":"kernel ' in line)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        assert process.wait(60) != 0
+    assert record(of_step(folder / "runs", "n")).state == "cancelled"
+    kernel = re.search(r"kernel (\d+)", line)
+    assert kernel is not None
+    assert not Path(f"/proc/{kernel[1]}").exists()
 
 
 @pytest.mark.server

@@ -63,7 +63,16 @@ def task_of(step: NotebookStep, arguments: Mapping[str, Any]) -> Any:
     with ExitStack() as stack:
         for name in [name for name in later if name in parameters and kinds[name] != parameters[name].kind]:
             later[name] = stack.enter_context(_passing_for(later[name], parameters[name].kind))
-        return component_of(step, brought)(**values, **later)
+        task = component_of(step, brought)(**values, **later)
+    task._inputs = _Inputs(task.inputs)  # noqa: SLF001 - kfp has no other way in
+    return task
+
+
+class _Inputs(dict[str, Any]):
+    """The inputs of a task; kfp's ``ignore_upstream_failure`` asks for those that were left out, too."""
+
+    def __missing__(self, name: str) -> None:
+        """Nothing is given for the input."""
 
 
 def _kind_of(value: Any) -> str | None:

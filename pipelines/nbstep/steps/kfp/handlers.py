@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import subprocess
 from collections.abc import Mapping
@@ -48,8 +49,8 @@ class ContainerHandler(_DOCKER):  # type: ignore[misc, valid-type]  # kfp has no
             **options,
         )
         try:
-            for line in container.logs(stream=True):
-                print(line.decode(errors="replace"), end="")  # noqa: T201 - kfp's runners show a step's log like this
+            for text in codecs.iterdecode(container.logs(stream=True), "utf-8", errors="replace"):
+                print(text, end="")  # noqa: T201 - kfp's runners show a step's log like this
             return int(container.wait()["StatusCode"])
         finally:
             container.remove(force=True)
@@ -70,12 +71,23 @@ class ProcessHandler:
         self._environment = {**os.environ, **env_vars, **getattr(runner, "environment", {})}
 
     def run(self) -> Any:
-        """The step's status."""
+        """The step's status; where this process is interrupted, the step saves what it has and ends first."""
         process = subprocess.Popen(  # noqa: S603 - our own runner; no shell
-            self._command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            self._command,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
         )
-        with process:
-            assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
-            for line in process.stdout:
-                print(line, end="")  # noqa: T201 - kfp's runners show a step's log like this
+        assert process.stdout is not None  # noqa: S101 - for the type checker: it is a pipe
+        with process.stdout:
+            try:
+                for line in process.stdout:
+                    print(line, end="")  # noqa: T201 - kfp's runners show a step's log like this
+                process.wait()
+            except BaseException:
+                process.terminate()
+                process.communicate()
+                raise
         return status.Status.SUCCESS if process.returncode == 0 else status.Status.FAILURE
