@@ -301,6 +301,29 @@ def test_the_termination_message(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "reference", "reason"),
+    [
+        (("--spec", "absent.json"), 66, "input-not-found", "absent.json"),
+        (("--spec", "torn.json"), 65, "bad-input", ""),
+        (("in.ipynb", "out.ipynb", "--execution-timeout", "soon"), 2, "usage", "'soon' is not a valid float"),
+    ],
+)
+def test_the_termination_message_of_what_never_became_a_run(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, reference: str, reason: str
+) -> None:
+    """There is no record then: Kubernetes shows why nevertheless."""
+    place = tmp_path / "termination-log"
+    place.touch()
+    (tmp_path / "torn.json").write_text('{"run_id":')
+    done = command(*arguments, cwd=tmp_path, env=os.environ | {"NBSTEP_TERMINATION_LOG": str(place)})
+    message = json.loads(place.read_text())
+    assert (done.returncode, message["exit_code"], message["state"]) == (code, code, "failed")
+    assert message["error"]["reference"] == reference
+    assert reason in message["error"]["message"]
+    assert message["error"]["message"] in done.stderr.decode()
+
+
 def test_a_users_own_modules_are_not_shadowed(tmp_path: Path) -> None:
     for name in ("errors", "session", "engine", "contract", "stores", "sinks"):
         (tmp_path / f"{name}.py").write_text("mine = True")

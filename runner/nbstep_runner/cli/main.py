@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbstep_runner.errors import ExitCode, NbstepError
+from nbstep_runner.errors import ExitCode, InternalError, NbstepError, UsageError
 
 if TYPE_CHECKING:
     from nbstep_runner.contract import StorageOptions
@@ -49,15 +49,17 @@ def _run(arguments: list[str]) -> int:
         value = _command(arguments)
     except click.ClickException as error:
         error.show()
-        return int(ExitCode.USAGE)
+        return _tell_kubernetes(UsageError(error.format_message()))
     except click.Abort:
         return int(ExitCode.INTERRUPTED)
     except NbstepError as error:
         _explain(error)
-        return int(error.exit_code)
-    except Exception:  # noqa: BLE001 - a fault of ours: its traceback is what a report of it needs
+        return _tell_kubernetes(error)
+    except Exception as error:  # noqa: BLE001 - a fault of ours: its traceback is what a report of it needs
         traceback.print_exc()
-        return int(ExitCode.INTERNAL)
+        from nbstep_runner.stores import redact
+
+        return _tell_kubernetes(InternalError(redact(f"{type(error).__name__}: {error}")))
     return int(value or 0)
 
 
@@ -77,6 +79,14 @@ def _storage(options: list[str]) -> StorageOptions:
     from nbstep_runner.cli.spec import storage_of
 
     return storage_of(command.make_context(PROGRAM, options).params)
+
+
+def _tell_kubernetes(error: NbstepError) -> int:
+    """Leave an error that no record has as the container's message; its exit code."""
+    from nbstep_runner.session.termination import write_termination_error
+
+    write_termination_error(error)
+    return int(error.exit_code)
 
 
 def _explain(error: NbstepError) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from nbstep_runner.contract import RunResult, encode
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState, encode
+from nbstep_runner.errors import InterruptedRunError, NbstepError, TerminatedError
 
 DEFAULT_PATH: Final = "/dev/termination-log"
 LIMIT: Final = 4096
@@ -19,26 +21,51 @@ SHORT_MESSAGE: Final = 200
 
 def write_termination_message(result: RunResult) -> None:
     """Write the verdict where Kubernetes looks for it; nothing happens where no such file is."""
+    _write(termination_message(result))
+
+
+def write_termination_error(error: NbstepError) -> None:
+    """Write why no run came about, or why its step failed after all, in the same place and form."""
+    _write(termination_error(error))
+
+
+def _write(message: bytes) -> None:
     path = Path(os.environ.get("NBSTEP_TERMINATION_LOG", DEFAULT_PATH))
     with suppress(OSError):
         if path.exists():
-            path.write_bytes(termination_message(result))
+            path.write_bytes(message)
 
 
 def termination_message(result: RunResult) -> bytes:
     """The verdict as one JSON object of at most 4096 bytes; what makes it longer goes, the results first."""
     whole, short = _verdict(result, LONGEST_MESSAGE), _verdict(result, SHORT_MESSAGE)
     place = {"output_uri": result.output_uri}
-    candidates = (whole | place | {"results": result.results}, whole | place, short | place, short)
-    return next((data for data in map(encode, candidates) if len(data) <= LIMIT), b"")
+    return _first_that_fits((whole | place | {"results": result.results}, whole | place, short | place, short))
+
+
+def termination_error(error: NbstepError) -> bytes:
+    """The verdict of an error that no record has, as one JSON object of at most 4096 bytes."""
+    stopped = isinstance(error, InterruptedRunError | TerminatedError)
+    state = RunState.CANCELLED if stopped else RunState.FAILED
+    return _first_that_fits(
+        {"state": str(state), "exit_code": int(error.exit_code), "error": _error(error, length)}
+        for length in (LONGEST_MESSAGE, SHORT_MESSAGE)
+    )
 
 
 def _verdict(result: RunResult, length: int) -> dict[str, Any]:
-    error = result.error
     return {
         "run_id": result.run_id,
         "attempt": result.attempt,
         "state": str(result.state),
         "exit_code": result.exit_code,
-        "error": error and {"reference": error.reference, "message": error.message[:length]},
+        "error": result.error and _error(result.error, length),
     }
+
+
+def _error(error: ErrorInfo | NbstepError, length: int) -> dict[str, str]:
+    return {"reference": error.reference, "message": error.message[:length]}
+
+
+def _first_that_fits(candidates: Iterable[dict[str, Any]]) -> bytes:
+    return next((data for data in map(encode, candidates) if len(data) <= LIMIT), b"")

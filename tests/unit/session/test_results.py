@@ -17,7 +17,7 @@ from nbstep_runner.errors import (
     TerminatedError,
 )
 from nbstep_runner.session import results
-from nbstep_runner.session.termination import LIMIT, termination_message
+from nbstep_runner.session.termination import LIMIT, termination_error, termination_message
 
 SPEC = RunSpec(run_id="r", input_uri="https://user:hunter2@host/in.ipynb?token=hunter3", output_uri="gs://b/out.ipynb")
 CELLS = (CellRecord(index=0, id="a", state=CellState.FAILED),)
@@ -112,3 +112,15 @@ def test_the_termination_message_is_json_whatever_the_words_are(message: str, pl
     verdict = decode(termination_message(results.failed(results.blank(spec), CellFailedError(message))), dict)
     assert (verdict["exit_code"], verdict["error"]["reference"]) == (10, "cell-failed")
     assert message.startswith(verdict["error"]["message"][:100])
+
+
+@pytest.mark.parametrize(
+    ("error", "state"), [(BadInputError("\0" * 5000), "failed"), (TerminatedError("stopped"), "cancelled")]
+)
+def test_an_error_without_a_record_has_a_termination_message_too(error: NbstepError, state: str) -> None:
+    message = termination_error(error)
+    assert len(message) <= LIMIT
+    verdict = decode(message, dict)
+    assert (verdict["state"], verdict["exit_code"]) == (state, int(error.exit_code))
+    assert verdict["error"]["reference"] == error.reference
+    assert error.message.startswith(verdict["error"]["message"])
