@@ -18,6 +18,7 @@ import pytest
 import xgboost
 import yaml
 from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from nbstep.steps.kfp import local_runs
@@ -73,10 +74,17 @@ def compiled(name: str, **environment: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_compiles_to_a_pipeline_spec(name: str) -> None:
-    spec = json_format.ParseDict(compiled(name, NBSTEP_IMAGE="runner:7")[0], pipeline_spec_pb2.PipelineSpec())
+    documents = compiled(name, NBSTEP_IMAGE="runner:7", NBSTEP_PROFILE="on-premises")
+    spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
     assert spec.pipeline_info.name == name.replace("_", "-")
-    images = {one["container"]["image"] for one in spec.deployment_spec["executors"].values()}  # type: ignore[index]  # kfp says Optional
-    assert images == {"runner:7"}
+    config = pipeline_spec_pb2.PipelineDeploymentConfig  # in the spec itself it is a Struct, which takes anything
+    executors = json_format.ParseDict(documents[0]["deploymentSpec"], config()).executors
+    assert {one.container.image for one in executors.values()} == {"runner:7"}
+    for platform in documents[1:]:
+        parsed = json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+        for pod in parsed.platforms["kubernetes"].deployment_spec.executors.values():
+            told = json_format.MessageToDict(pod)
+            json_format.ParseDict(told, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=str)

@@ -57,6 +57,35 @@ def test_a_notebook_becomes_a_component(folder: Path) -> None:
     }
 
 
+WITHOUT_US = """
+import sys
+sys.modules["nbstep"] = sys.modules["nbstep_runner"] = None
+from kfp import compiler, components, dsl
+
+train = components.load_component_from_file("train.yaml")
+
+@dsl.pipeline
+def alone(rows: int = 3) -> float:
+    data = dsl.importer(artifact_uri="gs://bucket/data", artifact_class=dsl.Dataset)
+    return train(data=data.output, rows=rows, columns=[1]).set_retry(2).outputs["rmse"]
+
+compiler.Compiler().compile(alone, "alone.yaml")
+"""
+
+
+def test_a_component_is_used_without_our_package(folder: Path) -> None:
+    options = ("--image", "image:1", "--input", "data=Dataset", "--result", "rmse=float", "--artifact", "model=Model")
+    assert compile_("train.ipynb", "-o", "train.yaml", *options, cwd=folder).returncode == 0
+    subprocess.run([sys.executable, "-W", "ignore", "-c", WITHOUT_US], cwd=folder, check=True, timeout=60)
+    document = yaml.safe_load((folder / "alone.yaml").read_text())
+    spec = json_format.ParseDict(document, pipeline_spec_pb2.PipelineSpec())
+    executors = json_format.ParseDict(
+        document["deploymentSpec"], pipeline_spec_pb2.PipelineDeploymentConfig()
+    ).executors
+    assert list(executors["exec-train"].container.command) == ["nbstep-runner", "kfp-step"]
+    assert spec.root.dag.tasks["train"].retry_policy.max_retry_count == 2
+
+
 def test_without_an_output_it_is_printed(folder: Path) -> None:
     done = compile_("train.ipynb", "--image", "image:1", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")

@@ -69,6 +69,18 @@ def test_a_loop_runs_a_step_for_each_item_and_its_results_are_collected(folder: 
     ]
 
 
+def test_the_artifacts_of_a_loop_are_refused(folder: Path) -> None:
+    step = work(folder)
+
+    def looped() -> None:
+        with dsl.ParallelFor([1, 2]) as item:
+            each = step(n=item)
+        step(n=3, name=dsl.Collected(each.outputs["notebook"]))
+
+    with pytest.raises(BadInputError, match="no parameter takes the artifacts of a whole loop"):
+        pipeline(looped)
+
+
 def test_a_loop_over_what_a_step_found(folder: Path) -> None:
     step = work(folder)
 

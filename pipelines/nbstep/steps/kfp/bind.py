@@ -85,6 +85,11 @@ def _kind_of(value: Any) -> str | None:
                 "a list or mapping holds an output of another step, which KFP would pass as text",
                 hint="Let a step report the whole list or mapping, or give the output to a parameter of its own.",
             )
+        case for_loop.Collected(is_artifact_list=True):
+            raise BadInputError(
+                "no parameter takes the artifacts of a whole loop",
+                hint="Let the looped step report where each one is as a result, and collect that.",
+            )
         case for_loop.LoopArgumentVariable():
             return None  # kfp takes the type of a mapping's first value for that of all
         case for_loop.LoopParameterArgument(channel_type="String"):
