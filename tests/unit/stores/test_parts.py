@@ -151,7 +151,11 @@ class _Server:
 
     def work(self) -> ConditionalWrite:
         return ConditionalWrite(
-            check=self.check, send=self.send, send_again=lambda: self.send(header=True), can_tell=lambda _: True
+            uri="s3://bucket/object",
+            check=self.check,
+            send=self.send,
+            send_again=lambda: self.send(header=True),
+            can_tell=lambda _: True,
         )
 
     def check(self) -> None:
