@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from nbstep.steps.ports import DIGEST, Artifact, InputParameter, connects, in_words, loses_a_number
-from nbstep_runner import parameters as inspection
-from nbstep_runner.contract import ParameterSource, UnknownParameters
+from nbstep.steps.ports import DIGEST, Artifact, InputParameter, connects, in_words
+from nbstep.steps.travel import fitting, travelling
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.parameters import Parameter, Resolved, Signature
+from nbstep_runner.parameters import Signature
 
 if TYPE_CHECKING:
     from nbstep.steps.definition import NotebookStep
@@ -61,7 +59,7 @@ def fixed_values(values: Mapping[str, Any], signature: Signature) -> dict[str, A
         for name in values:
             if name not in signature.names:
                 raise BadInputError(f"the notebook declares no parameter {name!r}", hint=_near(name, signature.names))
-    return _fitting(values, [one for one in signature.parameters if one.name in values], signature).as_json()
+    return fitting(values, [one for one in signature.parameters if one.name in values], signature).as_json()
 
 
 def engine_arguments(
@@ -91,8 +89,8 @@ def engine_arguments(
         _check_type(step, name, given, artifacts.get(name) or parameters[name])
     values = {name: value for name, value in constants.items() if not _is_left_out(step, name, value)}
     open_ones = [one for one in step.signature.parameters if one.name in parameters and one.name not in connected]
-    fitting = _fitting(values, open_ones, step.signature).values
-    return {name: _traveller(step, name, fitting[name], parameters[name]) for name in values}
+    declared = fitting(values, open_ones, step.signature).values
+    return {name: travelling(step, name, declared[name], parameters[name]) for name in values}
 
 
 def _check_is_value(step: NotebookStep, name: str, value: Any, artifacts: Mapping[str, Artifact]) -> None:
@@ -149,46 +147,6 @@ def _is_left_out(step: NotebookStep, name: str, value: Any) -> bool:
             hint=f"Fix it in the step: values={{{name!r}: None}}; or let None be the notebook's default.",
         )
     return True
-
-
-def _fitting(values: Mapping[str, Any], open_ones: Iterable[Parameter], signature: Signature) -> Resolved:
-    """The values as the notebook declares them; they miss none of ``open_ones`` that is required."""
-    asked = Signature(parameters=tuple(open_ones), language=signature.language, declared=True)
-    source = ParameterSource.values(dict(values))
-    return inspection.resolve([source], _no_files, asked, unknown=UnknownParameters.IGNORE)
-
-
-def _no_files(uri: str) -> bytes:
-    raise BadInputError(f"{uri}: a step's arguments are values")
-
-
-def _traveller(step: NotebookStep, name: str, value: Any, parameter: InputParameter) -> Any:
-    """A value as the engine's type takes it.
-
-    Raises:
-        BadInputError: The engine cannot carry it.
-    """
-    plain = Resolved({name: value}).as_json()[name]
-    if isinstance(plain, Mapping) and not parameter.takes_mappings:
-        raise BadInputError(
-            f"{name} of step {step.name} is a reference to a secret, which no engine passes on",
-            hint=f"Fix it in the step: values={{{name!r}: ...}}.",
-        )
-    if not parameter.text and loses_a_number(value):
-        raise BadInputError(
-            f"{name} of step {step.name} holds a number that KFP does not carry: beyond 2**53, infinite or NaN",
-            hint=f"Fix it in the step: values={{{name!r}: ...}}; or declare it as str and convert it in the notebook.",
-        )
-    return engine_value(plain, parameter)
-
-
-def engine_value(value: Any, parameter: InputParameter) -> Any:
-    """A value of JSON's types as the engine's type takes it."""
-    if parameter.text and not isinstance(value, str):
-        return json.dumps(value)
-    if parameter.kind == "NUMBER_DOUBLE" and isinstance(value, int):
-        return float(value)
-    return value
 
 
 def _stranger(step: NotebookStep, name: str, parameters: Mapping[str, InputParameter]) -> BadInputError:

@@ -109,8 +109,8 @@ class InputParameter:
         return self.text or self.kind == "STRUCT"
 
     def reads(self, given: str | None) -> bool:
-        """Whether it goes as text, and a value of this type has one that the notebook reads as the same value."""
-        return self.text and given in {"NUMBER_INTEGER", "NUMBER_DOUBLE", "BOOLEAN"}
+        """Whether it goes as text, and the text that KFP makes of this type is read as the same value."""
+        return self.text and given == "NUMBER_INTEGER"
 
 
 def _check_takes_a_place(parameter: Parameter, artifact: str) -> None:

@@ -139,6 +139,35 @@ def test_values_travel_as_json(tmp_path: Path) -> None:
     assert type(constants["rate"]) is float
 
 
+ANY = "either: int | str = 3\nanything = None\nchoice: bool | list[int] | dict[str, int] = True"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"either": 5}, "5"),
+        ({"either": "five"}, "five"),
+        ({"anything": True}, "True"),
+        ({"anything": 1.5}, "1.5"),
+        ({"anything": "true"}, "true"),
+        ({"anything": [1, None, {"a": True}]}, '[1, null, {"a": true}]'),
+        ({"choice": {"a": 1}}, '{"a": 1}'),
+    ],
+    ids=str,
+)
+def test_what_kfp_has_no_type_for_goes_as_text(tmp_path: Path, arguments: dict[str, Any], text: str) -> None:
+    assert list(step(tmp_path, ANY)(**arguments).constants.values()) == [text]
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"either": "5"}, {"anything": "5"}, {"anything": "[1]"}, {"anything": "True"}], ids=str
+)
+def test_a_text_that_would_be_read_as_something_else_is_refused(tmp_path: Path, arguments: dict[str, Any]) -> None:
+    with pytest.raises(BadInputError, match="would not be read as what it is") as caught:
+        step(tmp_path, ANY)(**arguments)
+    assert "values=" in caught.value.hint
+
+
 def test_a_whole_step_is_no_value(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="n of step work is given a whole step"):
         step(tmp_path)(n=step(tmp_path)(n=1))
