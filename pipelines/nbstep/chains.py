@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from nbstep.child import Child
 from nbstep.errors import KINDS, error_of
-from nbstep.steps.call import Call
+from nbstep.steps.call import Call, check_called
 from nbstep.steps.component import step_arguments
 from nbstep.steps.ports import DIGEST, HTML, METRICS, NOTEBOOK
 from nbstep_runner.contract import RunResult, decode
@@ -55,8 +55,9 @@ def chain(calls: Sequence[Call], folder: str | Path = "runs/chain", *, quiet: bo
 
     Raises:
         NbstepError: A step failed: its own error, with a note that says where its notebook is. Later steps do not run.
-        BadInputError: The steps wait for each other in a circle.
+        BadInputError: The steps wait for each other in a circle, or one has not been called.
     """
+    check_called(calls)
     done: dict[Call, Done] = {}
     for name, call in _named(_ordered(calls)):
         done[call] = _Execution(call, name, Path(folder).absolute() / name, done).run(quiet=quiet)

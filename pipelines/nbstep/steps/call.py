@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +28,18 @@ class Output:
     def kind(self) -> str:
         """Its type in KFP: a parameter's, or an artifact's schema title."""
         return self.artifact.title if self.artifact else self.call.step.results[self.name]
+
+
+def check_called(calls: Iterable[Any]) -> None:
+    """Whether all of these are steps with their arguments.
+
+    Raises:
+        BadInputError: One is not.
+    """
+    for one in calls:
+        if not isinstance(one, Call):
+            name = getattr(one, "name", one)
+            raise BadInputError(f"{name} is no step with its arguments", hint="Call it: step(parameter=value).")
 
 
 class Outputs(dict[str, Output]):
@@ -82,6 +94,11 @@ class Call:
         return self.outputs[names[0]]
 
     def after(self, *calls: Call) -> Self:
-        """Run only once these are done, whatever data passes between them."""
+        """Run only once these are done, whatever data passes between them.
+
+        Raises:
+            BadInputError: One of them is a step without its arguments.
+        """
+        check_called(calls)
         self.earlier.extend(calls)
         return self

@@ -152,7 +152,8 @@ def _is_left_out(step: NotebookStep, name: str, value: Any) -> bool:
 def _stranger(step: NotebookStep, name: str, parameters: Mapping[str, InputParameter]) -> BadInputError:
     if name in step.values:
         return BadInputError(f"step {step.name} has a fixed value for {name}", hint="Leave it out of the call.")
-    return BadInputError(f"the notebook of step {step.name} takes no parameter {name!r}", hint=_near(name, parameters))
+    hint = _near(name, parameters) if step.signature.declared else "It has no parameters cell: nbstep tag names one."
+    return BadInputError(f"the notebook of step {step.name} takes no parameter {name!r}", hint=hint)
 
 
 def _near(name: str, known: Iterable[str]) -> str:

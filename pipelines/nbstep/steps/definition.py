@@ -16,6 +16,7 @@ from nbstep.steps.checks import check_declarations, check_name, fixed_values
 from nbstep.steps.embedding import Source, without_outputs
 from nbstep.steps.ports import Artifact, InputParameter, check_names, input_parameter, result_kind
 from nbstep_runner.contract import Deadlines, Slot, StepPlan, StorageOptions
+from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Signature, read_signature
 from nbstep_runner.stores import join, open_store
 
@@ -37,7 +38,7 @@ class NotebookStep:
 
     name: str
     image: str | None
-    source: Source
+    source: Source = field(repr=False)
     signature: Signature
     place: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
@@ -136,6 +137,8 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
         BadInputError: It is not a notebook, or the declarations do not fit it.
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read or uploaded.
     """
+    if source and upload_to:
+        raise BadInputError("a notebook has one place: source or upload_to", hint="Leave one of them out.")
     stored = read_notebook(str(notebook))
     bare = without_outputs(stored.content)
     signature = read_signature(stored.content, kernel=kernel)

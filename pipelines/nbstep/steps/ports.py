@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_origin
 
 from nbstep_runner.contract import Slot
 from nbstep_runner.errors import BadInputError
@@ -135,13 +135,13 @@ def input_parameter(parameter: Parameter) -> InputParameter:
 
 
 def result_kind(name: str, kind: type | str) -> str:
-    """KFP's type of a result that is declared as ``float``, ``"float"`` and so on.
+    """KFP's type of a result that is declared as ``float``, ``"float"``, ``list[int]`` and so on.
 
     Raises:
         BadInputError: KFP has no such type, or the name is one of a step's own outputs.
     """
     by_name = {python.__name__: kfp for python, kfp in _OF_PYTHON.items()}
-    found = by_name.get(kind) if isinstance(kind, str) else _OF_PYTHON.get(kind)
+    found = by_name.get(kind) if isinstance(kind, str) else _OF_PYTHON.get(get_origin(kind) or kind)
     if found is None:
         raise BadInputError(f"the result {name} cannot be of type {kind}", hint=f"Use one of {', '.join(by_name)}.")
     return found

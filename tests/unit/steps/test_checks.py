@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from nbstep.chains import chain
 from nbstep.steps import Artifact, NotebookStep, notebook_step
 from nbstep_runner.errors import BadInputError
 from support import notebooks
@@ -64,6 +65,30 @@ def test_declarations_that_do_not_fit_are_refused(
     with pytest.raises(BadInputError, match=message) as caught:
         step(tmp_path, cell, **options)
     assert caught.value.hint
+
+
+def test_a_step_is_shown_without_its_notebook(tmp_path: Path) -> None:
+    assert "cells" not in repr(step(tmp_path))
+
+
+def test_a_notebook_has_one_place(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="one place"):
+        step(tmp_path, source="/notebooks/work.ipynb", upload_to=str(tmp_path / "there"))
+
+
+def test_a_step_that_was_not_called_is_named(tmp_path: Path) -> None:
+    one = step(tmp_path)
+    with pytest.raises(BadInputError, match="work is no step with its arguments"):
+        chain([one], tmp_path / "runs")  # type: ignore[list-item]  # the mistake itself
+    with pytest.raises(BadInputError, match="work is no step with its arguments"):
+        one(n=1).after(one)  # type: ignore[arg-type]  # the mistake itself
+
+
+def test_a_notebook_without_a_parameters_cell_says_so(tmp_path: Path) -> None:
+    path = notebooks.write(tmp_path / "bare.ipynb", ["1"])
+    with pytest.raises(BadInputError, match="takes no parameter 'n'") as caught:
+        notebook_step(path)(n=1)
+    assert "nbstep tag" in caught.value.hint
 
 
 def test_a_refused_step_uploads_nothing(tmp_path: Path) -> None:

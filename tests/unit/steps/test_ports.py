@@ -73,4 +73,5 @@ def test_unknown_types_and_taken_names_are_refused() -> None:
         check_names({"metrics": float}, {})
     with pytest.raises(BadInputError, match="as a result and as an artifact"):
         check_names({"model": str}, {"model": "Model"})
+    assert (result_kind("all", list[int]), result_kind("by", dict[str, int])) == ("LIST", "STRUCT")
     assert result_kind("rmse", "float") == result_kind("rmse", float) == "NUMBER_DOUBLE"
