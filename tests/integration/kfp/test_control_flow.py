@@ -125,13 +125,13 @@ def test_values_of_earlier_steps_inside_texts(folder: Path) -> None:
 
     def woven() -> None:
         first = step(n=1)
-        step(n=2, name=f"after {first.outputs['seen']}", either=first.outputs["twice"])
+        step(n=2, name=f"{first.outputs['twice']} after {first.outputs['seen']}", either=first.outputs["twice"])
 
     compiled(folder, woven)
     with local_runs(folder / "runs"):
         pipeline(woven)()
     given = "[1, 'a', 0.5, [], None, {'a': [1]}, 5, 'x']"
-    assert seen(folder / "runs")[1] == repr([2, f"after {given}", 0.5, [], None, {"a": [1]}, 5, 2])
+    assert seen(folder / "runs")[1] == repr([2, f"2 after {given}", 0.5, [], None, {"a": [1]}, 5, 2])
 
 
 def test_outputs_inside_lists_are_refused(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Local runs of compiled pipelines through kfp's own local orchestrator, with four of its faults mended.
+"""Local runs of compiled pipelines through kfp's own local orchestrator, with five of its faults mended.
 
 In kfp 2.17
 
@@ -6,6 +6,7 @@ In kfp 2.17
   (``docker_task_handler.run_docker_container``);
 * the SubprocessRunner refuses container components (``subprocess_task_handler``);
 * an optional int that is not given ends either with a TypeError (``executor_input_utils.executor_input_to_dict``);
+* a whole number inside a text becomes ``2.0``, where a cluster writes ``2`` (the same function);
 * two tasks of one component write over each other's outputs, because a task's folder has its component's name
   (``executor_input_utils.construct_local_task_root``).
 
@@ -31,6 +32,8 @@ from nbstep.steps.kfp.handlers import ContainerHandler, process_handler
 _TO_DICT: Final = executor_input_utils.executor_input_to_dict
 _TASK_ROOT: Final = executor_input_utils.construct_local_task_root
 _EXECUTE: Final = task_executor.execute_single_task
+_INSIDE: Final = "pipelinechannel--"
+"""How the names of values begin that kfp puts into the text of another input."""
 _TASK_FOLDER: ContextVar[list[str] | None] = ContextVar("task_folder", default=None)
 
 
@@ -74,11 +77,16 @@ def _runner(environment: dict[str, str], options: Mapping[str, Any], *, containe
 
 
 def _to_dict(executor_input: Any, component_spec: Any) -> dict[str, Any]:
-    """The conversion of kfp, without the values that are not given."""
+    """The conversion of kfp, without the values that are not given, and whole numbers for texts as such."""
     values = executor_input.inputs.parameter_values
     for name in [name for name, value in values.items() if value.WhichOneof("kind") in {None, "null_value"}]:
         del values[name]
-    return dict(_TO_DICT(executor_input, component_spec))
+    converted = dict(_TO_DICT(executor_input, component_spec))
+    plain = converted.get("inputs", {}).get("parameterValues", {})
+    for name, value in plain.items():
+        if name.startswith(_INSIDE) and isinstance(value, float) and value.is_integer():
+            plain[name] = int(value)
+    return converted
 
 
 def _task_root(*place: Any, **named: Any) -> str:
