@@ -27,7 +27,13 @@ from types import SimpleNamespace
 from typing import Any
 
 FOLDER = Path(__file__).parent
-PARTS = {"slim": "slim_ipykernel", "preload": "preload", "processes": "processes", "kernel": "forked_kernel"}
+PARTS = {
+    "slim": "slim_application",
+    "streams": "slim_streams",
+    "preload": "preload",
+    "processes": "processes",
+    "kernel": "forked_kernel",
+}
 WITHOUT = "--without"
 USED_BY_KERNELS = (
     "IPython.core.completerlib",

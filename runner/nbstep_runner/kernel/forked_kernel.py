@@ -33,7 +33,7 @@ def guard(client: socket.socket, parts: Any) -> NoReturn:
 
     Args:
         client: The connection.
-        parts: What else the fork server has loaded: ``slim``, ``preload`` and ``processes``.
+        parts: What else the fork server has loaded: ``slim``, ``streams``, ``preload`` and ``processes``.
     """
     try:
         Guardian(client, parts).serve()
@@ -127,7 +127,7 @@ def be_kernel(client: socket.socket, request: dict[str, Any], stderr: int, parts
         client.close()
         _close_all_but_streams()
         sys.argv = [parts.slim.__file__, "-f", request["connection_file"]]
-        parts.slim.be_kernel()
+        parts.slim.be_kernel(parts.streams)
     except SystemExit as leave:
         os._exit(leave.code if isinstance(leave.code, int) else 1)
     except BaseException:  # noqa: BLE001 - as an interpreter does with what nothing has caught

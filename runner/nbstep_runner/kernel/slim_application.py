@@ -1,0 +1,214 @@
+"""ipykernel without what a run never uses: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+NO_HISTORY = {"HistoryManager": {"enabled": False}}
+TEST_VARIABLE = "PYTEST_CURRENT_TEST"
+
+
+class _Forgotten(dict[int, list[Any]]):
+    """Takes the place of ``HistoryManager.outputs``: whatever is appended to it is gone."""
+
+    def __missing__(self, execution_count: int) -> list[Any]:
+        return []
+
+
+def _no_tee(channel: str) -> AbstractContextManager[str]:
+    return nullcontext(channel)
+
+
+def _keep_no_outputs(shell: Any) -> None:
+    if hasattr(shell.history_manager, "outputs"):
+        shell.history_manager.outputs = _Forgotten()
+    if hasattr(shell, "_tee"):
+        shell._tee = _no_tee
+
+
+def _never_drop(application: Any) -> None:
+    import zmq
+
+    application.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1)
+
+
+def _count_living_children_only(kernel: Any) -> None:
+    children = kernel._process_children
+    kernel._process_children = lambda: list(filter(_lives, children()))
+
+
+def _lives(process: Any) -> bool:
+    import psutil  # as ipykernel, which has found the process with it
+
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def _report_crashes() -> None:
+    import faulthandler
+
+    own_stderr = getattr(sys.stderr, "_original_stdstream_copy", None)
+    if own_stderr is not None:
+        faulthandler.enable(file=own_stderr)
+
+
+def _defer_jupyter_client() -> None:
+    """Let the modules of ``jupyter_client`` be imported before the package itself is executed, on its first use."""
+    from importlib import import_module
+    from importlib.util import find_spec, module_from_spec
+
+    spec = find_spec("jupyter_client")
+    if spec is None or spec.loader is None or spec.name in sys.modules:
+        return
+    package: Any = module_from_spec(spec)
+    execute = spec.loader.exec_module
+
+    def load(name: str) -> Any:
+        package.__dict__.pop("__getattr__", None)
+        execute(package)
+        return getattr(package, name)
+
+    package.__getattr__ = load
+    sys.modules[spec.name] = package
+    with _without_dateutil():
+        connect = import_module("jupyter_client.connect")
+    for name in ("find_connection_file", "write_connection_file"):  # all that ipykernel takes from the package itself
+        setattr(package, name, getattr(connect, name))
+
+
+@contextmanager
+def _without_dateutil() -> Iterator[None]:
+    """Let ``jupyter_client`` read the times of messages with the standard library, which can do it since 3.11."""
+    modules: dict[str, Any] = sys.modules
+    names = ("dateutil", "dateutil.parser", "dateutil.tz")
+    if sys.version_info < (3, 11) or any(name in modules for name in names):
+        yield
+        return
+    from datetime import UTC, datetime
+
+    for name in names:
+        modules[name] = ModuleType(name)
+    modules["dateutil.parser"].isoparse = datetime.fromisoformat
+    modules["dateutil.tz"].tzlocal = lambda: datetime.now(UTC).astimezone().tzinfo
+    try:
+        yield
+    finally:
+        for name in names:
+            del modules[name]
+
+
+@contextmanager
+def _without_blocking_client() -> Iterator[None]:
+    """Let the application be made without the class of a client, for which traitlets would import the package."""
+    from jupyter_client.connect import ConnectionFileMixin
+
+    trait: Any = ConnectionFileMixin.blocking_class
+    default, trait.default_value = trait.default_value, object
+    try:
+        yield
+    finally:
+        trait.default_value = default
+
+
+@contextmanager
+def _without_debugger() -> Iterator[None]:
+    blocked = "debugpy" not in sys.modules
+    if blocked:
+        modules: dict[str, Any] = sys.modules  # ``None`` makes an import fail, and ipykernel goes without
+        modules["debugpy"] = None
+    try:
+        yield
+    finally:
+        if blocked:
+            del sys.modules["debugpy"]
+
+
+def _parse_command_line(application: Any, parse: Any, arguments: list[str]) -> None:
+    """Take ``-f FILE``, the only arguments that there are as a rule, without making a parser of hundreds of options."""
+    from traitlets.config import Config
+
+    if len(arguments) == 2 and arguments[0] == "-f":
+        application.update_config(Config(NO_HISTORY, IPKernelApp=Config(connection_file=arguments[1])))
+        return
+    parse(arguments)
+    application.update_config(Config(NO_HISTORY))
+
+
+def _initialized_without_debugger(application: Any) -> None:
+    test = os.environ.pop(TEST_VARIABLE, None)
+    try:
+        with _without_debugger():
+            application.initialize(sys.argv[1:])
+    finally:
+        if test is not None:
+            os.environ[TEST_VARIABLE] = test
+
+
+def load() -> None:
+    """Import ipykernel, and start nothing: no thread, no event loop, no ZMQ context; then kernels can be forked."""
+    _defer_jupyter_client()
+    with _without_debugger():
+        from ipykernel import kernelapp
+
+    assert kernelapp  # noqa: S101 - imported for those who come after
+
+
+def be_kernel(streams: Any) -> None:
+    """Be the kernel that ``sys.argv`` asks for; does not return.
+
+    Args:
+        streams: The module ``slim_streams``.
+    """
+    load()
+    from ipykernel import iostream, kernelapp
+
+    streams.patch_streams(iostream.OutStream)
+    with _without_blocking_client():
+        application: Any = kernelapp.IPKernelApp.instance()
+    application.parse_command_line = partial(_parse_command_line, application, application.parse_command_line)
+    _initialized_without_debugger(application)
+    application.kernel._execute_sleep = 0.0
+    _never_drop(application)
+    _keep_no_outputs(application.shell)
+    if hasattr(application.kernel, "_process_children"):
+        _count_living_children_only(application.kernel)
+    _report_crashes()
+    application.start()
+    _exit(application)
+
+
+def _exit(application: Any) -> None:
+    """End the process once everything that a notebook can count on at its end has happened."""
+    import atexit
+
+    modules: Any = threading
+    modules._shutdown()  # joins the threads that are not daemons, as the interpreter's own end does
+    atexit.unregister(application.close)
+    atexit._run_exitfuncs()
+    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
+    if any(buffer.tell() for stream in streams for buffer in stream._buffers.values()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        application.close()  # waits until it has been sent
+    _flush_files()
+    os._exit(0)
+
+
+def _flush_files() -> None:
+    """Write out files that are still open somewhere, as their closing would."""
+    import gc
+    import io
+
+    kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+    for file in [each for each in gc.get_objects() if type(each) in kinds]:
+        try:
+            file.flush()
+        except (OSError, ValueError):
+            continue  # closed, or its reader is gone
