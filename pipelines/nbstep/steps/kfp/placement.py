@@ -10,6 +10,7 @@ from nbstep.backends.kubernetes.options import KubernetesOptions, Toleration
 from nbstep.claims import ROOT
 from nbstep.profiles import Profile, Resources, load_profile, overlaid
 from nbstep.quantities import written
+from nbstep_runner.errors import BadInputError
 
 
 def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
@@ -24,10 +25,11 @@ def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
         overrides: The call's own values, as in ``submit``.
 
     Raises:
-        BadInputError: The profile or the overrides do not fit.
+        BadInputError: The profile or the overrides do not fit, or KFP would give the task more than they say.
         InputNotFoundError: There is no such profile.
     """
     chosen = load_profile(profile, overrides) if isinstance(profile, str) else overlaid(profile, overrides)
+    _check_bounds(chosen.kubernetes)
     _set_resources(task, chosen.resources)
     _set_environment(task, chosen)
     _set_pod(task, chosen.kubernetes)
@@ -37,6 +39,21 @@ def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
     if chosen.retries:
         task.set_retry(num_retries=chosen.retries)
     return task
+
+
+def _check_bounds(options: KubernetesOptions) -> None:
+    """Whether KFP keeps every bound that a profile sets; one that it cannot keep is not left out in silence."""
+    unkept = [
+        *(f"claims: {name} read-only" for name, claim in options.claims.items() if claim.read_only),
+        *(f"secrets: only some items of {name}" for name, mount in options.secrets.items() if mount.items),
+        *(f"config_maps: only some items of {name}" for name, mount in options.config_maps.items() if mount.items),
+        *([f"runtime_class: {options.runtime_class}"] if options.runtime_class else []),
+    ]
+    if unkept:
+        raise BadInputError(
+            f"KFP cannot keep to what the profile says of {'; '.join(unkept)}",
+            hint="Use a profile without it, or override it in the call: place(task, profile, kubernetes={…}).",
+        )
 
 
 def _set_resources(task: Any, resources: Resources) -> None:
