@@ -58,11 +58,19 @@ class Supervisor:
     Args:
         grace: Seconds from the first signal until the process has to be gone.
         on_child: Called by :meth:`attend` after children have ended; the place to reap orphans as PID 1.
+        on_stop: Called once for each :meth:`call` that goes on despite a stop, with the seconds that it still has.
     """
 
-    def __init__(self, grace: float, *, on_child: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        grace: float,
+        *,
+        on_child: Callable[[], None] | None = None,
+        on_stop: Callable[[float], None] | None = None,
+    ) -> None:
         self._grace = grace
         self._on_child = on_child
+        self._on_stop = on_stop
         self._inbox: Inbox = SimpleQueue()
         self.stop: Stop | None = None
         self._reader, self._writer = socket.socketpair()
@@ -118,6 +126,8 @@ class Supervisor:
         while True:
             if self.stop is not None and until is None:
                 until = time.monotonic() + share * self.seconds_left
+                if self._on_stop is not None:
+                    self._on_stop(share * self.seconds_left)
             try:
                 answer = inbox.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
             except Empty:

@@ -112,6 +112,17 @@ def test_a_signal_just_before_a_call_begins_to_wait_ends_it_at_once(monkeypatch:
         assert time.monotonic() - began < 0.5
 
 
+def test_what_goes_on_despite_a_stop_is_told_the_time_that_it_has() -> None:
+    told: list[float] = []
+    with Supervisor(grace=10, on_stop=told.append) as supervisor:
+        supervisor.call(lambda: None, doing="working", despite_stop=True)
+        assert told == []
+        send(signal.SIGTERM)
+        supervisor.call(lambda: None, doing="saving", despite_stop=True, share=0.5)
+        supervisor.call(lambda: None, doing="saving more", despite_stop=True)
+    assert told == pytest.approx([5, 10], abs=0.5)
+
+
 def test_a_run_that_has_ended_can_be_aborted_still() -> None:
     with Supervisor(grace=1) as supervisor:
         pass

@@ -21,6 +21,7 @@ from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.streams import stream_files
 from nbstep_runner.sinks.trace import tracing
+from nbstep_runner.stores import hurry
 from nbstep_runner.supervisor import Supervisor
 
 STANDARD_STREAM = "-"
@@ -42,7 +43,7 @@ def run_in_this_process(
     def reap_orphans() -> None:
         reap_zombies(exclude=[pid for pid in (watchdog, kernels.child) if pid is not None])
 
-    with Supervisor(options["grace_period"], on_child=reap_orphans) as supervisor:
+    with Supervisor(options["grace_period"], on_child=reap_orphans, on_stop=hurry) as supervisor:
         kernels = KernelSource(early, supervisor, spared=(watchdog,))
         with closing(kernels):
             spec = supervisor.call(spec_source, doing="reading the spec")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEPT_NAME: Final = "output.ipynb"
+NOTEBOOK_SHARE: Final = 0.6
+"""Of what is left of the grace period after a stop; log and record need some of it, above all if the notebook fails."""
 COMPANION_SHARE: Final = 0.25
 """Of what is left of a stopped run's grace period, for each thing that the run can do without."""
 LOG_SHARE: Final = 0.5
@@ -57,11 +59,12 @@ class Publisher:
         """
         checksum = f"sha256:{_sha256(data)}"
         try:
-            return Published(self._write(self.places.output, data, version), checksum)
+            return Published(self._write(self.places.output, data, version, share=NOTEBOOK_SHARE), checksum)
         except OutputConflictError:
             self._call(claim.confirm)
         stat = self._call(lambda: self._open_store(self.places.output).stat(self.places.output))
-        return Published(self._write(self.places.output, data, stat.version if stat else ABSENT), checksum)
+        version = stat.version if stat else ABSENT
+        return Published(self._write(self.places.output, data, version, share=NOTEBOOK_SHARE), checksum)
 
     def prepared(self, data: bytes) -> str:
         """Write a notebook that has not been run, over whatever is there; its version."""

@@ -27,7 +27,7 @@ from nbstep_runner.session.places import Places
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.trace import tracing
-from nbstep_runner.stores import open_store
+from nbstep_runner.stores import hurry, open_store
 from nbstep_runner.supervisor import STOPPING, Supervisor
 
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
@@ -116,7 +116,7 @@ def _run(task: Task, token: str, watchdog: Watchdog) -> RunResult:
     def reap_orphans() -> None:
         reap_zombies(exclude=[pid for pid in (watchdog.pid, kernels.child) if pid is not None])
 
-    with Supervisor(spec.deadlines.grace, on_child=reap_orphans) as supervisor:
+    with Supervisor(spec.deadlines.grace, on_child=reap_orphans, on_stop=hurry) as supervisor:
         kernels = KernelSource(early, supervisor, spared=(watchdog.pid,))
         traces = tracing()
         log = LogSettings(stream=None, format=LogFormat.JSON, quiet=True, sinks=traces.sinks, warnings=traces.warnings)
