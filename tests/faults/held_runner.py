@@ -17,8 +17,8 @@ from typing import Any
 from nbstep_runner.cli import main as cli
 from nbstep_runner.cli import process
 from nbstep_runner.engine import cell_run, notebook_run
-from nbstep_runner.kernel import early
-from nbstep_runner.session import claim, kernels, publish, run
+from nbstep_runner.kernel import early, start
+from nbstep_runner.session import claim, publish, run
 from nbstep_runner.sinks import checkpoint
 from nbstep_runner.stores import local
 
@@ -102,8 +102,8 @@ def points(barrier: Barrier) -> dict[str, tuple[object, str, Wrap]]:
         "claim": (claim.ClaimKeeper, "take", barrier.before),
         "claim-placing": placed(".result.json", running=True, late=False),
         "claim-placed": placed(".result.json", running=True, late=True),
-        "kernel-start": (kernels, "await_ready", barrier.before),
-        "kernel-ready": (kernels, "await_ready", barrier.after),
+        "kernel-start": (start, "await_ready", barrier.before),
+        "kernel-ready": (start, "await_ready", barrier.after),
         "cell": (cell_run.CellRun, "run", barrier.before),
         "checkpoint": (checkpoint.Checkpointer, "_write", barrier.before),
         "checkpoint-placing": placed(".partial.ipynb", late=False),
