@@ -43,7 +43,6 @@ USED_BY_KERNELS = (
     "IPython.extensions.storemagic",
     "IPython.utils.wildcard",
     "faulthandler",
-    "jupyter_client.BlockingKernelClient",
     "pdb",
     "psutil",
     "random",
