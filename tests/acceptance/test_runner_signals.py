@@ -13,8 +13,8 @@ from support.runs import run, start
 
 TIDY = """
 import time
-print('begun', flush=True)
 try:
+    print('begun', flush=True)  # the signal may come before it returns
     time.sleep(60)
 finally:
     time.sleep(0.5)

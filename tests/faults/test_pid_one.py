@@ -18,7 +18,7 @@ from support.runs import RUNNER, Running, run, start
 
 Tried = Callable[[str, float], None]
 NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *RUNNER)
-TIDY = "import time\nprint('begun', flush=True)\ntry: time.sleep(60)\nfinally: print('cleaned up')"
+TIDY = "import time\ntry:\n  print('begun', flush=True)\n  time.sleep(60)\nfinally: print('cleaned up')"
 ORPHANS = """
 import os, subprocess
 for _ in range(20):

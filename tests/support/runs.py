@@ -148,8 +148,9 @@ class Running:
         end = time.monotonic() + seconds
         while not self._has_ended():
             if time.monotonic() > end:
+                shown = self.shown
                 self.stop()
-                raise AssertionError(f"I5: the run did not end within {seconds} s: {self.shown[-2000:]}")
+                raise AssertionError(f"I5: the run did not end within {seconds} s: {shown[-2000:]}")
             self.memory = max(self.memory, processes.memory_bytes(self.process.pid))
             time.sleep(POLL_SECONDS)
         took = time.monotonic() - self._started

@@ -13,7 +13,8 @@ from nbstep.backends.kubernetes.starting import give_up_late
 from nbstep.errors import ClusterDeniedError
 
 NAME = JobName("c", "n", "r")
-LATE, EARLY = 100, 5
+LATE, EARLY = 100, -7200
+"""Seconds ago; cases are made when tests are collected, and judged at any time after that."""
 LIMIT = 60
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
 QUOTA = {"reason": "FailedCreate", "type": "Warning", "message": "exceeded quota: pods"}
