@@ -6,9 +6,10 @@ import argparse
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -45,6 +46,11 @@ class Outcome:
         """nbstep's wall time to another's."""
         return self.medians[NBSTEP].seconds / self.medians[contender].seconds
 
+    def sentence(self) -> str:
+        """The figures in words."""
+        seconds = ", ".join(f"{name} {measure.seconds:.2f} s" for name, measure in self.medians.items())
+        return f"{self.workload.name}: {seconds}; {self.ratio:.3f} of papermill's"
+
     def misses(self) -> list[str]:
         """The targets that are not met, in words."""
         ours, workload = self.medians[NBSTEP], self.workload
@@ -56,6 +62,9 @@ class Outcome:
             (workload.written_ratio, written, "written {:.2f} times the final size, target {:.2f}"),
         )
         return [f"{workload.name}: {text.format(is_, most)}" for most, is_, text in checks if most and is_ > most]
+
+
+Told = TypeVar("Told", Outcome, Figures)
 
 
 def run(workload: Workload, folder: Path) -> Outcome:
@@ -114,6 +123,13 @@ def table(outcomes: list[Outcome]) -> Table:
     return result
 
 
+def told(console: Console, measured: Iterable[Told]) -> Iterator[Told]:
+    """Say each as soon as it is known: the whole takes a while."""
+    for each in measured:
+        console.print(each.sentence())
+        yield each
+
+
 def figures(arguments: argparse.Namespace, folder: Path) -> Iterator[Figures]:
     """What is measured besides the workloads, as far as it is asked for."""
     wanted: dict[str, Callable[[], Figures]] = {
@@ -147,11 +163,9 @@ def main() -> int:
         chosen.append(cloud_hello(install()))
     with tempfile.TemporaryDirectory() as folder:
         warm_up(Path(folder))
-        outcomes = [run(workload, Path(folder)) for workload in chosen]
-        others = list(figures(arguments, Path(folder)))
+        outcomes = list(told(console, (run(workload, Path(folder)) for workload in chosen)))
+        others = list(told(console, figures(arguments, Path(folder))))
     console.print(table(outcomes))
-    for each in others:
-        console.print(each.sentence())
     if arguments.plot:
         growth = next((each for each in others if isinstance(each, Growth)), None)
         plot([(outcome.workload.name, outcome.medians) for outcome in outcomes], growth, arguments.plot)
