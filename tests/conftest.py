@@ -21,18 +21,22 @@ settings.load_profile("nbstep")
 HERE: Final = Path(__file__).parent
 SLOW: Final = (
     "acceptance/test_examples.py",
+    "acceptance/test_flights.py",
     "acceptance/test_nbstep_build.py",
+    "acceptance/test_nbstep_compile.py",
     "acceptance/test_nbstep_launcher.py",
+    "acceptance/test_nbstep_submit.py",
     "acceptance/test_nbstep_sweep.py",
     "acceptance/test_packaging.py",
     "acceptance/test_runner_gs.py",
     "acceptance/test_runner_http.py",
+    "acceptance/test_runner_kernels.py",
     "acceptance/test_runner_s3.py",
     "acceptance/test_runner_sftp.py",
     "faults",
     "integration",
 )
-"""Folders and files whose tests start servers, containers, environments or hundreds of runs."""
+"""Folders and files whose tests start servers, containers, environments, other kernels or many runs."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
