@@ -107,6 +107,8 @@ class Supervisor:
     def call(self, work: Callable[[], T], *, doing: str, despite_stop: bool = False, share: float = 1.0) -> T:
         """Do blocking work in a thread and return what it returns, or raise what it raises.
 
+        Where no thread can be started, it is done in this one, and a signal waits for its end.
+
         Args:
             work: What to do. When the run is stopped meanwhile, it is left to itself in its daemon thread.
             doing: What it is, for messages.
@@ -121,7 +123,10 @@ class Supervisor:
         self._inbox = inbox  # before the check, so that a signal after it is not told to the inbox of an earlier call
         if not despite_stop:
             self.check()
-        threading.Thread(target=_deliver, args=(work, inbox), name=f"nbstep: {doing}", daemon=True).start()
+        try:
+            threading.Thread(target=_deliver, args=(work, inbox), name=f"nbstep: {doing}", daemon=True).start()
+        except RuntimeError:  # the limit of processes leaves no room for a thread
+            _deliver(work, inbox)
         until: float | None = None
         while True:
             if self.stop is not None and until is None:

@@ -69,6 +69,16 @@ def test_a_call_returns_or_raises_what_its_work_does(supervisor: Supervisor) -> 
         supervisor.call(lambda: os.environ["NO_SUCH_VARIABLE"], doing="looking")
 
 
+def test_where_no_thread_can_be_started_the_work_is_done_all_the_same(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert supervisor.call(lambda: threading.current_thread().name, doing="saving") == "MainThread"
+
+
 def test_a_signal_ends_a_call_at_once(supervisor: Supervisor) -> None:
     threading.Timer(0.1, send, (signal.SIGTERM,)).start()
     began = time.monotonic()

@@ -109,10 +109,21 @@ class _Family:
         """Those that are left: the living ones, and the ended ones that are ours to reap."""
         table = _processes()
         spared = {process.pid for process in _above(self._here, table)} | set(self._exclude)
-        heads = [process.pid for process in table.values() if process.pid not in spared and self._heads(process)]
-        members = [process for process in _below(heads, table) if process.pid not in spared]
+        others = [process for process in table.values() if process.pid not in spared]
+        found = _below([process.pid for process in others if self._heads(process)], table)
+        related = {process.pid for process in found}
+        # Last, and not of those that are found: reading an environment waits for a process that is just forking.
+        found += _below([each.pid for each in others if each.pid not in related and self._is_marked(each)], table)
+        members = {process.pid: process for process in found if process.pid not in spared}.values()
         self._known.update(process.identity for process in members)
         return [process for process in members if not process.ended or self._is_to_reap(process)]
+
+    def kill_group(self) -> None:
+        """Kill the child's process group, if it leads one: at once, so that not even a fork bomb slips through."""
+        root = _process(self._root) if self._root else None
+        with suppress(OSError):
+            if root and root.parent == self._here and os.getpgid(root.pid) == root.pid:
+                os.killpg(root.pid, signal.SIGKILL)
 
     def reap(self, members: Iterable[Process]) -> None:
         """Collect those that have ended."""
@@ -122,11 +133,7 @@ class _Family:
 
     def _heads(self, process: Process) -> bool:
         ours = process.parent == self._here
-        return (
-            (ours and (self._own_all_children or process.pid == self._root))
-            or process.identity in self._known
-            or self._is_marked(process)
-        )
+        return (ours and (self._own_all_children or process.pid == self._root)) or process.identity in self._known
 
     def _is_marked(self, process: Process) -> bool:
         if self._mark is None or process.ended:
@@ -143,6 +150,7 @@ def _end(family: _Family, grace: float) -> list[int]:
         for number in (signal.SIGTERM, signal.SIGCONT):  # a stopped process acts on SIGTERM when it continues
             _signal_all(members, number)
         members = _wait(family, monotonic() + grace)
+    family.kill_group()
     deadline = monotonic() + KILL_SECONDS
     stopped: set[tuple[int, int]] = set()
     while members and monotonic() < deadline:

@@ -15,6 +15,8 @@ from nbstep_runner.stores import Store, redact
 class Checkpointer:
     """Writes snapshots to one place, from a thread of its own, one at a time.
 
+    The thread is there before the first cell: a notebook that starts processes up to their limit leaves none for later.
+
     Args:
         store: Where the partial notebook lies.
         uri: Its place.
@@ -30,9 +32,12 @@ class Checkpointer:
         self._newest: Snapshot | None = None
         self._changed = threading.Condition()
         self._closed = False
-        self._thread: threading.Thread | None = None
         self._failure = ""
         self._unfinished = ""
+        self.tried = False
+        """Whether there may be a partial notebook in the store."""
+        self._thread = threading.Thread(target=self._work, name="nbstep-checkpoint", daemon=True)
+        self._thread.start()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -42,19 +47,12 @@ class Checkpointer:
         """
         return tuple(warning for warning in (self._failure, self._unfinished) if warning)
 
-    @property
-    def tried(self) -> bool:
-        """Whether there may be a partial notebook in the store."""
-        return self._thread is not None
-
     def offer(self, snapshot: Snapshot) -> None:
         """Write this snapshot next; one that has not been begun yet is dropped for it."""
         with self._changed:
             self._newest = snapshot
+            self.tried = True
             self._changed.notify()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="nbstep-checkpoint", daemon=True)
-                self._thread.start()
 
     def close(self, timeout: float) -> None:
         """Begin no more snapshots and wait for the one that is being written, for at most ``timeout`` seconds.
@@ -66,11 +64,10 @@ class Checkpointer:
             self._closed = True
             self._newest = None
             self._changed.notify()
-        if self._thread is not None:
-            self._thread.join(timeout)
-            if self._thread.is_alive():
-                self._unfinished = f"a checkpoint was still being written at the end: {redact(self._uri)} may be left"
-                self._warn(self._unfinished)
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._unfinished = f"a checkpoint was still being written at the end: {redact(self._uri)} may be left"
+            self._warn(self._unfinished)
 
     def _work(self) -> None:
         while (snapshot := self._next()) is not None:

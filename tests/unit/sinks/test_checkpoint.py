@@ -53,6 +53,16 @@ def test_a_snapshot_that_waits_gives_way_to_a_newer_one(tmp_path: Path) -> None:
     assert (checkpoints.tried, checkpoints.warnings) == (True, ())
 
 
+def test_no_thread_is_needed_once_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore(MemorySpace())
+    checkpoints = Checkpointer(store, URI, tmp_path, lambda _: None)
+    monkeypatch.setattr(threading.Thread, "start", lambda _: pytest.fail("the limit of processes is reached"))
+    checkpoints.offer(snapshot("first", tmp_path))
+    until(lambda: store.stat(URI))
+    checkpoints.close(5)
+    assert b"first" in store.read(URI).data
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
