@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nbstep.loglines import LogLine, notice, parse
 from nbstep_runner.errors import InputNotFoundError
@@ -11,6 +12,10 @@ from nbstep_runner.stores import sibling
 
 if TYPE_CHECKING:
     from nbstep.run import Run
+
+LOG_SECONDS: Final = 5.0
+"""How long after the record the log may come."""
+LOOK_SECONDS: Final = 0.5
 
 
 def complete(lines: Iterable[LogLine], run: Run) -> Iterator[LogLine]:
@@ -63,13 +68,21 @@ class Seen:
 
 def _missing(seen: Seen, run: Run) -> Iterator[LogLine]:
     record = run.record()
-    if record is None or not record.state.final:
+    if record is None or not record.state.final or not record.log_uri:
         return
-    try:
-        data = run.store.read(sibling(run.output_uri, ".log.jsonl")).data
-    except InputNotFoundError:
-        return
-    missing = [line for line in map(parse, data.splitlines()) if not seen.has(line)]
+    missing = [line for line in map(parse, _stored_log(run).splitlines()) if not seen.has(line)]
     if missing:
         yield parse(notice(run.id, f"{len(missing)} lines that had not come are read from the stored log", "NOTICE"))
         yield from missing
+
+
+def _stored_log(run: Run) -> bytes:
+    """The stored log, for which one may have to wait: it is written beside the record; empty where there is none."""
+    deadline = time.monotonic() + LOG_SECONDS
+    while True:
+        try:
+            return run.store.read(sibling(run.output_uri, ".log.jsonl")).data
+        except InputNotFoundError:
+            if time.monotonic() > deadline:
+                return b""
+        time.sleep(LOOK_SECONDS)

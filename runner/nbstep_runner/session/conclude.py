@@ -1,9 +1,10 @@
-"""The end of a run, whatever it is: notebook, companions and log in their places, then the record, in this order."""
+"""The end of a run, whatever it is: notebook and companions in their places, then the record, and the log beside it."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -39,6 +40,7 @@ class Conclusion:
         self._holding = holding
         self._ledger = ledger
         self._scratch = scratch
+        self._outdone = False
 
     def executed(self, document: Document, execution: Execution, *, checkpointed: bool) -> None:
         """The cells have ended: publish what they made, commit what came of it."""
@@ -80,6 +82,7 @@ class Conclusion:
         try:
             published = self._publisher.notebook(data, place.version, claim)
         except NbstepError as error:
+            self._outdone = isinstance(error, OutputConflictError)
             self._keep(data, error)
             return False
         self._ledger.change(output_version=published.version, output_checksum=published.checksum)
@@ -117,16 +120,29 @@ class Conclusion:
         self._ledger.warn(f"the executed notebook could not be published; it is kept in {path}")
 
     def _end(self) -> None:
+        """Commit the record at once; the log goes up beside it, and what becomes of that is written down after it."""
         self._ledger.end()
-        if self._holding.claim is not None:
-            log = self._ledger.complete_log()
-            if log is not None:
-                self._attempt(partial(self._publisher.log, log))
+        writing = self._begin_log()
+        committed = self._try_to_commit()
+        if writing and not self._attempt(partial(self._publisher.end_log, writing)) and committed:
+            attempt(self._commit)
+
+    def _begin_log(self) -> Future[str] | None:
+        """Begin to store the log, where the output is this run's: not over that of a run that was faster."""
+        if self._holding.claim is None or self._outdone:
+            return None
+        log = self._ledger.complete_log()
+        return self._publisher.begin_log(log) if log else None
+
+    def _try_to_commit(self) -> bool:
+        """Whether the record stands; if not, the verdict is another."""
         try:
             self._commit()
         except NbstepError as error:
             self._ledger.result = results.unpublished(self._ledger.result, error)
             self._ledger.tell(RunFinished(result=self._ledger.result))
+            return False
+        return True
 
     def _commit(self) -> None:
         """Commit over our claim; a run that failed before it had one leaves another run's final record alone."""

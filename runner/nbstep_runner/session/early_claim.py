@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from nbstep_runner.errors import NbstepError
+from nbstep_runner.session.background import begin
 from nbstep_runner.session.claim import ClaimKeeper
 from nbstep_runner.stores import ABSENT
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from nbstep_runner.contract import RunResult
     from nbstep_runner.supervisor import Supervisor
 
+DOING: Final = "claiming the output"
+
 
 class EarlyClaim:
-    """Writes a claim where there is no record, in a thread of its own; where there is one, nothing is changed.
+    """Writes a claim where there is no record; where there is one, nothing is changed.
 
     Args:
         keeper: Has not taken the claim yet.
@@ -26,16 +28,7 @@ class EarlyClaim:
 
     def __init__(self, keeper: ClaimKeeper, record: RunResult) -> None:
         self._keeper = keeper
-        self._taken: Future[None] = Future()
-        threading.Thread(target=self._take, args=(record,), name="nbstep-claim", daemon=True).start()
-
-    def _take(self, record: RunResult) -> None:
-        try:
-            self._keeper.take(record, ABSENT)
-        except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that asks
-            self._taken.set_exception(error)
-        else:
-            self._taken.set_result(None)
+        self._taking = begin(partial(keeper.take, record, ABSENT), DOING)
 
     def settle(self, supervisor: Supervisor) -> ClaimKeeper | None:
         """The claim, once it is known to be ours; ``None`` where the place was not free, or could not be written.
@@ -43,6 +36,6 @@ class EarlyClaim:
         Waits despite a stop, for as long as the grace period lasts: nobody would end a claim that nobody knows of.
         """
         with suppress(NbstepError):
-            supervisor.call(self._taken.result, doing="claiming the output", despite_stop=True)
+            supervisor.call(self._taking.result, doing=DOING, despite_stop=True)
             return self._keeper
         return None

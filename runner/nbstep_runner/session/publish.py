@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from nbstep_runner.contract import RunResult, encode
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
+from nbstep_runner.session.background import begin
 from nbstep_runner.session.claim import ClaimKeeper
 from nbstep_runner.session.html import render_html
 from nbstep_runner.session.places import Places
@@ -28,7 +30,8 @@ NOTEBOOK_SHARE: Final = 0.6
 COMPANION_SHARE: Final = 0.25
 """Of what is left of a stopped run's grace period, for each thing that the run can do without."""
 LOG_SHARE: Final = 0.5
-"""The same for the log: the record comes after it."""
+"""The same for the log, once the record is there; should it fail, the record is written once more."""
+LOG_DOING: Final = "publishing the log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +94,17 @@ class Publisher:
         page = self._call(lambda: render_html(_bytes(data), name), "rendering the page", share=COMPANION_SHARE)
         self._write(self.places.html, page, doing="publishing the page", share=COMPANION_SHARE)
 
-    def log(self, path: Path) -> None:
-        """Put the log as it stands beside the notebook."""
-        self._write(self.places.log, path, doing="publishing the log", share=LOG_SHARE)
+    def begin_log(self, path: Path) -> Future[str]:
+        """Begin to put the log as it stands beside the notebook."""
+        return begin(lambda: self._open_store(self.places.log).write(self.places.log, path), LOG_DOING)
+
+    def end_log(self, writing: Future[str]) -> None:
+        """Wait until it is there.
+
+        Raises:
+            StorageUnavailableError, StorageDeniedError: The store does not take it.
+        """
+        self._call(writing.result, LOG_DOING, share=LOG_SHARE)
 
     def remove_partial(self) -> None:
         """Remove the partial notebook: the finished one has taken its place."""

@@ -52,7 +52,7 @@ def test_a_page_that_takes_long_leaves_time_for_log_and_record(
         publishes.html(b"{}")
     assert supervisor.seconds_left > GRACE / 2
     (tmp_path / "log").write_bytes(b"{}\n")
-    publishes.log(tmp_path / "log")
+    publishes.end_log(publishes.begin_log(tmp_path / "log"))
     assert store.read(PLACES.log).data == b"{}\n"
     held.set()
     time.sleep(0.05)
@@ -60,14 +60,14 @@ def test_a_page_that_takes_long_leaves_time_for_log_and_record(
 
 
 @pytest.mark.parametrize("companion", ["log", "remove_partial"])
-def test_a_store_that_hangs_on_a_companion_leaves_time_for_the_record(
+def test_a_store_that_hangs_on_a_companion_leaves_time_for_what_follows(
     supervisor: Supervisor, held: threading.Event, tmp_path: Path, companion: str
 ) -> None:
     (tmp_path / "log").write_bytes(b"{}\n")
     store = FaultyStore(MemoryStore(MemorySpace()), sleep=lambda _: held.wait(30))
-    task = getattr(publisher(supervisor, store), companion)
+    publishes = publisher(supervisor, store)
     with pytest.raises(StorageUnavailableError, match="its share of the grace period"):
-        task(*([tmp_path / "log"] if companion == "log" else []))
+        publishes.end_log(publishes.begin_log(tmp_path / "log")) if companion == "log" else publishes.remove_partial()
     assert supervisor.seconds_left > GRACE / 4
 
 
