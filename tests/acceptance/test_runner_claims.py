@@ -138,3 +138,20 @@ def test_waiting_for_an_earlier_attempt_can_be_stopped(tmp_path: Path) -> None:
         done = second.signal(signal.SIGTERM).finish(5, check=False)
     assert done.code == 143
     assert json.loads(place.read_text()) == held
+
+
+@pytest.mark.fault(24)
+def test_a_run_that_was_outdone_leaves_the_winners_log_and_record_alone(tmp_path: Path) -> None:
+    """As after a pause of the whole machine that outlasted its claim."""
+    record, log = tmp_path / "out.result.json", tmp_path / "out.log.jsonl"
+    with start(tmp_path, ["import time\nprint('begun', flush=True)\ntime.sleep(1)"]) as first:
+        first.wait_for("begun")
+        taken = json.loads(record.read_text())
+        won = taken | {"run_id": "winner", "state": "succeeded", "exit_code": 0, "claim": None}
+        record.write_text(json.dumps(won))
+        log.write_text("the winner's\n")
+        (tmp_path / "out.ipynb").write_text("{}")
+        done = first.finish(check=False)
+    assert done.code == 73
+    assert (json.loads(record.read_text()), log.read_text()) == (won, "the winner's\n")
+    assert (tmp_path / "out.ipynb").read_text() == "{}"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from nbstep_runner.stores import open_store
 from servers import faultproxy
+from servers.faultproxy import Kind
 from servers.fixtures import new_name
-from servers.runner_on_store import Remote, RunnerOnStore
+from servers.ports import wait_until
+from servers.runner_on_store import CELLS, Remote, RunnerOnStore
 from servers.s3 import S3Server
 
 
@@ -22,3 +25,18 @@ class TestS3(RunnerOnStore):
         with faultproxy.running(s3_server.port) as proxy:
             environment = s3_server.environment(proxy.endpoint)
             yield Remote(s3_folder, open_store(s3_folder), environment, proxy=proxy, denied=f"s3://{denied}/")
+
+    @pytest.mark.fault(15)
+    def test_a_log_that_is_not_taken_delays_no_record(self, remote: Remote, tmp_path: Path) -> None:
+        assert remote.proxy is not None
+        remote.put(CELLS)
+        remote.proxy.add(Kind.STATUS, "PUT", "out.log.jsonl", times=10_000)
+        with remote.start(tmp_path, "--retry-seconds", "5") as running:
+            wait_until(lambda: "out.result.json" in remote.names() and remote.record()["state"] == "succeeded")
+            assert not running.ended
+            done = running.finish(check=False)
+        assert (done.code, done.stderr) == (0, "")
+        assert remote.names() == {"out.ipynb", "out.result.json"}
+        record = remote.record()
+        assert (record["state"], record["exit_code"]) == ("succeeded", 0)
+        assert any("out.log.jsonl" in warning for warning in record["warnings"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from threading import Timer
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
@@ -12,8 +14,13 @@ from nbstep.backends.kubernetes import follow
 from nbstep.backends.kubernetes.client import Cluster
 from nbstep.backends.kubernetes.follow import Follower
 from nbstep.backends.kubernetes.names import JobName
-from nbstep.completion import Seen
+from nbstep.completion import Seen, complete
 from nbstep.loglines import LogLine, for_people, notice, parse
+from nbstep_runner.contract import RunState
+from nbstep_runner.stores.memory import MemorySpace, MemoryStore
+
+if TYPE_CHECKING:
+    from nbstep.run import Run
 
 
 def numbered(count: int) -> bytes:
@@ -82,6 +89,20 @@ def test_what_has_not_come_is_known(missing: set[int]) -> None:
             seen.add(line)
     assert [line.seq for line in lines if not seen.has(line)] == sorted(missing)
     assert seen.whole is (not missing)
+
+
+def test_a_stored_log_that_comes_a_moment_after_the_record_is_waited_for() -> None:
+    store = MemoryStore(MemorySpace())
+    run = SimpleNamespace(
+        id="r",
+        output_uri="memory://runs/output.ipynb",
+        store=store,
+        record=lambda: SimpleNamespace(state=RunState.SUCCEEDED, log_uri="memory://runs/output.log.jsonl"),
+    )
+    Timer(0.2, store.write, ("memory://runs/output.log.jsonl", numbered(3))).start()
+    shown = [line.message for line in complete([], cast("Run", run))]
+    assert shown[1:] == ["1", "2", "3"]
+    assert "3 lines that had not come are read from the stored log" in shown[0]
 
 
 def test_lines_for_people_drive_no_terminal() -> None:
