@@ -21,7 +21,7 @@ from servers.s3 import S3Server
 from support import notebooks
 from support.runs import RUNNER
 
-ROUNDS = 3
+ROUNDS = 5
 DELAY = 0.1
 ALLOWED_SECONDS = 0.5
 ALLOWED_TIMES = 4

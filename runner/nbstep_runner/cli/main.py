@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbstep_runner.collector import pause
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError, UsageError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def main() -> None:
     The process ends without Python's own teardown: by then everything is written and every child is gone, and what
     teardown would wait for (a thread in a call that storage does not answer) must not hold up the exit code.
     """
+    pause()  # until the first cell
     _open_standard_streams()
     code = _run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):

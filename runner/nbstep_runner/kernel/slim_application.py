@@ -1,5 +1,6 @@
 """ipykernel without what a run never uses: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
+import gc
 import os
 import sys
 import threading
@@ -166,6 +167,7 @@ def be_kernel(streams: Any) -> None:
     Args:
         streams: The module ``slim_streams``.
     """
+    gc.disable()  # what is made until then is there to stay: the collector would look through it in vain
     load()
     from ipykernel import iostream, kernelapp
 
@@ -180,6 +182,8 @@ def be_kernel(streams: Any) -> None:
     if hasattr(application.kernel, "_process_children"):
         _count_living_children_only(application.kernel)
     _report_crashes()
+    gc.freeze()
+    gc.enable()
     application.start()
     _exit(application)
 
@@ -203,7 +207,6 @@ def _exit(application: Any) -> None:
 
 def _flush_files() -> None:
     """Write out files that are still open somewhere, as their closing would."""
-    import gc
     import io
 
     kinds = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from nbstep_runner.collector import resume
 from nbstep_runner.contract import RunFinished, RunResult, RunSpec, RunState, Severity
 from nbstep_runner.errors import InternalError, NbstepError
 from nbstep_runner.kernel.memory import MemoryWatch
@@ -263,6 +264,7 @@ class Session:
     def _execute(self, notebook: dict[str, Any], ready: ReadyKernel) -> None:
         from nbstep_runner.engine.notebook_run import run_notebook
 
+        resume()
         checkpoints = self._checkpointer()
         shown = replace(self._spec, input_uri=self._ledger.result.input_uri, output_uri=self._ledger.result.output_uri)
         try:

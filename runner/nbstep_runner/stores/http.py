@@ -27,7 +27,8 @@ from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Condi
 from nbstep_runner.stores.http_answers import check_digests, require, time_of, translated, version_of
 from nbstep_runner.stores.http_client import Ask, HttpClient, body_of, pieces_of
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
-from nbstep_runner.stores.retrying import Retrier, TransientError, Try
+from nbstep_runner.stores.retrying import Retrier
+from nbstep_runner.stores.tries import TransientError, Try
 from nbstep_runner.stores.uris import checked, redact
 
 _READ: Final = frozenset({200, 203})

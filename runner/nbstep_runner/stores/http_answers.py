@@ -10,8 +10,8 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from nbstep_runner.errors import BadInputError, StorageDeniedError, StorageUnavailableError
-from nbstep_runner.stores.retrying import TransientError, seconds_asked
 from nbstep_runner.stores.statuses import explained
+from nbstep_runner.stores.tries import TransientError, seconds_asked
 
 
 def version_of(response: httpx.Response) -> str | None:

@@ -24,7 +24,7 @@ from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.addresses import checked_addresses
 from nbstep_runner.stores.protocol import Source
-from nbstep_runner.stores.retrying import TransientError, Try
+from nbstep_runner.stores.tries import TransientError, Try
 from nbstep_runner.stores.uris import checked, redact
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

@@ -24,10 +24,11 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError,
 from nbstep_runner.stores import content
 from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, expect
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
-from nbstep_runner.stores.retrying import Retrier, TransientError, Try, idle_within
+from nbstep_runner.stores.retrying import Retrier
 from nbstep_runner.stores.s3_errors import translated
 from nbstep_runner.stores.s3_parts import PART_BYTES, PartsUpload
 from nbstep_runner.stores.statuses import RefusedError
+from nbstep_runner.stores.tries import TransientError, Try, idle_within
 from nbstep_runner.stores.uris import checked
 
 _SHA256: Final = "nbstep-sha256"

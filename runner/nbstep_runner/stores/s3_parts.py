@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from nbstep_runner.stores import content
 from nbstep_runner.stores.protocol import Source
-from nbstep_runner.stores.retrying import Retrier, Try
+from nbstep_runner.stores.retrying import Retrier
+from nbstep_runner.stores.tries import Try
 
 PART_BYTES: Final = 16 * 2**20
 """A part, and the size above which an object is sent in parts."""

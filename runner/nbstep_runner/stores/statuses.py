@@ -11,7 +11,7 @@ from nbstep_runner.errors import (
     OutputConflictError,
     StorageDeniedError,
 )
-from nbstep_runner.stores.retrying import TransientError
+from nbstep_runner.stores.tries import TransientError
 from nbstep_runner.stores.uris import redact
 
 
