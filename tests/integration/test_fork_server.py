@@ -189,9 +189,35 @@ def test_nothing_of_a_kernel_stays_when_it_is_let_go(tmp_path: Path, mark: str) 
             session.run(WANDERERS)
             assert len(processes.marked(mark)) >= 5  # the daemon without a mark is not among them
             hidden = [pid for pid in _sleepers() if pid not in processes.marked(mark)]
-        assert processes.until(lambda: processes.marked(mark) == [server.pid], 5)
+            guardian = _parent(session.process.pid)
+        assert processes.until(lambda: set(processes.marked(mark)) == {server.pid, guardian}, 5), _left(mark)
         assert not set(hidden) & set(_sleepers())
     assert processes.until(lambda: not processes.marked(mark), 5)
+
+
+def test_a_guardian_has_one_kernel_after_another(server: ServerProcess) -> None:
+    guardians = set()
+    for number in range(3):
+        with kernel_of(server) as session:
+            assert session.run("print('seen' in globals())") == "False\n"
+            session.run(f"seen = {number}; import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+            guardians.add(_parent(session.process.pid))
+    assert len(guardians) == 1
+    with kernel_of(server) as one, kernel_of(server) as other:
+        assert _parent(one.process.pid) != _parent(other.process.pid)
+
+
+def test_a_free_guardian_that_was_killed_is_replaced(server: ServerProcess) -> None:
+    with kernel_of(server) as session:
+        guardian = _parent(session.process.pid)
+    os.kill(guardian, signal.SIGKILL)
+    assert processes.until(lambda: _dead(guardian), 5)
+    with kernel_of(server) as session:
+        assert session.run("print('here')") == "here\n"
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def _sleepers() -> list[int]:
@@ -217,7 +243,8 @@ def test_nothing_stays_whoever_is_killed(tmp_path: Path, mark: str, victim: str)
             time.sleep(0.2)
             os.kill(int(pids["client"]), signal.SIGTERM)  # which lets go of its kernel
         if victim != "owner":
-            assert processes.until(lambda: _only(mark, {owner.pid, int(pids["server"])}), 10), _left(mark)
+            staying = {owner.pid, int(pids["server"]), int(pids["guardian"])}
+            assert processes.until(lambda: _only(mark, staying), 10), _left(mark)
             owner.kill()
         else:
             os.kill(int(pids["client"]), signal.SIGTERM)

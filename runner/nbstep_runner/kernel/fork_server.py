@@ -102,13 +102,14 @@ def _start_over(listener: str, owner: str, names: list[str], unfit: list[str]) -
 
 
 class Server:
-    """Forks a guardian for each connection."""
+    """Passes each connection to a guardian: to one that has none, or to one that it forks."""
 
     def __init__(self, listener: int, owner: int, parts: Any) -> None:
         self._listener = socket.socket(fileno=listener)
         self._owner = owner
         self._parts = parts
-        self._guardians: set[int] = set()
+        self._guardians: dict[int, socket.socket] = {}
+        self._free: list[socket.socket] = []
         self._wake, self._writer = os.pipe()
 
     def serve(self) -> None:
@@ -117,34 +118,45 @@ class Server:
         os.set_blocking(self._writer, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        poll = select.poll()
-        for source in (self._listener.fileno(), self._owner, self._wake):
-            poll.register(source, select.POLLIN)
         while True:
-            ready = [descriptor for descriptor, _ in poll.poll()]
+            guardians = {each.fileno(): each for each in self._guardians.values()}
+            listener = self._listener.fileno()
+            ready = _readable([self._owner, self._wake, listener, *guardians])
             if self._wake in ready:
                 os.read(self._wake, 4096)
                 self._reap()
             if self._owner in ready:
                 os._exit(0)
-            if self._listener.fileno() in ready:
+            self._free += [guardians[each] for each in ready if each in guardians and _is_free(guardians[each])]
+            if listener in ready:
                 self._accept()
 
     def _accept(self) -> None:
         client, _ = self._listener.accept()
         with client:
-            pid = os.fork()
-            if pid == 0:
-                self._become_guardian(client)
-            self._guardians.add(pid)
+            while self._free:
+                with suppress(OSError):  # it was killed
+                    socket.send_fds(self._free.pop(), [b"."], [client.fileno()])
+                    return
+            self._fork(client)
 
-    def _become_guardian(self, client: socket.socket) -> None:
+    def _fork(self, client: socket.socket) -> None:
+        ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._become_guardian(client, its)
+        its.close()
+        self._guardians[pid] = ours
+
+    def _become_guardian(self, client: socket.socket, server: socket.socket) -> None:
         """Let go of what is the server's: a client must see the server's end, not that of its last child."""
-        self._listener.close()
         signal.set_wakeup_fd(-1)
+        for each in (self._listener, *self._guardians.values()):
+            each.close()
         for descriptor in (self._owner, self._wake, self._writer):
             os.close(descriptor)
-        self._parts.kernel.guard(client, self._parts)
+        self._parts.kernel.guard(client, server, self._parts)
 
     def _reap(self) -> None:
         """Collect guardians that have ended; what one has left behind, because it was killed, is now ours to end."""
@@ -152,9 +164,28 @@ class Server:
         with suppress(ChildProcessError):
             while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
                 orphans = orphans or ended[1] != 0
-                self._guardians.discard(ended[0])
+                self._forget(ended[0])
         if orphans:
             self._parts.processes.kill_tree(0, grace=0.0, own_all_children=True, exclude=self._guardians)
+
+    def _forget(self, pid: int) -> None:
+        guardian = self._guardians.pop(pid, None)
+        if guardian is not None:
+            self._free = [each for each in self._free if each is not guardian]
+            guardian.close()
+
+
+def _readable(descriptors: list[int]) -> list[int]:
+    poll = select.poll()  # unlike select, for any number of them
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll()]
+
+
+def _is_free(guardian: socket.socket) -> bool:
+    with suppress(OSError):
+        return bool(guardian.recv(1))
+    return False
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What the fork server's children are: for each kernel a guardian, and the kernel as the guardian's child.
 
 Loaded by path by the fork server: it imports nothing of ours. The guardian is the kernel's parent and the subreaper of
-all that descends from it, so nothing can leave its tree, whatever its session, its parent or its environment. It serves
-one client over one connection (``SOCK_SEQPACKET``), in messages of JSON:
+all that descends from it, so nothing can leave its tree, whatever its session, its parent or its environment. It has
+one kernel at a time, and another one only after nothing of the first is left. Its client speaks with it over one
+connection a kernel (``SOCK_SEQPACKET``), in messages of JSON:
 
 1. the client asks: ``connection_file``, ``folder`` (the working directory), ``environment`` (variables to set), and
    passes a descriptor for the kernel's stderr;
@@ -10,7 +11,8 @@ one client over one connection (``SOCK_SEQPACKET``), in messages of JSON:
 3. the guardian tells the end: ``status``, an exit code or a signal's number below zero;
 4. the guardian closes the connection when nothing of the kernel is left.
 
-Whatever the client sends after the first message, or its own end, ends the kernel at once.
+Whatever the client sends after the first message, or its own end, ends the kernel at once. Between two kernels the
+guardian tells the server that it is free, which passes it the next connection; the server's end is then its own.
 """
 
 import json
@@ -25,59 +27,70 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 LONGEST_MESSAGE = 1 << 16
+FREE = b"."
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def guard(client: socket.socket, parts: Any) -> NoReturn:
-    """Be the guardian: start the kernel that the client asks for, and end all of it.
+def guard(client: socket.socket, server: socket.socket, parts: Any) -> NoReturn:
+    """Be the guardian: start the kernel that the client asks for, and end all of it; then for the next client.
 
     Args:
-        client: The connection.
+        client: The first connection.
+        server: Where the fork server hears that this process is free, and passes the next.
         parts: What else the fork server has loaded: ``slim``, ``streams``, ``preload`` and ``processes``.
     """
     try:
-        Guardian(client, parts).serve()
+        guardian = Guardian(parts)
+        while guardian.serve(client):
+            server.send(FREE)
+            client.close()
+            client = _next_client(server)
     except BaseException:  # noqa: BLE001 - a fork must not go on as the server that it is a copy of
         traceback.print_exc()
     finally:
         os._exit(1)
 
 
+def _next_client(server: socket.socket) -> socket.socket:
+    data, descriptors, _, _ = socket.recv_fds(server, 1, 1)
+    if not data:
+        os._exit(0)
+    return socket.socket(fileno=descriptors[0])
+
+
 class Guardian:
-    """The parent of one kernel."""
+    """The parent of kernels, one after another, each of which ends before the next begins."""
 
-    def __init__(self, client: socket.socket, parts: Any) -> None:
-        self._client = client
+    def __init__(self, parts: Any) -> None:
         self._parts = parts
-        self._status: int | None = None
-        self._kernel = 0
-
-    def serve(self) -> None:
-        """Start the kernel, wait for its end or the client's, and leave nothing behind."""
-        data, descriptors, _, _ = socket.recv_fds(self._client, LONGEST_MESSAGE, 1)
-        if not data:
-            os._exit(0)
         os.setsid()
         for number in IGNORED:
             signal.signal(number, signal.SIG_IGN)
-        self._parts.processes.become_subreaper()
-        wake = _wake_at_ended_children()
+        parts.processes.become_subreaper()
+        self._wake = _wake_at_ended_children()
+
+    def serve(self, client: socket.socket) -> bool:
+        """Start the kernel and wait for its end or the client's; whether nothing is left behind."""
+        data, descriptors, _, _ = socket.recv_fds(client, LONGEST_MESSAGE, 1)
+        if not data:
+            return True
+        self._client = client
+        self._status: int | None = None
         self._kernel = os.fork()
         if self._kernel == 0:
-            be_kernel(self._client, json.loads(data), descriptors[0], self._parts)
+            be_kernel(client, json.loads(data), descriptors[0], self._parts)
         os.close(descriptors[0])
-        self._wait(wake)
-        self._end()
-        os._exit(0)
+        self._wait()
+        return self._end()
 
-    def _wait(self, wake: int) -> None:
+    def _wait(self) -> None:
         poll = select.poll()
         poll.register(self._client, select.POLLIN)
-        poll.register(wake, select.POLLIN)
+        poll.register(self._wake, select.POLLIN)
         while self._status is None:
             ready = [descriptor for descriptor, _ in poll.poll()]
-            if wake in ready:
-                os.read(wake, 4096)
+            if self._wake in ready:
+                os.read(self._wake, 4096)
                 self._reap()
             if self._client.fileno() in ready:
                 return
@@ -94,11 +107,11 @@ class Guardian:
             if pid == self._kernel:
                 self._tell(os.waitstatus_to_exitcode(status))
 
-    def _end(self) -> None:
-        """Kill whatever lives below this process."""
+    def _end(self) -> bool:
+        """Kill whatever lives below this process; whether nothing does any more."""
         if self._reap():
             self._parts.processes.kill_tree(self._kernel, grace=0.0, own_all_children=True)
-        self._reap()
+        return not self._reap()
 
     def _tell(self, status: int) -> None:
         self._status = status
