@@ -187,7 +187,9 @@ def test_nothing_of_a_kernel_stays_when_it_is_let_go(tmp_path: Path, mark: str) 
         assert processes.until(lambda: len(processes.marked(mark)) == 1, 20)
         with kernel_of(server) as session:
             session.run(WANDERERS)
-            assert len(processes.marked(mark)) >= 5  # the daemon without a mark is not among them
+            assert processes.until(
+                lambda: len(processes.marked(mark)) >= 5, 5
+            )  # the daemon without a mark is not among them
             hidden = [pid for pid in _sleepers() if pid not in processes.marked(mark)]
             guardian = _parent(session.process.pid)
         assert processes.until(lambda: set(processes.marked(mark)) == {server.pid, guardian}, 5), _left(mark)
@@ -236,7 +238,7 @@ def test_nothing_stays_whoever_is_killed(tmp_path: Path, mark: str, victim: str)
     try:
         assert owner.stdout is not None
         pids = dict(line.split() for line in iter(owner.stdout.readline, "ready\n"))
-        assert len(processes.marked(mark)) >= 6
+        assert processes.until(lambda: len(processes.marked(mark)) >= 6, 5)
         os.kill(int(pids[victim]), signal.SIGKILL)
         if victim in ("guardian", "server"):
             assert processes.until(lambda: _dead(int(pids[victim])), 5)
