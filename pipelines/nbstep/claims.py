@@ -41,7 +41,7 @@ def here(value: Any, claims: Mapping[str, Claim]) -> Any:
 def claims_in(value: Any) -> Iterator[str]:
     """The claims that a value names, at any depth."""
     found: list[str] = []
-    _mapped(value, lambda claim, path: found.append(claim) or path)  # type: ignore[func-returns-value]
+    _mapped(value, lambda claim, path: found.append(claim) or path)  # type: ignore[func-returns-value]  # append returns None, so the path is what is returned
     yield from dict.fromkeys(found)
 
 

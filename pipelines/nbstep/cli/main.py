@@ -48,7 +48,7 @@ class Version:
 @click.group(
     cls=LazyGroup, lines=LINES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
-@click.version_option(Version(), prog_name=PROGRAM)  # type: ignore[arg-type]
+@click.version_option(Version(), prog_name=PROGRAM)  # type: ignore[arg-type]  # click only prints it
 def group() -> None:
     """Run notebooks as dependable pipeline steps, here or on a cluster."""
 
