@@ -98,6 +98,17 @@ def test_the_kernel_of_the_command_line_wins(tmp_path: Path) -> None:
     assert (done.code, done.text(0)) == (0, "42\n")
 
 
+def test_a_kernel_makes_no_record_that_no_handler_takes(tmp_path: Path) -> None:
+    """Its warnings are still logged, and whoever wants more can ask for it."""
+    cell = """import logging
+log = get_ipython().kernel.log
+print(log.isEnabledFor(logging.DEBUG), log.isEnabledFor(logging.WARNING))
+log.setLevel(logging.DEBUG)
+print(log.isEnabledFor(logging.DEBUG))"""
+    done = run(tmp_path, [cell])
+    assert (done.code, done.text(0)) == (0, "False True\nTrue\n")
+
+
 def test_a_stock_kernel_does_the_same(tmp_path: Path) -> None:
     cell = "import os\nos.system('echo shell')\nprint('python')"
     done = run(tmp_path, [cell], "--stock-kernel", env={"PYTEST_CURRENT_TEST": None})  # ipykernel acts on it

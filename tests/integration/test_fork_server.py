@@ -56,9 +56,9 @@ def kernel_of(server: ServerProcess) -> Iterator[Session]:
         working_directory=str(server.kernels.folder), token=secrets.token_hex(16), server=server.kernels
     )
     process = KernelProcess(server.kernels.spec, options)
-    assert isinstance(process._process, ForkedProcess)
     session = Session(process)
     try:
+        assert isinstance(process._process, ForkedProcess)
         yield session
     finally:
         session.close()

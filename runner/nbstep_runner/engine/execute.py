@@ -22,7 +22,8 @@ from nbstep_runner.engine.cell_run import CellRun, Ending, Surroundings
 from nbstep_runner.engine.document import Document
 from nbstep_runner.errors import CellFailedError, ExitCode, InterruptedRunError, NbstepError, TerminatedError
 from nbstep_runner.kernel.death import explain
-from nbstep_runner.kernel.memory import MemoryWatch, cpu_seconds, process_peak_bytes, reset_process_peak
+from nbstep_runner.kernel.memory import MemoryWatch
+from nbstep_runner.kernel.usage import ProcessUsage
 
 CLEAN_EXITS: Final = ("", "0", "None")
 """Values of a ``SystemExit`` that mean success, as ``sys.exit`` has them (and papermill)."""
@@ -135,7 +136,7 @@ class Executor:
         if not cells.source_of(cell).strip():
             self._close(index, cell, CellState.SUCCEEDED, 0.0)
             return None
-        usage = Usage(self._around.kernel.process.pid)
+        usage = Usage(self._around.kernel.process.usage)
         ending = CellRun(self._around, index, cell).run()
         state, verdict = self._judge(index, cell, ending)
         self._close(index, cell, state, ending.seconds, usage=usage, raised=state is not CellState.SUCCEEDED)
@@ -200,21 +201,21 @@ class Executor:
 class Usage:
     """What the kernel uses from now on; read when a cell has ended."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._cpu_before = cpu_seconds(pid)
-        reset_process_peak(pid)
+    def __init__(self, process: ProcessUsage) -> None:
+        self._process = process
+        self._cpu_before = process.cpu_seconds()
+        process.reset_peak()
 
     @property
     def cpu_seconds(self) -> float | None:
         """CPU time used since; ``None`` where unknown, as of a dead kernel."""
-        used = cpu_seconds(self._pid)
+        used = self._process.cpu_seconds()
         return None if used is None or self._cpu_before is None else used - self._cpu_before
 
     @property
     def peak_bytes(self) -> int | None:
         """The peak of resident memory since."""
-        return process_peak_bytes(self._pid)
+        return self._process.peak_bytes()
 
 
 def asks_to_exit(reply: dict[str, Any]) -> bool:

@@ -6,7 +6,6 @@ import time
 from typing import Final
 
 from nbstep_runner.kernel.kernel import Kernel
-from nbstep_runner.kernel.memory import cpu_seconds
 from nbstep_runner.kernel.specs import KernelSpec
 
 DEFAULT_SECONDS: Final = 120.0
@@ -46,7 +45,7 @@ class StallWatch:
             return False
         self.next_at = now + self._seconds / CHECKS
         self._kernel.ping()
-        used = cpu_seconds(self._kernel.process.pid)
+        used = self._kernel.process.usage.cpu_seconds()
         if used is not None and used > self._cpu:
             self._cpu, self._last_cpu_change = used, now
         return now - max(self._kernel.last_sign_of_life, self._last_cpu_change) > self._seconds

@@ -33,7 +33,9 @@ def decode_bounded(data: bytes | memoryview) -> tuple[Any, bool]:
         value = _decode(data)
     except RecursionError:
         return _decode(_pruned(bytes(data))), True
-    return (_decode(_pruned(bytes(data))), True) if is_too_deep(value) else (value, False)
+    if len(data) <= 2 * MAX_DEPTH or not is_too_deep(value):  # each level takes two brackets
+        return value, False
+    return _decode(_pruned(bytes(data))), True
 
 
 def is_too_deep(value: Any) -> bool:

@@ -7,7 +7,6 @@ is ``None``: figures are a help, never a reason for a run to end.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,6 @@ _ROOT = Path("/")
 _PROC = Path("/proc")
 _UNLIMITED = 1 << 60  # version 1 has no word for it, only a number beyond any machine
 _VICTIM_ADJUSTMENT = 500  # as if the process used half of all memory more than it does
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,24 +74,6 @@ class MemoryWatch:
 
     def _kill_counter(self) -> int | None:
         return _field(_read(self._folder / self._files.kills), "oom_kill") if self._folder else None
-
-
-def process_peak_bytes(pid: int, *, proc: Path = _PROC) -> int | None:
-    """The process's peak resident size since its start or the last ``reset_process_peak``."""
-    kilobytes = _field(_read(proc / str(pid) / "status"), "VmHWM:")
-    return None if kilobytes is None else kilobytes * 1024
-
-
-def reset_process_peak(pid: int, *, proc: Path = _PROC) -> bool:
-    """Start the peak anew at the present size; whether the system could."""
-    return _write(proc / str(pid) / "clear_refs", b"5")
-
-
-def cpu_seconds(pid: int, *, proc: Path = _PROC) -> float | None:
-    """CPU time of the process's threads and of the children it has waited for, in steps of a clock tick (10 ms)."""
-    _, _, fields = _read(proc / str(pid) / "stat").rpartition(")")
-    times = fields.split()[11:15]  # utime, stime, cutime, cstime: fields 14 to 17, counted from 1
-    return sum(map(int, times)) / _TICKS if len(times) == 4 else None
 
 
 def prefer_as_oom_victim(pid: int, *, proc: Path = _PROC) -> None:

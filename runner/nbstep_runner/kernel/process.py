@@ -19,6 +19,7 @@ from nbstep_runner.kernel.connection import Connection, prepare
 from nbstep_runner.kernel.launched import ForkServer, LaunchedProcess, StartedProcess
 from nbstep_runner.kernel.processes import TOKEN_VARIABLE
 from nbstep_runner.kernel.specs import KernelSpec
+from nbstep_runner.kernel.usage import ProcessUsage
 
 if TYPE_CHECKING:
     from nbstep_runner.kernel.forked import ForkedProcess
@@ -59,6 +60,7 @@ class KernelProcess:
             raise
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
+        self._usage: ProcessUsage | None = None
 
     def _ask(self) -> ForkedProcess | None:
         server, folder = self.options.server, self.options.working_directory
@@ -119,6 +121,13 @@ class KernelProcess:
         """Becomes readable when it wrote there; does not block."""
         return self._process.stderr
 
+    @property
+    def usage(self) -> ProcessUsage:
+        """What it uses."""
+        if self._usage is None:
+            self._usage = ProcessUsage(self.pid)
+        return self._usage
+
     def _command(self) -> list[str]:
         argv = argv_here(self.spec)
         if self.spec.is_ipykernel and not self.options.stock:
@@ -167,6 +176,8 @@ class KernelProcess:
         process = self._started or self._asked
         if process is not None:
             process.end(self.options.token, spared)
+        if self._usage is not None:
+            self._usage.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -52,6 +52,32 @@ def _lives(process: Any) -> bool:
         return False
 
 
+def _make_no_unwanted_records(application: Any) -> None:
+    """Let the logger drop what all of its handlers drop, before a record is made of it."""
+    levels = [handler.level for handler in application.log.handlers]
+    if levels:
+        application.log.setLevel(max(application.log.level, min(levels)))
+
+
+def _remember_signatures() -> None:
+    """Let ipykernel, which inspects the signatures of its own methods for each cell, do so once."""
+    from ipykernel import ipkernel, kernelbase
+
+    inspect: Any = getattr(kernelbase, "_accepts_parameters", None)
+    known: dict[Any, Any] = {}
+
+    def accepts_parameters(method: Any, names: list[str]) -> Any:
+        key = (method, *names)
+        if key not in known:
+            known[key] = inspect(method, names)
+        return known[key]
+
+    modules: tuple[Any, ...] = (kernelbase, ipkernel)
+    for module in modules:
+        if hasattr(module, "_accepts_parameters"):
+            module._accepts_parameters = accepts_parameters
+
+
 def _report_crashes() -> None:
     import faulthandler
 
@@ -181,6 +207,8 @@ def be_kernel(streams: Any) -> None:
     _keep_no_outputs(application.shell)
     if hasattr(application.kernel, "_process_children"):
         _count_living_children_only(application.kernel)
+    _make_no_unwanted_records(application)
+    _remember_signatures()
     _report_crashes()
     gc.freeze()
     gc.enable()

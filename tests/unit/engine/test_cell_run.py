@@ -20,6 +20,7 @@ from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.stall import StallWatch
 from nbstep_runner.errors import TerminatedError
 from nbstep_runner.kernel.kernel import Heard, Kernel
+from nbstep_runner.kernel.usage import ProcessUsage
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
 from nbstep_runner.supervisor import Supervisor
@@ -34,7 +35,7 @@ class ScriptedProcess:
 
     dies_of: signal.Signals | None = None
     signals: list[str] = field(default_factory=list)
-    pid: int = 0
+    usage: ProcessUsage = field(default_factory=lambda: ProcessUsage(0))
     dead: bool = False
 
     def signal(self, number: signal.Signals) -> None:
