@@ -109,6 +109,16 @@ print(log.isEnabledFor(logging.DEBUG))"""
     assert (done.code, done.text(0)) == (0, "False True\nTrue\n")
 
 
+def test_cells_await_at_their_top_level(tmp_path: Path) -> None:
+    cells = [
+        "import asyncio\nawait asyncio.sleep(0)\nprint('one')",
+        "async with asyncio.timeout(5):\n    print('two')",
+        "async def stream():\n    yield 3\nprint([each async for each in stream()])",
+    ]
+    done = run(tmp_path, cells)
+    assert (done.code, [done.text(index) for index in range(3)]) == (0, ["one\n", "two\n", "[3]\n"])
+
+
 def test_a_stock_kernel_does_the_same(tmp_path: Path) -> None:
     cell = "import os\nos.system('echo shell')\nprint('python')"
     done = run(tmp_path, [cell], "--stock-kernel", env={"PYTEST_CURRENT_TEST": None})  # ipykernel acts on it

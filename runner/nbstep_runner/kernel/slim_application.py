@@ -78,6 +78,16 @@ def _remember_signatures() -> None:
             module._accepts_parameters = accepts_parameters
 
 
+def _compile_no_cell_to_see_that_it_awaits_nothing() -> None:
+    """A cell without either word has no ``await`` at its top level; IPython would compile it to find that out."""
+    from IPython.core import interactiveshell
+
+    shell: Any = interactiveshell
+    compiles = getattr(shell, "_should_be_async", None)
+    if compiles is not None:
+        shell._should_be_async = lambda cell: ("await" in cell or "async" in cell) and compiles(cell)
+
+
 def _report_crashes() -> None:
     import faulthandler
 
@@ -209,6 +219,7 @@ def be_kernel(streams: Any) -> None:
         _count_living_children_only(application.kernel)
     _make_no_unwanted_records(application)
     _remember_signatures()
+    _compile_no_cell_to_see_that_it_awaits_nothing()
     _report_crashes()
     gc.freeze()
     gc.enable()

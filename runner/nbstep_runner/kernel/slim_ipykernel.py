@@ -17,7 +17,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * what is printed to stdout and stderr is sent in the order in which it was printed;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * outputs are not kept in the kernel's memory as well, where IPython 9 holds every piece of them for ``%notebook``;
-* for each cell nothing is logged that no handler takes, and no signature of ipykernel's own methods is inspected again;
+* for each cell nothing is logged that no handler takes, no signature of ipykernel's own methods is inspected again, and
+  a cell without the words ``await`` and ``async`` is not compiled once more to see whether it awaits something;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``);
 * at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold the kernel for
   14 s, and the run would kill it before its exit handlers run;
