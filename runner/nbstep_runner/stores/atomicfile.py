@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,7 +36,7 @@ def is_temporary(name: str) -> bool:
 @contextmanager
 def temporary_copy(folder: Path, data: Source) -> Iterator[Path]:
     """The data in a new file of the folder, safe on disk; removed at the end unless it was renamed away."""
-    path = folder / f"{TEMP_PREFIX}{secrets.token_hex(8)}{TEMP_SUFFIX}"
+    path = folder / f"{TEMP_PREFIX}{os.urandom(8).hex()}{TEMP_SUFFIX}"
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
     descriptor = os.open(path, flags, 0o666)  # the umask decides, as for any file that a user makes
     try:
@@ -55,7 +53,8 @@ def temporary_copy(folder: Path, data: Source) -> Iterator[Path]:
 
 def _fill(stream: BinaryIO, data: Source) -> None:
     with content.opened(data) as source:
-        shutil.copyfileobj(source, stream, content.CHUNK)
+        while chunk := source.read(content.CHUNK):
+            stream.write(chunk)
 
 
 def _stamp(descriptor: int) -> None:
