@@ -142,11 +142,9 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
     stored = read_notebook(str(notebook))
     bare = without_outputs(stored.content)
     signature = read_signature(stored.content, kernel=kernel)
-    named = _name_of(str(notebook)) if name is None else name
-    check_name(named)
     check_names(results or {}, artifacts or {})
     step = NotebookStep(
-        name=named,
+        name=_checked_name(name, str(notebook)),
         image=image,
         source=bare,
         signature=signature,
@@ -169,6 +167,12 @@ def _artifacts(declared: Mapping[str, str | Artifact] | None) -> dict[str, Artif
     for one in found.values():
         _ = one.title
     return found
+
+
+def _checked_name(name: str | None, notebook: str) -> str:
+    named = _name_of(notebook) if name is None else name
+    check_name(named)
+    return named
 
 
 def _name_of(notebook: str) -> str:

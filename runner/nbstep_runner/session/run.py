@@ -42,7 +42,6 @@ from nbstep_runner.stores import is_remote, redact
 from nbstep_runner.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from nbstep_runner.engine.document import Snapshot
     from nbstep_runner.engine.notebook_run import Tools
 
 LOG_NAME: Final = "run.log.jsonl"
@@ -284,7 +283,7 @@ class Session:
 
         return Tools(
             emit=self._ledger.tell,
-            offer=checkpoints.offer if checkpoints else _decline,
+            offer=checkpoints.offer if checkpoints else lambda _: None,
             masker=self._masker,
             supervisor=self._supervisor,
             memory=self._tools.memory,
@@ -297,7 +296,3 @@ class Session:
             return None
         store = self._stores(self._places.partial)
         return Checkpointer(store, self._places.partial, self._scratch.folder, self._ledger.tell)
-
-
-def _decline(_: Snapshot) -> None:
-    """Take no checkpoint."""

@@ -55,7 +55,7 @@ def test_a_changed_notebook_builds_nothing_and_changed_requirements_do(
 ) -> None:
     def result(requirements: object, *cells: str) -> tuple[RunState, str, bool]:
         notebooks.write(Path("train.ipynb"), cells)
-        run = submit("train.ipynb", on="docker", image=image, options=options, requirements=requirements)  # type: ignore[arg-type]
+        run = submit("train.ipynb", on="docker", image=image, options=options, requirements=requirements)  # type: ignore[arg-type]  # options are of several types
         built = "humanize" in capfd.readouterr().err  # the builder's own words
         record = run.wait(WAIT)
         assert record.environment is not None

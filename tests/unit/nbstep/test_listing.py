@@ -27,7 +27,7 @@ def test_the_limit_is_of_those_in_the_state(tmp_path: Path) -> None:
     (tmp_path / "begun/spec.json").write_bytes(encode(RunSpec(run_id="begun", input_uri="i", output_uri="o")))
 
     def listed(**options: object) -> list[str]:
-        return [record.run_id for record in nbstep.history(str(tmp_path), **options)]  # type: ignore[arg-type]
+        return [record.run_id for record in nbstep.history(str(tmp_path), **options)]  # type: ignore[arg-type]  # options of several types
 
     assert listed(limit=2) == ["begun", f"r{count - 1}"]
     assert listed(state="failed") == ["r40", "r30", "r20", "r10", "r0"]
