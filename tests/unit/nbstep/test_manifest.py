@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from kubernetes import client
 
 from nbstep.backends.kubernetes.manifest import job, located
-from nbstep.backends.kubernetes.names import JobName
+from nbstep.backends.kubernetes.names import WORK, JobName
 from nbstep.backends.kubernetes.policy import permanent_codes
 from nbstep.backends.protocol import Submission
 from nbstep.profiles import Profile, load_profile
@@ -217,7 +217,7 @@ def test_the_schema_is_closed(smuggled: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/proc/x", "/work/x", "/etc/passwd", "/usr", "relative", "/secrets/../etc", "/pvc/data"]
+    "path", ["/", "/proc/x", f"{WORK}/x", "/etc/passwd", "/usr", "relative", "/secrets/../etc", "/pvc/data"]
 )
 def test_nothing_is_mounted_over_what_the_run_needs(path: str) -> None:
     profile = load_profile(None, PLAIN | {"kubernetes": {"secrets": {"s": {"path": path}}}})
