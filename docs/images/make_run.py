@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
-from nbstep.progress import RunView
+from nbstep.views.terminal import RunView
 
 ROOT = Path(__file__).parents[2]
 RUNNER = Path(sys.executable).with_name("nbstep-runner")

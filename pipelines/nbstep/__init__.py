@@ -15,27 +15,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbstep.api import find, submit, submit_async
-    from nbstep.chains import chain
-    from nbstep.listing import history
     from nbstep.profiles import Profile
-    from nbstep.run import Run
+    from nbstep.runs.history import history
+    from nbstep.runs.run import Run
+    from nbstep.runs.watch import wait_all
     from nbstep.steps import notebook_step
+    from nbstep.steps.chain import chain
     from nbstep.sweeps.api import sweep
-    from nbstep.waiting import wait_all
 
 __all__ = ["Profile", "Run", "chain", "find", "history", "notebook_step", "submit", "submit_async", "sweep", "wait_all"]
 
 _HOMES = {
     "Profile": "profiles",
-    "Run": "run",
-    "chain": "chains",
+    "Run": "runs.run",
+    "chain": "steps.chain",
     "find": "api",
-    "history": "listing",
+    "history": "runs.history",
     "notebook_step": "steps",
     "submit": "api",
     "submit_async": "api",
     "sweep": "sweeps.api",
-    "wait_all": "waiting",
+    "wait_all": "runs.watch",
 }
 
 

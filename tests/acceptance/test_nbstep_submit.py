@@ -252,7 +252,7 @@ def test_many_runs_are_awaited_together(tmp_path: Path) -> None:
 
 
 def test_jupyter_shows_a_run(tmp_path: Path) -> None:
-    from nbstep.display import page
+    from nbstep.views.jupyter import page
 
     write(tmp_path, "n = 1", "raise ValueError('<b>bold</b>')")
     run = nbstep.submit("train.ipynb")

@@ -1,1 +1,1 @@
-"""What an author does to a notebook before it runs: look at its parameters, tag their cell."""
+"""What an author does to a notebook before it runs: look at its parameters, tag their cell. It starts nothing."""

@@ -12,8 +12,8 @@ from nbstep_runner.errors import UsageError
 GROUP: Final = "nbstep.backends"
 
 BACKENDS: Final = {
-    "local": "nbstep.backends.local:LocalBackend",
-    "docker": "nbstep.backends.docker:DockerBackend",
+    "local": "nbstep.backends.local.backend:LocalBackend",
+    "docker": "nbstep.backends.docker.backend:DockerBackend",
     "kubernetes": "nbstep.backends.kubernetes.backend:KubernetesBackend",
 }
 SCHEMES: Final = {"local": "local", "docker": "docker", "k8s": "kubernetes"}

@@ -12,8 +12,8 @@ from nbstep_runner.errors import ExitCode
 
 if TYPE_CHECKING:
     from nbstep.profiles import Profile
-    from nbstep.run import Run
-    from nbstep.verdict import RunStatus
+    from nbstep.runs.run import Run
+    from nbstep.runs.verdict import RunStatus
     from nbstep_runner.contract import RunResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -87,7 +87,7 @@ def _names(typed: str) -> list[str]:
 
 def _known_runs(typed: str) -> list[str]:
     """Ids to complete from: only of a folder on this machine, so that no key press waits for a network."""
-    from nbstep.request import DEFAULT_RUNS
+    from nbstep.submission.request import DEFAULT_RUNS
 
     try:
         return sorted((name for name in os.listdir(DEFAULT_RUNS) if name.startswith(typed)), reverse=True)  # noqa: PTH208 - names are all that is wanted

@@ -16,15 +16,15 @@ from typing import Any, Final
 import click
 import msgspec
 
-from nbstep.backends.docker import DockerBackend, status
-from nbstep.backends.docker_engine import Engine, engine
-from nbstep.backends.docker_logs import lines
-from nbstep.backends.docker_request import container
+from nbstep.backends.docker.backend import DockerBackend, status
+from nbstep.backends.docker.engine import Engine, engine
+from nbstep.backends.docker.logs import lines
+from nbstep.backends.docker.request import container
 from nbstep.backends.protocol import Located, Status
 from nbstep.errors import LostRunError
-from nbstep.loglines import for_people, parse
 from nbstep.profiles import load_profile
-from nbstep.run import Run
+from nbstep.runs.log_lines import for_people, parse
+from nbstep.runs.run import Run
 from nbstep_runner.contract import RunResult, RunSpec
 from nbstep_runner.errors import OutOfMemoryError
 
@@ -122,7 +122,7 @@ def _show(log: Watched, log_format: str, *, as_json: bool) -> None:
 
 
 def _view(log: Watched) -> None:
-    from nbstep.progress import RunView
+    from nbstep.views.terminal import RunView
 
     with RunView() as view:
         for line in log:

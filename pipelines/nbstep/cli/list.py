@@ -17,10 +17,10 @@ def command(
     profile: str | None, runs: str | None, endpoint_url: str | None, limit: int, state: str | None, as_json: bool
 ) -> None:
     """List the runs below a folder, newest first."""
-    from nbstep.claims import here
     from nbstep.cli.output import show_json, show_table
-    from nbstep.listing import history
-    from nbstep.request import DEFAULT_RUNS
+    from nbstep.profiles.volume_claims import here
+    from nbstep.runs.history import history
+    from nbstep.submission.request import DEFAULT_RUNS
 
     used = chosen(profile, runs, endpoint_url)
     folder = here(used.runs or DEFAULT_RUNS, used.kubernetes.claims)

@@ -10,7 +10,7 @@ import click
 from nbstep.cli.common import RUN, concluded, found, where
 
 if TYPE_CHECKING:
-    from nbstep.run import Run
+    from nbstep.runs.run import Run
 
 
 @click.command("logs", short_help="Show a run's log.")
@@ -41,7 +41,7 @@ def show(run: Run, *, follow: bool, as_json: bool, to_stderr: bool = False) -> N
 def _view(run: Run, *, to_stderr: bool) -> None:
     from rich.console import Console
 
-    from nbstep.progress import RunView
+    from nbstep.views.terminal import RunView
 
     with RunView(Console(stderr=to_stderr)) as view:
         for line in run.lines(follow=True):

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from nbstep.child import Child, runner_help
+from nbstep.backends.local.process import Child, runner_help
 from nbstep_runner.contract import RunResult, decode
 
 STANDARD_STREAM: Final = "-"
@@ -88,7 +88,7 @@ def _plain(arguments: list[str], log_format: str, *, log_to_stderr: bool) -> int
 
 def _watched(arguments: list[str]) -> int:
     """Show the run as it goes; the view says at its end where everything is."""
-    from nbstep.progress import RunView
+    from nbstep.views.terminal import RunView
 
     with Child([*arguments, "--log-format", "json"]) as child, RunView() as view:
         for line in child.lines():

@@ -52,7 +52,7 @@ from nbstep_runner.errors import UsageError
 def command(notebook: str, params: str | None, **options: Any) -> int:
     """Start a run of NOTEBOOK with the parameters in PARAMS, print its string, and return at once."""
     from nbstep.api import plan, start
-    from nbstep.request import prepare
+    from nbstep.submission.request import prepare
 
     prepared = prepare(_request(notebook, params, options))
     for warning in prepared.warnings:
@@ -78,7 +78,7 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
 
 def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:
     from nbstep.profiles import load_profile
-    from nbstep.request import Request
+    from nbstep.submission.request import Request
     from nbstep_runner.contract import UnknownParameters
 
     return Request(
@@ -113,7 +113,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
 
 def _nested(path: str, text: str) -> dict[str, Any]:
     """``a.b=1`` as ``{"a": {"b": 1}}``."""
-    from nbstep.strict_yaml import load
+    from nbstep.profiles.strict_yaml import load
 
     value = load(text.encode(), where=f"--set {path}")
     for name in reversed(path.split(".")):

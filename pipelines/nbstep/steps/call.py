@@ -11,7 +11,7 @@ from nbstep.steps.ports import HTML, METRICS, NOTEBOOK, Artifact
 from nbstep_runner.errors import BadInputError
 
 if TYPE_CHECKING:
-    from nbstep.steps.definition import NotebookStep
+    from nbstep.steps.step import NotebookStep
 
 OWN_OUTPUTS = {NOTEBOOK: Artifact(), HTML: Artifact("HTML"), METRICS: Artifact("Metrics")}
 

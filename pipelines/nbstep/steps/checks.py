@@ -14,7 +14,7 @@ from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Signature
 
 if TYPE_CHECKING:
-    from nbstep.steps.definition import NotebookStep
+    from nbstep.steps.step import NotebookStep
 
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
 """A folder of a chain, a component of KFP, the begin of a run's id: fit for all three."""

@@ -14,7 +14,7 @@ from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import MISSING
 
 if TYPE_CHECKING:
-    from nbstep.steps.definition import NotebookStep
+    from nbstep.steps.step import NotebookStep
 
 SCHEMA_VERSION: Final = "2.1.0"
 SDK_VERSION: Final = "kfp-2.14.0"

@@ -13,7 +13,7 @@ from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Parameter, Resolved, Signature
 
 if TYPE_CHECKING:
-    from nbstep.steps.definition import NotebookStep
+    from nbstep.steps.step import NotebookStep
 
 
 def fitting(values: Mapping[str, Any], declared: Iterable[Parameter], signature: Signature) -> Resolved:

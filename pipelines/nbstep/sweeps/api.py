@@ -56,7 +56,7 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         UsageError: An argument says nothing, or is of another kind.
         NbstepError: With ``check``, how the first run that did not succeed failed.
     """
-    from nbstep.request import SPEC_FIELDS, check_fields, unknown_policy  # the command does without
+    from nbstep.submission.request import SPEC_FIELDS, check_fields, unknown_policy  # the command does without
 
     check_fields(spec, (*SPEC_FIELDS, "deadlines"))
     if jobs is not None and jobs < 1:

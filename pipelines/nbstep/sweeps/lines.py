@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from nbstep.progress_state import readable
 from nbstep.sweeps.outcome import Sweep, SweepRun
+from nbstep.views.progress import readable
 
 LONGEST_CELL: Final = 60
 

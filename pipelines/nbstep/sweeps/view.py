@@ -13,10 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nbstep.progress import duration
-from nbstep.progress_state import readable
 from nbstep.sweeps.lines import cells, columns
 from nbstep.sweeps.outcome import Sweep, SweepRun
+from nbstep.views.progress import readable
+from nbstep.views.terminal import duration
 from nbstep_runner.contract import RunState
 
 MOST_RUNNING_SHOWN: Final = 16

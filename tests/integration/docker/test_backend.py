@@ -15,7 +15,7 @@ import pytest
 
 import nbstep.errors
 from nbstep import Run, find, submit
-from nbstep.backends.docker_engine import engine
+from nbstep.backends.docker.engine import engine
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import CellFailedError, OutOfMemoryError, OutputConflictError, TerminatedError, UsageError
 from servers.dockerd import Docker

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import nbstep
-from nbstep.chains import chain
+from nbstep.steps.chain import chain
 from nbstep_runner.errors import BadInputError, CellFailedError
 from support import notebooks, steps
 

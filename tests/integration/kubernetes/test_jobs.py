@@ -18,7 +18,7 @@ import pytest
 import nbstep
 from nbstep import Run
 from nbstep.profiles import load_profile
-from nbstep.waiting import statuses
+from nbstep.runs.watch import statuses
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import CellFailedError, OutputConflictError, TerminatedError
 from servers.cluster import Api, Launcher

@@ -10,8 +10,8 @@ import msgspec
 import yaml
 
 from nbstep import errors
-from nbstep.backends.kubernetes.options import KubernetesOptions
 from nbstep.profiles import BuildOptions, DockerOptions, Profile, Resources, load_profile
+from nbstep.profiles.kubernetes import KubernetesOptions
 from nbstep_runner.contract import Deadlines, StorageOptions
 from nbstep_runner.errors import NbstepError
 

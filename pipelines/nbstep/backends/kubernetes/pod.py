@@ -13,11 +13,11 @@ import msgspec
 
 from nbstep.backends.arguments import arguments
 from nbstep.backends.kubernetes.names import CONTAINER, SCRATCH, WORK
-from nbstep.backends.kubernetes.options import Toleration
 from nbstep.backends.kubernetes.volumes import volumes
 from nbstep.backends.protocol import Submission
 from nbstep.profiles import Reference, Resources
-from nbstep.quantities import written
+from nbstep.profiles.kubernetes import Toleration
+from nbstep.profiles.quantities import written
 from nbstep_runner.errors import UsageError
 
 SPARE_SECONDS: Final = 5

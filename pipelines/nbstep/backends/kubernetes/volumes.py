@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 
 from nbstep.backends.kubernetes.names import SCRATCH, WORK
-from nbstep.backends.kubernetes.options import KubernetesOptions, Mount
 from nbstep.backends.protocol import Submission
-from nbstep.claims import ROOT
+from nbstep.profiles.kubernetes import KubernetesOptions, Mount
+from nbstep.profiles.volume_claims import ROOT
 from nbstep_runner.errors import BadInputError
 
 TAKEN: Final = ("/proc", "/sys", "/dev", "/etc", "/usr", "/bin", "/lib", SCRATCH, WORK, ROOT)

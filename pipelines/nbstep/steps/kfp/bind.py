@@ -13,8 +13,8 @@ from kfp.dsl.types import type_utils
 
 from nbstep.steps.checks import engine_arguments
 from nbstep.steps.component import component_yaml
-from nbstep.steps.definition import NotebookStep
 from nbstep.steps.ports import Artifact
+from nbstep.steps.step import NotebookStep
 from nbstep_runner.errors import BadInputError
 
 _NAMES: Final = {

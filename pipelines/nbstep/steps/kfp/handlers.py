@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from kfp.local import docker_task_handler, status, subprocess_task_handler
 
-from nbstep.child import RUNNER
+from nbstep.backends.local.process import RUNNER
 
 PROGRAM: Final = "nbstep-runner"
 _DOCKER: Final = docker_task_handler.DockerTaskHandler
@@ -29,7 +29,7 @@ class ContainerHandler(_DOCKER):  # type: ignore[misc, valid-type]  # kfp has no
             ClusterUnavailableError: No daemon answers.
             NotStartedError: The image cannot be had.
         """
-        from nbstep.backends.docker_engine import Engine
+        from nbstep.backends.docker.engine import Engine
 
         Path(self.pipeline_root).mkdir(parents=True, exist_ok=True)  # else Docker makes it, and root owns it
         Engine().provide(self.image, pull=False)

@@ -6,10 +6,10 @@ from typing import Any
 
 from kfp import kubernetes
 
-from nbstep.backends.kubernetes.options import KubernetesOptions, Toleration
-from nbstep.claims import ROOT
 from nbstep.profiles import Profile, Resources, load_profile, overlaid
-from nbstep.quantities import written
+from nbstep.profiles.kubernetes import KubernetesOptions, Toleration
+from nbstep.profiles.quantities import written
+from nbstep.profiles.volume_claims import ROOT
 from nbstep_runner.errors import BadInputError
 
 

@@ -1,0 +1,108 @@
+"""Runs as containers of a Docker or podman daemon, the one that ``DOCKER_HOST`` names or the usual one.
+
+A container stays for a day after its end, for its log and its state; submitting removes older ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+
+import msgspec
+import yaml
+
+from nbstep.backends.docker.engine import Engine, engine
+from nbstep.backends.docker.logs import lines
+from nbstep.backends.docker.request import RUN_LABEL, request
+from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
+from nbstep.errors import RunNotFoundError
+from nbstep.submission.places import checked_run_id
+from nbstep_runner.errors import OutOfMemoryError, OutputConflictError
+
+SCHEME: Final = "docker"
+KEPT: Final = timedelta(days=1)
+KILLED: Final = 137
+"""What a container ends with whose first process was killed by SIGKILL: 128 and the signal's number."""
+_PHASES: Final = {"created": Phase.PENDING, "exited": Phase.ENDED, "dead": Phase.ENDED}
+
+
+class DockerBackend:
+    """Starts a container for each run, with as few rights as a cluster would give it."""
+
+    scheme: ClassVar[str] = SCHEME
+
+    def plan(self, submission: Submission) -> Plan:
+        """The request that creates the container, as the Engine's API takes it."""
+        body = {"pull": submission.profile.docker.pull, "container": request(submission)}
+        text = yaml.safe_dump(body["container"], sort_keys=False, width=1000)
+        return Plan(handle=f"{SCHEME}://{submission.spec.run_id}", body=body, text=text)
+
+    def submit(self, plan: Plan) -> None:
+        """Create and start the container. One of that name that belongs to the same run is that run."""
+        daemon, container, name = engine(), plan.body["container"], _name(plan.handle)
+        daemon.provide(container["Image"], pull=plan.body["pull"])
+        _sweep(daemon)
+        try:
+            daemon.create(name, container)
+        except OutputConflictError:
+            if daemon.inspect(name)["Config"]["Labels"].get(RUN_LABEL) != container["Labels"][RUN_LABEL]:
+                raise
+        daemon.start(name)
+
+    def locate(self, handle: str) -> Located:
+        """Find a run by its container's labels."""
+        labels = engine().inspect(_name(handle))["Config"]["Labels"]
+        if RUN_LABEL not in labels:
+            raise RunNotFoundError(f"the container of {handle} is not a run")
+        return msgspec.json.decode(labels[RUN_LABEL], type=Located)
+
+    def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
+        """What the daemon says of each container."""
+        daemon = engine()
+        return {handle: status(daemon, _name(handle)) for handle in handles}
+
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+        """What the container wrote: its log, and at its end what went to stderr."""
+        return lines(engine(), _name(handle), follow=follow)
+
+    def cancel(self, handle: str) -> None:
+        """SIGTERM; the runner saves what it has within its own grace period."""
+        engine().signal(_name(handle), "SIGTERM")
+
+
+def status(daemon: Engine, name: str) -> Status:
+    """How a container stands; an end that the runner could not tell of is told here."""
+    try:
+        found = daemon.inspect(name)
+    except RunNotFoundError:
+        return Status(phase=Phase.GONE, words=f"the container {name} is gone", reference="lost")
+    state = found["State"]
+    phase = _PHASES.get(state["Status"], Phase.RUNNING)
+    if phase is not Phase.ENDED:
+        return Status(phase=phase, words=f"container {name} is {state['Status']}")
+    code, problems = state["ExitCode"], tuple(filter(None, [state.get("Error")]))
+    if code == KILLED and state["OOMKilled"]:
+        words = f"the container was killed for memory{_limit(found)}"
+        return Status(phase=phase, exit_code=code, words=words, problems=problems, reference=OutOfMemoryError.reference)
+    words = "the container was killed" if code == KILLED else f"the container ended with exit code {code}"
+    return Status(phase=phase, exit_code=code, words=words, problems=problems)
+
+
+def _limit(found: dict[str, Any]) -> str:
+    limit = found["HostConfig"].get("Memory")
+    return f" (limit {limit / 2**20:,.0f} MiB)" if limit else ""
+
+
+def _sweep(daemon: Engine) -> None:
+    """Remove the containers of runs that ended long ago."""
+    for name in daemon.ended(RUN_LABEL):
+        with suppress(RunNotFoundError):  # another process sweeps too
+            ended = daemon.inspect(name)["State"]["FinishedAt"]
+            if datetime.now(UTC) - datetime.fromisoformat(f"{ended[:19]}+00:00") > KEPT:
+                daemon.remove(name)
+
+
+def _name(handle: str) -> str:
+    return f"nbstep-{checked_run_id(handle.removeprefix(f'{SCHEME}://'))}"

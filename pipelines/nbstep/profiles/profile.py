@@ -1,0 +1,237 @@
+"""Where runs take place, as data: an image, resources, a bucket, a namespace, under a name.
+
+Profiles are YAML with a closed schema: a misspelt or unknown field is an error, so nothing is smuggled in and
+nothing is silently ignored. ``docs/launcher.md`` describes each field.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from nbstep.profiles.kubernetes import KubernetesOptions
+from nbstep.profiles.quantities import quantity
+from nbstep.profiles.schema import ClosedSchema
+from nbstep_runner.contract import Deadlines, StorageOptions
+from nbstep_runner.errors import BadInputError, InputNotFoundError
+
+PLACES: Final = ("nbstep.yaml", "~/.config/nbstep/profiles.yaml")
+VARIABLE: Final = "NBSTEP_PROFILES"
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Resources(ClosedSchema, frozen=True):
+    """What a run may use. Quantities are written as Kubernetes writes them: ``500m``, ``2``, ``4Gi``.
+
+    Attributes:
+        cpu: Reserved; more is used where it is free, unless ``cpu_limit`` forbids it.
+        memory: Reserved and the limit, so that an out-of-memory kill never depends on the neighbours.
+        gpu_resource: The name under which the cluster counts GPUs.
+        disk: Scratch space, reserved and the limit.
+        shared_memory: The size of ``/dev/shm``, which PyTorch's loaders need; part of ``memory``.
+    """
+
+    cpu: str | float | None = None
+    cpu_limit: str | float | None = None
+    memory: str | None = None
+    gpu: Count = 0
+    gpu_resource: str = "nvidia.com/gpu"
+    disk: str | None = None
+    shared_memory: str | None = None
+
+    def __post_init__(self) -> None:
+        for value in (self.cpu, self.cpu_limit, self.memory, self.disk, self.shared_memory):
+            if value is not None:
+                quantity(value)
+
+
+class Reference(ClosedSchema, frozen=True):
+    """An environment variable's value from a Secret or a ConfigMap; a secret's value passes through nobody's hands."""
+
+    key: str
+    secret: str | None = None
+    config_map: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.secret is None) == (self.config_map is None):
+            raise ValueError("name either a secret or a config_map")
+
+
+class DockerOptions(ClosedSchema, frozen=True):
+    """What only the docker backend reads.
+
+    Attributes:
+        network: The container's network; the daemon's default if ``None``.
+        user: Whom the runner runs as, ``uid[:gid]``; this process's own if ``None``.
+        pull: Pull the image even if it is here.
+    """
+
+    network: str | None = None
+    user: str | None = None
+    pull: bool = False
+
+
+class BuildOptions(ClosedSchema, frozen=True):
+    """How the image of a run that has requirements is built, on top of the profile's image.
+
+    Attributes:
+        repository: Its name without a tag; made of the notebook's name if ``None``, where nothing is pushed.
+        secrets: Files for the build alone, by id: ``pip.conf`` and ``ca.pem`` are used.
+        network: The build's network; the builder's default if ``None``.
+        platform: Such as ``linux/arm64``; the builder's own if ``None``.
+        builder: The first that is installed if ``None``.
+        push: Publish it; if ``None``, for a cluster only.
+    """
+
+    repository: str | None = None
+    secrets: dict[str, str] = msgspec.field(default_factory=dict)
+    network: str | None = None
+    platform: str | None = None
+    builder: Literal["docker", "podman", "buildah"] | None = None
+    push: bool | None = None
+
+
+class Profile(ClosedSchema, frozen=True):
+    """A place to run at, complete or to be completed by the call.
+
+    Attributes:
+        on: The backend.
+        runs: The folder of all runs, a URI.
+        image: Named by digest or an immutable tag.
+        env: The environment of the run: values, or references to secrets and ConfigMaps of the place.
+        retries: How often a run is started again after a fault that may pass.
+        storage: How stores are reached.
+        options: For backends that others add.
+    """
+
+    on: str = "local"
+    runs: str | None = None
+    image: str | None = None
+    resources: Resources = msgspec.field(default_factory=Resources)
+    env: dict[str, str | Reference] = msgspec.field(default_factory=dict)
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    deadlines: Deadlines = msgspec.field(default_factory=Deadlines)
+    storage: StorageOptions = msgspec.field(default_factory=StorageOptions)
+    retries: Count = 2
+    kubernetes: KubernetesOptions = msgspec.field(default_factory=KubernetesOptions)
+    docker: DockerOptions = msgspec.field(default_factory=DockerOptions)
+    build: BuildOptions = msgspec.field(default_factory=BuildOptions)
+    options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class _Document(ClosedSchema, frozen=True):
+    """A file of profiles; each is checked when it is used, with the call's own values over it."""
+
+    default: str | None = None
+    profiles: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
+
+
+def load_profile(name: str | None, overrides: Mapping[str, Any], *, path: str | None = None) -> Profile:
+    """The profile of that name with a call's own values over it, field by field.
+
+    Args:
+        name: A profile of the file; ``None`` is the file's ``default``, or a plain local profile where there is none.
+        overrides: Values by field; ``None`` leaves the profile's.
+        path: The file; otherwise ``NBSTEP_PROFILES``, ``nbstep.yaml`` here, or the one in the home directory.
+
+    Raises:
+        BadInputError: The file or the overrides do not fit the schema; the message names the field.
+        InputNotFoundError: There is no such profile or file.
+    """
+    document, source = _document(path)
+    profiles = document.profiles
+    name = name or document.default
+    if name is not None and name not in profiles:
+        raise _unknown(name, profiles, source)
+    base = profiles[name] if name else {}
+    where = f"the profile {name!r} of {source}" if name else "the call"
+    return _converted(merged(base, overrides), where)
+
+
+def overlaid(profile: Profile, overrides: Mapping[str, Any]) -> Profile:
+    """A profile with a call's own values over it.
+
+    Raises:
+        BadInputError: They do not fit the schema.
+    """
+    return _converted(merged(msgspec.to_builtins(profile), overrides), "the call")
+
+
+def profile_names() -> list[str]:
+    """The names of the file's profiles; none where there is no file."""
+    return list(_document(None)[0].profiles)
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``over`` above it; mappings are merged, everything else is replaced, ``None`` changes nothing."""
+    result = dict(base)
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = merged(result[key], value)
+        elif value is not None:
+            result[key] = value
+    return result
+
+
+def _converted(values: Mapping[str, Any], where: str) -> Profile:
+    _check_plain(values, where)
+    try:
+        return msgspec.convert(values, Profile)
+    except msgspec.ValidationError as error:
+        raise BadInputError(f"{where} does not fit: {error}", hint="docs/launcher.md lists every field.") from error
+
+
+def _check_plain(values: Mapping[str, Any], where: str) -> None:
+    """Refuse fields that the shared types, which other versions must be able to read, would pass over."""
+    shared: tuple[tuple[str, type[Deadlines | StorageOptions]], ...]
+    shared = (("deadlines", Deadlines), ("storage", StorageOptions))
+    for group, kind in shared:
+        given = values.get(group, {})
+        known = [field.name for field in fields(kind)]
+        for name in given if isinstance(given, Mapping) else ():
+            if name not in known:
+                raise BadInputError(
+                    f"{where} does not fit: there is no field {group}.{name}", hint=f"There are: {', '.join(known)}."
+                )
+
+
+def _document(path: str | None) -> tuple[_Document, str]:
+    chosen = path or os.environ.get(VARIABLE)
+    for place in [chosen] if chosen else PLACES:
+        file = Path(place).expanduser()
+        if file.is_file():
+            return _read(file), str(file)
+    if chosen:
+        raise InputNotFoundError(
+            f"there is no file of profiles {chosen}", hint=f"Correct {VARIABLE}, or take it out of the environment."
+        )
+    return _Document(), ""
+
+
+def _read(file: Path) -> _Document:
+    from nbstep.profiles.strict_yaml import load
+
+    document = load(file.read_bytes(), where=str(file))
+    try:
+        return msgspec.convert({} if document is None else document, _Document)
+    except msgspec.ValidationError as error:
+        raise BadInputError(
+            f"{file} does not fit: {error}",
+            hint="It holds `profiles:`, each by its name, and perhaps `default:`, the name of one.",
+        ) from error
+
+
+def _unknown(name: str, profiles: Mapping[str, Any], source: str) -> InputNotFoundError:
+    if not source:
+        return InputNotFoundError(
+            f"there is no profile {name!r}: no file of profiles is here", hint=f"It is one of {', '.join(PLACES)}."
+        )
+    near = get_close_matches(name, profiles, n=1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(profiles) or 'none'}."
+    return InputNotFoundError(f"there is no profile {name!r} in {source}", hint=hint)

@@ -1,0 +1,61 @@
+"""The runs below a folder: a listing of their records, without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+
+from nbstep.profiles.storage import store_of
+from nbstep.runs.verdict import blank_record
+from nbstep.submission.places import absolute
+from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
+from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.stores import Stat, Store, join
+
+RECORD = ".result.json"
+SPEC = "/spec.json"
+AT_ONCE = 16
+
+
+def history(
+    runs: str, *, storage: StorageOptions | None = None, limit: int | None = None, state: str | None = None
+) -> list[RunResult]:
+    """The records below a folder, newest first.
+
+    A run that was submitted and has not begun is told of as ``pending``. Objects that are no records are passed over.
+
+    Args:
+        runs: A folder, as a path or URI.
+        storage: How its store is reached.
+        limit: At most this many.
+        state: Only those in this state.
+    """
+    prefix = join(absolute(runs), "")
+    store = store_of(prefix, storage or StorageOptions())
+    newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)
+    return list(islice((record for record in _records(store, newest) if state in (None, record.state)), limit))
+
+
+def _records(store: Store, stats: Sequence[Stat]) -> Iterator[RunResult]:
+    """What the objects hold, in their order; read some at a time, because often the first are all that is wanted."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-list") as pool:
+        for begin in range(0, len(stats), AT_ONCE):
+            found = pool.map(lambda stat: _read(store, stat.uri), stats[begin : begin + AT_ONCE])
+            yield from (record for record in found if record is not None)
+
+
+def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
+    """One object of each run: its record, or the spec of one that has none yet."""
+    stats = {stat.uri: stat for stat in store.list(prefix)}
+    for uri, stat in stats.items():
+        if uri.endswith(RECORD) or (uri.endswith(SPEC) and f"{uri[: -len(SPEC)]}/output{RECORD}" not in stats):
+            yield stat
+
+
+def _read(store: Store, uri: str) -> RunResult | None:
+    with suppress(InputNotFoundError, BadInputError):
+        data = store.read(uri).data
+        return decode(data, RunResult) if uri.endswith(RECORD) else blank_record(decode(data, RunSpec))
+    return None

@@ -1,0 +1,218 @@
+"""A submitted run: its state, its log, its verdict, from any process that knows its name."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final, TextIO
+
+import msgspec
+
+from nbstep.backends.protocol import Backend, Located, Phase, Status
+from nbstep.errors import NotStartedError, RunNotFoundError, WaitTimeoutError, error_of
+from nbstep.profiles.storage import store_of
+from nbstep.runs import log_lines
+from nbstep.runs.verdict import RunStatus, blank_record, combine, final_record
+from nbstep_runner.contract import RunResult, RunSpec, RunState, decode, encode
+from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
+from nbstep_runner.stores import ABSENT, Store, sibling
+
+LOOK_SECONDS: Final = 0.5
+LONGEST_LOOK: Final = 5.0
+"""Looks grow rarer with the time waited, up to this many seconds between two."""
+
+
+class Run:
+    """A run that was submitted. ``str(run)`` is its handle, by which :func:`nbstep.find` finds it again.
+
+    In Jupyter it shows itself and keeps what it shows up to date.
+    """
+
+    def __init__(self, handle: str, located: Located, backend: Backend) -> None:
+        self.handle = handle
+        self._located = located
+        self._backend = backend
+        self._final: RunResult | None = None
+
+    def __str__(self) -> str:
+        return self.handle
+
+    def __repr__(self) -> str:
+        return f"<nbstep.Run {self.handle}>"
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self._located.run_id
+
+    @property
+    def backend(self) -> Backend:
+        """Where it takes place."""
+        return self._backend
+
+    @property
+    def output_uri(self) -> str:
+        """Where the executed notebook is, or will be."""
+        return self._located.output_uri
+
+    @property
+    def html_uri(self) -> str:
+        """Where the executed notebook's HTML is, or will be if it was asked for."""
+        return sibling(self.output_uri, ".html")
+
+    def record(self) -> RunResult | None:
+        """What lies in storage: the claim of a run under way, or its verdict; ``None`` before it began."""
+        return self._read_record()[0]
+
+    def status(self) -> RunStatus:
+        """How it stands now.
+
+        A run that ended without a verdict gets one written, so that everybody reads the same from then on.
+        """
+        if self._final is not None:
+            return combine(Status(phase=Phase.ENDED), self._final)
+        return self.judged(self._ask())
+
+    def glance(self, status: Status) -> RunStatus:
+        """How it stands, given what its place has just said; storage is asked only once that says that it is over."""
+        if self._final is None and status.phase in (Phase.PENDING, Phase.RUNNING):
+            return combine(status, None)
+        return self.judged(status)
+
+    def judged(self, status: Status) -> RunStatus:
+        """How it stands, given what its place has just said and what lies in storage."""
+        if self._final is not None:
+            return combine(Status(phase=Phase.ENDED), self._final)
+        record, version = self._read_record()
+        verdict = combine(status, record)
+        if verdict.state.final and (record is None or not record.state.final):
+            record = self._settle(status, record, version)
+            verdict = combine(status, record)
+        if verdict.state.final:
+            self._final = record
+        return verdict
+
+    @property
+    def state(self) -> RunState:
+        """How it stands now, in one word."""
+        return self.status().state
+
+    def wait(self, timeout: float | None = None, *, check: bool = True) -> RunResult:
+        """Wait for the end and return the record.
+
+        Args:
+            timeout: Seconds to wait; ``None`` is without bound.
+            check: Raise the run's own error if it did not succeed.
+
+        Raises:
+            WaitTimeoutError: It has not ended by then. It goes on.
+            NbstepError: How it failed, such as ``CellFailedError``, with the cell's traceback as a note.
+        """
+        begin = time.monotonic()
+        while not (status := self.glance(self._ask())).state.final:
+            waited = time.monotonic() - begin
+            if timeout is not None and waited >= timeout:
+                raise WaitTimeoutError(f"the run {self.id} has not ended after {timeout:g} s: {status.words}")
+            pause = min(LONGEST_LOOK, LOOK_SECONDS + waited / 60)
+            time.sleep(pause if timeout is None else min(pause, max(0.0, timeout - waited)))
+        return self.verdict(status, check=check)
+
+    def verdict(self, status: RunStatus, *, check: bool) -> RunResult:
+        """The record of a final status.
+
+        Raises:
+            NbstepError: How it failed, if ``check``.
+        """
+        if status.record is None:
+            raise NotStartedError(f"the run {self.id} has no record: {status.words}")
+        if check and status.record.state is not RunState.SUCCEEDED and status.record.error is not None:
+            raise error_of(status.record.error)
+        return status.record
+
+    async def wait_async(self, *, check: bool = True) -> RunResult:
+        """As :meth:`wait`; any number of runs that are awaited at once are looked at together.
+
+        ``asyncio.timeout`` bounds it.
+        """
+        from nbstep.runs.watch import wait_async
+
+        return await wait_async(self, check=check)
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The values that the notebook reported by name; empty before the end."""
+        record = self._final or self.record()
+        return record.results if record else {}
+
+    def lines(self, *, follow: bool = False) -> Iterator[log_lines.LogLine]:
+        """The log's lines, each once; to the end of the run if ``follow``."""
+        from nbstep.runs.log import complete
+
+        yield from complete(map(log_lines.parse, self._raw_lines(follow=follow)), self)
+
+    def _raw_lines(self, *, follow: bool) -> Iterator[bytes]:
+        """The lines that its place gives; none where that has forgotten it."""
+        with suppress(RunNotFoundError):
+            yield from self._backend.logs(self.handle, follow=follow)
+
+    def logs(self, *, follow: bool = False, file: TextIO | None = None) -> None:
+        """Print the log for people; to the end of the run if ``follow``."""
+        stream = file or sys.stdout
+        for line in self.lines(follow=follow):
+            stream.write(log_lines.for_people(line) + "\n")
+            stream.flush()
+
+    def cancel(self) -> None:
+        """Ask the run to save what it has and end. Returns at once; :meth:`wait` sees the end."""
+        self._backend.cancel(self.handle)
+
+    def notebook(self) -> dict[str, Any]:
+        """The executed notebook as plain data; of a run under way the newest checkpoint.
+
+        Raises:
+            InputNotFoundError: There is none yet.
+        """
+        places = [self.output_uri, sibling(self.output_uri, ".partial.ipynb")]
+        for uri in places:
+            with suppress(InputNotFoundError):
+                return dict(msgspec.json.decode(self.store.read(uri).data))
+        raise InputNotFoundError(f"the run {self.id} has no notebook yet", hint="Wait for its end: run.wait().")
+
+    @property
+    def store(self) -> Store:
+        """Where the run's objects lie."""
+        return store_of(self.output_uri, self._located.storage)
+
+    def spec(self) -> RunSpec:
+        """What was asked for."""
+        return decode(self.store.read(self._located.spec_uri).data, RunSpec)
+
+    def _ask(self) -> Status:
+        return self._backend.statuses([self.handle])[self.handle]
+
+    def _read_record(self) -> tuple[RunResult | None, str]:
+        try:
+            blob = self.store.read(sibling(self.output_uri, ".result.json"))
+        except InputNotFoundError:
+            return None, ABSENT
+        return decode(blob.data, RunResult), blob.version
+
+    def _settle(self, status: Status, record: RunResult | None, version: str) -> RunResult:
+        """Write the verdict that the run could not write; if it did so in the last moment, its own stands."""
+        verdict = final_record(status, record or blank_record(self.spec()))
+        uri = sibling(self.output_uri, ".result.json")
+        try:
+            self.store.write(uri, encode(verdict, indent=1), if_version=version)
+        except OutputConflictError:
+            current = self._read_record()[0]
+            return current if current is not None and current.state.final else verdict
+        except StorageDeniedError:
+            pass  # whoever may only read still learns the verdict
+        return verdict
+
+    def _ipython_display_(self) -> None:
+        from nbstep.views.jupyter import show
+
+        show(self)

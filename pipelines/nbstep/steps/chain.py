@@ -1,0 +1,184 @@
+"""Chains: a few steps on this machine in the order of their data, for development. On a cluster the engine is KFP."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+from nbstep.backends.local.process import Child
+from nbstep.errors import KINDS, error_of
+from nbstep.steps.call import Call, check_called
+from nbstep.steps.component import step_arguments
+from nbstep.steps.ports import DIGEST, HTML, METRICS, NOTEBOOK
+from nbstep_runner.contract import RunResult, decode
+from nbstep_runner.errors import BadInputError, InternalError
+from nbstep_runner.parameters import MISSING
+
+LOG: Final = "step.log"
+RECORD: Final = "record.json"
+INPUT: Final = "executor_input.json"
+CONSOLE: Final = ("--log-format", "console")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step of a chain that has run.
+
+    Attributes:
+        name: The step's, with a number where it is not the first of that name.
+        record: The run's.
+        outputs: Results as values; artifacts, the executed notebook and its page among them, as paths.
+    """
+
+    name: str
+    record: RunResult
+    outputs: dict[str, Any]
+
+
+def chain(calls: Sequence[Call], folder: str | Path = "runs/chain", *, quiet: bool = False) -> dict[str, Done]:
+    """Run steps one after the other, each in a process of its own, until one fails.
+
+    Everything that a step leaves is in a folder of its name below ``folder``; that of an earlier chain is written over.
+    Steps that the given ones depend on run too, named or not.
+
+    Args:
+        calls: Steps with their arguments.
+        folder: Where runs and artifacts go.
+        quiet: Keep each step's log in its folder only.
+
+    Raises:
+        NbstepError: A step failed: its own error, with a note that says where its notebook is. Later steps do not run.
+        BadInputError: The steps wait for each other in a circle, or one has not been called.
+    """
+    check_called(calls)
+    done: dict[Call, Done] = {}
+    for name, call in _named(_ordered(calls)):
+        done[call] = _Execution(call, name, Path(folder).absolute() / name, done).run(quiet=quiet)
+    return {each.name: each for each in done.values()}
+
+
+def _ordered(calls: Sequence[Call]) -> list[Call]:
+    """Every call after those that it needs, otherwise in the order in which they were given."""
+    sorter: TopologicalSorter[Call] = TopologicalSorter()
+    waiting, seen = list(calls), set()
+    while waiting:
+        call = waiting.pop(0)
+        if call not in seen:
+            seen.add(call)
+            sorter.add(call, *call.earlier)
+            waiting.extend(call.earlier)
+    try:
+        return list(sorter.static_order())
+    except CycleError as error:
+        names = " -> ".join(call.step.name for call in error.args[1])
+        raise BadInputError(
+            f"steps wait for each other: {names}", hint="Take one .after() out of the circle."
+        ) from None
+
+
+def _named(calls: Sequence[Call]) -> Iterator[tuple[str, Call]]:
+    """Each call with a name of its own: its step's, numbered where another has it."""
+    taken: set[str] = set()
+    for call in calls:
+        own = call.step.name
+        numbered = (own if number == 1 else f"{own}-{number}" for number in count(1))
+        name = next(name for name in numbered if name not in taken)
+        taken.add(name)
+        yield name, call
+
+
+class _Execution:
+    """One step of a chain: what KFP would pass to its container, passed to a process."""
+
+    def __init__(self, call: Call, name: str, folder: Path, done: Mapping[Call, Done]) -> None:
+        self._call = call
+        self._step = call.step
+        self._name = name
+        self._folder = folder
+        self._done = done
+
+    def run(self, *, quiet: bool) -> Done:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for name in [*self._step.artifacts, NOTEBOOK, HTML, METRICS, RECORD]:
+            _remove(self._folder / name)
+        (self._folder / INPUT).write_text(json.dumps(self._executor_input()))
+        code = self._child(quiet=quiet)
+        record = self._record()
+        if code == 0 and record is not None:
+            return Done(self._name, record, self._outputs(record))
+        raise self._failure(code, record)
+
+    def _child(self, *, quiet: bool) -> int:
+        arguments = ["kfp-step", "--executor-input-file", str(self._folder / INPUT)]
+        arguments += [*step_arguments(replace(self._step, runs=None), self._call.brought), "--force", *CONSOLE]
+        with (self._folder / LOG).open("wb") as log, Child(arguments) as child:
+            for line in child.lines():
+                log.write(line)
+                if not quiet:
+                    os.write(1, line)
+            return child.wait()
+
+    def _record(self) -> RunResult | None:
+        file = self._folder / RECORD
+        return decode(file.read_bytes(), RunResult) if file.exists() else None
+
+    def _failure(self, code: int, record: RunResult | None) -> Exception:
+        if record is not None and record.error is not None:
+            error = error_of(record.error)
+        else:
+            kind = next((one for one in KINDS.values() if one.exit_code == code), InternalError)
+            error = kind(
+                f"step {self._name} ended with the code {code}", hint=f"Its log says why: {self._folder / LOG}"
+            )
+        error.add_note(f"step {self._name} failed; everything that it left is in {self._folder}")
+        return error
+
+    def _executor_input(self) -> dict[str, Any]:
+        return {"inputs": self._inputs(), "outputs": self._places()}
+
+    def _inputs(self) -> dict[str, Any]:
+        values = {
+            name: one.default
+            for name, one in self._step.parameters(self._call.brought).items()
+            if one.default is not MISSING
+        }
+        values |= {DIGEST: self._step.source.digest} | self._call.constants
+        artifacts: dict[str, Any] = {}
+        for name, output in self._call.connected.items():
+            value = self._done[output.call].outputs[output.name]
+            if output.artifact is None:
+                values[name] = value
+            else:
+                artifacts[name] = {"artifacts": [{"name": output.name, "uri": value}]}
+        return {"parameterValues": values, "artifacts": artifacts}
+
+    def _places(self) -> dict[str, Any]:
+        own = [NOTEBOOK, METRICS, *([HTML] if self._step.html else [])]
+        return {
+            "outputFile": str(self._folder / "executor_output.json"),
+            "parameters": {name: {"outputFile": str(self._folder / name)} for name in self._step.results},
+            "artifacts": {
+                name: {"artifacts": [{"name": name, "uri": str(self._folder / name)}]}
+                for name in [*own, *self._step.artifacts]
+            },
+        }
+
+    def _outputs(self, record: RunResult) -> dict[str, Any]:
+        results = {name: record.results[name] for name in self._step.results}
+        artifacts = self._places()["artifacts"]
+        return results | {name: one["artifacts"][0]["uri"] for name, one in artifacts.items()}
+
+
+def _remove(path: Path) -> None:
+    """What an earlier chain left must not pass for what this one leaves."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

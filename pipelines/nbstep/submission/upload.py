@@ -1,0 +1,57 @@
+"""Putting a run's inputs into storage: once, so that a run's name never comes to mean two things."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from nbstep.profiles.storage import store_of
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import OutputConflictError
+from nbstep_runner.stores import ABSENT, Source, Store
+
+AT_ONCE = 8
+
+
+def upload(objects: Sequence[tuple[str, Source]], storage: StorageOptions) -> None:
+    """Put every object in its place, the last one after all others.
+
+    Objects that are there already, with the same bytes, are left alone: an upload can be repeated.
+
+    Raises:
+        OutputConflictError: Another run of the same name lies there.
+        StorageDeniedError, StorageUnavailableError: The store does not take it.
+    """
+    *first, (last_uri, last) = objects
+    store = store_of(last_uri, storage)
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-upload") as pool:
+        list(pool.map(lambda each: put_once(store, *each), first))
+    put_once(store, last_uri, last)
+
+
+def put_once(store: Store, uri: str, data: Source) -> None:
+    """Write an object where there is none; the same bytes there already are as good.
+
+    Raises:
+        OutputConflictError: Other bytes lie there.
+    """
+    write = partial(store.write, uri, data, if_version=ABSENT)
+    try:
+        write()
+    except OutputConflictError:
+        if _digest(store.read(uri).data) == _digest(data):
+            return
+        raise OutputConflictError(
+            f"another run of this name lies there: {uri} differs",
+            hint="Choose another run id, or leave it out and get a new one.",
+        ) from None
+
+
+def _digest(data: Source) -> bytes:
+    if isinstance(data, Path):
+        with data.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    return hashlib.sha256(data).digest()

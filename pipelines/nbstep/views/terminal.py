@@ -1,0 +1,217 @@
+"""The view of a run for a person at a terminal: what it prints goes by, what runs stays at the bottom.
+
+A thread of its own draws, so that whoever feeds the view never waits for the terminal.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, ConsoleOptions, Group, OverflowMethod, RenderableType, RenderResult
+from rich.live import Live
+from rich.segment import Segment
+from rich.spinner import Spinner
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from nbstep.views.progress import LogLine, Look, RunProgress, Shown, readable
+
+MAX_WAITING = 20_000
+"""Printed lines that may wait to be drawn; a terminal takes fewer than a run can print."""
+
+_DRAWN_EACH = 0.1
+_PENDING_SHOWN = 3
+
+_LOOKS = {
+    Look.PRINTED: ("  │ ", "  | ", "dim", ""),
+    Look.PRINTED_STDERR: ("  │ ", "  | ", "yellow", ""),
+    Look.ERROR_OUTPUT: ("  │ ", "  | ", "red", "red"),
+    Look.SUCCEEDED: ("✓ ", "+ ", "green", ""),
+    Look.FAILED: ("✗ ", "x ", "bold red", "bold"),
+    Look.PASSED_OVER: ("- ", "- ", "dim", "dim"),
+    Look.NOTICE: ("· ", "- ", "dim", "dim"),
+    Look.WARNING: ("! ", "! ", "bold yellow", "yellow"),
+    Look.PLACE: ("  ", "  ", "", ""),
+}
+"""Each look's mark, its mark in ASCII, the mark's style and the text's."""
+
+
+class RunView:
+    """Shows a run as its JSON log comes in.
+
+    Feed it each line of the log, then close it; or use it as a context manager. What it is fed is shown as it is:
+    nothing in it is read as markup.
+
+    Args:
+        console: Where to draw; standard output by default.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._progress = RunProgress(since=monotonic())
+        self._waiting: list[Shown] = []
+        self._passed_over = 0
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._exit_code: int | None = None
+        ascii_only = self._console.options.ascii_only
+        self._spinner = Spinner("line" if ascii_only else "dots")
+        self._overflow: OverflowMethod = "crop" if ascii_only else "ellipsis"
+        self._thread = threading.Thread(target=self._draw, name="nbstep-progress", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def feed(self, line: bytes) -> None:
+        """Take one line of the runner's JSON log; any other line is shown as it is. Never blocks."""
+        with self._lock:
+            for shown in self._progress.apply(line, monotonic()):
+                if len(self._waiting) < MAX_WAITING or shown.look not in {Look.PRINTED, Look.PRINTED_STDERR}:
+                    self._waiting.append(shown)
+                else:
+                    self._passed_over += 1
+
+    def close(self, timeout: float = 5.0, *, exit_code: int | None = None) -> None:
+        """Draw what is left and the summary, for at most ``timeout`` seconds.
+
+        Args:
+            timeout: A terminal that is stopped is not waited for any longer.
+            exit_code: What the runner ended with, should its log not tell.
+        """
+        if not self._closing.is_set():
+            self._exit_code = exit_code
+            self._closing.set()
+        self._thread.join(timeout)
+
+    def _draw(self) -> None:
+        with suppress(OSError):  # the terminal is gone: nobody is left to see anything
+            self._draw_until_closed()
+
+    def _draw_until_closed(self) -> None:
+        with Live(
+            console=self._console,
+            get_renderable=self._bottom,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ) as live:
+            while not self._closing.wait(_DRAWN_EACH):
+                self._draw_waiting()
+                live.refresh()
+            with self._lock:
+                self._waiting += self._progress.finish()
+            self._draw_waiting()
+        self._print(self._summary())
+
+    def _draw_waiting(self) -> None:
+        with self._lock:
+            shown, self._waiting = self._waiting, []
+            passed_over, self._passed_over = self._passed_over, 0
+        if passed_over:
+            shown.append(Shown(Look.WARNING, f"{passed_over} lines are not shown here; the log has them"))
+        if shown:
+            self._print(_Lines(shown))
+
+    def _print(self, renderable: RenderableType) -> None:
+        # Long lines are left to the terminal, so that they can be copied from it whole.
+        self._console.print(renderable, no_wrap=True, overflow="ignore", crop=False, highlight=False, soft_wrap=True)
+
+    def _bottom(self) -> RenderableType:
+        """What runs, what it has not finished printing, and how far the run is."""
+        now = monotonic()
+        with self._lock:
+            progress = self._progress
+            running, pending = progress.running, progress.pending[-_PENDING_SHOWN:]
+            doing = _doing(progress)
+            done = f"{progress.ended_cells} of {progress.code_cells} cells, " if progress.code_cells else ""
+            since = progress.since
+        cell = f"{duration(now - running.since)}, " if running else ""
+        self._spinner.update(text=self._one_line(doing))
+        line = Table.grid(expand=True, padding=(0, 1))
+        line.add_column(ratio=1, no_wrap=True, overflow=self._overflow)
+        line.add_column(justify="right", no_wrap=True)
+        line.add_row(self._spinner, Text(f"{cell}{done}{duration(now - since)}", style="dim"))
+        return Group(*(self._one_line(f"  {text}".expandtabs(), style="dim") for text in pending), line)
+
+    def _one_line(self, text: str, style: str = "") -> Text:
+        return Text(_drawable(text, self._console.encoding), style=style, no_wrap=True, overflow=self._overflow)
+
+    def _summary(self) -> RenderableType:
+        """The failing cell's traceback, the verdict, and where everything is."""
+        verdict, error = self._progress.verdict, self._progress.verdict and self._progress.verdict.error
+        lines = []
+        if error and error.cell_index is not None:
+            traceback = self._progress.tracebacks.get(error.cell_index, ())
+            lines += [Shown(Look.ERROR_OUTPUT, text) for text in traceback]
+        lines.append(_verdict(verdict, self._exit_code))
+        if error and error.hint:
+            lines.append(Shown(Look.PLACE, error.hint))
+        for name, place in _places(verdict):
+            lines.append(Shown(Look.PLACE, f"{name:7}{place}"))
+        return _Lines(lines)
+
+
+class _Lines:
+    """Lines for good, drawn without the markup, wrapping and measuring that make rich slow on many."""
+
+    def __init__(self, lines: Iterable[Shown]) -> None:
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self._lines:
+            mark, ascii_mark, mark_style, style = _LOOKS[line.look]
+            yield Segment(ascii_mark if options.ascii_only else mark, Style.parse(mark_style))
+            yield Segment(_drawable(line.text, options.encoding), Style.parse(style))
+            if line.seconds is not None:
+                yield Segment(f"  {duration(line.seconds, 2)}", Style.parse("dim"))
+            yield Segment.line()
+
+
+def duration(seconds: float, digits: int = 0) -> str:
+    """Seconds for people: ``0.25 s``, ``59 s``, ``3 min 5 s``, ``2 h 0 min``; ``digits`` below ten seconds."""
+    if seconds < 60:
+        return f"{seconds:.{digits if seconds < 10 else 0}f} s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _doing(progress: RunProgress) -> str:
+    if progress.running:
+        return f"[{progress.running.index}] {progress.running.title}"
+    if progress.verdict:
+        return "storing what came of it"
+    return "between cells" if progress.ended_cells else "preparing"
+
+
+def _verdict(verdict: LogLine | None, exit_code: int | None) -> Shown:
+    if verdict is None:
+        code = "" if exit_code is None else f" (exit code {exit_code})"
+        return Shown(Look.FAILED, f"the runner ended without a verdict{code}")
+    if exit_code not in {None, verdict.exit_code}:
+        return Shown(Look.FAILED, f"{verdict.message}; but the runner ended with exit code {exit_code}")
+    look = {"succeeded": Look.SUCCEEDED, "cancelled": Look.WARNING}.get(verdict.state, Look.FAILED)
+    return Shown(look, verdict.message)
+
+
+def _places(verdict: LogLine | None) -> Iterator[tuple[str, str]]:
+    if verdict:
+        output = verdict.output_uri if verdict.output_version else None  # without a version nothing was written there
+        places = (("output", output), ("html", verdict.html_uri), ("log", verdict.log_uri))
+        yield from ((name, place) for name, place in places if place)
+
+
+def _drawable(text: str, encoding: str) -> str:
+    """The text as a terminal can take it: what would control it, or is not in its encoding, is written as escapes."""
+    text = readable(text)
+    return text if encoding.startswith("utf") else text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,0 +1,114 @@
+"""Lines that come in pieces, twice or not at all are shown once each, in order."""
+
+from __future__ import annotations
+
+from threading import Timer
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbstep.backends.kubernetes import follow
+from nbstep.backends.kubernetes.client import Cluster
+from nbstep.backends.kubernetes.follow import Follower
+from nbstep.backends.kubernetes.names import JobName
+from nbstep.runs.log import Seen, complete
+from nbstep.runs.log_lines import LogLine, for_people, notice, parse
+from nbstep_runner.contract import RunState
+from nbstep_runner.stores.memory import MemorySpace, MemoryStore
+
+if TYPE_CHECKING:
+    from nbstep.runs.run import Run
+
+
+def numbered(count: int) -> bytes:
+    return b"".join(b'{"message":"%d","attempt":1,"seq":%d}\n' % (n, n) for n in range(1, count + 1))
+
+
+class BreakingCluster:
+    """Serves one pod's log through connections that end where they are told to, in the cluster's own way.
+
+    ``since`` shows what a cluster gives: everything that is not older, which here is a part of the log.
+    """
+
+    def __init__(self, log: bytes, cuts: list[int], overlap: int) -> None:
+        self._log, self._cuts, self._overlap = log, cuts, overlap
+        self._sent = 0
+
+    def job(self, _namespace: str, _name: str) -> dict[str, Any]:
+        return {"metadata": {"uid": "j"}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+
+    def pods(self, _namespace: str, _selector: str) -> list[dict[str, Any]]:
+        return [self.pod("", "")]
+
+    def pod(self, _namespace: str, _name: str) -> dict[str, Any]:
+        ended = {"terminated": {"exitCode": 0}}
+        state = ended if not self._cuts else {"running": {}}
+        containers = [{"name": "nbstep"}]
+        return {
+            "metadata": {"name": "p", "uid": "u"},
+            "spec": {"containers": containers},
+            "status": {"containerStatuses": [{"name": "nbstep", "state": state}]},
+        }
+
+    def log(self, _namespace: str, _pod: str, *, follow: bool, since_seconds: int | None = None) -> Any:
+        begin = 0
+        if since_seconds is not None:
+            begin = self._log.rfind(b"\n", 0, max(0, self._sent - self._overlap)) + 1
+        end = self._cuts.pop(0) if follow and self._cuts else len(self._log)
+        self._sent = max(self._sent, end)
+        data = self._log[begin:end]
+        yield from (data[at : at + 7] for at in range(0, len(data), 7))
+
+
+@given(st.integers(1, 60), st.lists(st.integers(0, 2500), max_size=5), st.integers(-400, 400))
+@pytest.mark.fault(27)
+def test_connections_that_break_anywhere_lose_and_repeat_nothing(count: int, cuts: list[int], overlap: int) -> None:
+    log = numbered(count)
+    cluster = BreakingCluster(log, [min(cut, len(log)) for cut in sorted(cuts)], overlap)
+    follower = Follower(cast("Cluster", cluster), JobName("c", "n", "r"))
+    assert list(follower.lines(follow=True)) == log.splitlines()
+
+
+def test_lines_that_are_not_the_runners_come_once(monkeypatch: Any) -> None:
+    monkeypatch.setattr(follow, "LOOK_SECONDS", 0.0)
+    log = b"cannot start\ncannot start\nTraceback\n"
+    cluster = BreakingCluster(log, [len(log)], 10_000)
+    follower = Follower(cast("Cluster", cluster), JobName("c", "n", "r"))
+    assert list(follower.lines(follow=True)) == log.splitlines()
+
+
+@given(st.sets(st.integers(1, 40), max_size=40))
+def test_what_has_not_come_is_known(missing: set[int]) -> None:
+    seen = Seen()
+    lines = [LogLine(message=str(n), attempt=1, seq=n, event="run-finished" if n == 40 else None) for n in range(1, 41)]
+    for line in lines:
+        if line.seq not in missing:
+            seen.add(line)
+    assert [line.seq for line in lines if not seen.has(line)] == sorted(missing)
+    assert seen.whole is (not missing)
+
+
+def test_a_stored_log_that_comes_a_moment_after_the_record_is_waited_for() -> None:
+    store = MemoryStore(MemorySpace())
+    run = SimpleNamespace(
+        id="r",
+        output_uri="memory://runs/output.ipynb",
+        store=store,
+        record=lambda: SimpleNamespace(state=RunState.SUCCEEDED, log_uri="memory://runs/output.log.jsonl"),
+    )
+    Timer(0.2, store.write, ("memory://runs/output.log.jsonl", numbered(3))).start()
+    shown = [line.message for line in complete([], cast("Run", run))]
+    assert shown[1:] == ["1", "2", "3"]
+    assert "3 lines that had not come are read from the stored log" in shown[0]
+
+
+def test_lines_for_people_drive_no_terminal() -> None:
+    line = parse(notice("r", "a\x1b[31mb\u202ec"))
+    shown = for_people(line)
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert shown.endswith("nbstep: WARNING: a\\x1b[31mb\\u202ec")
+    assert for_people(parse(b"\xff not json")) == "\ufffd not json"

@@ -1,0 +1,106 @@
+"""What a call asks for is checked before anything is written, and mistakes are told in words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbstep import Profile, submit
+from nbstep.profiles import load_profile
+from nbstep.submission.files import collect
+from nbstep.submission.request import SPEC_FIELDS, Request, prepare
+from nbstep_runner.contract import RunSpec
+from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
+from support import notebooks
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    notebooks.write(Path("train.ipynb"), ["print(1)"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "hint"),
+    [
+        ({"kernal": "ir"}, "no field 'kernal'", "'kernel'"),
+        ({"input_uri": "elsewhere.ipynb"}, "no field 'input_uri'", "There are: kernel, "),
+        ({"checkpoint_seconds": "often"}, "Expected `float`, got `str`", ""),
+        ({"kernel": 3}, "Expected `str | null`, got `int`", ""),
+        ({"requirements": [3]}, "a requirement is text, not 3", "pandas==2.2.3"),
+        ({"unknown_parameters": "ignored"}, "cannot be 'ignored'", "error, warn, ignore"),
+        ({"resources": {"memory": "4GB"}}, "'4GB' is not a quantity", "4Gi"),
+        ({"resources": {"gpu": -1}}, "Expected `int` >= 0", ""),
+        ({"retries": -1}, "Expected `int` >= 0", ""),
+        ({"options": {"kubernetes": {"start_seconds": 0}}}, "Expected `int` >= 1", ""),
+        ({"options": {"kubernetes": {"storage": {"known_host": "x"}}}}, "no field storage.known_host;", ""),
+        ({"options": {"kubernetes": {"storage": {"known_hosts": 3}}}}, "Expected `str | null`, got `int`", ""),
+        ({"files": {"../up": "train.ipynb"}}, "is not in the working directory", "without '..'"),
+        ({"files": {"/etc/passwd": "train.ipynb"}}, "is not in the working directory", "without '..'"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_written(
+    options: dict[str, Any], message: str, hint: str, tmp_path: Path
+) -> None:
+    with pytest.raises((UsageError, BadInputError)) as caught:
+        submit("train.ipynb", **options)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert [path.name for path in tmp_path.iterdir()] == ["train.ipynb"]
+
+
+def test_every_field_that_a_call_may_set_is_one() -> None:
+    assert set(SPEC_FIELDS) < set(RunSpec.__annotations__)
+
+
+def test_options_and_named_values_go_together() -> None:
+    with pytest.raises(UsageError, match=r"a cluster cannot reach .*elsewhere"):
+        submit("train.ipynb", options={"runs": "elsewhere", "on": "kubernetes", "resources": {"cpu": 1}})
+
+
+def test_one_file_can_be_named_alone() -> None:
+    assert [each.path for each in collect("train.ipynb", Path())] == ["train.ipynb"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "profiles:\n",
+        "profiles: [a]\n",
+        "profiles: {a: null}\n",
+        "default: 3\n",
+        "[1]\n",
+        "other: 1\n",
+        "profiles: {a: {on: 3}}\n",
+    ],
+)
+def test_a_file_of_profiles_of_another_shape_is_refused_in_words(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "profiles.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInputError, match=r"does not fit") as caught:
+        load_profile("a", {}, path=str(file))
+    assert caught.value.hint
+
+
+def test_an_empty_file_of_profiles_has_none(tmp_path: Path) -> None:
+    file = tmp_path / "profiles.yaml"
+    file.write_text("# nothing yet\n")
+    assert load_profile(None, {}, path=str(file)) == Profile()
+    with pytest.raises(InputNotFoundError, match="no profile 'gcp'"):
+        load_profile("gcp", {}, path=str(file))
+
+
+def test_a_profile_without_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("NBSTEP_PROFILES", raising=False)
+    with pytest.raises(InputNotFoundError, match="no file of profiles is here") as caught:
+        load_profile("gcp", {})
+    assert "nbstep.yaml" in caught.value.hint
+
+
+def test_a_request_that_fits_is_prepared_without_a_trace(tmp_path: Path) -> None:
+    prepared = prepare(Request(notebook="train.ipynb", profile=Profile(), spec={"allow_errors": True}))
+    assert prepared.submission.spec.allow_errors
+    assert [path.name for path in tmp_path.iterdir()] == ["train.ipynb"]
