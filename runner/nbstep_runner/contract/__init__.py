@@ -17,6 +17,7 @@ from nbstep_runner.contract.events import (
     Sink,
     StreamText,
 )
+from nbstep_runner.contract.needs import Need, knows, since
 from nbstep_runner.contract.result import (
     CellRecord,
     CellState,
@@ -25,6 +26,7 @@ from nbstep_runner.contract.result import (
     ErrorInfo,
     RunResult,
     RunState,
+    StorePromises,
 )
 from nbstep_runner.contract.spec import (
     Deadlines,
@@ -50,6 +52,7 @@ __all__ = [
     "ErrorInfo",
     "Event",
     "InputFile",
+    "Need",
     "Notice",
     "OutputEmitted",
     "OutputLimits",
@@ -65,11 +68,14 @@ __all__ = [
     "Slot",
     "StepPlan",
     "StorageOptions",
+    "StorePromises",
     "StreamText",
     "SweepEvent",
     "SweepPlan",
     "UnknownParameters",
     "decode",
     "encode",
+    "knows",
+    "since",
     "spec_digest",
 ]

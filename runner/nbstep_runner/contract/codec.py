@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from nbstep_runner.contract.needs import lasting
 from nbstep_runner.contract.spec import RunSpec
 from nbstep_runner.errors import BadInputError
 
@@ -34,10 +35,11 @@ def decode(data: bytes, kind: type[T]) -> T:
 def spec_digest(spec: RunSpec, input_digest: str, parameters_digest: str) -> str:
     """Names the work: ``sha256:…`` of the spec without its attempt and ``force``, and of what it reads.
 
+    A field that came after 0.1 counts only where it is not at its default, so that an upgrade changes no digest.
     ``input_digest`` and ``parameters_digest`` are digests of the notebook's bytes and of the resolved parameters.
     """
-    work = msgspec.to_builtins(spec)
-    for key in ("attempt", "force", "schema_version"):
+    work = lasting(spec)
+    for key in ("attempt", "force", "needs", "schema_version"):
         del work[key]
     canonical = msgspec.json.encode([work, input_digest, parameters_digest], order="sorted")
     return f"sha256:{hashlib.sha256(canonical).hexdigest()}"

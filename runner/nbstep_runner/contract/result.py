@@ -132,6 +132,21 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StorePromises:
+    """What the place of a run's output promised, as far as this run found out.
+
+    Attributes:
+        atomic_replace: A reader sees the old object or the new one, never a part.
+        conditional_write: The store itself checks that an object is still at the version that was expected.
+        verified: The store confirmed the stored bytes, or they were read back.
+    """
+
+    atomic_replace: bool
+    conditional_write: bool
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """The record of a run: ``OUT.result.json``, the commit marker, and what launchers read.
 
@@ -143,6 +158,7 @@ class RunResult:
         output_checksum: ``sha256:…`` of the output notebook's bytes.
         parameters: What the notebook was given; secrets as their references.
         warnings: What a reader of the result should know, such as a checkpoint or log that could not be written.
+        store: What the output's place promised; ``None`` where nothing was published.
     """
 
     run_id: str
@@ -167,4 +183,5 @@ class RunResult:
     labels: dict[str, str] = field(default_factory=dict)
     environment: Environment | None = None
     warnings: tuple[str, ...] = ()
+    store: StorePromises | None = None
     schema_version: int = 1

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from nbstep_runner.contract.needs import needs_of
+
 
 class UnknownParameters(StrEnum):
     """What to do with a parameter that the notebook's parameters cell does not declare."""
@@ -165,6 +167,8 @@ class RunSpec:
         stock_kernel: Launch the kernel exactly as its specification says, without our faster start.
         allow_errors: Go on after a failing cell; the run still ends as failed.
         force: Run even if a final record of the same work exists.
+        needs: What a runner must know to make this run, such as ``deadlines.idle>=0.2``. The spec itself lists its
+            fields that came after 0.1 and are not at their default; see :mod:`nbstep_runner.contract.needs`.
     """
 
     run_id: str
@@ -188,4 +192,10 @@ class RunSpec:
     stock_kernel: bool = False
     allow_errors: bool = False
     force: bool = False
+    needs: tuple[str, ...] = ()
     schema_version: int = 1
+
+    def __post_init__(self) -> None:
+        """List what is needed, beside what a newer launcher has listed of fields that are not known here."""
+        needs = dict.fromkeys((*self.needs, *map(str, needs_of(self))))
+        object.__setattr__(self, "needs", tuple(needs))

@@ -23,14 +23,15 @@ def describe_environment() -> Environment:
             versions[name] = metadata.version(name)
     return Environment(
         python=platform.python_version(),
-        nbstep=_own_version(),
+        nbstep=own_version(),
         platform=platform.platform(),
         image=os.environ.get("NBSTEP_IMAGE"),
         packages=versions,
     )
 
 
-def _own_version() -> str:
+def own_version() -> str:
+    """The version of nbstep that is installed here."""
     with suppress(metadata.PackageNotFoundError):
         return metadata.version("nbstep")
     return "unknown"

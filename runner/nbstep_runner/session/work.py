@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from nbstep_runner.contract import ParameterKind, RunResult, RunSpec, spec_digest
-from nbstep_runner.errors import NbstepError
+from nbstep_runner.contract import Need, ParameterKind, RunResult, RunSpec, knows, spec_digest
+from nbstep_runner.errors import BadInputError, NbstepError
 from nbstep_runner.session.claim import Existing, read_existing
 from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.session.language import language_of
@@ -127,11 +127,12 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
     """Parse and validate what was read.
 
     Raises:
-        BadInputError: The notebook or the parameters are not valid.
+        BadInputError: The notebook or the parameters are not valid, or the spec asks for what a later version has.
         InputNotFoundError, StorageUnavailableError, StorageDeniedError: One of them could not be read.
     """
     from nbstep_runner.parameters import read_signature, resolve
 
+    _check_needs(spec)
     data = fetched[spec.input_uri]
     notebook = parse_notebook(data)
     language = language_of(spec, notebook)
@@ -140,6 +141,19 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
     input_digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     digest = spec_digest(spec, input_digest, resolved.digest())
     return Work(notebook=notebook, language=language, resolved=resolved, digest=digest)
+
+
+def _check_needs(spec: RunSpec) -> None:
+    """Refuse what this version does not know: without it the run would be another one."""
+    missing = [need for need in map(Need.of, spec.needs) if not knows(spec, need.name)]
+    if missing:
+        from nbstep_runner.session.environment import own_version
+
+        what = ", ".join(f"{need.name!r} (of nbstep {need.version or 'a newer version'})" for need in missing)
+        raise BadInputError(
+            f"the run asks for {what}, which nbstep {own_version()} does not know",
+            hint="Run it with that version of nbstep, in an image of that version, or submit it without.",
+        )
 
 
 def _read(uri: str, open_store: OpenStore) -> bytes | NbstepError:
