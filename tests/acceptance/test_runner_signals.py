@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
@@ -85,6 +86,31 @@ def test_the_partial_notebook_is_there_while_the_run_lasts_and_gone_after_it(tmp
         done = running.signal(signal.SIGTERM).finish(10)
     assert done.code == 143
     assert not partial.exists()
+
+
+@pytest.mark.fault(71)
+def test_at_short_notice_a_cell_is_left_as_it_stands_and_all_is_published_at_once(tmp_path: Path) -> None:
+    with start(tmp_path, [TIDY.replace("0.5", "30"), "print('after')"], "--short-notice", "--html") as running:
+        running.wait_for("begun").signal(signal.SIGTERM)
+        told = time.monotonic()
+        assert processes.until(lambda: final(tmp_path / "out.result.json"), 10)
+        took = time.monotonic() - told
+        done = running.finish(10)
+    assert took < 5, "a cell that cleans up for half a minute was waited for"
+    assert (done.code, done.record["state"], done.states) == (143, "cancelled", ["interrupted", "not_run"])
+    assert done.text(0) == "begun\n", "the cell was interrupted, and its cleanup was waited for"
+    assert done.record["output_checksum"] is not None
+    assert not (tmp_path / "out.html").exists()
+    assert not (tmp_path / "out.partial.ipynb").exists()
+    assert done.log[-1]["event"] == "run-finished"
+
+
+def final(record: Path) -> bool:
+    """Whether a record says how its run has ended."""
+    try:
+        return json.loads(record.read_bytes())["exit_code"] is not None
+    except (OSError, ValueError):
+        return False
 
 
 @pytest.mark.fault(11)

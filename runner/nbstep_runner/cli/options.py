@@ -107,6 +107,7 @@ EXECUTION: Final = (
     click.option(
         "--grace-period", type=POSITIVE, default=25.0, show_default=True, help="Seconds from SIGTERM to the end."
     ),
+    click.option("--short-notice", is_flag=True, help="After SIGTERM publish at once: less than a second may be left."),
     click.option("--stock-kernel", is_flag=True, help="Launch the kernel exactly as its kernelspec says."),
 )
 

@@ -92,7 +92,7 @@ def read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
     return replace(spec, attempt=earlier.attempt + 1)
 
 
-FLAGS = ("report_mode", "prepare_only", "html", "stock_kernel", "allow_errors", "force")
+FLAGS = ("report_mode", "prepare_only", "html", "stock_kernel", "allow_errors", "short_notice", "force")
 
 
 def parameter_sources(

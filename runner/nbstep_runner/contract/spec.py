@@ -166,6 +166,8 @@ class RunSpec:
         labels: Free text to find runs by.
         stock_kernel: Launch the kernel exactly as its specification says, without our faster start.
         allow_errors: Go on after a failing cell; the run still ends as failed.
+        short_notice: Whoever stops the run may leave it less than a second: after a signal nothing is waited for, and
+            notebook, record and log are written side by side.
         force: Run even if a final record of the same work exists.
         needs: What a runner must know to make this run, such as ``deadlines.idle>=0.2``. The spec itself lists its
             fields that came after 0.1 and are not at their default; see :mod:`nbstep_runner.contract.needs`.
@@ -191,6 +193,7 @@ class RunSpec:
     html: bool = False
     stock_kernel: bool = False
     allow_errors: bool = False
+    short_notice: bool = False
     force: bool = False
     needs: tuple[str, ...] = ()
     schema_version: int = 1

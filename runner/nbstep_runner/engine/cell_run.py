@@ -52,6 +52,7 @@ class Surroundings:
 
     Attributes:
         cell_seconds: The deadline of cells that have none of their own.
+        short_notice: After a signal the cell is left as it stands.
         run_deadline: When the run has to end, by the monotonic clock.
     """
 
@@ -62,6 +63,7 @@ class Surroundings:
     tick: Tick
     cell_seconds: float | None
     run_deadline: float | None
+    short_notice: bool
 
 
 class CellRun:
@@ -147,7 +149,7 @@ class CellRun:
         self._cut.advance(time.monotonic())
 
     def _stop(self) -> None:
-        """A signal came: end the cell within its share of the grace period."""
+        """A signal came: end the cell within its share of the grace period; at short notice, leave it as it stands."""
         self._around.supervisor.attend()
         stop = self._around.supervisor.stop
         if stop is None or self._cut is not None:
@@ -160,6 +162,8 @@ class CellRun:
             patience=left * STOP_SHARE,
             term_patience=min(TERM_SECONDS, left * STOP_SHARE / 4),
         )
+        if self._around.short_notice:
+            self._gone_by = time.monotonic()
 
     def _note_status(self, state: str | None) -> None:
         self._idle = state == "idle"

@@ -23,6 +23,8 @@ from nbstep_runner.supervisor import Supervisor
 
 SHUTDOWN_SHARE: Final = 0.1
 """Of what is left of a grace period, what the kernel has for its exit handlers."""
+FIRST_CHECKPOINT_SECONDS: Final = 5.0
+"""A run that is killed early leaves something, too; later checkpoints come at the interval that was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,9 +73,11 @@ def run_notebook(
         tick=CheckpointTick(document, recorder, tools.offer, spec.checkpoint_seconds),
         cell_seconds=spec.deadlines.cell,
         run_deadline=None if spec.deadlines.run is None else time.monotonic() + spec.deadlines.run,
+        short_notice=spec.short_notice,
     )
     execution = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors).run()
-    _end_kernel(kernel, recorder, spec, tools.supervisor)
+    if not (spec.short_notice and tools.supervisor.stop):
+        _end_kernel(kernel, recorder, spec, tools.supervisor)
     recorder.finish()
     _mask_widgets(notebook, tools.masker)
     metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
@@ -81,7 +85,7 @@ def run_notebook(
 
 
 class CheckpointTick:
-    """Offers a snapshot of the running notebook each interval; 0 turns it off."""
+    """Offers a snapshot of the running notebook soon after its start and then each interval; 0 turns it off."""
 
     def __init__(
         self, document: Document, recorder: Recorder, offer: Callable[[Snapshot], None], interval: float
@@ -90,7 +94,7 @@ class CheckpointTick:
         self._recorder = recorder
         self._offer = offer
         self._interval = interval
-        self._due = time.monotonic() + interval if interval > 0 else None
+        self._due = time.monotonic() + min(interval, FIRST_CHECKPOINT_SECONDS) if interval > 0 else None
 
     def __call__(self, now: float) -> float | None:
         """Offer a snapshot if one is due at ``now``; when the next one is."""

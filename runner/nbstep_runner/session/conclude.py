@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from nbstep_runner.contract import RunFinished, RunSpec, RunState, Severity
 from nbstep_runner.errors import ExitCode, NbstepError, OutputConflictError, StorageUnavailableError
 from nbstep_runner.session import results
+from nbstep_runner.session.background import begin
+from nbstep_runner.session.claim import ClaimKeeper
 from nbstep_runner.session.ledger import Holding, Ledger
-from nbstep_runner.session.publish import Publisher, attempt, keep_locally, notebook_source
+from nbstep_runner.session.publish import Published, Publisher, attempt, keep_locally, notebook_source
 from nbstep_runner.session.scratch import Scratch
+from nbstep_runner.session.work import OutputPlace
 from nbstep_runner.stores import ABSENT, Source
 
 if TYPE_CHECKING:
@@ -46,9 +49,30 @@ class Conclusion:
         """The cells have ended: publish what they made, commit what came of it."""
         self._ledger.result = results.executed(self._ledger.result, execution)
         data = notebook_source(document)
+        if self._spec.short_notice and self._ledger.result.state is RunState.CANCELLED:
+            self._end_at_once(data, checkpointed=checkpointed)
+            return
         if self._publish(data):
             self._accompany(data, checkpointed=checkpointed)
         self._end()
+
+    def _end_at_once(self, data: Source, *, checkpointed: bool) -> None:
+        """Write notebook, record and log side by side: what waits for another of them may never be begun.
+
+        The record that is committed first names no notebook; once that is there, it is written again with its version.
+        """
+        self._ledger.end()
+        place, claim = self._held()
+        notebook = begin(partial(self._publisher.notebook, data, place.version, claim), "publishing")
+        log = self._begin_log()
+        committed = self._try_to_commit()
+        published = self._note_published(notebook.result, data)
+        if log:
+            self._attempt(partial(self._publisher.end_log, log))
+        if committed:
+            attempt(self._commit)
+        if published and (checkpointed or self._follows_a_killed_attempt):
+            self._attempt(self._publisher.remove_partial)
 
     def prepared(self, data: bytes) -> None:
         """Only parameters were asked for: publish the notebook; there is no record of a run that was none.
@@ -74,13 +98,21 @@ class Conclusion:
         else:
             self._end()
 
-    def _publish(self, data: Source) -> bool:
-        """Whether the notebook is verified in storage; if not, it is kept here."""
+    def _held(self) -> tuple[OutputPlace, ClaimKeeper]:
         place, claim = self._holding.place, self._holding.claim
         assert place is not None  # noqa: S101 - nothing is executed before the claim is taken
         assert claim is not None  # noqa: S101 - as above
+        return place, claim
+
+    def _publish(self, data: Source) -> bool:
+        """Whether the notebook is verified in storage; if not, it is kept here."""
+        place, claim = self._held()
+        return self._note_published(partial(self._publisher.notebook, data, place.version, claim), data)
+
+    def _note_published(self, publish: Callable[[], Published], data: Source) -> bool:
+        """Write down where the notebook is, or keep it here and write down why."""
         try:
-            published = self._publisher.notebook(data, place.version, claim)
+            published = publish()
         except NbstepError as error:
             self._outdone = isinstance(error, OutputConflictError)
             self._keep(data, error)

@@ -271,9 +271,11 @@ class Session:
                 notebook, ready.kernel, ready.info, shown, self._engine_tools(checkpoints)
             )
         finally:
-            self._tools.kernels.close()
+            at_once = self._spec.short_notice and self._supervisor.stop is not None
+            if not at_once:  # the kernel may as well end after the notebook is published
+                self._tools.kernels.close()
             if checkpoints:
-                checkpoints.close(min(CHECKPOINT_SECONDS, self._supervisor.seconds_left / 4))
+                checkpoints.close(0 if at_once else min(CHECKPOINT_SECONDS, self._supervisor.seconds_left / 4))
                 self._ledger.change(warnings=(*self._ledger.result.warnings, *checkpoints.warnings))
         with closing(document):
             self._conclusion.executed(document, execution, checkpointed=checkpoints is not None and checkpoints.tried)

@@ -121,6 +121,7 @@ def play(kernel: ScriptedKernel, folder: Path, **how: Any) -> Outcome:
         tick=lambda _: None,
         cell_seconds=how.pop("cell_seconds", None),
         run_deadline=how.pop("run_deadline", None),
+        short_notice=how.pop("short_notice", False),
     )
     metadata.begin_cell(document.cells[0])
     began = time.monotonic()
