@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from nbstep_runner.contract.needs import needs_of
+from nbstep_runner.contract.needs import needs_of, since
 
 
 class UnknownParameters(StrEnum):
@@ -193,7 +193,7 @@ class RunSpec:
     html: bool = False
     stock_kernel: bool = False
     allow_errors: bool = False
-    short_notice: bool = False
+    short_notice: bool = field(default=False, metadata=since("0.2"))
     force: bool = False
     needs: tuple[str, ...] = ()
     schema_version: int = 1
