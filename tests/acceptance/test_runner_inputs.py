@@ -108,9 +108,8 @@ def test_a_parameters_name_is_never_code(tmp_path: Path, name: str) -> None:
     done = run(
         tmp_path,
         [Code("rate = 1", tags=("parameters",))],
-        "-p",
-        name,
-        "1",
+        "-y",
+        json.dumps({name: 1}),
         "--unknown-parameters",
         "ignore",
         cwd=tmp_path,

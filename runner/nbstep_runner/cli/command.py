@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbstep_runner.cli import options as groups
+from nbstep_runner.cli import options as options_of
+from nbstep_runner.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from nbstep_runner.contract import RunSpec
@@ -28,7 +29,8 @@ class Version:
 
 
 @click.command(
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "NBSTEP", "max_content_width": 100}
+    cls=SectionedCommand,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "NBSTEP", "max_content_width": 100},
 )
 @click.argument("input_uri", metavar="INPUT", required=False)
 @click.argument("output_uri", metavar="[OUTPUT]", required=False)
@@ -37,7 +39,13 @@ class Version:
     "--spec", "spec_uri", metavar="URI", help="Run what this JSON file of a run's spec says, instead of INPUT OUTPUT."
 )
 @click.option("--help-notebook", is_flag=True, help="Show the notebook's parameters and run nothing.")
-@groups.add(groups.PARAMETERS, groups.EXECUTION, groups.OUTPUT, groups.IDENTITY, groups.STORAGE, groups.IGNORED)
+@options_of.PARAMETERS
+@options_of.OUTPUT
+@options_of.KERNEL
+@options_of.LIMITS
+@options_of.IDENTITY
+@options_of.STORAGE
+@options_of.IGNORED
 @click.version_option(Version(), prog_name="nbstep-runner")  # type: ignore[arg-type]  # its text is enough
 def command(
     input_uri: str | None,

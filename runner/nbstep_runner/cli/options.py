@@ -6,12 +6,12 @@ Every option can be given by the environment as ``NBSTEP_`` and its long name in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any, Final
 
 import click
 
-Decorator = Callable[[Any], Any]
+from nbstep_runner.cli.parameter_options import parameter_options
+from nbstep_runner.cli.sections import section
 
 FACTORS: Final = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 SIZE: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[kmg]?)i?b?")
@@ -63,13 +63,9 @@ class Label(click.ParamType[tuple[str, str]]):
 SECONDS: Final = Seconds(min=0)
 POSITIVE: Final = Seconds(min=0, min_open=True)
 
-PARAMETERS: Final = (
-    click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="A parameter."),
-    click.option(
-        "-r", "--parameters_raw", nargs=2, multiple=True, metavar="NAME TEXT", help="A parameter that stays text."
-    ),
-    click.option("-f", "--parameters_file", multiple=True, metavar="URI", help="A YAML file of parameters."),
-    click.option("-y", "--parameters_yaml", multiple=True, metavar="YAML", help="Parameters as YAML."),
+PARAMETERS: Final = section(
+    "Parameters",
+    *parameter_options(),
     click.option("-b", "--parameters_base64", multiple=True, metavar="BASE64", help="Parameters as base64 of YAML."),
     click.option("--inject-input-path", is_flag=True, help="Give the notebook PAPERMILL_INPUT_PATH."),
     click.option("--inject-output-path", is_flag=True, help="Give the notebook PAPERMILL_OUTPUT_PATH."),
@@ -83,13 +79,19 @@ PARAMETERS: Final = (
     ),
 )
 
-EXECUTION: Final = (
+KERNEL: Final = section(
+    "Kernel",
     click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
     click.option("-l", "--language", help="The notebook's language, whatever the notebook says."),
     click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernel's working directory."),
     click.option("--prepare-only/--prepare-execute", default=False, help="Inject the parameters, run nothing."),
     click.option("--report-mode/--no-report-mode", default=False, help="Hide the input of cells."),
     click.option("--allow-errors/--no-allow-errors", default=False, help="Go on after a cell that raised."),
+    click.option("--stock-kernel", is_flag=True, help="Launch the kernel exactly as its kernelspec says."),
+)
+
+LIMITS: Final = section(
+    "Limits",
     click.option(
         "--start-timeout",
         "--start_timeout",
@@ -108,10 +110,17 @@ EXECUTION: Final = (
         "--grace-period", type=POSITIVE, default=25.0, show_default=True, help="Seconds from SIGTERM to the end."
     ),
     click.option("--short-notice", is_flag=True, help="After SIGTERM publish at once: less than a second may be left."),
-    click.option("--stock-kernel", is_flag=True, help="Launch the kernel exactly as its kernelspec says."),
+    click.option(
+        "--text-output-limit", type=Size(), default="4M", show_default=True, help="Output kept of one printed text."
+    ),
+    click.option("--cell-output-limit", type=Size(), default="16M", show_default=True, help="Output kept of a cell."),
+    click.option(
+        "--notebook-output-limit", type=Size(), default="512M", show_default=True, help="Output kept of a notebook."
+    ),
 )
 
-OUTPUT: Final = (
+OUTPUT: Final = section(
+    "Output",
     click.option("--html/--no-html", default=False, help="Write the executed notebook as HTML too."),
     click.option(
         "--autosave-cell-every",
@@ -119,13 +128,6 @@ OUTPUT: Final = (
         default=30.0,
         show_default=True,
         help="Seconds between partial notebooks in storage; 0: none.",
-    ),
-    click.option(
-        "--text-output-limit", type=Size(), default="4M", show_default=True, help="Output kept of one printed text."
-    ),
-    click.option("--cell-output-limit", type=Size(), default="16M", show_default=True, help="Output kept of a cell."),
-    click.option(
-        "--notebook-output-limit", type=Size(), default="512M", show_default=True, help="Output kept of a notebook."
     ),
     click.option("--stdout-file", type=click.Path(dir_okay=False), help="A file for what the notebook prints."),
     click.option("--stderr-file", type=click.Path(dir_okay=False), help="A file for what it prints to stderr."),
@@ -140,14 +142,16 @@ OUTPUT: Final = (
     click.option("-q", "--quiet", is_flag=True, help="Show warnings and errors only; the stored log has everything."),
 )
 
-IDENTITY: Final = (
+IDENTITY: Final = section(
+    "Identity",
     click.option("--run-id", help="Names the run; retries of the same work keep it."),
     click.option("--attempt", type=click.IntRange(min=1), default=1, show_default=True, help="Which attempt this is."),
     click.option("--label", "labels", type=Label(), multiple=True, help="A label to find the run by."),
     click.option("--force", is_flag=True, help="Run even if this very run has already ended."),
 )
 
-STORAGE: Final = (
+STORAGE: Final = section(
+    "Storage",
     click.option(
         "--retry-seconds", type=SECONDS, default=120.0, show_default=True, help="Seconds to retry a storage operation."
     ),
@@ -163,7 +167,8 @@ STORAGE: Final = (
     click.option("--identity-file", type=click.Path(), help="The private key for sftp://."),
 )
 
-IGNORED: Final = (
+IGNORED: Final = section(
+    "Accepted for papermill's sake",
     click.option("--engine", hidden=True, help="Accepted for papermill's sake; the engine is nbstep's."),
     click.option("--request-save-on-cell-execute/--no-request-save-on-cell-execute", default=True, hidden=True),
     click.option("--progress-bar/--no-progress-bar", default=None, hidden=True),
@@ -171,15 +176,3 @@ IGNORED: Final = (
     click.option("--log-level", hidden=True),
 )
 """papermill's options that mean nothing here: saving and logging do not cost what they cost there."""
-
-
-def add(*groups: tuple[Decorator, ...]) -> Decorator:
-    """Give a command the options of these groups, in this order."""
-
-    def decorate(command: Any) -> Any:
-        for group in reversed(groups):
-            for option in reversed(group):
-                command = option(command)
-        return command
-
-    return decorate

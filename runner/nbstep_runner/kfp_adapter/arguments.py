@@ -67,7 +67,7 @@ def runner_arguments(
         str(files.notebook),
         output_uri_of(plan, run_id, files.folder),
         str(files.parameters),
-        *(part for name, text in texts.items() for part in ("-p", name, text)),
+        *(part for name, text in texts.items() for part in ("-p", f"{name}={text}")),
         *("--run-id", run_id, "--record-file", str(files.record)),
         *(["--html"] if plan.html else []),
         *options,

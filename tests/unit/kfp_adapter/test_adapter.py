@@ -76,7 +76,7 @@ def test_parameters_and_places_become_a_command_line(tmp_path: Path) -> None:
         "model_path": str(tmp_path / "model"),
     }
     assert arguments[:3] == [str(tmp_path / name) for name in ("input.ipynb", "output.ipynb", "params.yaml")]
-    assert arguments[3:6] == ["-p", "anything", "5"]
+    assert arguments[3:5] == ["-p", "anything=5"]
     assert arguments[-2:] == ["--kernel", "python3"]
 
 
@@ -108,9 +108,9 @@ def test_a_retry_has_the_same_run_id_and_another_execution_has_not(tmp_path: Pat
 
 
 def test_a_text_that_only_looks_like_a_structure_stays_one(tmp_path: Path) -> None:
-    for text in ("[1", "{x}", "[" * 99_999):
+    for text in ("[1", "{x}", "--html", "a=b", "[" * 99_999):
         arguments = runner_arguments(PLAN, message(tmp_path, parameterValues={"anything": text}), Files(tmp_path), ())
-        assert arguments[3:6] == ["-p", "anything", text]
+        assert arguments[3:5] == ["-p", f"anything={text}"]
 
 
 def test_another_notebook_than_the_compiled_one_is_refused(tmp_path: Path) -> None:
