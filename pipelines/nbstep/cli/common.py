@@ -23,18 +23,19 @@ RUN: Final = click.argument("run", metavar="RUN", shell_complete=lambda _, __, t
 
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
-_WHERE: Final = (
+WHERE: Final = (
     click.option(
         "--profile", help="A profile of the profiles file.", shell_complete=lambda _, __, typed: _names(typed)
     ),
     click.option("--runs", metavar="URI", help="The folder of all runs; the profile's otherwise."),
     click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://; the profile's otherwise."),
 )
+"""The options that say where runs are kept."""
 
 
 def where(command: Command) -> Command:
-    """Give a command the options that say where runs are kept."""
-    for option in reversed(_WHERE):
+    """Give a command :data:`WHERE`."""
+    for option in reversed(WHERE):
         command = option(command)
     return command
 

@@ -1,15 +1,13 @@
-"""What several commands are given in the same way: pairs, and the parameters of runs."""
+"""What several commands are given in the same way: pairs, and the sources of parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
 from nbstep_runner.contract import ParameterSource
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Pair(click.ParamType[tuple[str, str]]):
@@ -32,25 +30,6 @@ class Pair(click.ParamType[tuple[str, str]]):
         if not (name and equals and (text or self._empty)):
             self.fail(f"{value!r} is not {self.name.upper()}", param, ctx)
         return name, text
-
-
-def parameter_options(of: str = "") -> Callable[[Command], Command]:
-    """Give a command papermill's options for parameters; ``of`` ends their help, such as " of all runs"."""
-    options = (
-        click.option("-p", "--parameters", nargs=2, multiple=True, metavar="NAME VALUE", help=f"A parameter{of}."),
-        click.option(
-            "-r", "--parameters_raw", nargs=2, multiple=True, metavar="NAME TEXT", help="One that stays text."
-        ),
-        click.option("-f", "--parameters_file", multiple=True, metavar="URI", help=f"A YAML file of parameters{of}."),
-        click.option("-y", "--parameters_yaml", multiple=True, metavar="YAML", help=f"Parameters{of} as YAML."),
-    )
-
-    def with_options(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return with_options
 
 
 def parameter_sources(params: str | None, options: Mapping[str, Any]) -> list[ParameterSource]:

@@ -9,25 +9,28 @@ from typing import Any, Final
 
 import click
 
-from nbstep.backends.local.process import Child, runner_help
+from nbstep.backends.local.process import Child
+from nbstep_runner.cli.command import command as runner_command
+from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import RunResult, decode
+from nbstep_runner.stores import name_of, sibling
 
 STANDARD_STREAM: Final = "-"
 
 
-class RunnerCommand(click.Command):
-    """A command whose help goes on with the runner's own, so that its options are described in one place."""
+class RunCommand(SectionedCommand):
+    """A command that takes the runner's options too, each described in one place: the runner's own command."""
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """This command's help, then the runner's options."""
-        super().format_help(ctx, formatter)
-        formatter.write("\nEvery option of nbstep-runner can be given too:\n\n")
-        formatter.write(runner_help(formatter.width))
+    def help_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """This command's options and those of the runner's that it does not have itself."""
+        own = self.get_params(ctx)
+        names = {name for parameter in own for name in parameter.opts}
+        return [*own, *(each for each in runner_command.get_params(ctx) if not names.intersection(each.opts))]
 
 
 @click.command(
     "run",
-    cls=RunnerCommand,
+    cls=RunCommand,
     short_help="Run a notebook here and watch it.",
     # No short option is read here: -kquiet belongs to the runner as a whole.
     context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
@@ -42,35 +45,66 @@ class RunnerCommand(click.Command):
     help="How the log looks; auto: a view that follows the run on a terminal, lines for people in a pipe.",
 )
 @click.option("--quiet", is_flag=True, envvar="NBSTEP_QUIET", help="Show warnings and errors only.")
-@click.option("--on", type=click.Choice(["local", "docker"]), default="local", show_default=True, help="Where it runs.")
-@click.option("--image", help="With --on docker: the image.")
-@click.option("--memory", help="With --on docker: the memory limit, such as 4Gi.")
-@click.option("--cpu", help="With --on docker: the CPUs, such as 2 or 500m.")
-@click.option(
-    "--mount", multiple=True, metavar="FOLDER", help="With --on docker: a folder besides the working directory."
+@section(
+    "Place",
+    click.option(
+        "--on", type=click.Choice(["local", "docker"]), default="local", show_default=True, help="Where it runs."
+    ),
+    click.option("--image", help="With --on docker: the image."),
+    click.option("--memory", help="With --on docker: the memory limit, such as 4Gi."),
+    click.option("--cpu", help="With --on docker: the CPUs, such as 2 or 500m."),
+    click.option(
+        "--mount", multiple=True, metavar="FOLDER", help="With --on docker: a folder besides the working directory."
+    ),
+    click.option("--profile", help="With --on docker: a profile of the profiles file."),
 )
-@click.option("--profile", help="With --on docker: a profile of the profiles file.")
-def command(arguments: tuple[str, ...], as_json: bool, log_format: str, quiet: bool, on: str, **place: Any) -> int:
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    arguments: tuple[str, ...],
+    as_json: bool,
+    log_format: str,
+    quiet: bool,
+    on: str,
+    **place: Any,
+) -> int:
     """Run NOTEBOOK with the parameters in PARAMS, write the executed notebook to OUTPUT, and watch it.
 
-    Each is a path or a URI (gs://, s3://, sftp://, https://, …). The exit code is the runner's, and says how the run
-    ended.
+    Each is a path or a URI (gs://, s3://, sftp://, https://, …). Without OUTPUT the executed notebook of x.ipynb is
+    x.out.ipynb in the current folder; in a pipe it is written to standard output instead.
+
+    The exit code is the runner's, and says how the run ended.
     """
-    quiet = quiet or "-q" in arguments
+    if on != "docker" and (given := [name for name, value in place.items() if value]):
+        raise click.UsageError(f"--{given[0]} goes with --on docker.")
+    asked = runner_command.make_context(ctx.info_name, list(arguments), parent=ctx.parent).params
+    quiet = quiet or asked["quiet"]
+    output = asked["output_uri"] or (asked["spec_uri"] and "spec")
+    if output is None and asked["input_uri"] and not asked["help_notebook"] and sys.stdout.isatty():
+        output = default_output(asked["input_uri"])
+        arguments = (*arguments, output)
+        if not quiet:
+            click.echo(f"{ctx.command_path}: the executed notebook goes to {output}", err=True)
     if on == "docker":
         from nbstep.cli.container import run_in_container
 
         return run_in_container(arguments, place, log_format, as_json=as_json, quiet=quiet)
-    if given := [name for name, value in place.items() if value]:
-        raise click.UsageError(f"--{given[0]} goes with --on docker.")
+    form = "console" if log_format == "auto" else log_format
+    if output in {
+        None,
+        STANDARD_STREAM,
+    }:  # standard output is the notebook's, or its parameters' where those are asked for
+        if as_json:
+            raise click.UsageError("--json prints the record on standard output: name an OUTPUT for the notebook.")
+        return _plain([*arguments, *(["--quiet"] if quiet else [])], form, program=ctx.command_path)
     with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
         record_file = Path(folder) / "record.json"
         child_arguments = [*arguments, "--record-file", str(record_file), *(["--quiet"] if quiet else [])]
         view = log_format == "auto" and not (quiet or as_json) and sys.stdout.isatty()
         if view:
-            return _watched(child_arguments)
-        form = "console" if log_format == "auto" else log_format
-        code = _plain(child_arguments, form, log_to_stderr=as_json)
+            return _watched(child_arguments, program=ctx.command_path)
+        code = _plain(child_arguments, form, program=ctx.command_path, log_to_stderr=as_json)
         record = _record(record_file)
     if as_json:
         _print_record(record)
@@ -79,18 +113,23 @@ def command(arguments: tuple[str, ...], as_json: bool, log_format: str, quiet: b
     return code
 
 
-def _plain(arguments: list[str], log_format: str, *, log_to_stderr: bool) -> int:
+def default_output(notebook: str) -> str:
+    """``x.out.ipynb`` in the current folder for a notebook ``x.ipynb``, wherever it lies."""
+    return sibling(name_of(notebook), ".out.ipynb")
+
+
+def _plain(arguments: list[str], log_format: str, *, program: str, log_to_stderr: bool = False) -> int:
     """Let the child write its log itself."""
     stream = sys.stderr if log_to_stderr else sys.stdout
-    with Child([*arguments, "--log-format", log_format], stdout=stream.fileno()) as child:
+    with Child([*arguments, "--log-format", log_format], program=program, stdout=stream.fileno()) as child:
         return child.wait()
 
 
-def _watched(arguments: list[str]) -> int:
+def _watched(arguments: list[str], *, program: str) -> int:
     """Show the run as it goes; the view says at its end where everything is."""
     from nbstep.views.terminal import RunView
 
-    with Child([*arguments, "--log-format", "json"]) as child, RunView() as view:
+    with Child([*arguments, "--log-format", "json"], program=program) as child, RunView() as view:
         for line in child.lines():
             view.feed(line)
         code = child.wait()

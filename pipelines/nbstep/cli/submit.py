@@ -6,45 +6,60 @@ from typing import Any
 
 import click
 
-from nbstep.cli.common import AS_JSON, where
-from nbstep.cli.given import Pair, parameter_options, parameter_sources
+from nbstep.cli.common import AS_JSON, WHERE
+from nbstep.cli.given import Pair, parameter_sources
+from nbstep_runner.cli.parameter_options import parameter_options
+from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import ParameterSource
 from nbstep_runner.errors import UsageError
 
 
-@click.command("submit", short_help="Start a run somewhere else, and go.")
+@click.command("submit", cls=SectionedCommand, short_help="Start a run somewhere else, and go.")
 @click.argument("notebook")
 @click.argument("params", required=False)
-@parameter_options()
-@click.option("--on", help="local, docker, kubernetes, or another installed backend.")
-@where
-@click.option("--image", help="The image for containers and clusters.")
-@click.option("--cpu", help="CPUs reserved, such as 2 or 500m.")
-@click.option("--memory", help="Memory reserved and the limit, such as 4Gi.")
-@click.option("--gpu", type=click.IntRange(min=0), help="GPUs.")
-@click.option("--env", type=Pair(), multiple=True, help="An environment variable.")
-@click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder that the notebook needs.")
-@click.option(
-    "--requirements",
-    type=click.Path(exists=True, dir_okay=False),
-    help="Requirements: built into an image, at most once; of a local run checked.",
+@section(
+    "Parameters",
+    *parameter_options(),
+    click.option(
+        "--unknown-parameters",
+        type=click.Choice(["error", "warn", "ignore"]),
+        default="error",
+        show_default=True,
+        help="What to do with a parameter that the notebook does not declare.",
+    ),
 )
-@click.option("--label", type=Pair(), multiple=True, help="A label to find the run by.")
-@click.option(
-    "--set",
-    "fields",
-    type=Pair(),
-    multiple=True,
-    metavar="FIELD=YAML",
-    help="Any field of the profile, such as kubernetes.namespace=flights.",
+@section(
+    "Place",
+    click.option("--on", help="local, docker, kubernetes, or another installed backend."),
+    *WHERE,
+    click.option("--image", help="The image for containers and clusters."),
+    click.option("--cpu", help="CPUs reserved, such as 2 or 500m."),
+    click.option("--memory", help="Memory reserved and the limit, such as 4Gi."),
+    click.option("--gpu", type=click.IntRange(min=0), help="GPUs."),
+    click.option("--env", type=Pair(), multiple=True, help="An environment variable."),
+    click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder that the notebook needs."),
+    click.option(
+        "--requirements",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Requirements: built into an image, at most once; of a local run checked.",
+    ),
+    click.option(
+        "--set",
+        "fields",
+        type=Pair(),
+        multiple=True,
+        metavar="FIELD=YAML",
+        help="Any field of the profile, such as kubernetes.namespace=flights.",
+    ),
 )
-@click.option("--run-id", help="Names the run; the same name twice is one run.")
-@click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault.")
-@click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says.")
-@click.option("--run-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all cells together.")
-@click.option("--html/--no-html", default=True, show_default=True, help="Write the executed notebook as HTML too.")
-@click.option(
-    "--unknown-parameters", type=click.Choice(["error", "warn", "ignore"]), default="error", show_default=True
+@section(
+    "Run",
+    click.option("--label", type=Pair(), multiple=True, help="A label to find the run by."),
+    click.option("--run-id", help="Names the run; the same name twice is one run."),
+    click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault."),
+    click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
+    click.option("--run-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all cells together."),
+    click.option("--html/--no-html", default=True, show_default=True, help="Write the executed notebook as HTML too."),
 )
 @click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing.")
 @click.option("--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's.")

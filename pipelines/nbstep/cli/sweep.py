@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from nbstep.cli.given import parameter_options, parameter_sources
+from nbstep.cli.given import parameter_sources
 from nbstep.sweeps.worker import SweepWorker
+from nbstep_runner.cli.parameter_options import parameter_options
+from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import Deadlines, StorageOptions, UnknownParameters
 
 if TYPE_CHECKING:
@@ -18,30 +20,50 @@ if TYPE_CHECKING:
 SECONDS: Final = click.FloatRange(min=0, min_open=True)
 
 
-@click.command("sweep", short_help="Run a notebook with many parameter sets at once.")
+@click.command("sweep", cls=SectionedCommand, short_help="Run a notebook with many parameter sets at once.")
 @click.argument("notebook")
 @click.argument("params", required=False)
-@click.option("--grid", multiple=True, metavar="NAME=A,B,C", help="Values of a parameter; all combinations are run.")
-@click.option("--matrix", metavar="FILE", help="Parameter sets: CSV, or a JSON or YAML list of mappings.")
-@click.option("-j", "--jobs", type=click.IntRange(min=1), help="Runs at once; as many as there are CPUs by default.")
-@click.option("-o", "--output", required=True, metavar="DIR", help="The folder in which each run gets its own.")
-@parameter_options(" of all runs")
-@click.option(
-    "--unknown-parameters", type=click.Choice(["error", "warn", "ignore"]), default="error", show_default=True
+@section(
+    "Parameters",
+    click.option(
+        "--grid", multiple=True, metavar="NAME=A,B,C", help="Values of a parameter; all combinations are run."
+    ),
+    click.option("--matrix", metavar="FILE", help="Parameter sets: CSV, or a JSON or YAML list of mappings."),
+    *parameter_options(" of all runs"),
+    click.option(
+        "--unknown-parameters",
+        type=click.Choice(["error", "warn", "ignore"]),
+        default="error",
+        show_default=True,
+        help="What to do with a parameter that the notebook does not declare.",
+    ),
 )
-@click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says.")
-@click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernels' working directory.")
-@click.option("--execution-timeout", type=SECONDS, help="Seconds for each cell.")
-@click.option("--run-timeout", type=SECONDS, help="Seconds for all cells of a run together.")
-@click.option("--html/--no-html", default=False, help="Write the executed notebooks as HTML too.")
-@click.option("--allow-errors", is_flag=True, help="Go on after a cell that raised.")
-@click.option("--force", is_flag=True, help="Run every set again, whatever its record says.")
-@click.option("--cold", is_flag=True, help="Launch every kernel instead of forking it from a warm one.")
-@click.option("--preload/--no-preload", default=True, help="Fork kernels with what the notebook imports.")
-@click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://.")
-@click.option("--allow-private-addresses", is_flag=True, help="Let http(s) reach loopback and private addresses.")
-@click.option("--json", "form", flag_value="json", help="Print the table as JSON.")
-@click.option("--csv", "form", flag_value="csv", help="Print the table as CSV.")
+@section(
+    "Kernels",
+    click.option(
+        "-j", "--jobs", type=click.IntRange(min=1), help="Runs at once; as many as there are CPUs by default."
+    ),
+    click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
+    click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernels' working directory."),
+    click.option("--cold", is_flag=True, help="Launch every kernel instead of forking it from a warm one."),
+    click.option("--preload/--no-preload", default=True, help="Fork kernels with what the notebook imports."),
+    click.option("--allow-errors", is_flag=True, help="Go on after a cell that raised."),
+    click.option("--execution-timeout", type=SECONDS, help="Seconds for each cell."),
+    click.option("--run-timeout", type=SECONDS, help="Seconds for all cells of a run together."),
+)
+@section(
+    "Output",
+    click.option("-o", "--output", required=True, metavar="DIR", help="The folder in which each run gets its own."),
+    click.option("--html/--no-html", default=False, help="Write the executed notebooks as HTML too."),
+    click.option("--force", is_flag=True, help="Run every set again, whatever its record says."),
+    click.option("--json", "form", flag_value="json", help="Print the table as JSON."),
+    click.option("--csv", "form", flag_value="csv", help="Print the table as CSV."),
+)
+@section(
+    "Storage",
+    click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://."),
+    click.option("--allow-private-addresses", is_flag=True, help="Let http(s) reach loopback and private addresses."),
+)
 def command(notebook: str, params: str | None, form: str | None, **options: Any) -> int:
     """Run NOTEBOOK once for each parameter set, several at once, and show a table of what came of it.
 

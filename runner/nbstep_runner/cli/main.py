@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbstep_runner.cli import TYPED_COMMAND
 from nbstep_runner.collector import pause
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError, UsageError
 
 if TYPE_CHECKING:
     from nbstep_runner.contract import StorageOptions
 
-PROGRAM = "nbstep-runner"
+PROGRAM = os.environ.pop(TYPED_COMMAND, "nbstep-runner")
+"""The command that was typed, such as ``nbstep run``; taken out of the environment, so that no kernel inherits it."""
+
 PIPELINE_STEP = "kfp-step"
 
 

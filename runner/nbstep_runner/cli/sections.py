@@ -33,10 +33,14 @@ def section_of(parameter: click.Parameter) -> str:
 class SectionedCommand(click.Command):
     """A command whose help has a heading for each section; options of none stand under :data:`OTHER`, last."""
 
+    def help_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """What help describes, in this order."""
+        return self.get_params(ctx)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, section by section."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
+        for parameter in self.help_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 sections.setdefault(section_of(parameter), []).append(record)

@@ -3,7 +3,7 @@
 from nbstep_runner.stores.ending import hurry
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
 from nbstep_runner.stores.registry import SchemeInfo, check_output, describe, open_store
-from nbstep_runner.stores.uris import is_remote, join, redact, sibling
+from nbstep_runner.stores.uris import is_remote, join, name_of, redact, sibling
 
 __all__ = [
     "ABSENT",
@@ -17,6 +17,7 @@ __all__ = [
     "hurry",
     "is_remote",
     "join",
+    "name_of",
     "open_store",
     "redact",
     "sibling",

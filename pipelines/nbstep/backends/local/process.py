@@ -11,6 +11,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
+from nbstep_runner.cli import TYPED_COMMAND
 from nbstep_runner.errors import InternalError
 
 RUNNER: Final = (sys.executable, "-m", "nbstep_runner.cli")
@@ -25,11 +26,13 @@ class Child:
 
     Args:
         arguments: The runner's command line.
+        program: The command that a person typed, which the runner's own messages name.
         stdout: A file descriptor for its standard output; without one its lines are read by :meth:`lines`.
     """
 
-    def __init__(self, arguments: list[str], stdout: int = subprocess.PIPE) -> None:
+    def __init__(self, arguments: list[str], *, program: str = "nbstep-runner", stdout: int = subprocess.PIPE) -> None:
         self._command = [*RUNNER, *arguments]
+        self._environment = os.environ | {TYPED_COMMAND: program}
         self._stdout = stdout
         self._previous: dict[int, Any] = {}
 
@@ -38,7 +41,9 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         for number in FORWARDED:
             self._previous[number] = signal.signal(number, self._forward)
-        self._process = subprocess.Popen(self._command, stdout=self._stdout, process_group=0)  # noqa: S603 - our own runner; no shell
+        self._process = subprocess.Popen(  # noqa: S603 - our own runner; no shell
+            self._command, env=self._environment, stdout=self._stdout, process_group=0
+        )
         for early in self._early:
             self._process.send_signal(early)
         return self
@@ -77,13 +82,3 @@ class Child:
                 hint="Look at the kernel's log for an out-of-memory kill; run again, the output is not damaged.",
             )
         return code
-
-
-def runner_help(width: int) -> str:
-    """The options as ``nbstep-runner --help`` describes them."""
-    done = subprocess.run([*RUNNER, "--help"], capture_output=True, text=True, check=True, env=_environment(width))  # noqa: S603 - our own runner; no shell
-    return done.stdout.partition("Options:\n")[2]
-
-
-def _environment(width: int) -> dict[str, str]:
-    return os.environ | {"COLUMNS": str(width + 2)}
