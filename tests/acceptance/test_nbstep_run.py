@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -88,13 +89,47 @@ def test_the_help_describes_the_runners_options_too(tmp_path: Path) -> None:
     assert "--execution-timeout" in done.stdout
 
 
-def test_a_terminal_gets_a_view_of_the_run(tmp_path: Path) -> None:
+def test_the_help_describes_each_option_once(tmp_path: Path) -> None:
+    shown = nbstep(tmp_path, "run", "--help").stdout
+    names = re.findall(r"^  (?:-\w, )?(--[\w-]+)", shown, flags=re.MULTILINE)
+    assert len(names) > 40
+    assert sorted(names) == sorted(set(names))
+    assert all(f"\n{title}:\n" in shown for title in ("Parameters", "Output", "Kernel", "Limits", "Storage"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--no-such-option"], "No such option '--no-such-option'"),
+        (["-p", "n"], "'n' has no value; write n=VALUE"),
+        (["--json"], "name an OUTPUT"),
+    ],
+)
+def test_a_usage_error_names_the_command_that_was_typed(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = nbstep(tmp_path, "run", "in.ipynb", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: nbstep run ")
+    assert said in done.stderr
+    assert "nbstep-runner" not in done.stderr
+
+
+def test_without_an_output_a_pipe_gets_the_notebook(tmp_path: Path) -> None:
     write_notebook(tmp_path, "n = 1", "print('n is', n)")
+    done = nbstep(tmp_path, "run", "in.ipynb", "-p", "n=7")
+    assert done.returncode == 0
+    assert "n is 7" in json.dumps(json.loads(done.stdout)["cells"][-1]["outputs"])
+    assert "n is 7" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.ipynb"]
+
+
+def on_a_terminal(folder: Path, *arguments: str) -> tuple[int, str]:
+    """The exit code, and what the terminal shows."""
     parent, child = pty.openpty()
     process = subprocess.Popen(
-        [NBSTEP, "run", "in.ipynb", "out.ipynb"],
-        cwd=tmp_path,
+        [NBSTEP, *arguments],
+        cwd=folder,
         env=ENVIRONMENT | {"TERM": "xterm-256color"},
+        stdin=child,
         stdout=child,
         stderr=child,
     )
@@ -102,10 +137,37 @@ def test_a_terminal_gets_a_view_of_the_run(tmp_path: Path) -> None:
     shown = b""
     while chunk := _read(parent):
         shown += chunk
-    assert process.wait(timeout=60) == 0
-    assert b"n is 1" in shown
-    assert b"out.ipynb" in shown
-    assert b'{"time"' not in shown
+    return process.wait(timeout=60), shown.decode()
+
+
+def test_a_terminal_gets_a_view_of_the_run(tmp_path: Path) -> None:
+    write_notebook(tmp_path, "n = 1", "print('n is', n)")
+    code, shown = on_a_terminal(tmp_path, "run", "in.ipynb", "out.ipynb")
+    assert code == 0
+    assert "n is 1" in shown
+    assert "out.ipynb" in shown
+    assert '{"time"' not in shown
+
+
+def test_without_an_output_a_terminal_gets_one_beside_itself_and_is_told(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    write_notebook(tmp_path / "notebooks", "n = 1", "print('n is', n)")
+    code, shown = on_a_terminal(tmp_path, "run", "notebooks/in.ipynb")
+    assert code == 0
+    assert "nbstep run: the executed notebook goes to in.out.ipynb" in shown
+    assert "run succeeded" in shown
+    assert json.loads((tmp_path / "in.out.ipynb").read_bytes())["cells"]
+    assert json.loads((tmp_path / "in.out.result.json").read_bytes())["state"] == "succeeded"
+
+
+@pytest.mark.parametrize(("arguments", "shown"), [(["-"], '"cells"'), (["--help-notebook"], "n: int (default 1)")])
+def test_a_terminal_that_asks_for_data_gets_data_and_no_view(tmp_path: Path, arguments: list[str], shown: str) -> None:
+    write_notebook(tmp_path, "n: int = 1", "print('n is', n)")
+    code, text = on_a_terminal(tmp_path, "run", "in.ipynb", *arguments)
+    assert code == 0
+    assert shown in text
+    assert "without a verdict" not in text
+    assert "✗" not in text
 
 
 def _read(descriptor: int) -> bytes:
