@@ -20,6 +20,7 @@ _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 class Look(Enum):
     """How a line is to be drawn."""
 
+    HEADING = auto()
     PRINTED = auto()
     PRINTED_STDERR = auto()
     ERROR_OUTPUT = auto()
@@ -33,11 +34,17 @@ class Look(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A line for good; ``seconds`` of a cell that has ended."""
+    """A line for good.
+
+    Attributes:
+        seconds: Of a cell that has ended.
+        link: Where a click on the text leads, a URL.
+    """
 
     look: Look
     text: str
     seconds: float | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ class LogLine:
     continues: bool = False
     progress: bool = False
     title: str = ""
+    execution_count: int | None = None
     state: str = ""
     seconds: float | None = None
     code_cells: int = 0
@@ -108,6 +116,7 @@ class RunProgress:
         since: When the run started.
         ended_cells: Code cells that need not be waited for any more.
         verdict: The last ``run-finished`` line.
+        failed: The ``cell-finished`` line of the last cell that failed.
     """
 
     since: float
@@ -115,7 +124,10 @@ class RunProgress:
     ended_cells: int = 0
     running: RunningCell | None = None
     verdict: LogLine | None = None
+    failed: LogLine | None = None
     tracebacks: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    _titles: dict[int, str] = field(default_factory=dict)
+    _headed: int | None = None
     _pending: dict[tuple[int | None, str | None], _Pending] = field(default_factory=dict)
 
     @property
@@ -138,6 +150,7 @@ class RunProgress:
                 self.code_cells = line.code_cells
             case "cell-started" if line.cell:
                 self.running = RunningCell(line.cell.index, line.title, now)
+                self._titles[line.cell.index] = shortened(line.title)
             case "cell-finished" if line.cell:
                 yield from self._cell_finished(line, line.cell)
             case "output":
@@ -149,9 +162,16 @@ class RunProgress:
 
     def finish(self) -> Iterator[Shown]:
         """The lines that no end has come for."""
-        for pending in self._pending.values():
-            yield Shown(Look.PRINTED, pending.text)
+        for (index, _), pending in self._pending.items():
+            yield from self._below_its_heading(index, Shown(Look.PRINTED, pending.text))
         self._pending.clear()
+
+    def _below_its_heading(self, index: int | None, shown: Shown) -> Iterator[Shown]:
+        """What a cell put out, below the cell's heading; a cell that others have followed meanwhile gets it again."""
+        if index is not None and index != self._headed and index in self._titles:
+            self._headed = index
+            yield Shown(Look.HEADING, self._titles[index] or "…")
+        yield shown
 
     def _printed(self, line: LogLine) -> Iterator[Shown]:
         source = (line.cell.index if line.cell else None, line.stream)
@@ -161,32 +181,43 @@ class RunProgress:
         if before and line.continues:
             text = before.text + text
         elif before and not before.progress:
-            yield Shown(look, before.text)
+            yield from self._below_its_heading(source[0], Shown(look, before.text))
         if (line.partial or line.progress) and len(text) < _MAX_PENDING:
             self._pending[source] = _Pending(text, line.progress)
         else:
-            yield Shown(look, text)
+            yield from self._below_its_heading(source[0], Shown(look, text))
 
     def _output(self, line: LogLine) -> Iterator[Shown]:
         if line.cell and line.traceback:
             self.tracebacks[line.cell.index] = line.traceback
         look = Look.ERROR_OUTPUT if line.severity == "ERROR" else Look.PRINTED
-        yield from (Shown(look, text) for text in line.message.split("\n"))
+        for text in line.message.split("\n"):
+            yield from self._below_its_heading(line.cell.index if line.cell else None, Shown(look, text))
 
     def _cell_finished(self, line: LogLine, cell: CellReference) -> Iterator[Shown]:
         yield from self.finish()
         self.ended_cells += 1
         if self.running and self.running.index == cell.index:
             self.running = None
-        title = line.title if len(line.title) <= _MAX_TITLE else f"{line.title[: _MAX_TITLE - 1]}…"
-        text = f"[{cell.index}] {title}".rstrip()
+        text = f"{numbered(line)} {shortened(line.title)}".rstrip()
         match line.state:
             case "succeeded":
                 yield Shown(Look.SUCCEEDED, text, line.seconds)
             case "not_run" | "skipped":
                 yield Shown(Look.PASSED_OVER, f"{text} ({line.state.replace('_', ' ')})")
             case _:
+                self.failed = line
                 yield Shown(Look.FAILED, f"{text} ({line.state.replace('_', ' ')})", line.seconds)
+
+
+def numbered(line: LogLine) -> str:
+    """A cell's number as Jupyter shows it: ``[3]``, or ``[ ]`` for a cell that has none."""
+    return f"[{' ' if line.execution_count is None else line.execution_count}]"
+
+
+def shortened(title: str) -> str:
+    """A title in one line of a view."""
+    return title if len(title) <= _MAX_TITLE else f"{title[: _MAX_TITLE - 1]}…"
 
 
 def _notice(line: LogLine) -> Iterator[Shown]:

@@ -12,6 +12,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
+from rich.cells import cell_len, chop_cells
 from rich.console import Console, ConsoleOptions, Group, OverflowMethod, RenderableType, RenderResult
 from rich.live import Live
 from rich.segment import Segment
@@ -20,7 +21,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from nbstep.views.progress import LogLine, Look, RunProgress, Shown, readable
+from nbstep.views.links import link_to
+from nbstep.views.progress import LogLine, Look, RunProgress, Shown, numbered, readable, shortened
 
 MAX_WAITING = 20_000
 """Printed lines that may wait to be drawn; a terminal takes fewer than a run can print."""
@@ -29,6 +31,7 @@ _DRAWN_EACH = 0.1
 _PENDING_SHOWN = 3
 
 _LOOKS = {
+    Look.HEADING: ("▸ ", "> ", "bold", "bold"),
     Look.PRINTED: ("  │ ", "  | ", "dim", ""),
     Look.PRINTED_STDERR: ("  │ ", "  | ", "yellow", ""),
     Look.ERROR_OUTPUT: ("  │ ", "  | ", "red", "red"),
@@ -40,6 +43,11 @@ _LOOKS = {
     Look.PLACE: ("  ", "  ", "", ""),
 }
 """Each look's mark, its mark in ASCII, the mark's style and the text's."""
+
+_PRINTED = {Look.PRINTED, Look.PRINTED_STDERR, Look.ERROR_OUTPUT}
+"""What a cell puts out: lines that are too wide go on behind a mark of their own."""
+
+_GUTTER = 4
 
 
 class RunView:
@@ -124,7 +132,6 @@ class RunView:
             self._print(_Lines(shown))
 
     def _print(self, renderable: RenderableType) -> None:
-        # Long lines are left to the terminal, so that they can be copied from it whole.
         self._console.print(renderable, no_wrap=True, overflow="ignore", crop=False, highlight=False, soft_wrap=True)
 
     def _bottom(self) -> RenderableType:
@@ -148,17 +155,20 @@ class RunView:
         return Text(_drawable(text, self._console.encoding), style=style, no_wrap=True, overflow=self._overflow)
 
     def _summary(self) -> RenderableType:
-        """The failing cell's traceback, the verdict, and where everything is."""
+        """The failing cell with its traceback, the verdict, and where everything is."""
         verdict, error = self._progress.verdict, self._progress.verdict and self._progress.verdict.error
         lines = []
         if error and error.cell_index is not None:
             traceback = self._progress.tracebacks.get(error.cell_index, ())
+            failed = self._progress.failed
+            if traceback and failed:
+                lines.append(Shown(Look.HEADING, f"{numbered(failed)} {shortened(failed.title)}"))
             lines += [Shown(Look.ERROR_OUTPUT, text) for text in traceback]
         lines.append(_verdict(verdict, self._exit_code))
         if error and error.hint:
             lines.append(Shown(Look.PLACE, error.hint))
         for name, place in _places(verdict):
-            lines.append(Shown(Look.PLACE, f"{name:7}{place}"))
+            lines.append(Shown(Look.PLACE, f"{name:9}{place}", link=link_to(place)))
         return _Lines(lines)
 
 
@@ -171,8 +181,15 @@ class _Lines:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in self._lines:
             mark, ascii_mark, mark_style, style = _LOOKS[line.look]
-            yield Segment(ascii_mark if options.ascii_only else mark, Style.parse(mark_style))
-            yield Segment(_drawable(line.text, options.encoding), Style.parse(style))
+            begin = Segment(ascii_mark if options.ascii_only else mark, Style.parse(mark_style))
+            shape = Style.parse(style) + Style(link=line.link)
+            text = _drawable(line.text.expandtabs(), options.encoding)
+            pieces = [text]
+            if line.look in _PRINTED and cell_len(text) > options.max_width - _GUTTER:
+                pieces = chop_cells(text, max(options.max_width - _GUTTER, 1))
+            for piece in pieces[:-1]:
+                yield from (begin, Segment(piece, shape), Segment.line())
+            yield from (begin, Segment(pieces[-1], shape))
             if line.seconds is not None:
                 yield Segment(f"  {duration(line.seconds, 2)}", Style.parse("dim"))
             yield Segment.line()
@@ -188,8 +205,8 @@ def duration(seconds: float, digits: int = 0) -> str:
 
 def _doing(progress: RunProgress) -> str:
     if progress.running:
-        return f"[{progress.running.index}] {progress.running.title}"
-    if progress.verdict:
+        return f"[*] {progress.running.title}"
+    if progress.verdict or progress.code_cells <= progress.ended_cells > 0:
         return "storing what came of it"
     return "between cells" if progress.ended_cells else "preparing"
 
@@ -207,7 +224,7 @@ def _verdict(verdict: LogLine | None, exit_code: int | None) -> Shown:
 def _places(verdict: LogLine | None) -> Iterator[tuple[str, str]]:
     if verdict:
         output = verdict.output_uri if verdict.output_version else None  # without a version nothing was written there
-        places = (("output", output), ("html", verdict.html_uri), ("log", verdict.log_uri))
+        places = (("notebook", output), ("page", verdict.html_uri), ("log", verdict.log_uri))
         yield from ((name, place) for name, place in places if place)
 
 

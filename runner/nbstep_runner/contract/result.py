@@ -77,6 +77,7 @@ class CellRecord:
 
     Attributes:
         index: The position in the executed notebook, from 0.
+        execution_count: The number that Jupyter shows beside the cell; ``None`` where the kernel gave none.
         seconds: Wall time of a monotonic clock.
         cpu_seconds: CPU time of the kernel process and the children it has waited for; ``None`` where unknown.
         peak_memory_bytes: The kernel's peak resident size during the cell; ``None`` where unknown.
@@ -87,6 +88,7 @@ class CellRecord:
     id: str | None
     state: CellState
     title: str = ""
+    execution_count: int | None = None
     seconds: float | None = None
     cpu_seconds: float | None = None
     peak_memory_bytes: int | None = None

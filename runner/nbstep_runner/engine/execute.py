@@ -183,6 +183,7 @@ class Executor:
             id=cell.get("id"),
             state=state,
             title=cells.title_of(cell),
+            execution_count=cell.get("execution_count") if usage else None,
             seconds=seconds,
             cpu_seconds=usage.cpu_seconds if usage else None,
             peak_memory_bytes=usage.peak_bytes if usage else None,

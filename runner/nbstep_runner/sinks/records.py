@@ -79,7 +79,7 @@ def _cell_started(event: CellStarted) -> Record:
 @describe.register
 def _cell_finished(event: CellFinished) -> Record:
     record = event.record
-    names = ("state", "seconds", "cpu_seconds", "peak_memory_bytes", "output_bytes")
+    names = ("state", "execution_count", "seconds", "cpu_seconds", "peak_memory_bytes", "output_bytes")
     message = f"cell {record.index} {_words(record.state)}{_duration(record.seconds)}"
     severity = _CELL_SEVERITY.get(record.state, Severity.INFO)
     fields = {"title": visible_line(record.title)} | {name: getattr(record, name) for name in names}

@@ -104,6 +104,7 @@ def test_the_end_of_a_cell(state: CellState, severity: str, said: str) -> None:
         "cell": {"index": 3, "id": "ab"},
         "title": "Load",
         "state": state.value,
+        "execution_count": None,
         "seconds": 1.25,
         "cpu_seconds": None,
         "peak_memory_bytes": None,

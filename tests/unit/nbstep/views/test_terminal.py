@@ -5,12 +5,14 @@ import os
 import pty
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from nbstep.views.progress import Look, RunProgress, Shown
@@ -43,7 +45,9 @@ FAILURE = OutputEmitted(
 
 
 def ended(state: CellState) -> CellFinished:
-    return CellFinished(record=CellRecord(index=3, id="c", state=state, title=CELL.title, seconds=1.5))
+    return CellFinished(
+        record=CellRecord(index=3, id="c", state=state, title=CELL.title, execution_count=4, seconds=1.5)
+    )
 
 
 def finished(state: RunState, error: ErrorInfo | None = None) -> RunFinished:
@@ -106,7 +110,7 @@ def test_how_a_run_stands_follows_its_log() -> None:
     list(progress.apply(lines[1], 2.0))
     assert progress.running
     assert (progress.running.index, progress.running.title, progress.running.since) == (3, CELL.title, 2.0)
-    assert list(progress.apply(lines[2], 3.0)) == [Shown(Look.SUCCEEDED, f"[3] {CELL.title}", 1.5)]
+    assert list(progress.apply(lines[2], 3.0)) == [Shown(Look.SUCCEEDED, f"[4] {CELL.title}", 1.5)]
     assert progress.ended_cells == 1
     assert list(progress.apply(lines[3], 4.0)) == []
     assert progress.verdict
@@ -126,7 +130,52 @@ def test_how_a_run_stands_follows_its_log() -> None:
 def test_no_cell_is_called_better_than_it_is(state: CellState, look: Look, said: str) -> None:
     (shown,) = applied(*log(ended(state)))
     assert shown.look is look
-    assert shown.text == f"[3] {CELL.title} {said}"
+    assert shown.text == f"[4] {CELL.title} {said}"
+
+
+def test_a_cell_that_never_ran_has_no_number() -> None:
+    (shown,) = applied(*log(CellFinished(record=CellRecord(index=3, id="c", state=CellState.NOT_RUN, title="Load"))))
+    assert shown.text == "[ ] Load (not run)"
+
+
+def test_output_stands_below_the_heading_of_its_own_cell() -> None:
+    other = CellStarted(index=4, id="d", title="Train")
+    shown = applied(
+        *log(
+            CELL, StreamText(3, "c", "stdout", "a\n"), StreamText(3, "c", "stdout", "b\n"), ended(CellState.SUCCEEDED)
+        ),
+        *log(other, StreamText(4, "d", "stdout", "c\n"), StreamText(3, "c", "stdout", "late\n")),
+    )
+    assert [(line.look, line.text) for line in shown] == [
+        (Look.HEADING, CELL.title),
+        (Look.PRINTED, "a"),
+        (Look.PRINTED, "b"),
+        (Look.SUCCEEDED, f"[4] {CELL.title}"),
+        (Look.HEADING, "Train"),
+        (Look.PRINTED, "c"),
+        (Look.HEADING, CELL.title),
+        (Look.PRINTED, "late"),
+    ]
+
+
+@given(st.text(st.characters(exclude_categories=("C", "M", "Z")), min_size=1, max_size=300), st.integers(8, 60))
+def test_a_wide_line_keeps_its_mark_and_loses_nothing(text: str, width: int) -> None:
+    file = io.StringIO()
+    view = RunView(Console(file=file, width=width, force_terminal=True, color_system=None, legacy_windows=False))
+    view.feed(text_line(text))
+    view.close()
+    pieces = [line.partition("  │ ")[2] for line in file.getvalue().split("\n") if "  │ " in line]
+    assert "".join(pieces) == text
+    assert all(cell_len(piece) <= width - 4 for piece in pieces)
+
+
+def test_places_are_links_where_the_terminal_takes_them() -> None:
+    file = io.StringIO()
+    view = RunView(Console(file=file, width=100, force_terminal=True, color_system="truecolor", legacy_windows=False))
+    for line in log(finished(RunState.SUCCEEDED)):
+        view.feed(line)
+    view.close()
+    assert f"{Path('out.ipynb').absolute().as_uri()}\x1b\\" in file.getvalue()
 
 
 def test_a_line_printed_in_parts_is_put_together() -> None:
@@ -161,7 +210,7 @@ def test_what_is_no_log_line_is_shown_readably(data: bytes) -> None:
 def test_members_that_are_not_messages_cannot_control_the_terminal() -> None:
     result = finished(RunState.SUCCEEDED).result
     shown = screen(RunFinished(result=replace(result, output_uri="out\x1b]0;title\x07\u202e.ipynb")))
-    assert "  output out\\x1b]0;title\\x07\\u202e.ipynb\n" in shown
+    assert "  notebook out\\x1b]0;title\\x07\\u202e.ipynb\n" in shown
 
 
 def test_json_that_is_no_log_line_ends_nothing() -> None:
@@ -175,10 +224,9 @@ def test_a_successful_run_on_the_screen() -> None:
         Notice(message="slow disk", severity=Severity.WARNING), finished(RunState.SUCCEEDED),
     )  # fmt: skip
     for line in (
-        "  │ [red]3 rows[/red] :smile:\n",
-        f"✓ [3] {CELL.title}  1.50 s\n",
+        f"▸ {CELL.title}\n  │ [red]3 rows[/red] :smile:\n✓ [4] {CELL.title}  1.50 s\n",
         "! slow disk\n",
-        "✓ run succeeded in 62 s\n  output out.ipynb\n  html   out.html\n  log    out.log.jsonl\n",
+        "✓ run succeeded in 62 s\n  notebook out.ipynb\n  page     out.html\n  log      out.log.jsonl\n",
     ):
         assert line in shown
 
@@ -187,8 +235,9 @@ def test_a_failed_run_ends_with_its_traceback_and_what_to_do() -> None:
     error = ErrorInfo(reference="cell-failed", message="cell 3 raised ValueError", hint="Look at it.", cell_index=3)
     shown = screen(STARTED, CELL, FAILURE, ended(CellState.FAILED), finished(RunState.FAILED, error), exit_code=10)
     end = (
-        "  │ Traceback\n  │   at [1]\n✗ run failed in 62 s: cell 3 raised ValueError\n  Look at it.\n"
-        "  output out.ipynb\n  html   out.html\n  log    out.log.jsonl\n"
+        f"▸ [4] {CELL.title}\n  │ Traceback\n  │   at [1]\n"
+        "✗ run failed in 62 s: cell 3 raised ValueError\n  Look at it.\n"
+        "  notebook out.ipynb\n  page     out.html\n  log      out.log.jsonl\n"
     )
     assert shown.endswith(end)
 
@@ -218,7 +267,7 @@ def test_a_terminal_that_cannot_say_it_gets_ascii() -> None:
     view.close()
     shown = file.buffer.getvalue()
     assert b"  | na\\xefve\n" in shown
-    assert b"+ [3] Load" in shown
+    assert b"+ [4] Load" in shown
 
 
 @pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
