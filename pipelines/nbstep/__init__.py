@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nbstep.profiles import Profile
     from nbstep.runs.history import history
     from nbstep.runs.run import Run
-    from nbstep.runs.watch import wait_all
+    from nbstep.runs.wait import wait_all
     from nbstep.steps import notebook_step
     from nbstep.steps.chain import chain
     from nbstep.sweeps.api import sweep
@@ -35,7 +35,7 @@ _HOMES = {
     "submit": "api",
     "submit_async": "api",
     "sweep": "sweeps.api",
-    "wait_all": "runs.watch",
+    "wait_all": "runs.wait",
 }
 
 

@@ -14,14 +14,14 @@ import msgspec
 from nbstep.backends.protocol import Located, Plan
 from nbstep.backends.registry import backend_named, backend_of
 from nbstep.errors import RunNotFoundError
+from nbstep.images.requirements import Given
 from nbstep.profiles import Profile, load_profile, merged, overlaid
-from nbstep.profiles.storage import store_of
+from nbstep.profiles.storage import absolute, store_of
 from nbstep.profiles.volume_claims import here
 from nbstep.runs.run import Run
 from nbstep.submission.files import Files
-from nbstep.submission.places import RunPlaces, absolute
+from nbstep.submission.places import RunPlaces
 from nbstep.submission.request import DEFAULT_RUNS, Prepared, Request, prepare, unknown_policy
-from nbstep.submission.requirements import Given
 from nbstep.submission.upload import upload
 from nbstep_runner.contract import ParameterSource, StorageOptions, decode, encode
 from nbstep_runner.errors import InputNotFoundError, UsageError

@@ -252,12 +252,12 @@ def test_many_runs_are_awaited_together(tmp_path: Path) -> None:
 
 
 def test_jupyter_shows_a_run(tmp_path: Path) -> None:
-    from nbstep.views.jupyter import page
+    from nbstep.views.jupyter import Card
 
     write(tmp_path, "n = 1", "raise ValueError('<b>bold</b>')")
     run = nbstep.submit("train.ipynb")
     run.wait(check=False)
-    shown = page(run)
+    shown = Card(run.id, handle=run.handle, output_uri=run.output_uri).as_html(run.status())
     assert "failed" in shown
     assert "&lt;b&gt;bold" in shown
     assert "<b>bold" not in shown

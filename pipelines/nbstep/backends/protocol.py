@@ -17,13 +17,18 @@ class without arguments for its constructor.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from nbstep.profiles import Profile
 from nbstep_runner.contract import RunSpec, StorageOptions
+from nbstep_runner.errors import UsageError
+
+RUN_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?")
+"""A label of the domain name system, short enough that a cluster can add to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,3 +139,17 @@ class Backend(Protocol):
 
     def cancel(self, handle: str) -> None:
         """Ask the run to save and end. Returns at once; one that has ended stays as it is."""
+
+
+def checked_run_id(run_id: str) -> str:
+    """The same name, once it is known to be one that every backend takes.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not RUN_ID.fullmatch(run_id):
+        raise UsageError(
+            f"the run id {run_id!r} is refused",
+            hint="Use at most 53 small letters, digits and hyphens, the first and last no hyphen.",
+        )
+    return run_id

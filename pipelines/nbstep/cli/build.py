@@ -79,7 +79,7 @@ def _wanted(notebook: Path | None, options: dict[str, Any]) -> Wanted:
         requirements_beside,
         secret_files,
     )
-    from nbstep.submission.requirements import read_requirements
+    from nbstep.images.requirements import read_requirements
 
     if notebook is None and not options["name"]:
         raise UsageError("an image needs a name", hint="Name a notebook, or the image with --name.")

@@ -13,7 +13,7 @@ from nbstep_runner.errors import ExitCode
 if TYPE_CHECKING:
     from nbstep.profiles import Profile
     from nbstep.runs.run import Run
-    from nbstep.runs.verdict import RunStatus
+    from nbstep.views.status import RunStatus
     from nbstep_runner.contract import RunResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])

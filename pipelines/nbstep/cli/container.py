@@ -23,8 +23,8 @@ from nbstep.backends.docker.request import container
 from nbstep.backends.protocol import Located, Status
 from nbstep.errors import LostRunError
 from nbstep.profiles import load_profile
-from nbstep.runs.log_lines import for_people, parse
 from nbstep.runs.run import Run
+from nbstep.views.log_lines import for_people, parse
 from nbstep_runner.contract import RunResult, RunSpec
 from nbstep_runner.errors import OutOfMemoryError
 
@@ -150,7 +150,7 @@ def _concluded(ended: Status, log: Watched, *, as_json: bool) -> int:
 def _record(ended: Status, log: Watched) -> RunResult | None:
     if log.output_uri == "-":
         return None
-    return _Started(log).judged(ended).record
+    return _Started(log).status_seen(ended).record
 
 
 class _Started(Run):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from nbstep.images.builders import Builder, build_if_absent, builder
 from nbstep.images.plan import BuildPlan, Wanted, checked_repository, plan, repository_for, secret_files
+from nbstep.images.requirements import Requirements
 from nbstep.profiles import BuildOptions, Profile
-from nbstep.submission.requirements import Requirements
 from nbstep_runner.errors import UsageError
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from nbstep_runner.contract import StorageOptions
@@ -20,3 +21,8 @@ def store_of(uri: str, options: StorageOptions) -> Store:
 @lru_cache(maxsize=AT_MOST)
 def _opened(place: str, options: StorageOptions) -> Store:
     return open_store(place, options)
+
+
+def absolute(uri: str) -> str:
+    """A URI as it stands; a plain path without regard to the working directory."""
+    return uri if "://" in uri else str(Path(uri).expanduser().absolute())

@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
-from nbstep.runs.log_lines import LogLine, notice, parse
+from nbstep.views.log_lines import LogLine, notice, parse
+from nbstep_runner.contract import RunResult
 from nbstep_runner.errors import InputNotFoundError
-from nbstep_runner.stores import sibling
-
-if TYPE_CHECKING:
-    from nbstep.runs.run import Run
+from nbstep_runner.stores import Store, sibling
 
 LOG_SECONDS: Final = 5.0
 """How long after the record the log may come."""
 LOOK_SECONDS: Final = 0.5
 
 
-def complete(lines: Iterable[LogLine], run: Run) -> Iterator[LogLine]:
+def complete(lines: Iterable[LogLine], run_id: str, stored: Callable[[], bytes]) -> Iterator[LogLine]:
     """Every line that comes, and at the end those that are only in the stored log of the last attempt.
 
     Logs of a cluster are rotated, and vanish with their pod. Only where the end of the log is missing, or a line has
     been passed over, is the stored log read: it has every line, once the run has ended.
+
+    Args:
+        lines: Those that the run's place gives.
+        run_id: Whose log it is.
+        stored: Reads the stored log.
     """
     seen = Seen()
     for line in lines:
         seen.add(line)
         yield line
-    if not seen.whole:
-        yield from _missing(seen, run)
+    missing = [] if seen.whole else [line for line in map(parse, stored().splitlines()) if not seen.has(line)]
+    if missing:
+        yield parse(notice(run_id, f"{len(missing)} lines that had not come are read from the stored log", "NOTICE"))
+        yield from missing
 
 
 class Seen:
@@ -66,23 +71,14 @@ class Seen:
         return line.seq < self._next and not any(line.seq in gap for gap in self._gaps)
 
 
-def _missing(seen: Seen, run: Run) -> Iterator[LogLine]:
-    record = run.record()
-    if record is None or not record.state.final or not record.log_uri:
-        return
-    missing = [line for line in map(parse, _stored_log(run).splitlines()) if not seen.has(line)]
-    if missing:
-        yield parse(notice(run.id, f"{len(missing)} lines that had not come are read from the stored log", "NOTICE"))
-        yield from missing
-
-
-def _stored_log(run: Run) -> bytes:
-    """The stored log, for which one may have to wait: it is written beside the record; empty where there is none."""
+def stored_log(store: Store, output_uri: str, record: RunResult | None) -> bytes:
+    """The stored log of a run that has ended, which is written beside its record; empty where there is none."""
     deadline = time.monotonic() + LOG_SECONDS
-    while True:
+    while record is not None and record.state.final and record.log_uri:
         try:
-            return run.store.read(sibling(run.output_uri, ".log.jsonl")).data
+            return store.read(sibling(output_uri, ".log.jsonl")).data
         except InputNotFoundError:
             if time.monotonic() > deadline:
-                return b""
+                break
         time.sleep(LOOK_SECONDS)
+    return b""

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Final, TextIO
+from typing import Any, TextIO
 
 import msgspec
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status
-from nbstep.errors import NotStartedError, RunNotFoundError, WaitTimeoutError, error_of
+from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.profiles.storage import store_of
-from nbstep.runs import log_lines
-from nbstep.runs.verdict import RunStatus, blank_record, combine, final_record
+from nbstep.runs.log import complete, stored_log
+from nbstep.runs.verdict import blank_record, combine, final_record
+from nbstep.runs.wait import wait_all, wait_async
+from nbstep.runs.watch import watch_of
+from nbstep.views import log_lines
+from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunResult, RunSpec, RunState, decode, encode
-from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
+from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import ABSENT, Store, sibling
-
-LOOK_SECONDS: Final = 0.5
-LONGEST_LOOK: Final = 5.0
-"""Looks grow rarer with the time waited, up to this many seconds between two."""
 
 
 class Run:
@@ -73,26 +72,27 @@ class Run:
         """
         if self._final is not None:
             return combine(Status(phase=Phase.ENDED), self._final)
-        return self.judged(self._ask())
+        return self.status_seen(self._backend.statuses([self.handle])[self.handle], read_record=True)
 
-    def glance(self, status: Status) -> RunStatus:
-        """How it stands, given what its place has just said; storage is asked only once that says that it is over."""
-        if self._final is None and status.phase in (Phase.PENDING, Phase.RUNNING):
-            return combine(status, None)
-        return self.judged(status)
+    def status_seen(self, seen: Status, *, read_record: bool = False) -> RunStatus:
+        """How it stands, given what its place has just said; its record is read once that says that it is over.
 
-    def judged(self, status: Status) -> RunStatus:
-        """How it stands, given what its place has just said and what lies in storage."""
+        Args:
+            seen: What its place said.
+            read_record: Read the record in any case: that of a run under way says how far it is.
+        """
         if self._final is not None:
             return combine(Status(phase=Phase.ENDED), self._final)
+        if seen.phase in (Phase.PENDING, Phase.RUNNING) and not read_record:
+            return combine(seen, None)
         record, version = self._read_record()
-        verdict = combine(status, record)
-        if verdict.state.final and (record is None or not record.state.final):
-            record = self._settle(status, record, version)
-            verdict = combine(status, record)
-        if verdict.state.final:
+        status = combine(seen, record)
+        if status.state.final and (record is None or not record.state.final):
+            record = self._write_verdict(seen, record, version)
+            status = combine(seen, record)
+        if status.state.final:
             self._final = record
-        return verdict
+        return status
 
     @property
     def state(self) -> RunState:
@@ -110,14 +110,7 @@ class Run:
             WaitTimeoutError: It has not ended by then. It goes on.
             NbstepError: How it failed, such as ``CellFailedError``, with the cell's traceback as a note.
         """
-        begin = time.monotonic()
-        while not (status := self.glance(self._ask())).state.final:
-            waited = time.monotonic() - begin
-            if timeout is not None and waited >= timeout:
-                raise WaitTimeoutError(f"the run {self.id} has not ended after {timeout:g} s: {status.words}")
-            pause = min(LONGEST_LOOK, LOOK_SECONDS + waited / 60)
-            time.sleep(pause if timeout is None else min(pause, max(0.0, timeout - waited)))
-        return self.verdict(status, check=check)
+        return wait_all([self], timeout, check=check)[0]
 
     def verdict(self, status: RunStatus, *, check: bool) -> RunResult:
         """The record of a final status.
@@ -136,8 +129,6 @@ class Run:
 
         ``asyncio.timeout`` bounds it.
         """
-        from nbstep.runs.watch import wait_async
-
         return await wait_async(self, check=check)
 
     @property
@@ -148,9 +139,8 @@ class Run:
 
     def lines(self, *, follow: bool = False) -> Iterator[log_lines.LogLine]:
         """The log's lines, each once; to the end of the run if ``follow``."""
-        from nbstep.runs.log import complete
-
-        yield from complete(map(log_lines.parse, self._raw_lines(follow=follow)), self)
+        lines = map(log_lines.parse, self._raw_lines(follow=follow))
+        yield from complete(lines, self.id, lambda: stored_log(self.store, self.output_uri, self.record()))
 
     def _raw_lines(self, *, follow: bool) -> Iterator[bytes]:
         """The lines that its place gives; none where that has forgotten it."""
@@ -189,9 +179,6 @@ class Run:
         """What was asked for."""
         return decode(self.store.read(self._located.spec_uri).data, RunSpec)
 
-    def _ask(self) -> Status:
-        return self._backend.statuses([self.handle])[self.handle]
-
     def _read_record(self) -> tuple[RunResult | None, str]:
         try:
             blob = self.store.read(sibling(self.output_uri, ".result.json"))
@@ -199,7 +186,7 @@ class Run:
             return None, ABSENT
         return decode(blob.data, RunResult), blob.version
 
-    def _settle(self, status: Status, record: RunResult | None, version: str) -> RunResult:
+    def _write_verdict(self, status: Status, record: RunResult | None, version: str) -> RunResult:
         """Write the verdict that the run could not write; if it did so in the last moment, its own stands."""
         verdict = final_record(status, record or blank_record(self.spec()))
         uri = sibling(self.output_uri, ".result.json")
@@ -213,6 +200,11 @@ class Run:
         return verdict
 
     def _ipython_display_(self) -> None:
-        from nbstep.views.jupyter import show
+        from nbstep.views.jupyter import Card
 
-        show(self)
+        card = Card(self.id, handle=self.handle, output_uri=self.output_uri)
+        try:
+            card.show(self.status())
+        except NbstepError as error:
+            card.show(error)
+        watch_of(self._backend).add([self], lambda _, look: card.show(look), read_record=True)

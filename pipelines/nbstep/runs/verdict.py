@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from nbstep.backends.protocol import Phase, Status
 from nbstep.errors import KINDS, LostRunError
+from nbstep.views.status import RunStatus
 from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState
 from nbstep_runner.errors import NbstepError, TerminatedError
 
 GIVEN_UP_AFTER: Final = 2.0
 """Leases without a heartbeat after which a run whose process cannot be seen any more is lost."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStatus:
-    """How a run stands.
-
-    Attributes:
-        words: One sentence for people.
-        problems: What holds it up or went wrong, a sentence each.
-        record: What lies in storage, the verdict if ``state.final``.
-    """
-
-    state: RunState
-    words: str = ""
-    problems: tuple[str, ...] = ()
-    record: RunResult | None = None
 
 
 def combine(status: Status, record: RunResult | None) -> RunStatus:

@@ -1,105 +1,137 @@
-"""Waiting for many runs at the cost of one: all that are waited for are looked at together."""
+"""Watching runs: whoever waits for runs or shows them hears the same looks, one question for all runs of a place."""
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
-from nbstep.backends.protocol import Backend
-from nbstep.errors import WaitTimeoutError
-from nbstep.runs.verdict import RunStatus
+from nbstep.backends.protocol import Backend, Status
+from nbstep.views.status import RunStatus
 
-if TYPE_CHECKING:
-    from nbstep.runs.run import Run
-    from nbstep_runner.contract import RunResult
-
-LOOK_SECONDS: Final = 1.0
+SHORTEST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 5.0
+"""Seconds between two looks: they grow rarer with the time since the newest listener came."""
 
 
-def statuses(runs: Iterable[Run]) -> dict[Run, RunStatus]:
-    """How each run stands: one question for each place, whatever the number of runs there.
+class Watchable(Protocol):
+    """What a watch has to know of a run."""
 
-    The records of those that have ended are read as well.
+    @property
+    def handle(self) -> str:
+        """The string that its backend knows it by."""
+
+    @property
+    def backend(self) -> Backend:
+        """Where it takes place."""
+
+    def status_seen(self, seen: Status, *, read_record: bool) -> RunStatus:
+        """How it stands, given what its place has just said; with its record in any case if ``read_record``."""
+
+
+Look = RunStatus | Exception
+"""What one look brought: how the run stands, or why that cannot be known now."""
+
+
+AnyRun = TypeVar("AnyRun", bound=Watchable)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Listener:
+    run: Watchable
+    read_record: bool
+    tell: Callable[[Look], None]
+
+
+class Watch:
+    """Looks at the runs of one backend for as long as somebody listens, on a thread of its own.
+
+    A listener hears every look until its run has ended, or until it raises.
     """
-    by_backend: dict[Backend, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_backend[run.backend].append(run)
-    found: dict[Run, RunStatus] = {}
-    for backend, group in by_backend.items():
-        told = backend.statuses([run.handle for run in group])
-        found |= {run: run.glance(told[run.handle]) for run in group}
-    return found
 
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._listeners: list[_Listener] = []
+        self._newest = 0.0
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
 
-def wait_all(runs: Sequence[Run], timeout: float | None = None, *, check: bool = True) -> list[RunResult]:
-    """Wait for every run and return their records in order.
+    @contextmanager
+    def listening(self, runs: Iterable[AnyRun], tell: Callable[[AnyRun, Look], None]) -> Iterator[None]:
+        """As :meth:`add`, for the time of the context."""
+        listeners = self.add(runs, tell)
+        try:
+            yield
+        finally:
+            self._remove(listeners)
 
-    Args:
-        runs: Any number of them.
-        timeout: Seconds to wait for all together.
-        check: Raise the first failed run's own error, once all have ended.
+    def add(
+        self, runs: Iterable[AnyRun], tell: Callable[[AnyRun, Look], None], *, read_record: bool = False
+    ) -> list[_Listener]:
+        """Tell of these runs from now on; the first look comes at once.
 
-    Raises:
-        WaitTimeoutError: Some have not ended by then. They go on.
-        NbstepError: How the first that failed did.
-    """
-    begin = time.monotonic()
-    ended: dict[Run, RunStatus] = {}
-    while waiting := set(runs) - ended.keys():
-        ended |= {run: status for run, status in statuses(waiting).items() if status.state.final}
-        waiting -= ended.keys()
-        if not waiting:
-            break
-        if timeout is not None and time.monotonic() - begin >= timeout:
-            raise WaitTimeoutError(f"{len(waiting)} of {len(runs)} runs have not ended after {timeout:g} s")
-        time.sleep(LOOK_SECONDS)
-    return [run.verdict(ended[run], check=check) for run in runs]
+        Args:
+            runs: Runs of this watch's backend.
+            tell: Called on the watch's thread with a run and what a look at it brought.
+            read_record: Read the record of a run under way too, which says how far it is.
+        """
+        listeners = [_Listener(run, read_record, partial(tell, run)) for run in runs]
+        with self._lock:
+            self._listeners += listeners
+            self._newest = time.monotonic()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, name="nbstep-watch", daemon=True)
+                self._thread.start()
+        self._wake.set()
+        return listeners
 
+    def _remove(self, listeners: Sequence[_Listener]) -> None:
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each not in listeners]
 
-class _Looker:
-    """Answers every question of one event loop for how a run stands, many at a time."""
+    def _watch(self) -> None:
+        while True:
+            self._wake.clear()
+            with self._lock:
+                listeners = list(self._listeners)
+                if not listeners:
+                    self._thread = None
+                    return
+                pause = min(LONGEST_PAUSE, SHORTEST_PAUSE + (time.monotonic() - self._newest) / 60)
+            self._look(listeners)
+            self._wake.wait(pause)
 
-    def __init__(self) -> None:
-        self._asked: dict[Run, list[asyncio.Future[RunStatus]]] = defaultdict(list)
-        self._task: asyncio.Task[None] | None = None
-
-    async def ask(self, run: Run) -> RunStatus:
-        """How a run stands at the next look."""
-        answer: asyncio.Future[RunStatus] = asyncio.get_running_loop().create_future()
-        self._asked[run].append(answer)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._look())
-        return await answer
-
-    async def _look(self) -> None:
-        while self._asked:
-            await asyncio.sleep(LOOK_SECONDS)
-            asked, self._asked = self._asked, defaultdict(list)
+    def _look(self, listeners: Sequence[_Listener]) -> None:
+        try:
+            seen = self._backend.statuses(list(dict.fromkeys(each.run.handle for each in listeners)))
+        except Exception as error:  # noqa: BLE001 - whoever listens has to learn of it, whatever it is
+            for each in listeners:
+                self._tell(each, error)
+            return
+        for each in listeners:
             try:
-                found = await asyncio.to_thread(statuses, list(asked))
-            except Exception as error:  # noqa: BLE001 - whoever asked has to learn of it, whatever it is
-                for answer in _open(asked):
-                    answer.set_exception(error)
-                continue
-            for run, answers in asked.items():
-                for answer in _open({run: answers}):
-                    answer.set_result(found[run])
+                look: Look = each.run.status_seen(seen[each.run.handle], read_record=each.read_record)
+            except Exception as error:  # noqa: BLE001 - as above; one run's record says nothing of the others
+                look = error
+            self._tell(each, look)
+
+    def _tell(self, listener: _Listener, look: Look) -> None:
+        try:
+            listener.tell(look)
+        except Exception:  # noqa: BLE001 - such as a closed event loop: nobody is there to hear it
+            self._remove([listener])
+        if isinstance(look, RunStatus) and look.state.final:
+            self._remove([listener])
 
 
-def _open(asked: dict[Run, list[asyncio.Future[RunStatus]]]) -> list[asyncio.Future[RunStatus]]:
-    return [answer for answers in asked.values() for answer in answers if not answer.done()]
+_WATCHES: Final[dict[Backend, Watch]] = {}
 
 
-_LOOKERS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Looker] = WeakKeyDictionary()
-
-
-async def wait_async(run: Run, *, check: bool) -> RunResult:
-    """Wait for one run of any number; see ``Run.wait_async``."""
-    looker = _LOOKERS.setdefault(asyncio.get_running_loop(), _Looker())
-    while not (status := await looker.ask(run)).state.final:
-        pass
-    return run.verdict(status, check=check)
+def watch_of(backend: Backend) -> Watch:
+    """The one watch of a backend's runs in this process."""
+    return _WATCHES.setdefault(backend, Watch(backend))

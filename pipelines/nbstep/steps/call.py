@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from nbstep.steps.checks import engine_arguments
 from nbstep.steps.ports import HTML, METRICS, NOTEBOOK, Artifact
+from nbstep.steps.step import Step
 from nbstep_runner.errors import BadInputError
-
-if TYPE_CHECKING:
-    from nbstep.steps.step import NotebookStep
 
 OWN_OUTPUTS = {NOTEBOOK: Artifact(), HTML: Artifact("HTML"), METRICS: Artifact("Metrics")}
 
@@ -61,7 +59,7 @@ class Call:
         BadInputError: The arguments do not fit the notebook.
     """
 
-    def __init__(self, step: NotebookStep, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, step: Step, arguments: Mapping[str, Any]) -> None:
         self.step = step
         self.connected = {name: one for name, one in arguments.items() if isinstance(one, Output)}
         self.brought = {

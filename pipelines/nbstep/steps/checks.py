@@ -6,15 +6,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from nbstep.steps.ports import DIGEST, Artifact, InputParameter, connects, in_words
+from nbstep.steps.step import Step
 from nbstep.steps.travel import fitting, travelling
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Signature
-
-if TYPE_CHECKING:
-    from nbstep.steps.step import NotebookStep
 
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
 """A folder of a chain, a component of KFP, the begin of a run's id: fit for all three."""
@@ -33,7 +31,7 @@ def check_name(name: str) -> None:
         )
 
 
-def check_declarations(step: NotebookStep) -> None:
+def check_declarations(step: Step) -> None:
     """Whether the ports of a step fit its notebook and each other.
 
     Raises:
@@ -63,7 +61,7 @@ def fixed_values(values: Mapping[str, Any], signature: Signature) -> dict[str, A
 
 
 def engine_arguments(
-    step: NotebookStep, constants: Mapping[str, Any], connected: Mapping[str, str | None], extra: Mapping[str, Artifact]
+    step: Step, constants: Mapping[str, Any], connected: Mapping[str, str | None], extra: Mapping[str, Artifact]
 ) -> dict[str, Any]:
     """The constants of a call as the engine takes them, once all arguments fit the notebook.
 
@@ -93,7 +91,7 @@ def engine_arguments(
     return {name: travelling(step, name, declared[name], parameters[name]) for name in values}
 
 
-def _check_is_value(step: NotebookStep, name: str, value: Any, artifacts: Mapping[str, Artifact]) -> None:
+def _check_is_value(step: Step, name: str, value: Any, artifacts: Mapping[str, Artifact]) -> None:
     if hasattr(value, "outputs"):
         raise BadInputError(
             f"{name} of step {step.name} is given a whole step", hint="Give one output of it: step.outputs['rows']."
@@ -105,7 +103,7 @@ def _check_is_value(step: NotebookStep, name: str, value: Any, artifacts: Mappin
         )
 
 
-def _check_type(step: NotebookStep, name: str, given: str | None, port: Artifact | InputParameter) -> None:
+def _check_type(step: Step, name: str, given: str | None, port: Artifact | InputParameter) -> None:
     if given is None or (isinstance(port, InputParameter) and port.reads(given)):
         return
     wanted = port.title if isinstance(port, Artifact) else port.kind
@@ -113,7 +111,7 @@ def _check_type(step: NotebookStep, name: str, given: str | None, port: Artifact
         raise _other_type(step, name, given, wanted)
 
 
-def _check_slots(step: NotebookStep, extra: Mapping[str, Artifact]) -> None:
+def _check_slots(step: Step, extra: Mapping[str, Artifact]) -> None:
     """Whether each parameter has one meaning, and each port one name."""
     come, go = step.slots(extra)
     slots = [*come.values(), *go.values()]
@@ -131,7 +129,7 @@ def _check_slots(step: NotebookStep, extra: Mapping[str, Artifact]) -> None:
         )
 
 
-def _is_left_out(step: NotebookStep, name: str, value: Any) -> bool:
+def _is_left_out(step: Step, name: str, value: Any) -> bool:
     """Whether ``None`` says no more than an argument that is not given.
 
     Raises:
@@ -149,7 +147,7 @@ def _is_left_out(step: NotebookStep, name: str, value: Any) -> bool:
     return True
 
 
-def _stranger(step: NotebookStep, name: str, parameters: Mapping[str, InputParameter]) -> BadInputError:
+def _stranger(step: Step, name: str, parameters: Mapping[str, InputParameter]) -> BadInputError:
     if name in step.values:
         return BadInputError(f"step {step.name} has a fixed value for {name}", hint="Leave it out of the call.")
     hint = _near(name, parameters) if step.signature.declared else "It has no parameters cell: nbstep tag names one."
@@ -161,7 +159,7 @@ def _near(name: str, known: Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known) or 'none'}."
 
 
-def _other_type(step: NotebookStep, name: str, given: str, wanted: str) -> BadInputError:
+def _other_type(step: Step, name: str, given: str, wanted: str) -> BadInputError:
     if "." in given and "." not in wanted:
         hint = "An artifact goes to a parameter that holds its place, as str."
     elif "." in wanted and "." not in given:

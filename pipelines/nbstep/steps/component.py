@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 
 from nbstep.steps.ports import DIGEST, HTML, METRICS, NOTEBOOK, Artifact, InputParameter
+from nbstep.steps.step import Step
 from nbstep_runner.contract import Deadlines, encode
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import MISSING
-
-if TYPE_CHECKING:
-    from nbstep.steps.step import NotebookStep
 
 SCHEMA_VERSION: Final = "2.1.0"
 SDK_VERSION: Final = "kfp-2.14.0"
@@ -39,7 +37,7 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def component_yaml(step: NotebookStep, extra: Mapping[str, Artifact] | None = None) -> str:
+def component_yaml(step: Step, extra: Mapping[str, Artifact] | None = None) -> str:
     """The component as text that any KFP SDK of version 2 loads; ``extra`` are further artifacts that come in.
 
     Raises:
@@ -48,7 +46,7 @@ def component_yaml(step: NotebookStep, extra: Mapping[str, Artifact] | None = No
     return yaml.dump(component_ir(step, extra), Dumper=_Plain, allow_unicode=True, width=120)
 
 
-def component_ir(step: NotebookStep, extra: Mapping[str, Artifact] | None = None) -> dict[str, Any]:
+def component_ir(step: Step, extra: Mapping[str, Artifact] | None = None) -> dict[str, Any]:
     """The component as the JSON form of a PipelineSpec with one task.
 
     Raises:
@@ -66,7 +64,7 @@ def component_ir(step: NotebookStep, extra: Mapping[str, Artifact] | None = None
     }
 
 
-def step_arguments(step: NotebookStep, extra: Mapping[str, Artifact] | None = None) -> list[str]:
+def step_arguments(step: Step, extra: Mapping[str, Artifact] | None = None) -> list[str]:
     """What follows the executor input on the command line of a step.
 
     Raises:
@@ -76,21 +74,21 @@ def step_arguments(step: NotebookStep, extra: Mapping[str, Artifact] | None = No
     return ["--plan", encode(step.plan(extra)).decode(), *embedded, "--", *_options(step)]
 
 
-def _container(step: NotebookStep, extra: Mapping[str, Artifact] | None) -> dict[str, Any]:
+def _container(step: Step, extra: Mapping[str, Artifact] | None) -> dict[str, Any]:
     if not step.image:
         raise BadInputError(f"step {step.name} names no image", hint="Give image='…', by digest or an immutable tag.")
     arguments = ["--executor-input", EXECUTOR_INPUT, *step_arguments(step, extra)]
     return {"image": step.image, "command": list(COMMAND), "args": arguments}
 
 
-def _options(step: NotebookStep) -> list[str]:
+def _options(step: Step) -> list[str]:
     usual = Deadlines()
     changed = [one.name for one in fields(Deadlines) if getattr(step.deadlines, one.name) != getattr(usual, one.name)]
     times = [part for name in changed for part in (_FLAGS[name], str(getattr(step.deadlines, name)))]
     return [*times, *(["--kernel", step.kernel] if step.kernel else [])]
 
 
-def _inputs(step: NotebookStep, extra: Mapping[str, Artifact]) -> dict[str, Any]:
+def _inputs(step: Step, extra: Mapping[str, Artifact]) -> dict[str, Any]:
     come, _ = step.slots(extra)
     artifacts: dict[str, Any] = {}
     for name, artifact in {**step.inputs, **extra}.items():
@@ -119,7 +117,7 @@ def _parameter(parameter: InputParameter) -> dict[str, Any]:
     return spec
 
 
-def _outputs(step: NotebookStep) -> dict[str, Any]:
+def _outputs(step: Step) -> dict[str, Any]:
     own = {NOTEBOOK: Artifact(), METRICS: Artifact("Metrics")} | ({HTML: Artifact("HTML")} if step.html else {})
     artifacts = {name: _artifact(artifact) for name, artifact in (own | step.artifacts).items()}
     parameters = {name: {"parameterType": kind} for name, kind in step.results.items()}

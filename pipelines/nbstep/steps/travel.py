@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbstep.steps.ports import InputParameter, loses_a_number
+from nbstep.steps.step import Step
 from nbstep_runner import parameters as inspection
 from nbstep_runner.contract import ParameterSource, UnknownParameters
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Parameter, Resolved, Signature
-
-if TYPE_CHECKING:
-    from nbstep.steps.step import NotebookStep
 
 
 def fitting(values: Mapping[str, Any], declared: Iterable[Parameter], signature: Signature) -> Resolved:
@@ -25,7 +23,7 @@ def fitting(values: Mapping[str, Any], declared: Iterable[Parameter], signature:
     return _read([ParameterSource.values(dict(values))], declared, signature)
 
 
-def travelling(step: NotebookStep, name: str, value: Any, parameter: InputParameter) -> Any:
+def travelling(step: Step, name: str, value: Any, parameter: InputParameter) -> Any:
     """A value as the engine takes it.
 
     Raises:
@@ -47,7 +45,7 @@ def travelling(step: NotebookStep, name: str, value: Any, parameter: InputParame
     return float(plain) if parameter.kind == "NUMBER_DOUBLE" else plain
 
 
-def _as_text(step: NotebookStep, name: str, value: Any) -> str:
+def _as_text(step: Step, name: str, value: Any) -> str:
     """A value as text that the runner, which goes by the notebook's declaration, reads as this very value.
 
     Raises:

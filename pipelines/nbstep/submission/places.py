@@ -6,13 +6,9 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from nbstep_runner.errors import UsageError
 from nbstep_runner.stores import join, sibling
-
-RUN_ID = re.compile(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?")
-"""A label of the domain name system, short enough that a cluster can add to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +61,3 @@ def new_run_id(notebook: str) -> str:
     """A name for a run: says what it runs, sorts by time, is unlikely to be anybody else's, fits a cluster."""
     stem = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(notebook).stem.lower()).strip("-")[:24].rstrip("-")
     return f"{stem or 'run'}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-
-
-def checked_run_id(run_id: str) -> str:
-    """The same name, once it is known to be one that every backend takes.
-
-    Raises:
-        UsageError: It is not.
-    """
-    if not RUN_ID.fullmatch(run_id):
-        raise UsageError(
-            f"the run id {run_id!r} is refused",
-            hint="Use at most 53 small letters, digits and hyphens, the first and last no hyphen.",
-        )
-    return run_id
-
-
-def absolute(uri: str) -> str:
-    """A URI as it stands; a plain path without regard to the working directory."""
-    return uri if "://" in uri else str(Path(uri).expanduser().absolute())

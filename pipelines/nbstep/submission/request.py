@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from nbstep.authoring.notebook import StoredNotebook, read_notebook
-from nbstep.backends.protocol import Submission
+from nbstep.backends.protocol import Submission, checked_run_id
 from nbstep.backends.registry import backend_named
+from nbstep.images.requirements import Given, check_installed, read_requirements
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import store_of
+from nbstep.profiles.storage import absolute, store_of
 from nbstep.profiles.volume_claims import SCHEME, claims_in, here, in_pod
 from nbstep.submission.files import Bundled, Files, collect
-from nbstep.submission.places import RunPlaces, absolute, checked_run_id, new_run_id
-from nbstep.submission.requirements import Given, check_installed, read_requirements
+from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep_runner.contract import (
     InputFile,
     ParameterSource,

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, Final
 
 from nbstep.authoring.notebook import read_notebook
-from nbstep.submission.places import absolute
+from nbstep.profiles.storage import absolute
 from nbstep.sweeps.imports import imported_modules
 from nbstep.sweeps.naming import run_id, set_name
 from nbstep.sweeps.sets import Sources, names_given

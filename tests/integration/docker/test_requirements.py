@@ -12,9 +12,9 @@ import pytest
 
 from nbstep import submit
 from nbstep.backends.docker.engine import engine
+from nbstep.images.requirements import read_requirements
 from nbstep.images.run_image import run_image
 from nbstep.profiles import load_profile
-from nbstep.submission.requirements import read_requirements
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import BadInputError
 from servers.dockerd import Docker, pip_secrets

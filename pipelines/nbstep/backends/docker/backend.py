@@ -16,9 +16,8 @@ import yaml
 from nbstep.backends.docker.engine import Engine, engine
 from nbstep.backends.docker.logs import lines
 from nbstep.backends.docker.request import RUN_LABEL, request
-from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
+from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission, checked_run_id
 from nbstep.errors import RunNotFoundError
-from nbstep.submission.places import checked_run_id
 from nbstep_runner.errors import OutOfMemoryError, OutputConflictError
 
 SCHEME: Final = "docker"

@@ -20,7 +20,7 @@ from nbstep.backends.kubernetes.names import RUN_LABEL, JobName
 from nbstep.backends.kubernetes.starting import give_up_late
 from nbstep.backends.kubernetes.state import condition, overdue, started
 from nbstep.errors import RunNotFoundError
-from nbstep.runs.log_lines import notice
+from nbstep.views.log_lines import notice
 
 LOOK_SECONDS: Final = 0.5
 LONGEST_LOOK: Final = 3.0

@@ -23,9 +23,8 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from nbstep.backends.arguments import arguments
-from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
+from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission, checked_run_id
 from nbstep.errors import RunNotFoundError
-from nbstep.submission.places import checked_run_id
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import UsageError
 

@@ -14,7 +14,7 @@ from kfp.dsl.types import type_utils
 from nbstep.steps.checks import engine_arguments
 from nbstep.steps.component import component_yaml
 from nbstep.steps.ports import Artifact
-from nbstep.steps.step import NotebookStep
+from nbstep.steps.step import Step
 from nbstep_runner.errors import BadInputError
 
 _NAMES: Final = {
@@ -33,7 +33,7 @@ def in_pipeline() -> bool:
     return pipeline_context.Pipeline.get_default_pipeline() is not None
 
 
-def component_of(step: NotebookStep, inputs: Mapping[str, Artifact] | None = None) -> Any:
+def component_of(step: Step, inputs: Mapping[str, Artifact] | None = None) -> Any:
     """The step as a kfp component.
 
     Args:
@@ -46,7 +46,7 @@ def component_of(step: NotebookStep, inputs: Mapping[str, Artifact] | None = Non
     return components.load_component_from_text(component_yaml(step, inputs))
 
 
-def task_of(step: NotebookStep, arguments: Mapping[str, Any]) -> Any:
+def task_of(step: Step, arguments: Mapping[str, Any]) -> Any:
     """The step with its arguments as a task of the pipeline that is being defined.
 
     An artifact of an earlier task becomes an input artifact of its own type. A text may hold values of earlier tasks.

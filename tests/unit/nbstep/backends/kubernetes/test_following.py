@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from threading import Timer
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -14,13 +13,10 @@ from nbstep.backends.kubernetes import follow
 from nbstep.backends.kubernetes.client import Cluster
 from nbstep.backends.kubernetes.follow import Follower
 from nbstep.backends.kubernetes.names import JobName
-from nbstep.runs.log import Seen, complete
-from nbstep.runs.log_lines import LogLine, for_people, notice, parse
-from nbstep_runner.contract import RunState
+from nbstep.runs.log import Seen, complete, stored_log
+from nbstep.views.log_lines import LogLine, for_people, notice, parse
+from nbstep_runner.contract import RunResult, RunState
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
-
-if TYPE_CHECKING:
-    from nbstep.runs.run import Run
 
 
 def numbered(count: int) -> bytes:
@@ -93,14 +89,17 @@ def test_what_has_not_come_is_known(missing: set[int]) -> None:
 
 def test_a_stored_log_that_comes_a_moment_after_the_record_is_waited_for() -> None:
     store = MemoryStore(MemorySpace())
-    run = SimpleNamespace(
-        id="r",
+    record = RunResult(
+        run_id="r",
+        attempt=1,
+        spec_digest="",
+        state=RunState.SUCCEEDED,
+        input_uri="memory://runs/input.ipynb",
         output_uri="memory://runs/output.ipynb",
-        store=store,
-        record=lambda: SimpleNamespace(state=RunState.SUCCEEDED, log_uri="memory://runs/output.log.jsonl"),
+        log_uri="memory://runs/output.log.jsonl",
     )
     Timer(0.2, store.write, ("memory://runs/output.log.jsonl", numbered(3))).start()
-    shown = [line.message for line in complete([], cast("Run", run))]
+    shown = [line.message for line in complete([], "r", lambda: stored_log(store, record.output_uri, record))]
     assert shown[1:] == ["1", "2", "3"]
     assert "3 lines that had not come are read from the stored log" in shown[0]
 

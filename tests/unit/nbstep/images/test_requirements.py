@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from nbstep.backends.registry import backend_named
 from nbstep.images.builders import Builder
 from nbstep.images.plan import Wanted, plan
+from nbstep.images.requirements import check_installed, read_requirements
 from nbstep.images.run_image import RunImage, run_image
 from nbstep.profiles import load_profile
 from nbstep.submission.request import Request, prepare
-from nbstep.submission.requirements import check_installed, read_requirements
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError, UsageError
 from support import notebooks
 

@@ -1,0 +1,23 @@
+"""How a run stands, as everything that shows it or waits for it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nbstep_runner.contract import RunResult, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStatus:
+    """How a run stands.
+
+    Attributes:
+        words: One sentence for people.
+        problems: What holds it up or went wrong, a sentence each.
+        record: What lies in storage, the verdict if ``state.final``.
+    """
+
+    state: RunState
+    words: str = ""
+    problems: tuple[str, ...] = ()
+    record: RunResult | None = None
