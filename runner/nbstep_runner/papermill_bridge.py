@@ -26,8 +26,6 @@ from nbstep_runner.parameters.model import Parameter
 from nbstep_runner.parameters.secret import secrets_in
 
 _MINOR = 5  # of nbformat 4: the first whose cells have ids
-_NOTEBOOK_TYPES: dict[str, type] = {"authors": list, "title": str}  # of nbformat 4.5's metadata, not yet of 4.0's
-_CELL_TYPES: dict[str, type] = {"execution": dict, "jupyter": dict, "papermill": dict}
 _ERROR_MARKER_TAG = "papermill-error-cell-tag"
 _PAPERMILL_NAMES = {"csharp": ".net-csharp", "fsharp": ".net-fsharp", "powershell": ".net-powershell"}
 # What papermill.iorw imports where it is installed, for storage that nbstep reaches on its own; up to 0.7 s.
@@ -125,7 +123,7 @@ def _upgraded(notebook: dict[str, Any]) -> dict[str, Any]:
     cells = notebook.get("cells")
     if notebook.get("nbformat") != 4 or not isinstance(cells, list):
         raise BadInputError("the notebook is not of nbformat 4", hint="Open it in Jupyter and save it again.")
-    metadata = _fitting(notebook.get("metadata"), _NOTEBOOK_TYPES)
+    metadata = copy.deepcopy(notebook.get("metadata") or {})
     minor = notebook.get("nbformat_minor", 0)
     if minor < _MINOR:
         metadata["orig_nbformat_minor"] = minor  # nbformat's own note of an upgrade
@@ -144,19 +142,12 @@ def _upgraded_cell(cell: dict[str, Any], ids: set[str]) -> dict[str, Any]:
     if not isinstance(identity, str) or identity in ids:
         identity = _new_id()
     ids.add(identity)
-    metadata = {"tags": [], "papermill": {}, **_fitting(cell.get("metadata"), _CELL_TYPES)}
-    if "execution" in metadata:
-        metadata["execution"] = _fitting(metadata["execution"], dict.fromkeys(metadata["execution"], str))
+    metadata = {"tags": [], **copy.deepcopy(cell.get("metadata") or {})}
+    metadata["papermill"] = _mapping(metadata.get("papermill"))
     upgraded = {**cell, "id": identity, "metadata": metadata}
     if "outputs" in cell:
         upgraded["outputs"] = list(cell["outputs"])
     return upgraded
-
-
-def _fitting(metadata: Any, types: Mapping[str, type]) -> dict[str, Any]:
-    """A copy of metadata without those keys that version 4.5 brought and that hold something else than it wants."""
-    copied = copy.deepcopy(metadata or {})
-    return {key: value for key, value in copied.items() if isinstance(value, types.get(key, object))}
 
 
 def _new_id() -> str:

@@ -87,7 +87,7 @@ def _execute(data: bytes, spec: RunSpec, options: dict[str, Any]) -> bytes:
             scratch=scratch.folder,
             log_name="papermill's log",
         )
-        document, _ = run_notebook(parse_notebook(data), ready.kernel, ready.info, spec, tools)
+        document, _ = run_notebook(parse_notebook(data).content, ready.kernel, ready.info, spec, tools)
         with closing(document):
             executed = document.complete()
             return executed.read_bytes() if isinstance(executed, Path) else executed

@@ -44,11 +44,11 @@ def refused(done: Done, *reasons: str) -> None:
         (b'{"cells": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
         (b"[]", "not a JSON object"),
         (b"{}", "no 'nbformat' number"),
-        (json.dumps(NO_CELLS).encode(), "not valid"),
+        (json.dumps(NO_CELLS).encode(), "no list of 'cells'"),
         (json.dumps(NO_CELLS | {"cells": [], "nbformat": 99}).encode(), "format 99 is not known"),
-        (json.dumps(NO_CELLS | {"cells": [{"cell_type": "code"}]}).encode(), "not valid"),
-        (json.dumps(NO_CELLS | {"cells": "none"}).encode(), "not valid"),
-        (json.dumps(NO_CELLS | {"cells": [], "metadata": 3}).encode(), "not valid"),
+        (json.dumps(NO_CELLS | {"cells": [{"source": "1"}]}).encode(), "cell 0, key 'cell_type'"),
+        (json.dumps(NO_CELLS | {"cells": [{"cell_type": "code", "source": 1}]}).encode(), "cell 0, key 'source'"),
+        (json.dumps(NO_CELLS | {"cells": "none"}).encode(), "no list of 'cells'"),
         (gzip.compress(VALID.encode()), "not"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -57,6 +57,41 @@ def test_a_notebook_that_is_none(tmp_path: Path, data: bytes, reason: str) -> No
     source = tmp_path / "in.ipynb"
     source.write_bytes(data)
     refused(run(tmp_path, source), reason)
+
+
+@pytest.mark.fault(57)
+def test_a_notebook_that_breaks_its_format_without_harm_runs_with_one_warning(tmp_path: Path) -> None:
+    source = tmp_path / "in.ipynb"
+    cells = [
+        {"cell_type": "markdown", "id": "a", "source": "text", "outputs": []},
+        {"cell_type": "code", "id": "a", "metadata": {"tags": "parameters"}, "source": ["n = 1"], "transient": {}},
+        {
+            "cell_type": "code",
+            "source": "print(n)",
+            "outputs": [{"output_type": "odd"}],
+            "metadata": {"x": float("nan")},
+        },
+    ]
+    metadata = {"kernelspec": {"name": "python", "language": 5}, "language_info": {}}
+    source.write_text(json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 4}))
+    done = run(tmp_path, source, "-p", "n", "2")
+    assert (done.code, done.stderr) == (0, "")
+    assert done.text(-1) == "2\n"
+    (warning,) = done.record["warnings"]
+    assert all(place in warning for place in ("the notebook: ", "cell 0", "cell 1", "cell 2"))
+    assert [line["message"] for line in done.shown() if line["severity"] == "WARNING"] == [warning]
+
+
+@pytest.mark.fault(57)
+def test_a_notebook_of_format_3_runs(tmp_path: Path) -> None:
+    source = tmp_path / "in.ipynb"
+    heading = {"cell_type": "heading", "level": 1, "metadata": {}, "source": ["Title"]}
+    code = {"cell_type": "code", "input": ["x = 1\n", "print(x)"], "language": "python", "metadata": {}, "outputs": []}
+    sheet = {"cells": [heading, code], "metadata": {}}
+    source.write_text(json.dumps({"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [sheet]}))
+    done = run(tmp_path, source)
+    assert (done.code, done.stderr, done.record["warnings"]) == (0, "", [])
+    assert (done.notebook.cells[0].source, done.text(1)) == ("# Title", "1\n")
 
 
 @pytest.mark.fault(30)

@@ -112,16 +112,14 @@ def _mask_widgets(notebook: dict[str, Any], masker: Masker) -> None:
 
 
 def _describe_kernel(notebook: dict[str, Any], kernel: Kernel, info: dict[str, Any]) -> None:
-    """Write down which kernel ran, as Jupyter does; a notebook that names its kernel keeps what it says."""
-    kernelspec = kernel.process.spec
-    notebook["metadata"].setdefault(
-        "kernelspec",
-        {
-            "name": kernelspec.name,
-            "display_name": kernelspec.display_name or kernelspec.name,
-            "language": kernelspec.language,
-        },
-    )
+    """Write down which kernel ran, as Jupyter does; a notebook that named this one keeps what it says of it."""
+    spec = kernel.process.spec
+    if notebook["metadata"].get("kernelspec", {}).get("name") != spec.name:
+        notebook["metadata"]["kernelspec"] = {
+            "name": spec.name,
+            "display_name": spec.display_name or spec.name,
+            "language": spec.language,
+        }
     if info.get("language_info"):
         notebook["metadata"]["language_info"] = info["language_info"]
 

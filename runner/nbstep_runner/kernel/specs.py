@@ -6,6 +6,7 @@ Jupyter", "Kernel specs"); importing ``jupyter_client`` for them would cost 150 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +18,9 @@ import msgspec
 from nbstep_runner.errors import KernelUnavailableError
 
 PYTHON = "python3"
+NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}")
+"""What jupyter_client lets a kernel be called; no name of a folder is longer."""
+SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +53,19 @@ class KernelSpec:
 
 
 def find(name: str) -> KernelSpec:
-    """The kernelspec of that name.
+    """The kernelspec of that name, as jupyter_client finds it: in any case, and ``python`` is the native kernel.
 
     Raises:
         KernelUnavailableError: There is none, or its ``kernel.json`` cannot be read.
     """
-    for folder in _folders():
-        if (folder / name / "kernel.json").is_file():
-            return _read(folder / name, name)
+    if not NAME.fullmatch(name):
+        raise KernelUnavailableError(
+            f"{name[:SHOWN_CHARACTERS]!a} is no name of a kernel",
+            hint=f"Installed kernels: {', '.join(sorted(spec.name for spec in installed()))}.",
+        )
+    name = _native(name)
+    if folder := _folder_of(name):
+        return _read(folder, folder.name)
     if name == PYTHON:
         return _own_python()
     from difflib import get_close_matches
@@ -69,12 +78,28 @@ def find(name: str) -> KernelSpec:
     )
 
 
+def _native(name: str) -> str:
+    """jupyter_client's ``KernelManager`` takes ``python`` for the kernel that Jupyter itself brings."""
+    return PYTHON if name == "python" else name
+
+
+def _folder_of(name: str) -> Path | None:
+    """The first kernelspec of that name; one that is written in the same case is found without a listing."""
+    for folder in _folders():
+        if (folder / name / "kernel.json").is_file():
+            return folder / name
+    folders = (path.parent for folder in _folders() for path in sorted(folder.glob("*/kernel.json")))
+    return next((folder for folder in folders if folder.name.lower() == name.lower()), None)
+
+
 def guess(name: str | None) -> KernelSpec | None:
     """The kernelspec that a name probably means: this environment's own, found without Jupyter's search path.
 
     A user may have another one of the same name in a place that goes before; :func:`choose` finds it.
     """
-    name = name or PYTHON
+    name = _native(name or PYTHON)
+    if not NAME.fullmatch(name):
+        return None
     try:
         return _read(Path(sys.prefix, "share", "jupyter", "kernels", name), name)
     except KernelUnavailableError:

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import json
 import sys
-import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.session.notebook_format import is_surely_valid
+from nbstep_runner.session.notebook_repair import Repairs, repair, replace_what_json_lacks
 
 MAX_BYTES: Final = 512 * 2**20
 MAX_CELLS: Final = 100_000
 BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
-def parse_notebook(data: bytes) -> dict[str, Any]:
-    """A notebook's bytes as plain data of nbformat 4, not yet upgraded within it.
+@dataclass(frozen=True, slots=True)
+class ParsedNotebook:
+    """A notebook of nbformat 4, valid, as plain data; and what had to be repaired to make it so."""
+
+    content: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+def parse_notebook(data: bytes) -> ParsedNotebook:
+    """Read a notebook's bytes; what older formats and harmless violations need is done to it.
 
     Raises:
         BadInputError: It is not a notebook; the message says in one line why not.
     """
     _check_bytes(data)
-    notebook = _decode(data)
-    if not isinstance(notebook, dict):
-        raise BadInputError("the notebook is not a JSON object")
-    return _valid(notebook)
+    repairs = Repairs()
+    try:
+        return ParsedNotebook(_valid(_decode(data, repairs), repairs), repairs.warnings)
+    except RecursionError as error:
+        raise BadInputError("the notebook is nested too deeply") from error
 
 
 def _check_bytes(data: bytes) -> None:
@@ -40,56 +52,66 @@ def _check_bytes(data: bytes) -> None:
         raise BadInputError("the notebook is HTML or XML, not JSON", hint="Download the raw file, not its page.")
 
 
-def _decode(data: bytes) -> Any:
+def _decode(data: bytes, repairs: Repairs) -> dict[str, Any]:
     try:
-        return msgspec.json.decode(data)
+        notebook = msgspec.json.decode(data)
     except UnicodeDecodeError as error:
         raise BadInputError(f"the notebook is not UTF-8: {error.reason} at byte {error.start}") from error
-    except RecursionError as error:
-        raise BadInputError("the notebook is nested too deeply") from error
     except msgspec.DecodeError as error:
+        notebook = _decode_leniently(data, error)
+        if isinstance(notebook, dict):
+            replace_what_json_lacks(notebook, repairs)
+    if not isinstance(notebook, dict):
+        raise BadInputError("the notebook is not a JSON object")
+    return notebook
+
+
+def _decode_leniently(data: bytes, error: msgspec.DecodeError) -> Any:
+    """Python's reader takes NaN and infinities, which Python's writers put into notebooks; other errors stay errors."""
+    try:
+        return json.loads(data)
+    except ValueError:
         raise BadInputError(f"the notebook is not valid JSON: {error}") from error
 
 
-def _valid(notebook: dict[str, Any]) -> dict[str, Any]:
-    """The notebook in nbformat 4, once nbformat has accepted it."""
+def _valid(notebook: dict[str, Any], repairs: Repairs) -> dict[str, Any]:
+    """The notebook in nbformat 4, repaired where it is not valid."""
     major = notebook.get("nbformat")
     if not isinstance(major, int):
         raise BadInputError("the notebook has no 'nbformat' number, so it is not a notebook")
     if not 1 <= major <= 4:
         raise BadInputError(f"the notebook's format {major} is not known; 4 is the newest")
+    if major < 4:
+        from nbstep_runner.session.older_formats import upgrade
+
+        notebook = upgrade(notebook, repairs)
     cells = notebook.get("cells")
     if isinstance(cells, list) and len(cells) > MAX_CELLS:
         raise BadInputError(f"the notebook has more than {MAX_CELLS:,} cells")
-    return _validated(notebook if major == 4 else _upgraded(notebook))
-
-
-def _upgraded(notebook: dict[str, Any]) -> dict[str, Any]:
-    import nbformat
-
-    try:
-        converted: dict[str, Any] = nbformat.convert(nbformat.from_dict(notebook), 4)
-    except Exception as error:
-        raise BadInputError(f"the notebook cannot be upgraded to format 4: {_line(error)}") from error
-    return converted
-
-
-def _validated(notebook: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(notebook.get("nbformat_minor"), int):
-        raise BadInputError("the notebook has no 'nbformat_minor' number")
     _write_timeouts_as_text(notebook)
-    if is_surely_valid(notebook):
-        return notebook
+    if not is_surely_valid(notebook):
+        repair(notebook, repairs)
+    if not is_surely_valid(notebook):
+        _let_nbformat_judge(notebook)
+    return notebook
+
+
+def _let_nbformat_judge(notebook: dict[str, Any]) -> None:
     import nbformat
 
     try:
-        with warnings.catch_warnings(action="ignore"):  # of cells without an id, which it then gives one
-            nbformat.validate(notebook)
-    except RecursionError as error:
-        raise BadInputError("the notebook is nested too deeply") from error
+        nbformat.validate(notebook)
+    except nbformat.ValidationError as error:
+        raise BadInputError(f"the notebook is not valid: {_place(error.relative_path)}{_line(error)}") from error
     except Exception as error:  # it also stumbles over what has another shape than it expects
         raise BadInputError(f"the notebook is not valid: {_line(error)}") from error
-    return notebook
+
+
+def _place(path: Iterable[str | int]) -> str:
+    """Where in a notebook an error of its schema is: ``cell 3, key 'metadata.name': ``."""
+    steps = list(path)
+    cell, keys = (f"cell {steps[1]}, ", steps[2:]) if steps[:1] == ["cells"] and len(steps) > 1 else ("", steps)
+    return f"{cell}key {'.'.join(map(str, keys))!r}: " if keys else cell
 
 
 def _write_timeouts_as_text(notebook: dict[str, Any]) -> None:

@@ -12,10 +12,10 @@ from nbstep_runner.kernel import specs
 
 def language_of(spec: RunSpec, notebook: dict[str, Any]) -> str | None:
     """What the caller says, by its name or by the kernel's; else what the notebook says, by either; else ``None``."""
-    metadata = notebook.get("metadata") or {}
+    metadata = _mapping(notebook.get("metadata"))
     kernelspec = _mapping(metadata.get("kernelspec"))
-    said = _mapping(metadata.get("language_info")).get("name") or kernelspec.get("language")
-    return spec.language or _language_of(spec.kernel) or said or _language_of(kernelspec.get("name"))
+    said = _text(_mapping(metadata.get("language_info")).get("name")) or _text(kernelspec.get("language"))
+    return spec.language or _language_of(spec.kernel) or said or _language_of(_text(kernelspec.get("name")))
 
 
 def _language_of(kernel: str | None) -> str | None:
@@ -27,3 +27,8 @@ def _language_of(kernel: str | None) -> str | None:
 
 def _mapping(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    """Text that says something."""
+    return value if isinstance(value, str) and value else None

@@ -133,8 +133,8 @@ class Session:
         work = self._read()
         if self._is_done(work):
             return
-        for warning in work.resolved.warnings:
-            self._ledger.say(warning, Severity.WARNING)
+        for warning in work.warnings:
+            self._ledger.warn(warning)
         if self._spec.prepare_only:
             self._prepare(work)
             return
@@ -252,7 +252,7 @@ class Session:
         metadata = work.notebook["metadata"]
         ready = self._tools.kernels.ready(
             self._spec.kernel or metadata.get("kernelspec", {}).get("name"),
-            self._spec.language or metadata.get("language_info", {}).get("name"),
+            work.language,
             self._spec.deadlines.start,
         )
         environment = self._ledger.result.environment

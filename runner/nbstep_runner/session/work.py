@@ -59,12 +59,17 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Everything that is known before the first cell; ``digest`` names it (see ``spec_digest``)."""
+    """Everything that is known before the first cell; ``digest`` names it (see ``spec_digest``).
+
+    Attributes:
+        warnings: What whoever started the run should know of the notebook and its parameters.
+    """
 
     notebook: dict[str, Any]
     language: str | None
     resolved: Resolved
     digest: str
+    warnings: tuple[str, ...]
 
 
 def fetch(
@@ -134,13 +139,15 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
 
     _check_needs(spec)
     data = fetched[spec.input_uri]
-    notebook = parse_notebook(data)
+    parsed = parse_notebook(data)
+    notebook = parsed.content
     language = language_of(spec, notebook)
     signature = read_signature(notebook, language=language, kernel=spec.kernel)
     resolved = resolve(spec.parameters, fetched.__getitem__, signature, unknown=spec.unknown_parameters)
     input_digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     digest = spec_digest(spec, input_digest, resolved.digest())
-    return Work(notebook=notebook, language=language, resolved=resolved, digest=digest)
+    warnings = (*parsed.warnings, *resolved.warnings)
+    return Work(notebook=notebook, language=language, resolved=resolved, digest=digest, warnings=warnings)
 
 
 def _check_needs(spec: RunSpec) -> None:

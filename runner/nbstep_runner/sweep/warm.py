@@ -51,6 +51,6 @@ def _rehearse() -> None:
     """Understand a notebook: regular expressions are compiled and types are prepared when they are first used."""
     from nbstep_runner.papermill_bridge import parameterize
 
-    notebook = parse_notebook(msgspec.json.encode(REHEARSAL))
+    notebook = parse_notebook(msgspec.json.encode(REHEARSAL)).content
     read_signature(notebook)
     parameterize(notebook, {"rate": 1.0}, kernel=None, language=None, report_mode=False, input_uri="", output_uri="")

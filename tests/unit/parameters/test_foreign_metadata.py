@@ -42,7 +42,7 @@ def test_what_earlier_versions_allowed_makes_a_valid_notebook(
     cells = [code | ({"id": "a"} if minor == 5 else {})]
     made = {"nbformat": 4, "nbformat_minor": minor, "metadata": metadata, "cells": cells}
     try:
-        parsed = parse_notebook(json.dumps(made).encode())
+        parsed = parse_notebook(json.dumps(made).encode()).content
     except BadInputError:
         return
     executed = parameterize(
@@ -61,5 +61,11 @@ def test_metadata_without_bottom_is_refused(depth: int) -> None:
     data = b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {"x": %b%b}, "cells": []}' % (b"[" * depth, b"]" * depth)
     with pytest.raises(BadInputError, match="nested too deeply"):
         parameterize(
-            parse_notebook(data), {}, kernel=None, language="python", report_mode=False, input_uri="i", output_uri="o"
+            parse_notebook(data).content,
+            {},
+            kernel=None,
+            language="python",
+            report_mode=False,
+            input_uri="i",
+            output_uri="o",
         )

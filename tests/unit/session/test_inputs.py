@@ -30,7 +30,7 @@ JSON = st.recursive(
 def check(data: bytes) -> None:
     """The data is a valid notebook, or is refused in one line."""
     try:
-        parsed = parse_notebook(data)
+        parsed = parse_notebook(data).content
     except BadInputError as error:
         reason = error.message
     else:
@@ -73,7 +73,7 @@ def test_older_formats_are_upgraded() -> None:
             }
         ],
     }
-    parsed = parse_notebook(json.dumps(version_3).encode())
+    parsed = parse_notebook(json.dumps(version_3).encode()).content
     assert parsed["nbformat"] == 4
     assert parsed["cells"][0]["source"] == "1 + 1"
 
@@ -81,6 +81,6 @@ def test_older_formats_are_upgraded() -> None:
 @pytest.mark.parametrize(("written", "read"), [(30, "30"), (0.5, "0.5"), ("7", "7")])
 def test_a_cells_deadline_may_be_a_number(written: object, read: str) -> None:
     plain = notebook([Code("1", metadata={"execution": {"timeout": written}})])
-    parsed = parse_notebook(json.dumps(plain).encode())
+    parsed = parse_notebook(json.dumps(plain).encode()).content
     nbformat.validate(parsed)
     assert parsed["cells"][0]["metadata"]["execution"]["timeout"] == read

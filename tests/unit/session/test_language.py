@@ -34,6 +34,8 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"metadata": {"kernelspec": {"name": "ir"}}}, None, None, "R"),
         ({"metadata": {"kernelspec": {"name": "x", "language": "bash"}}}, None, None, "bash"),
         ({"metadata": {"kernelspec": 3, "language_info": "x"}}, None, None, None),
+        ({"metadata": {"kernelspec": {"name": "ir", "language": 5}, "language_info": {"name": ""}}}, None, None, "R"),
+        ({"metadata": None}, None, None, None),
         ({}, None, None, None),
     ],
 )
