@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, TypeVar
+from threading import Lock
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -12,6 +13,9 @@ from nbstep_runner.contract.spec import RunSpec
 from nbstep_runner.errors import BadInputError
 
 T = TypeVar("T")
+
+_LEARNING: Final = Lock()
+_DECODERS: Final[dict[type, msgspec.json.Decoder[Any]]] = {}
 
 
 def encode(value: Any, *, indent: int | None = None) -> bytes:
@@ -27,9 +31,17 @@ def decode(data: bytes, kind: type[T]) -> T:
         BadInputError: The bytes are not JSON, or not of that type.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
+        return _decoder(kind).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInputError(f"not a valid {kind.__name__}: {error}") from error
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """The type's decoder, made once by one thread: msgspec crashes where two learn the same dataclass at once."""
+    with _LEARNING:
+        if kind not in _DECODERS:
+            _DECODERS[kind] = msgspec.json.Decoder(kind)
+        return _DECODERS[kind]
 
 
 def spec_digest(spec: RunSpec, input_digest: str, parameters_digest: str) -> str:
