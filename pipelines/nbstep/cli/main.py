@@ -23,6 +23,8 @@ LINES: Final = {
     "wait": "Wait for the end of a run.",
     "cancel": "Ask a run to save and end.",
     "list": "List the runs of a folder.",
+    "delete": "Remove a run and all that it left.",
+    "prune": "Remove old runs of a folder.",
     "open": "Open a run's executed notebook.",
     "params": "Show a notebook's parameters.",
     "tag": "Tag a notebook's parameters cell.",

@@ -1,0 +1,27 @@
+"""``nbstep delete``: a run and all that it left."""
+
+from __future__ import annotations
+
+import click
+
+from nbstep.cli.common import RUN, found, where
+
+
+@click.command("delete", short_help="Remove a run and all that it left.")
+@RUN
+@where
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+def command(run: str, profile: str | None, runs: str | None, endpoint_url: str | None, dry_run: bool) -> None:
+    """Remove a run that has ended: its notebook, record, log, page and all else in its folder.
+
+    A run that has not ended is refused; nothing of it is touched.
+    """
+    from nbstep.cli.prune import line_of
+    from nbstep.runs.removal import check_ended, remove_run
+    from nbstep.submission.places import RunPlaces
+
+    submitted = found(run, profile, runs, endpoint_url)
+    check_ended(submitted.id, submitted.state)
+    places = RunPlaces(submitted.output_uri.rpartition("/")[0])
+    removed = remove_run(submitted.store, places, submitted.id, dry_run=dry_run)
+    click.echo(line_of(removed, dry_run=dry_run))

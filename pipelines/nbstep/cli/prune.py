@@ -1,0 +1,80 @@
+"""``nbstep prune``: old runs of a folder, removed whole."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from nbstep.cli.common import chosen, where
+
+if TYPE_CHECKING:
+    from nbstep.runs.removal import Removed
+
+UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+class Age(click.ParamType[timedelta]):
+    """A length of time: ``30d``, ``12h``, ``90m``, ``4w``."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The length of time."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,5})([mhdw])", str(value).strip().lower())
+        if found is None:
+            self.fail(f"{value!r} is not an age such as 30d, 12h or 4w", param, ctx)
+        return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+@click.command("prune", short_help="Remove old runs of a folder.")
+@where
+@click.option("--older-than", type=Age(), required=True, help="Only runs that ended longer ago, such as 30d or 12h.")
+@click.option("--keep-failed", is_flag=True, help="Keep the runs that did not succeed.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+def command(
+    profile: str | None,
+    runs: str | None,
+    endpoint_url: str | None,
+    older_than: timedelta,
+    keep_failed: bool,
+    dry_run: bool,
+) -> None:
+    """Remove the runs of a folder that ended long ago, each of them whole.
+
+    Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep.
+    """
+    from nbstep.profiles.storage import store_of
+    from nbstep.profiles.volume_claims import here
+    from nbstep.runs import removal
+    from nbstep.runs.history import history
+    from nbstep.submission.places import RunPlaces, absolute
+    from nbstep.submission.request import DEFAULT_RUNS
+
+    used = chosen(profile, runs, endpoint_url)
+    folder = absolute(here(used.runs or DEFAULT_RUNS, used.kubernetes.claims))
+    store = store_of(folder, used.storage)
+    count = size = 0
+    for record in removal.older_than(history(folder, storage=used.storage), older_than, keep_failed=keep_failed):
+        places = RunPlaces.of(folder, record.run_id)
+        if store.stat(places.submission) is None:
+            continue
+        removed = removal.remove_run(store, places, record.run_id, dry_run=dry_run)
+        click.echo(line_of(removed, dry_run=dry_run))
+        count, size = count + 1, size + removed.size
+    click.echo(f"{count} runs, {megabytes(size)}" + (", nothing was removed" if dry_run else ""))
+
+
+def line_of(removed: Removed, *, dry_run: bool) -> str:
+    """What became of a run, in one line."""
+    done = "would be removed" if dry_run else "removed"
+    return f"{removed.run_id}: {removed.objects} objects, {megabytes(removed.size)} {done}"
+
+
+def megabytes(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 1e6:.1f} MB"
