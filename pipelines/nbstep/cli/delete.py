@@ -23,5 +23,5 @@ def command(run: str, profile: str | None, runs: str | None, endpoint_url: str |
     submitted = found(run, profile, runs, endpoint_url)
     check_ended(submitted.id, submitted.state)
     places = RunPlaces(submitted.output_uri.rpartition("/")[0])
-    removed = remove_run(submitted.store, places, submitted.id, dry_run=dry_run)
+    removed = remove_run(submitted.store, places.folder, places.found_by, dry_run=dry_run)
     click.echo(line_of(removed, dry_run=dry_run))

@@ -48,11 +48,11 @@ def command(
 
     Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep.
     """
-    from nbstep.profiles.storage import store_of
+    from nbstep.profiles.storage import absolute, store_of
     from nbstep.profiles.volume_claims import here
     from nbstep.runs import removal
     from nbstep.runs.history import history
-    from nbstep.submission.places import RunPlaces, absolute
+    from nbstep.submission.places import RunPlaces
     from nbstep.submission.request import DEFAULT_RUNS
 
     used = chosen(profile, runs, endpoint_url)
@@ -63,7 +63,7 @@ def command(
         places = RunPlaces.of(folder, record.run_id)
         if store.stat(places.submission) is None:
             continue
-        removed = removal.remove_run(store, places, record.run_id, dry_run=dry_run)
+        removed = removal.remove_run(store, places.folder, places.found_by, dry_run=dry_run)
         click.echo(line_of(removed, dry_run=dry_run))
         count, size = count + 1, size + removed.size
     click.echo(f"{count} runs, {megabytes(size)}" + (", nothing was removed" if dry_run else ""))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nbstep.submission.places import RunPlaces
 from nbstep_runner.contract import RunResult, RunState
 from nbstep_runner.errors import OutputConflictError
 from nbstep_runner.stores import Store, is_remote, join
@@ -28,24 +27,27 @@ class Removed:
     size: int
 
 
-def remove_run(store: Store, places: RunPlaces, run_id: str, *, dry_run: bool = False) -> Removed:
+def remove_run(store: Store, folder: str, first: Sequence[str], *, dry_run: bool = False) -> Removed:
     """Remove everything about one run that has ended.
 
-    The objects by which a run is found and listed go first: whoever looks meanwhile sees all of the run or nothing of
-    it. What an interrupted removal leaves is removed by the next one.
+    Args:
+        store: Of the run's folder.
+        folder: The run's own.
+        first: The objects by which the run is found and listed. They go first: whoever looks meanwhile sees all of
+            the run or nothing of it.
+        dry_run: Only count.
 
     Raises:
         NbstepError: The store denies it, or does not answer.
     """
-    stats = list(store.list(join(places.folder, "")))
+    stats = list(store.list(join(folder, "")))
     if not dry_run:
-        first = (places.submission, places.spec, places.record)
         there = {stat.uri for stat in stats}
         for uri in (*(uri for uri in first if uri in there), *sorted(there.difference(first))):
             store.delete(uri)
-        if not is_remote(places.folder):
-            shutil.rmtree(Path(places.folder), ignore_errors=True)
-    return Removed(run_id, len(stats), sum(stat.size for stat in stats))
+        if not is_remote(folder):
+            shutil.rmtree(Path(folder), ignore_errors=True)
+    return Removed(folder.rpartition("/")[2], len(stats), sum(stat.size for stat in stats))
 
 
 def check_ended(run_id: str, state: RunState) -> None:

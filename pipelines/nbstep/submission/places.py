@@ -52,6 +52,11 @@ class RunPlaces:
         """The ``RunResult``."""
         return sibling(self.output, ".result.json")
 
+    @property
+    def found_by(self) -> tuple[str, ...]:
+        """The objects without which nobody finds or lists the run."""
+        return self.submission, self.spec, self.record
+
     def file(self, path: str) -> str:
         """A declared file."""
         return join(self.folder, f"files/{path}")
