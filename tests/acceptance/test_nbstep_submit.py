@@ -257,7 +257,9 @@ def test_jupyter_shows_a_run(tmp_path: Path) -> None:
     write(tmp_path, "n = 1", "raise ValueError('<b>bold</b>')")
     run = nbstep.submit("train.ipynb")
     run.wait(check=False)
-    shown = Card(run.id, handle=run.handle, output_uri=run.output_uri).as_html(run.status())
+    card = Card(run.id, handle=run.handle, output_uri=run.output_uri)
+    card.tell(run.status())
+    shown = card.html()
     assert "failed" in shown
     assert "&lt;b&gt;bold" in shown
     assert "<b>bold" not in shown

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import msgspec
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.profiles.storage import store_of
+from nbstep.runs.history import history
 from nbstep.runs.log import complete, stored_log
 from nbstep.runs.verdict import blank_record, combine, final_record
 from nbstep.runs.wait import wait_all, wait_async
-from nbstep.runs.watch import watch_of
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunResult, RunSpec, RunState, decode, encode
-from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError, StorageDeniedError
+from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import ABSENT, Store, sibling
+
+_MADE_ID: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{6}$")
+_EARLIER: Final = 50
 
 
 class Run:
@@ -199,12 +203,19 @@ class Run:
             pass  # whoever may only read still learns the verdict
         return verdict
 
-    def _ipython_display_(self) -> None:
-        from nbstep.views.jupyter import Card
+    def usual_seconds(self) -> float | None:
+        """What the newest run of the same notebook in the same folder took that succeeded; ``None`` if none is known.
 
-        card = Card(self.id, handle=self.handle, output_uri=self.output_uri)
-        try:
-            card.show(self.status())
-        except NbstepError as error:
-            card.show(error)
-        watch_of(self._backend).add([self], lambda _, look: card.show(look), read_record=True)
+        Runs are of one notebook where their ids, which nbstep made, differ in time alone.
+        """
+        stem = _MADE_ID.sub("", self.id)
+        folder = self.output_uri.rpartition("/")[0].rpartition("/")[0]
+        if stem == self.id or not folder:
+            return None
+        earlier = history(folder, storage=self._located.storage, limit=_EARLIER, state=RunState.SUCCEEDED)
+        return next((record.seconds for record in earlier if _MADE_ID.sub("", record.run_id) == stem), None)
+
+    def _ipython_display_(self) -> None:
+        from nbstep.runs.live import show
+
+        show(self)

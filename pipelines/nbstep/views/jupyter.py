@@ -1,84 +1,105 @@
-"""A run as Jupyter shows it: state, progress, the failing cell, links."""
+"""A run's card in a notebook, kept up to date under one display id."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from html import escape
+import threading
+from collections import deque
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import monotonic
 from typing import Any, Final
 
+from nbstep.views.card import CardData, card
+from nbstep.views.progress import RunProgress
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import CellState, RunResult, RunState
 from nbstep_runner.errors import NbstepError
 
-COLOURS: Final = {
-    RunState.SUCCEEDED: "#1a7f37",
-    RunState.FAILED: "#cf222e",
-    RunState.LOST: "#cf222e",
-    RunState.CANCELLED: "#9a6700",
-    RunState.RUNNING: "#0969da",
-    RunState.PENDING: "#57606a",
-}
+SHORTEST_PAUSE: Final = 0.5
+"""Seconds between two updates."""
+
+_LINES: Final = 12
 
 
 class Card:
-    """One run's place in a notebook's output, which always shows the newest that was told of the run."""
+    """One run's place in a notebook's output, which shows the newest that was told of the run.
+
+    What it is told may come from any thread. It is drawn at once the first time, then at most each
+    :data:`SHORTEST_PAUSE`, and once more when the run has ended.
+    """
 
     def __init__(self, run_id: str, *, handle: str, output_uri: str) -> None:
-        self._run_id = run_id
-        self._handle = handle
-        self._output_uri = output_uri
+        self._data = CardData(run_id=run_id, handle=handle, output_uri=output_uri)
+        self._progress = RunProgress(since=monotonic())
+        self._lines: deque[str] = deque(maxlen=_LINES)
         self._display: Any = None
+        self._lock = threading.Lock()
+        self._changed = threading.Event()
 
     def show(self, look: RunStatus | Exception) -> None:
-        """Show how the run stands, or why that cannot be known."""
+        """Show how the run stands, or why that cannot be known, and keep it up to date from now on."""
         from IPython import display
 
         library: Any = display  # its functions are not annotated
-        page = library.HTML(self.as_html(look))
-        if self._display is None:
-            self._display = library.display(page, display_id=True)
-        else:
-            self._display.update(page)
+        self.tell(look)
+        self._display = library.display(library.HTML(self.html()), display_id=True)
+        if not self._ended:
+            threading.Thread(target=self._redraw, name="nbstep-card", daemon=True).start()
 
-    def as_html(self, look: RunStatus | Exception) -> str:
-        """What is shown. All text is escaped: what a notebook says of itself is no markup."""
-        name = escape(self._run_id)
-        if isinstance(look, Exception):
-            why = look.message if isinstance(look, NbstepError) else repr(look)
-            return f"<div><b>{name}</b>: {escape(why)}</div>"
-        head = f"<b>{name}</b> <b style='color:{COLOURS[look.state]}'>{look.state}</b>"
-        return f"<div>{head}{''.join(f'<div>{line}</div>' for line in self._lines(look))}</div>"
+    def tell(self, look: RunStatus | Exception) -> None:
+        """Note how the run stands, or why that cannot be known."""
+        with self._lock:
+            if isinstance(look, RunStatus):
+                self._data = replace(self._data, status=look, problem="")
+            else:
+                why = f"{look.message} {look.hint}" if isinstance(look, NbstepError) else repr(look)
+                self._data = replace(self._data, problem=why)
+        self._changed.set()
 
-    def _lines(self, status: RunStatus) -> Iterator[str]:
-        record = status.record
-        if status.words and (record is None or record.error is None):
-            yield escape(status.words)
-        yield from (escape(problem) for problem in status.problems if problem not in status.words)
-        if record is not None:
-            yield from _record_lines(record)
-        if status.state.final and record is not None and record.output_version:
-            yield f"executed notebook: {_link(self._output_uri)}"
-        if record is not None and record.html_uri:
-            yield f"HTML: {_link(record.html_uri)}"
-        yield f"<code>{escape(self._handle)}</code>"
+    def hear(self, line: bytes) -> None:
+        """Note a line of the run's log."""
+        with self._lock:
+            self._lines.extend(shown.text for shown in self._progress.apply(line, monotonic()))
+        self._changed.set()
+
+    def expect(self, seconds: float) -> None:
+        """Note how long the run took the last time."""
+        with self._lock:
+            self._data = replace(self._data, expected=seconds)
+        self._changed.set()
+
+    def html(self) -> str:
+        """The card as it stands now."""
+        with self._lock:
+            progress = self._progress
+            data = replace(
+                self._data,
+                running=progress.running,
+                done=progress.ended_cells,
+                cells=progress.code_cells,
+                elapsed=_since(self._data.status),
+                lines=tuple(self._lines),
+            )
+        return card(data)
+
+    @property
+    def _ended(self) -> bool:
+        status = self._data.status
+        return status is not None and status.state.final
+
+    def _redraw(self) -> None:
+        from IPython import display
+
+        library: Any = display
+        pause = threading.Event()
+        while not self._ended:
+            self._changed.wait(timeout=2 * SHORTEST_PAUSE)  # the time passes even where nothing happens
+            self._changed.clear()
+            self._display.update(library.HTML(self.html()))
+            pause.wait(SHORTEST_PAUSE)
+        self._display.update(library.HTML(self.html()))
 
 
-def _record_lines(record: RunResult) -> Iterator[str]:
-    if record.cells:
-        done = sum(cell.state is CellState.SUCCEEDED for cell in record.cells)
-        took = f" in {record.seconds:.1f} s" if record.seconds is not None else ""
-        yield f"{done} of {len(record.cells)} cells succeeded{took}"
-    if record.error is not None:
-        where = f"cell {record.error.cell_index}: " if record.error.cell_index is not None else ""
-        yield f"<span style='color:#cf222e'>{escape(where + record.error.message)}</span>"
-        if record.error.traceback:
-            text = escape("\n".join(record.error.traceback))
-            yield f"<details><summary>traceback</summary><pre>{text}</pre></details>"
-    for name, value in record.results.items():
-        yield f"{escape(name)} = {escape(repr(value)[:200])}"
-
-
-def _link(uri: str) -> str:
-    """A link where a browser can follow it; the name alone elsewhere."""
-    shown = escape(uri)
-    return f"<a href='{shown}' target='_blank'>{shown}</a>" if uri.startswith(("https://", "http://")) else shown
+def _since(status: RunStatus | None) -> float | None:
+    """Seconds since the run's start, by the clock of the machine that wrote its record."""
+    started = status.record.started_at if status and status.record else ""
+    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()) if started else None
