@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -14,19 +15,26 @@ from nbstep_runner.contract import (
     CellState,
     ErrorInfo,
     Event,
+    Notice,
     RunState,
+    Severity,
 )
 from nbstep_runner.engine import cells, metadata
 from nbstep_runner.engine.ansi import without_ansi
 from nbstep_runner.engine.cell_run import CellRun, Ending, Surroundings
 from nbstep_runner.engine.document import Document
-from nbstep_runner.errors import CellFailedError, ExitCode, InterruptedRunError, NbstepError, TerminatedError
+from nbstep_runner.engine.messages import Raised, asks_to_exit
+from nbstep_runner.errors import (
+    CellFailedError,
+    ExitCode,
+    InternalError,
+    InterruptedRunError,
+    NbstepError,
+    TerminatedError,
+)
 from nbstep_runner.kernel.death import explain
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.kernel.usage import ProcessUsage
-
-CLEAN_EXITS: Final = ("", "0", "None")
-"""Values of a ``SystemExit`` that mean success, as ``sys.exit`` has them (and papermill)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +101,7 @@ class Executor:
         for index, cell in enumerate(self._document.cells):
             verdict = verdict or self._stopped()
             if verdict is None:
-                verdict = self._take(index, cell)
+                verdict = self._attempt(index, cell)
             else:
                 self._leave(index, cell)
         verdict = verdict or SUCCESS
@@ -110,6 +118,33 @@ class Executor:
     def _stopped(self) -> Verdict | None:
         stop = self._around.supervisor.stop
         return verdict_of(stop.error) if stop else None
+
+    def _attempt(self, index: int, cell: dict[str, Any]) -> Verdict | None:
+        """Take a cell; a fault of ours on the way ends the run there, and the notebook so far is kept."""
+        try:
+            return self._take(index, cell)
+        except Exception as error:  # noqa: BLE001 - whatever it is, what the cells before it made is not lost
+            metadata.end_cell(cell, CellState.FAILED, 0.0, raised=True)
+            self._around.recorder.abandon(index)
+            self._note(index, cell, CellState.FAILED, 0.0)
+            return verdict_of(self._explained(error), index, cell)
+
+    def faulted(self, execution: Execution, error: Exception) -> Execution:
+        """What came of the cells, where something went wrong after them: a verdict that stood before it stays."""
+        verdict = verdict_of(self._explained(error))
+        if execution.error is not None and verdict.error is not None:
+            attached = (*execution.error.attached, verdict.error)
+            return replace(execution, error=replace(execution.error, attached=attached))
+        return replace(execution, state=verdict.state, exit_code=verdict.exit_code, error=verdict.error)
+
+    def _explained(self, error: Exception) -> NbstepError:
+        """An error of ours as it is, anything else as the fault that it is, its traceback in the log."""
+        if isinstance(error, NbstepError):
+            return error
+        told = Raised(type(error).__name__, str(error), tuple(traceback.format_exception(error)))
+        masked = self._around.recorder.masked(told)
+        self._emit(Notice(message="".join(masked.traceback), severity=Severity.DEBUG))
+        return InternalError(f"{masked.name}: {masked.value}")
 
     def _take(self, index: int, cell: dict[str, Any]) -> Verdict | None:
         """Do what a cell asks for; the verdict where the notebook ends with it."""
@@ -136,35 +171,54 @@ class Executor:
         if not cells.source_of(cell).strip():
             self._close(index, cell, CellState.SUCCEEDED, 0.0)
             return None
+        self._tell_widgets()
         usage = Usage(self._around.kernel.process.usage)
         ending = CellRun(self._around, index, cell).run()
         state, verdict = self._judge(index, cell, ending)
         self._close(index, cell, state, ending.seconds, usage=usage, raised=state is not CellState.SUCCEEDED)
         return verdict
 
+    def _tell_widgets(self) -> None:
+        """Let the kernel's output widgets know what they hold by now, as a page would that shows them."""
+        for comm_id, state in self._around.recorder.widget_news():
+            data = {"method": "update", "state": state, "buffer_paths": []}
+            self._around.kernel.request("comm_msg", {"comm_id": comm_id, "data": data})
+
     def _judge(self, index: int, cell: dict[str, Any], ending: Ending) -> tuple[CellState, Verdict | None]:
         if ending.cut is not None:
             return ending.cut.state, verdict_of(ending.cut.error, index, cell)
         if ending.reply is None:
             error = explain(self._around.kernel.process, self._memory)
-            self._around.recorder.add_error(index, type(error).__name__, error.message, [])
+            self._around.recorder.add_error(index, Raised(type(error).__name__, error.message))
             return CellState.FAILED, verdict_of(error, index, cell)
         if ending.reply.get("status") != "ok":
-            return self._judge_error(index, cell, ending.reply)
-        return CellState.SUCCEEDED, SUCCESS if asks_to_exit(ending.reply) else None
+            return self._judge_reply(index, cell, Raised.of(ending.reply))
+        exits = SUCCESS if asks_to_exit(ending.reply) else None
+        raised = self._around.recorder.raised(index)
+        if raised is not None:
+            state, verdict = self._judge_raised(index, cell, raised, goes_on=True)
+            return state, verdict or exits
+        return CellState.SUCCEEDED, exits
 
-    def _judge_error(self, index: int, cell: dict[str, Any], reply: dict[str, Any]) -> tuple[CellState, Verdict | None]:
-        name, value = str(reply.get("ename", "")), str(reply.get("evalue", ""))
-        if name == "SystemExit" and value in CLEAN_EXITS:
+    def _judge_reply(self, index: int, cell: dict[str, Any], raised: Raised) -> tuple[CellState, Verdict | None]:
+        """The kernel says that the cell did not come to its end."""
+        if raised.is_clean_exit:
             return CellState.SUCCEEDED, SUCCESS
+        masked = self._around.recorder.masked(raised)
         if not self._around.recorder.has_error(index):
-            self._around.recorder.add_error(index, name, value, list(reply.get("traceback") or []))
+            self._around.recorder.add_error(index, masked)
+        return self._judge_raised(index, cell, masked, goes_on=not raised.is_exit)
+
+    def _judge_raised(
+        self, index: int, cell: dict[str, Any], raised: Raised, *, goes_on: bool
+    ) -> tuple[CellState, Verdict | None]:
+        """Code of the cell raised, whether or not the kernel's reply says so; ``goes_on`` where that may be allowed."""
         if cells.has_tag(cell, cells.MAY_RAISE):
             return CellState.SUCCEEDED, None
-        if self._allow_errors and name != "SystemExit":
+        if self._allow_errors and goes_on:
             self._allowed += 1
             return CellState.FAILED, None
-        return CellState.FAILED, failure(index, cell, self._around.recorder.masked(reply))
+        return CellState.FAILED, failure(index, cell, raised, self._around.recorder.last_complaint(index))
 
     def _close(
         self,
@@ -178,6 +232,12 @@ class Executor:
     ) -> None:
         metadata.end_cell(cell, state, seconds, raised=raised)
         self._around.recorder.end(index) if usage else self._document.finish(index)
+        self._note(index, cell, state, seconds, usage)
+
+    def _note(
+        self, index: int, cell: dict[str, Any], state: CellState, seconds: float | None, usage: Usage | None = None
+    ) -> None:
+        """Write the cell's record; tell of it where the cell has been begun."""
         record = CellRecord(
             index=index,
             id=cell.get("id"),
@@ -194,9 +254,12 @@ class Executor:
             self._emit(CellFinished(record=record))
 
     def _warnings(self) -> tuple[str, ...]:
-        if not self._allowed:
-            return ()
-        return (f"{self._allowed} cells raised, which was allowed: their states are 'failed'",)
+        allowed = (f"{self._allowed} cells raised, which was allowed: their states are 'failed'",)
+        late = (
+            f"cell {index} showed an error after its end, when its state was told already: {described(raised)}"
+            for index, raised in sorted(self._around.recorder.raised_late.items())
+        )
+        return (*(allowed if self._allowed else ()), *late)
 
 
 class Usage:
@@ -219,24 +282,42 @@ class Usage:
         return self._process.peak_bytes()
 
 
-def asks_to_exit(reply: dict[str, Any]) -> bool:
-    """Whether the cell called ``exit()`` or ``quit()``, which asks the kernel's client to end (``ask_exit``)."""
-    return any(part.get("source") == "ask_exit" for part in reply.get("payload") or ())
+def failure(index: int, cell: dict[str, Any], raised: Raised, complaint: str) -> Verdict:
+    """The verdict for a cell that raised.
 
-
-def failure(index: int, cell: dict[str, Any], reply: dict[str, Any]) -> Verdict:
-    """The verdict for a cell that raised; ``reply`` is its ``execute_reply``, without secrets."""
-    name, value = str(reply.get("ename", "")), str(reply.get("evalue", ""))
-    first_line = value.splitlines()[0] if value.strip() else ""
-    message = f"cell {index} raised {name}{f': {first_line}' if first_line else ''}"
-    traceback = [without_ansi(line) for part in reply.get("traceback") or () for line in str(part).splitlines()]
+    Args:
+        index: The cell's.
+        cell: The cell.
+        raised: What, without secrets.
+        complaint: The last line that it printed to stderr, for kernels that say no more.
+    """
+    said = f"raised {described(raised)}" if raised.name else f"failed{_reason(raised.value, complaint)}"
+    lines = [without_ansi(line) for part in raised.traceback for line in part.splitlines()]
     info = replace(
-        info_of(CellFailedError(message), index, cell),
-        exception_name=name,
-        exception_value=without_ansi(value),
-        traceback=tuple(traceback),
+        info_of(CellFailedError(f"cell {index} {said}"), index, cell),
+        exception_name=raised.name,
+        exception_value=without_ansi(raised.value),
+        traceback=tuple(lines),
     )
     return Verdict(info, CellFailedError.exit_code, RunState.FAILED)
+
+
+def described(raised: Raised) -> str:
+    """An error in a line: its name and the first line of its value."""
+    return ": ".join(part for part in (raised.name, _first_line(raised.value)) if part) or "an error without a name"
+
+
+def _reason(value: str, complaint: str) -> str:
+    """Why a cell failed whose error has no name; its value is a status (Bash's kernel), a message, or empty."""
+    first = _first_line(value)
+    if first and not first.isdecimal():
+        return f": {first}"
+    status = f" with status {first}" if first else ""
+    return f"{status}: {without_ansi(complaint)}" if complaint else status or ", and its kernel does not say why"
+
+
+def _first_line(text: str) -> str:
+    return next(iter(without_ansi(text).strip().splitlines()), "")
 
 
 def verdict_of(error: NbstepError, index: int | None = None, cell: dict[str, Any] | None = None) -> Verdict:

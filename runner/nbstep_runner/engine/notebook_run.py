@@ -13,6 +13,7 @@ from nbstep_runner.engine import cells, metadata
 from nbstep_runner.engine.cell_run import Surroundings
 from nbstep_runner.engine.document import Document, Snapshot
 from nbstep_runner.engine.execute import Execution, Executor
+from nbstep_runner.engine.messages import language_info_of
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.stall import StallWatch, stall_seconds
@@ -75,11 +76,15 @@ def run_notebook(
         run_deadline=None if spec.deadlines.run is None else time.monotonic() + spec.deadlines.run,
         short_notice=spec.short_notice,
     )
-    execution = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors).run()
-    if not (spec.short_notice and tools.supervisor.stop):
-        _end_kernel(kernel, recorder, spec, tools.supervisor)
-    recorder.finish()
-    _mask_widgets(notebook, tools.masker)
+    executor = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors)
+    execution = executor.run()
+    try:
+        if not (spec.short_notice and tools.supervisor.stop):
+            _end_kernel(kernel, recorder, spec, tools.supervisor)
+        recorder.finish()
+        _mask_widgets(notebook, tools.masker)
+    except Exception as error:  # noqa: BLE001 - the cells have run: whatever it is, what they made is not lost
+        execution = executor.faulted(execution, error)
     metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
     return document, execution
 
@@ -120,8 +125,8 @@ def _describe_kernel(notebook: dict[str, Any], kernel: Kernel, info: dict[str, A
             "display_name": spec.display_name or spec.name,
             "language": spec.language,
         }
-    if info.get("language_info"):
-        notebook["metadata"]["language_info"] = info["language_info"]
+    if language_info := language_info_of(info):
+        notebook["metadata"]["language_info"] = language_info
 
 
 def _started(notebook: dict[str, Any], kernel: Kernel, spec: RunSpec) -> RunStarted:

@@ -8,8 +8,6 @@ import msgspec
 
 from nbstep_runner.contract import OutputLimits
 from nbstep_runner.engine.text import BoundedText
-from nbstep_runner.kernel.kernel_json import TOO_DEEP
-from nbstep_runner.kernel.wire import Message
 
 OUTPUT_OVERHEAD: Final = 100
 """Bytes that any output takes besides its content, so that a million empty ones meet the limit too."""
@@ -137,35 +135,6 @@ class CellOutputs:
     def _spend(self, size: int) -> None:
         self._room -= size
         self._budget.left -= size
-
-
-def output_of(message: Message) -> dict[str, Any]:
-    """A kernel's message as an nbformat output; ``transient`` stays out, as the format asks.
-
-    One that was nested too deeply says so in place of its data.
-    """
-    content = message.content | _TOO_DEEP if message.too_deep else message.content
-    if message.type == "error":
-        keys: tuple[str, ...] = ("ename", "evalue", "traceback")
-    else:
-        keys = ("data", "metadata") + (("execution_count",) if message.type == "execute_result" else ())
-    return {"output_type": message.type} | {key: content.get(key, _EMPTY[key]) for key in keys}
-
-
-_EMPTY: Final[dict[str, Any]] = {
-    "ename": "",
-    "evalue": "",
-    "traceback": [],
-    "data": {},
-    "metadata": {},
-    "execution_count": None,
-}
-_TOO_DEEP: Final[dict[str, Any]] = {
-    "evalue": TOO_DEEP,
-    "traceback": [TOO_DEEP],
-    "data": {"text/plain": TOO_DEEP},
-    "metadata": {},
-}
 
 
 def size_of(output: dict[str, Any]) -> int:

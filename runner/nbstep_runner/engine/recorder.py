@@ -6,42 +6,22 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from nbstep_runner.contract import Event, OutputEmitted, StreamText
-from nbstep_runner.engine import metadata
+from nbstep_runner.engine import messages, metadata
+from nbstep_runner.engine.area import OpenCell, OutputArea
 from nbstep_runner.engine.document import Document
-from nbstep_runner.engine.outputs import CellOutputs, OutputBudget, output_of
+from nbstep_runner.engine.messages import Raised
+from nbstep_runner.engine.outputs import CellOutputs, OutputBudget
 from nbstep_runner.engine.results import results_of
-from nbstep_runner.engine.widgets import WidgetState
+from nbstep_runner.engine.widgets import OutputWidget, WidgetState
 from nbstep_runner.kernel.wire import Message
-from nbstep_runner.masking import Masker, StreamMasker
+from nbstep_runner.masking import Masker
 
 REOPENED_AT_ONCE: Final = 8
 OUTPUTS: Final = frozenset({"stream", "display_data", "execute_result", "error"})
+STATES: Final = ("busy", "idle")
 
-
-class OpenCell:
-    """A cell whose outputs are in memory, because it runs or because more came after its end."""
-
-    def __init__(self, index: int, cell: dict[str, Any], budget: OutputBudget, masker: Masker) -> None:
-        self.index = index
-        self.cell = cell
-        self.outputs = CellOutputs(budget, cell["outputs"])
-        self._masker = masker
-        self._streams: dict[str, StreamMasker] = {}
-
-    @property
-    def id(self) -> str | None:
-        """The cell's nbformat id."""
-        return self.cell.get("id")
-
-    def stream(self, name: str) -> StreamMasker:
-        """The masker of one of the cell's streams."""
-        if name not in self._streams:
-            self._streams[name] = StreamMasker(self._masker)
-        return self._streams[name]
-
-    def held_back(self) -> list[tuple[str, str]]:
-        """Text by stream that a masker still held, because it might have been the start of a secret."""
-        return [(name, text) for name, stream in self._streams.items() if (text := stream.flush())]
+Place = int | str
+"""Whose outputs: a cell's, by its index, or an output widget's, by its comm id."""
 
 
 class Recorder:
@@ -63,10 +43,14 @@ class Recorder:
         self._open: dict[int, OpenCell] = {}
         self._running: int | None = None
         self._latest: int | None = None
-        self._displays: dict[str, set[tuple[int, int]]] = {}
-        self._widgets = WidgetState()
+        self._displays: dict[str, set[tuple[Place, int]]] = {}
+        self._display_at: dict[tuple[Place, int], str] = {}
+        self._raised: dict[int, Raised] = {}
+        self._widgets = WidgetState(lambda: OutputArea(budget, masker))
         self.results: dict[str, Any] = {}
         self.output_bytes: dict[int, int] = {}
+        self.raised_late: dict[int, Raised] = {}
+        """The first error that a cell showed after its end, by the cell's index."""
 
     def begin(self, index: int, request_id: str) -> None:
         """A cell was sent to the kernel."""
@@ -76,6 +60,7 @@ class Recorder:
 
     def end(self, index: int) -> None:
         """The cell has its final metadata: hand it to the document."""
+        self._flush_widgets()
         self._running = None
         self._close(index)
 
@@ -102,23 +87,44 @@ class Recorder:
 
     def finish(self) -> None:
         """Nothing more will come."""
+        self._flush_widgets()
         self.settle()
         self._widgets.store(self._document.notebook)
 
-    def add_error(self, index: int, name: str, value: str, traceback: list[str]) -> None:
-        """Give a cell an error that its kernel told in its reply, or could not tell."""
-        output = {"output_type": "error", "ename": name, "evalue": value, "traceback": traceback}
-        self._append(self._cell(index), output)
+    def abandon(self, index: int) -> None:
+        """Hand a cell to the document without what could not be recorded."""
+        self._running = None
+        if (cell := self._open.pop(index, None)) is not None:
+            cell.cell["outputs"] = cell.outputs.finished()
+        self._document.finish(index)
 
-    def masked(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Any of a kernel's data, without secrets."""
-        masked: dict[str, Any] = self._masker.mask_value(value)
-        return masked
+    def add_error(self, index: int, raised: Raised) -> None:
+        """Give a cell an error that its kernel told in its reply, or could not tell."""
+        self._append(self._cell(index), raised.as_output())
+
+    def masked(self, raised: Raised) -> Raised:
+        """An error without secrets."""
+        return Raised.of(self._masker.mask_value(raised.as_output()))
+
+    def raised(self, index: int) -> Raised | None:
+        """The first error that a cell showed while it ran, other than a request to end with success."""
+        return self._raised.get(index)
 
     def has_error(self, index: int) -> bool:
         """Whether a cell holds an error output."""
         outputs = self._open[index].outputs.finished() if index in self._open else []
         return any(output["output_type"] == "error" for output in outputs)
+
+    def last_complaint(self, index: int) -> str:
+        """The last line that a running cell printed to stderr; empty where there is none."""
+        outputs = self._open[index].outputs.finished() if index in self._open else []
+        texts = (messages.text_of(output["text"]) for output in reversed(outputs) if output.get("name") == "stderr")
+        lines = [line for line in next(texts, "").splitlines() if line.strip()]
+        return lines[-1].strip() if lines else ""
+
+    def widget_news(self) -> list[tuple[str, dict[str, Any]]]:
+        """State by widget (comm id) that the kernel has to be told, as a page that shows the notebook would."""
+        return self._widgets.news()
 
     def _cell(self, index: int) -> OpenCell:
         """The open cell of an index, opened again if it had ended."""
@@ -131,47 +137,95 @@ class Recorder:
 
     def _close(self, index: int) -> None:
         cell = self._open[index]
-        for name, text in cell.held_back():
-            self._tell_text(cell, name, text)
+        self._flush(cell, cell)
         del self._open[index]
         cell.cell["outputs"] = cell.outputs.finished()
-        self.output_bytes[index] = self.output_bytes.get(index, 0) + cell.outputs.received
+        self._count(index, cell.outputs)
         self._document.finish(index)
 
+    def _count(self, index: int, outputs: CellOutputs) -> None:
+        """Book what was received as a cell's."""
+        self.output_bytes[index] = self.output_bytes.get(index, 0) + outputs.received
+        outputs.received = 0
+
+    def _flush_widgets(self) -> None:
+        """End the texts in output widgets, which the latest cell has printed."""
+        for widget in self._widgets.output_widgets():
+            if self._latest is not None:
+                self._flush(self._cell(self._latest), widget.area)
+                self._count(self._latest, widget.area.outputs)
+
+    def _flush(self, cell: OpenCell, area: OutputArea) -> None:
+        for name, text in area.held_back():
+            self._tell_text(cell, area, name, text)
+
     def _record(self, cell: OpenCell, message: Message) -> None:
+        widget = self._widgets.taker(message.parent_id)
+        area = widget.area if widget else cell
         match message.type:
             case "stream":
-                name = message.content.get("name", "stdout")
+                name = messages.stream_name(message.content)
                 for text in message.texts():
-                    self._tell_text(cell, name, cell.stream(name).feed(text))
+                    self._tell_text(cell, area, name, area.stream(name).feed(messages.text_of(text)))
             case "display_data" | "execute_result" | "error":
-                self._append(cell, self._masker.mask_value(output_of(message)), message)
+                self._append(cell, self._masker.mask_value(messages.output_of(message)), message, widget)
             case "clear_output":
-                cell.outputs.clear(wait=bool(message.content.get("wait")))
+                area.outputs.clear(wait=bool(message.content.get("wait")))
             case "execute_input":
-                cell.cell["execution_count"] = message.content.get("execution_count")
+                cell.cell["execution_count"] = messages.count_of(message.content)
                 metadata.note_time(cell.cell, "iopub.execute_input", message.date)
+                return
             case "status":
-                state = message.content.get("execution_state")
-                metadata.note_time(cell.cell, f"iopub.status.{state}", message.date)
+                if (state := message.content.get("execution_state")) in STATES:
+                    metadata.note_time(cell.cell, f"iopub.status.{state}", message.date)
+                return
+        if widget:
+            widget.changed = True
 
-    def _tell_text(self, cell: OpenCell, name: str, text: str) -> None:
+    def _tell_text(self, cell: OpenCell, area: OutputArea, name: str, text: str) -> None:
         if text:
-            cell.outputs.append_text(name, text)
+            area.outputs.append_text(name, text)
             self._emit(StreamText(cell.index, cell.id, name, text))
 
-    def _append(self, cell: OpenCell, output: dict[str, Any], message: Message | None = None) -> None:
-        kept = cell.outputs.append(output)
+    def _append(
+        self,
+        cell: OpenCell,
+        output: dict[str, Any],
+        message: Message | None = None,
+        widget: OutputWidget | None = None,
+    ) -> None:
+        outputs = widget.area.outputs if widget else cell.outputs
+        kept = outputs.append(output)
         self.results.update(results_of(output))
-        display_id = message.content.get("transient", {}).get("display_id") if message else None
-        if kept and display_id:
-            self._displays.setdefault(display_id, set()).add((cell.index, len(cell.outputs) - 1))
+        display_id = messages.display_id_of(message.content) if message else None
+        self._note_display((widget.comm_id if widget else cell.index, len(outputs) - 1), display_id if kept else None)
+        if message is not None and output["output_type"] == "error":
+            self._note_error(cell.index, Raised.of(output))
         self._emit(OutputEmitted(index=cell.index, id=cell.id, output=output, dropped=not kept))
+
+    def _note_error(self, index: int, raised: Raised) -> None:
+        if not raised.is_clean_exit:
+            (self._raised if index == self._running else self.raised_late).setdefault(index, raised)
+
+    def _note_display(self, place: tuple[Place, int], display_id: str | None) -> None:
+        """What is at a place now; what an id named there before has been cleared away."""
+        if (before := self._display_at.pop(place, None)) is not None:
+            self._displays[before].discard(place)
+        if display_id is not None:
+            self._display_at[place] = display_id
+            self._displays.setdefault(display_id, set()).add(place)
 
     def _update(self, message: Message) -> None:
         """``update_display_data`` changes every output that was displayed under its id, wherever it is."""
-        output = self._masker.mask_value(output_of(message))
+        output = self._masker.mask_value(messages.output_of(message))
         self.results.update(results_of(output))
-        display_id = message.content.get("transient", {}).get("display_id")
-        for index, position in self._displays.get(display_id, ()):
-            self._cell(index).outputs.replace(position, output["data"], output["metadata"])
+        display_id = messages.display_id_of(message.content)
+        for place, position in self._displays.get(display_id, ()) if display_id is not None else ():
+            self._outputs_of(place).replace(position, output["data"], output["metadata"])
+
+    def _outputs_of(self, place: Place) -> CellOutputs:
+        if isinstance(place, int):
+            return self._cell(place).outputs
+        widget = self._widgets.output_widget(place)
+        widget.changed = True
+        return widget.area.outputs

@@ -74,7 +74,15 @@ def _decode(data: bytes | memoryview) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _without_surrogates(json.loads(bytes(data).decode("utf-8", "replace")))
+        return _without_surrogates(json.loads(bytes(data).decode("utf-8", "replace"), parse_int=_integer))
+
+
+def _integer(digits: str) -> int | str:
+    """An integer; one of more digits than Python converts stays text."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
 
 
 def _without_surrogates(value: Any) -> Any:

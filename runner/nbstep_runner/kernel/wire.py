@@ -18,6 +18,8 @@ from nbstep_runner.kernel.large_text import LargeText
 
 DELIMITER: Final = b"<IDS|MSG>"
 PROTOCOL: Final = "5.4"
+PARTS: Final = 4
+"""Frames between the delimiter and the content: signature, header, parent header, metadata."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,9 @@ class Wire:
         return msg_id, [DELIMITER, self._sign(parts), *parts]
 
     def receive(self, socket: zmq.Socket[bytes]) -> Message | None:
-        """The next message that waits on a socket; ``None`` where it is not ours (its signature does not fit).
+        """The next message that waits on a socket; ``None`` where it is none: not signed by our kernel, or of no type.
+
+        Other parts that are not what the protocol says count as empty.
 
         The content's frame is read in place, not copied: it can hold 100 MB.
 
@@ -82,22 +86,29 @@ class Wire:
         while socket.recv(zmq.NOBLOCK) != DELIMITER:
             if not socket.getsockopt(zmq.RCVMORE):
                 return None
-        signature, header, parent, metadata = (socket.recv() for _ in range(4))
+        parts: list[bytes] = []
+        while len(parts) < PARTS and socket.getsockopt(zmq.RCVMORE):
+            parts.append(socket.recv())
+        if not socket.getsockopt(zmq.RCVMORE):
+            return None
         content = socket.recv(copy=False).buffer
         buffers = socket.recv_multipart() if socket.getsockopt(zmq.RCVMORE) else []
-        if not hmac.compare_digest(self._sign([header, parent, metadata, content]), signature):
+        signature, *heads = parts
+        if not hmac.compare_digest(self._sign([*heads, content]), signature):
             return None
-        head = kernel_json.decode(header)
-        kind = head["msg_type"]
+        header, parent, metadata = map(_object, heads)
+        kind = header.get("msg_type")
+        if not isinstance(kind, str):
+            return None
         large_text = LargeText.of(content) if kind == "stream" else None
-        value, too_deep = (large_text.rest, False) if large_text else kernel_json.decode_bounded(content)
+        value, too_deep = (large_text.rest, False) if large_text else _bounded_object(content)
         return Message(
             type=kind,
-            parent_id=kernel_json.decode(parent).get("msg_id", ""),
+            parent_id=_text(parent.get("msg_id")),
             content=value,
-            metadata=kernel_json.decode(metadata),
+            metadata=metadata,
             buffers=tuple(buffers),
-            date=head.get("date", ""),
+            date=_text(header.get("date")),
             size=len(content),
             large_text=large_text,
             too_deep=too_deep,
@@ -108,3 +119,20 @@ class Wire:
         for part in parts:
             mac.update(part)
         return mac.hexdigest().encode()
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    return _bounded_object(data)[0]
+
+
+def _bounded_object(data: bytes | memoryview) -> tuple[dict[str, Any], bool]:
+    """The JSON object and whether something in it was too deep; an empty one for anything else."""
+    try:
+        value, too_deep = kernel_json.decode_bounded(data)
+    except ValueError:
+        return {}, False
+    return (value, too_deep) if isinstance(value, dict) else ({}, too_deep)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

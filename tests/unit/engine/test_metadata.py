@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from nbstep_runner.contract import OutputLimits
 from nbstep_runner.engine import metadata
+from nbstep_runner.engine.area import OutputArea
 from nbstep_runner.engine.notebook_run import _mask_widgets
+from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.widgets import STATE_MIME, WidgetState
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
@@ -17,13 +20,17 @@ def empty(**fields: Any) -> dict[str, Any]:
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": fields, "cells": []}
 
 
+def widget_state() -> WidgetState:
+    return WidgetState(lambda: OutputArea(OutputBudget(OutputLimits(), "the log"), Masker(())))
+
+
 def opened(data: Any, buffers: tuple[bytes, ...] = ()) -> Message:
     content = {"comm_id": "w", "target_name": "jupyter.widget", "data": data}
     return Message(type="comm_open", parent_id="", content=content, buffers=buffers)
 
 
 def state_of(*messages: Message) -> dict[str, Any]:
-    widgets, notebook = WidgetState(), empty()
+    widgets, notebook = widget_state(), empty()
     for message in messages:
         widgets.handle(message)
     widgets.store(notebook)
@@ -51,7 +58,7 @@ def test_buffers_that_belong_nowhere_are_left_out(paths: Any) -> None:
 
 
 def test_widgets_hold_no_secret() -> None:
-    widgets, notebook = WidgetState(), empty()
+    widgets, notebook = widget_state(), empty()
     widgets.handle(opened({"state": {"_model_name": "TextModel", "value": "my s3cr3t-token"}}))
     widgets.store(notebook)
     _mask_widgets(notebook, Masker(["s3cr3t-token"]))

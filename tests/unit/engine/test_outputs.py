@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep_runner.contract import OutputLimits
-from nbstep_runner.engine.outputs import OUTPUT_OVERHEAD, CellOutputs, OutputBudget, output_of, size_of
+from nbstep_runner.engine.messages import output_of
+from nbstep_runner.engine.outputs import OUTPUT_OVERHEAD, CellOutputs, OutputBudget, size_of
 from nbstep_runner.kernel.wire import Message
 
 LIMITS = OutputLimits(text_bytes=2**20, cell_bytes=2000, notebook_bytes=5000)

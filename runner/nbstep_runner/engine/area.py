@@ -1,0 +1,58 @@
+"""Where output goes: into a cell, or into an output widget that has taken the cell's place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nbstep_runner.engine.outputs import CellOutputs, OutputBudget
+from nbstep_runner.masking import Masker, StreamMasker
+
+
+class OutputArea:
+    """Outputs in memory, and the maskers of their streams.
+
+    Args:
+        budget: Shared by all areas of a notebook.
+        masker: Hides secrets, those too that are split over several messages.
+        outputs: What is there already.
+    """
+
+    def __init__(self, budget: OutputBudget, masker: Masker, outputs: list[dict[str, Any]] | None = None) -> None:
+        self.outputs = CellOutputs(budget, outputs)
+        self._masker = masker
+        self._streams: dict[str, StreamMasker] = {}
+
+    def stream(self, name: str) -> StreamMasker:
+        """The masker of one of the streams."""
+        if name not in self._streams:
+            self._streams[name] = StreamMasker(self._masker)
+        return self._streams[name]
+
+    def refill(self, outputs: Iterable[dict[str, Any]]) -> None:
+        """Hold these outputs and no others."""
+        self.outputs.clear(wait=False)
+        for output in outputs:
+            masked = self._masker.mask_value(output)
+            if masked["output_type"] == "stream":
+                self.outputs.append_text(masked["name"], masked["text"])
+            else:
+                self.outputs.append(masked)
+
+    def held_back(self) -> list[tuple[str, str]]:
+        """Text by stream that a masker still held, because it might have been the start of a secret."""
+        return [(name, text) for name, stream in self._streams.items() if (text := stream.flush())]
+
+
+class OpenCell(OutputArea):
+    """A cell whose outputs are in memory, because it runs or because more came after its end."""
+
+    def __init__(self, index: int, cell: dict[str, Any], budget: OutputBudget, masker: Masker) -> None:
+        super().__init__(budget, masker, cell["outputs"])
+        self.index = index
+        self.cell = cell
+
+    @property
+    def id(self) -> str | None:
+        """The cell's nbformat id."""
+        return self.cell.get("id")
