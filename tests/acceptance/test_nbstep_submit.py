@@ -17,7 +17,7 @@ import yaml
 
 import nbstep
 from nbstep_runner.contract import RunState
-from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError
+from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError, UsageError
 from support import notebooks
 
 NBSTEP = Path(sys.executable).with_name("nbstep")
@@ -263,6 +263,28 @@ def test_jupyter_shows_a_run(tmp_path: Path) -> None:
     assert "failed" in shown
     assert "&lt;b&gt;bold" in shown
     assert "<b>bold" not in shown
+
+
+def test_a_run_takes_place_in_the_folder_that_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1", "import os\nfrom nbstep_runner import result\nresult('here', os.getcwd())")
+    (tmp_path / "project").mkdir()
+    run = nbstep.submit("train.ipynb", working_directory="project", files={"lookup.csv": "profiles.yaml"})
+    assert run.wait().results == {"here": str(tmp_path / "project")}
+    assert (tmp_path / "project/lookup.csv").exists()
+    with pytest.raises(UsageError, match=r"there is no folder .*/elsewhere to run in"):
+        nbstep.submit("train.ipynb", working_directory="elsewhere")
+
+
+def test_every_storage_option_of_a_profile_reaches_the_run(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1")
+    (tmp_path / "profiles.yaml").write_text(
+        "profiles: {careful: {storage: {conditional_writes: false, allow_private_addresses: true, retry_seconds: 5}}}\n"
+    )
+    run = submitted("train.ipynb", "--profile", "careful")
+    done = typed("wait", run, "--profile", "careful")
+    assert (done.returncode, done.stderr) == (0, "")
+    storage = nbstep.find(run, profile="careful").spec().storage
+    assert (storage.conditional_writes, storage.allow_private_addresses, storage.retry_seconds) == (False, True, 5.0)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from servers.fixtures import new_name
 from servers.ports import wait_until
 from servers.runner_on_store import CELLS, Remote, RunnerOnStore
 from servers.s3 import S3Server
+from support.runs import RUNNER
 
 
 class TestS3(RunnerOnStore):
@@ -25,6 +28,19 @@ class TestS3(RunnerOnStore):
         with faultproxy.running(s3_server.port) as proxy:
             environment = s3_server.environment(proxy.endpoint)
             yield Remote(s3_folder, open_store(s3_folder), environment, proxy=proxy, denied=f"s3://{denied}/")
+
+    def test_the_parameters_of_a_notebook_there_are_shown(self, remote: Remote, s3_server: S3Server) -> None:
+        remote.put(CELLS)
+        environment = {**remote.environment, "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1"}
+        done = subprocess.run(
+            [*RUNNER, f"{remote.folder}in.ipynb", "--help-notebook", "--endpoint-url", s3_server.endpoint],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **environment},
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "rows: int" in done.stdout
 
     @pytest.mark.fault(15)
     def test_a_log_that_is_not_taken_delays_no_record(self, remote: Remote, tmp_path: Path) -> None:

@@ -17,13 +17,21 @@ def _storage_options(storage: StorageOptions) -> Iterator[str]:
     default = asdict(StorageOptions())
     for name, value in asdict(storage).items():
         if value != default[name]:
-            option = f"--{name.replace('_', '-')}"
-            yield from (option,) if value is True else (option, f"{value:g}" if isinstance(value, float) else value)
+            option = name.replace("_", "-")
+            match value:
+                case bool():
+                    yield f"--{option}" if value else f"--no-{option}"
+                case float():
+                    yield from (f"--{option}", f"{value:g}")
+                case _:
+                    yield from (f"--{option}", value)
 
 
 def _early_options(spec: RunSpec) -> Iterator[str]:
     yield from ("--grace-period", f"{spec.deadlines.grace:g}")
     if spec.kernel:
         yield from ("--kernel", spec.kernel)
+    if spec.working_directory:
+        yield from ("--cwd", spec.working_directory)
     if spec.stock_kernel:
         yield "--stock-kernel"

@@ -12,7 +12,8 @@ A backend promises:
 6. ``cancel`` lets the run save what it has: it is SIGTERM, and the grace period is the run's own.
 
 Third parties add backends by the entry point group ``nbstep.backends``: the name is what ``on=`` takes, the object a
-class without arguments for its constructor.
+class without arguments for its constructor. A backend whose runs do not see what this machine sees, or that takes
+required packages, has a method ``reach(profile)`` besides, which returns a :class:`nbstep.backends.reach.Reach`.
 """
 
 from __future__ import annotations

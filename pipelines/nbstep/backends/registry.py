@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from nbstep.backends.protocol import Backend
 from nbstep_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP: Final = "nbstep.backends"
 
@@ -15,8 +18,9 @@ BACKENDS: Final = {
     "local": "nbstep.backends.local.backend:LocalBackend",
     "docker": "nbstep.backends.docker.backend:DockerBackend",
     "kubernetes": "nbstep.backends.kubernetes.backend:KubernetesBackend",
+    "memory": "nbstep.backends.memory:MemoryBackend",
 }
-SCHEMES: Final = {"local": "local", "docker": "docker", "k8s": "kubernetes"}
+SCHEMES: Final = {"local": "local", "docker": "docker", "k8s": "kubernetes", "memory": "memory"}
 
 
 @cache
@@ -35,7 +39,10 @@ def backend_named(name: str) -> Backend:
                 f"the backend {name!r} needs a package that is not installed: {error.name}",
                 hint=f"Install it: pip install 'nbstep[{name}]'",
             ) from error
-    return _others(name)
+    for point in _entry_points():
+        if point.name == name:
+            return cast("Backend", point.load()())
+    raise UsageError(f"there is no backend {name!r}", hint=f"There are: {', '.join(names())}.")
 
 
 def backend_of(handle: str) -> Backend:
@@ -45,20 +52,22 @@ def backend_of(handle: str) -> Backend:
         UsageError: No backend has that scheme.
     """
     scheme = handle.partition("://")[0]
-    return backend_named(SCHEMES.get(scheme, scheme))
+    if scheme in SCHEMES:
+        return backend_named(SCHEMES[scheme])
+    for point in _entry_points():
+        backend = backend_named(point.name)
+        if backend.scheme == scheme:
+            return backend
+    raise UsageError(f"no backend knows runs such as {handle}", hint=f"There are the backends {', '.join(names())}.")
 
 
 def names() -> list[str]:
     """Every backend that there is."""
+    return [*BACKENDS, *(point.name for point in _entry_points())]
+
+
+def _entry_points() -> list[EntryPoint]:
+    """Those of other distributions; none takes the name of one of ours."""
     from importlib.metadata import entry_points
 
-    return [*BACKENDS, *(point.name for point in entry_points(group=GROUP) if point.name not in BACKENDS)]
-
-
-def _others(name: str) -> Backend:
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group=GROUP):
-        if point.name == name:
-            return cast("Backend", point.load()())
-    raise UsageError(f"there is no backend {name!r}", hint=f"There are: {', '.join(names())}.")
+    return [point for point in entry_points(group=GROUP) if point.name not in BACKENDS]

@@ -34,8 +34,14 @@ class RunImage:
         return build_if_absent(self.builder, self.plan, push=self.push)
 
 
-def run_image(notebook: str, requirements: Requirements, profile: Profile) -> RunImage:
+def run_image(notebook: str, requirements: Requirements, profile: Profile, *, publish: bool) -> RunImage:
     """Plan the image of a run. Builds nothing; the base is fetched, since its content is part of the name.
+
+    Args:
+        notebook: Names the image if the profile does not.
+        requirements: What goes on top of the profile's image.
+        profile: Its image is the base, its group ``build`` says how.
+        publish: Push the image to its registry, unless the profile says otherwise.
 
     Raises:
         UsageError: No image to build on is named, no repository to push to, or no builder is installed.
@@ -47,7 +53,7 @@ def run_image(notebook: str, requirements: Requirements, profile: Profile) -> Ru
             "requirements are installed on top of an image, and none is named",
             hint="Name one with image=, or in the profile.",
         )
-    push = options.push if options.push is not None else profile.on == "kubernetes"
+    push = publish if options.push is None else options.push
     wanted = Wanted(
         name=_repository(options, notebook, push=push),
         base=profile.image,
@@ -57,7 +63,7 @@ def run_image(notebook: str, requirements: Requirements, profile: Profile) -> Ru
         network=options.network,
     )
     chosen = builder(options.builder)
-    chosen.provide(profile.image, pull=profile.on == "docker" and profile.docker.pull)
+    chosen.provide(profile.image, pull=not push and profile.docker.pull)
     return RunImage(plan=plan(wanted, chosen.identify), builder=chosen, push=push)
 
 

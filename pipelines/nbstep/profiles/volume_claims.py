@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from nbstep.profiles.kubernetes import Claim
@@ -16,7 +16,7 @@ _URI: Final = re.compile(r"pvc://(?P<claim>[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(?P<pa
 
 def in_pod(value: Any) -> Any:
     """The value with every ``pvc://`` URI in it, at any depth, as the path where a pod has the claim mounted."""
-    return _mapped(value, lambda claim, path: f"{ROOT}/{claim}{path}")
+    return mapped(value, lambda claim, path: f"{ROOT}/{claim}{path}")
 
 
 def here(value: Any, claims: Mapping[str, Claim]) -> Any:
@@ -35,24 +35,34 @@ def here(value: Any, claims: Mapping[str, Claim]) -> Any:
             )
         return known.here.rstrip("/") + path
 
-    return _mapped(value, path_here)
+    return mapped(value, path_here)
 
 
-def claims_in(value: Any) -> Iterator[str]:
-    """The claims that a value names, at any depth."""
-    found: list[str] = []
-    _mapped(value, lambda claim, path: found.append(claim) or path)  # type: ignore[func-returns-value]  # append returns None, so the path is what is returned
-    yield from dict.fromkeys(found)
+def claims_in(value: Any) -> list[str]:
+    """The claims that a value names, at any depth, each once."""
+    found: dict[str, None] = {}
+
+    def note(claim: str, path: str) -> str:
+        found[claim] = None
+        return path
+
+    mapped(value, note)
+    return list(found)
 
 
-def _mapped(value: Any, place: Any) -> Any:
+def mapped(value: Any, place: Callable[[str, str], str]) -> Any:
+    """The value with ``place(claim, path)`` for every ``pvc://claim/path`` in it, at any depth.
+
+    Raises:
+        BadInputError: Such a URI does not name a file on a claim.
+    """
     match value:
         case str() if value.startswith(SCHEME):
             return place(*_parts(value))
         case Mapping():
-            return {key: _mapped(item, place) for key, item in value.items()}
+            return {key: mapped(item, place) for key, item in value.items()}
         case list() | tuple():
-            return [_mapped(item, place) for item in value]
+            return [mapped(item, place) for item in value]
         case _:
             return value
 

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 
+from nbstep.backends.records import blank_record
 from nbstep.profiles.storage import absolute, store_of
-from nbstep.runs.verdict import blank_record
 from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join

@@ -11,11 +11,12 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status
+from nbstep.backends.records import blank_record
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.profiles.storage import store_of
 from nbstep.runs.history import history
 from nbstep.runs.log import complete, stored_log
-from nbstep.runs.verdict import blank_record, combine, final_record
+from nbstep.runs.verdict import combine, final_record
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus

@@ -9,7 +9,7 @@ from typing import Final
 from nbstep.backends.protocol import Phase, Status
 from nbstep.errors import KINDS, LostRunError
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState
 from nbstep_runner.errors import NbstepError, TerminatedError
 
 GIVEN_UP_AFTER: Final = 2.0
@@ -33,19 +33,6 @@ def combine(status: Status, record: RunResult | None) -> RunStatus:
         words = f"{status.words}; its last heartbeat is not old enough to give it up"
         return RunStatus(state=RunState.RUNNING, words=words, problems=status.problems, record=record)
     return RunStatus(state=_state(status), words=status.words, problems=status.problems, record=record)
-
-
-def blank_record(spec: RunSpec) -> RunResult:
-    """The record of a run that has not begun: what was asked for."""
-    return RunResult(
-        run_id=spec.run_id,
-        attempt=spec.attempt,
-        spec_digest="",
-        state=RunState.PENDING,
-        input_uri=spec.input_uri,
-        output_uri=spec.output_uri,
-        labels=spec.labels,
-    )
 
 
 def final_record(status: Status, record: RunResult) -> RunResult:

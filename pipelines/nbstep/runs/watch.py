@@ -84,10 +84,10 @@ class Watch:
         with self._lock:
             self._listeners += listeners
             self._newest = time.monotonic()
+            self._wake.set()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._watch, name="nbstep-watch", daemon=True)
                 self._thread.start()
-        self._wake.set()
         return listeners
 
     def _remove(self, listeners: Sequence[_Listener]) -> None:

@@ -12,11 +12,12 @@ import msgspec
 
 from nbstep.authoring.notebook import StoredNotebook, read_notebook
 from nbstep.backends.protocol import Submission, checked_run_id
+from nbstep.backends.reach import Packages, Reach, reach_of
 from nbstep.backends.registry import backend_named
 from nbstep.images.requirements import Given, check_installed, read_requirements
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import absolute, store_of
-from nbstep.profiles.volume_claims import SCHEME, claims_in, here, in_pod
+from nbstep.profiles.volume_claims import SCHEME, claims_in, here
 from nbstep.submission.files import Bundled, Files, collect
 from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep_runner.contract import (
@@ -50,8 +51,6 @@ SPEC_FIELDS: Final = (
     "force",
 )
 """Fields of a ``RunSpec`` that a call may set; the others follow from the rest of a request."""
-BUILT_FOR: Final = ("docker", "kubernetes")
-"""Backends whose runs get their requirements in an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,24 +121,25 @@ def prepare(request: Request) -> Prepared:
             field, or an image is needed and nothing here can build one.
     """
     profile = request.profile
-    backend_named(profile.on)  # an unknown backend is a mistake to tell first
+    reach = reach_of(backend_named(profile.on), profile)  # an unknown backend is a mistake to tell first
     check_fields(request.spec)
     notebook = read_notebook(request.notebook, profile.storage)
     values, warnings = _parameters(request, notebook)
     run_id = checked_run_id(request.run_id or new_run_id(request.notebook))
     runs = absolute(profile.runs or DEFAULT_RUNS)
-    _check_reach(runs, profile)
+    _check_reach(runs, reach)
     places = RunPlaces.of(here(runs, profile.kubernetes.claims), run_id)
-    there = RunPlaces.of(_there(runs, profile), run_id)
+    there = RunPlaces.of(reach.translate(runs), run_id)
     base = Path(request.notebook).parent if "://" not in request.notebook else Path()
     files = collect(request.files, base)
-    spec = _spec(request, run_id, there, files)
-    claims = tuple(dict.fromkeys([*profile.kubernetes.claims, *claims_in([runs, values])]))
-    image = _image(request)  # last, since it may fetch the base
+    spec = _spec(request, reach, run_id, there, files)
+    named = claims_in([runs, values, request.spec.get("working_directory")])
+    claims = tuple(dict.fromkeys([*profile.kubernetes.claims, *named]))
+    image = _image(request, reach)  # last, since it may fetch the base
     submission = Submission(spec=spec, spec_uri=there.spec, profile=_with_image(profile, image), claims=claims)
     uploads: list[tuple[str, Source]] = [
         (places.input, notebook.text.encode()),
-        (places.params, dump_yaml(_there(values, profile))),
+        (places.params, dump_yaml(reach.translate(values))),
         *((places.file(file.path), file.source) for file in files),
         (places.spec, encode(spec, indent=1)),
     ]
@@ -161,22 +161,23 @@ def _parameters(request: Request, notebook: StoredNotebook) -> tuple[dict[str, A
     return resolved.values, resolved.warnings
 
 
-def _image(request: Request) -> RunImage | None:
+def _image(request: Request, reach: Reach) -> RunImage | None:
     """The image that brings the run's requirements, where it takes one; where it takes none they are there already."""
     if not request.requirements:
         return None
-    requirements, place = read_requirements(request.requirements), request.profile.on
-    if place == "local":
+    requirements = read_requirements(request.requirements)
+    if reach.packages is Packages.INSTALLED:
         check_installed(requirements)
         return None
-    if place not in BUILT_FOR:
+    if reach.packages is Packages.UNKNOWN:
         raise UsageError(
-            f"nbstep does not know how requirements come to runs of the backend {place!r}",
+            f"nbstep does not know how requirements come to runs of the backend {request.profile.on!r}",
             hint="Build an image with `nbstep build`, and name it with image=.",
         )
     from nbstep.images.run_image import run_image
 
-    return run_image(request.notebook, requirements, request.profile)
+    publish = reach.packages is Packages.PUBLISHED
+    return run_image(request.notebook, requirements, request.profile, publish=publish)
 
 
 def _with_image(profile: Profile, image: RunImage | None) -> Profile:
@@ -187,8 +188,10 @@ def _with_image(profile: Profile, image: RunImage | None) -> Profile:
     return msgspec.structs.replace(profile, image=image.name, docker=docker)
 
 
-def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:
-    profile = request.profile
+def _spec(request: Request, reach: Reach, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:
+    profile, fields = request.profile, dict(request.spec)
+    if folder := fields.get("working_directory"):
+        fields["working_directory"] = reach.translate(absolute(folder) if reach.local_files else folder)
     return RunSpec(
         run_id=run_id,
         input_uri=there.input,
@@ -197,9 +200,9 @@ def _spec(request: Request, run_id: str, there: RunPlaces, files: tuple[Bundled,
         unknown_parameters=request.unknown_parameters,
         files=tuple(InputFile(path=file.path, uri=there.file(file.path), checksum=file.checksum) for file in files),
         deadlines=profile.deadlines,
-        storage=_storage_there(profile),
+        storage=reach.storage,
         labels=profile.labels,
-        **request.spec,
+        **fields,
     )
 
 
@@ -218,21 +221,8 @@ def check_fields(given: Mapping[str, Any], known: Sequence[str] = SPEC_FIELDS) -
     decode(encode(RunSpec(run_id="", input_uri="", output_uri="", **given)), RunSpec)  # checks the types
 
 
-def _storage_there(profile: Profile) -> StorageOptions:
-    """How stores are reached from where the run takes place."""
-    if profile.on != "kubernetes":
-        return profile.storage
-    values = msgspec.to_builtins(profile.storage) | profile.kubernetes.storage
-    return msgspec.convert(values, StorageOptions)
-
-
-def _there(value: Any, profile: Profile) -> Any:
-    """A value as it reads where the run takes place."""
-    return in_pod(value) if profile.on == "kubernetes" else here(value, profile.kubernetes.claims)
-
-
-def _check_reach(runs: str, profile: Profile) -> None:
-    if profile.on == "kubernetes" and "://" not in runs:
+def _check_reach(runs: str, reach: Reach) -> None:
+    if not reach.local_files and "://" not in runs:
         raise UsageError(
             f"a cluster cannot reach {runs} on this machine",
             hint=f"Name a bucket with runs=, such as gs://bucket/runs, or a claim: {SCHEME}claim/runs.",

@@ -70,8 +70,9 @@ def command(
     source, output = _standard_streams(input_uri, output_uri, help_notebook=help_notebook)
     if help_notebook:
         from nbstep_runner.cli.help_notebook import show_parameters
+        from nbstep_runner.cli.spec import storage_of
 
-        return show_parameters(source, options["kernel"], options["language"])
+        return show_parameters(source, storage_of(options), options["kernel"], options["language"])
     return _run(lambda: _make_spec(source, output, params_uri, options), options)
 
 

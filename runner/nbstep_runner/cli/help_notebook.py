@@ -10,13 +10,13 @@ from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.stores import open_store
 
 
-def show_parameters(uri: str, kernel: str | None, language: str | None) -> int:
+def show_parameters(uri: str, storage: StorageOptions, kernel: str | None, language: str | None) -> int:
     """Print name, type, default and comment of each parameter.
 
     Raises:
         BadInputError, InputNotFoundError: The notebook cannot be read.
     """
-    data = read_standard_input() if uri == "-" else open_store(uri, StorageOptions()).read(uri).data
+    data = read_standard_input() if uri == "-" else open_store(uri, storage).read(uri).data
     signature = read_signature(parse_notebook(data).content, language=language, kernel=kernel)
     click.echo(f"Usage: nbstep-runner [OPTIONS] {uri} OUTPUT [PARAMS]\n\nParameters inferred for notebook {uri!r}:")
     if not signature.declared:

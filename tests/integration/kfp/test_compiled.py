@@ -160,15 +160,16 @@ def test_a_profile_places_a_task_as_it_places_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"claims": {"digits": {"read_only": True}}}, "digits read-only"),
-        ({"secrets": {"keys": {"path": "/keys", "items": {"a": "b"}}}}, "some items of keys"),
-        ({"config_maps": {"settings": {"path": "/s", "items": {"a": "b"}}}}, "some items of settings"),
-        ({"runtime_class": "gvisor"}, "runtime_class: gvisor"),
+        ({"kubernetes": {"claims": {"digits": {"read_only": True}}}}, "digits read-only"),
+        ({"kubernetes": {"secrets": {"keys": {"path": "/keys", "items": {"a": "b"}}}}}, "some items of keys"),
+        ({"kubernetes": {"config_maps": {"settings": {"path": "/s", "items": {"a": "b"}}}}}, "some items of settings"),
+        ({"kubernetes": {"runtime_class": "gvisor"}}, "runtime_class: gvisor"),
+        ({"resources": {"disk": "5Gi"}}, "resources: disk 5Gi"),
     ],
 )
 def test_a_bound_that_kfp_does_not_keep_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInputError, match=message):
-        placed(tmp_path, load_profile(None, {"kubernetes": options}))
+        placed(tmp_path, load_profile(None, options))
 
 
 def test_a_profile_can_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

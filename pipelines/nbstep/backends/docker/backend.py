@@ -17,7 +17,9 @@ from nbstep.backends.docker.engine import Engine, engine
 from nbstep.backends.docker.logs import lines
 from nbstep.backends.docker.request import RUN_LABEL, request
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission, checked_run_id
+from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import RunNotFoundError
+from nbstep.profiles import Profile
 from nbstep_runner.errors import OutOfMemoryError, OutputConflictError
 
 SCHEME: Final = "docker"
@@ -31,6 +33,10 @@ class DockerBackend:
     """Starts a container for each run, with as few rights as a cluster would give it."""
 
     scheme: ClassVar[str] = SCHEME
+
+    def reach(self, profile: Profile) -> Reach:
+        """This machine's own files, as far as the request mounts them, and an image of its daemon."""
+        return Reach.of_this_machine(profile, Packages.IMAGE)
 
     def plan(self, submission: Submission) -> Plan:
         """The request that creates the container, as the Engine's API takes it."""

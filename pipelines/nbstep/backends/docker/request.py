@@ -35,7 +35,7 @@ def request(submission: Submission) -> dict[str, Any]:
     return container(
         profile,
         arguments(spec, submission.spec_uri),
-        writable=_local(submission.spec_uri),
+        writable=[*_local(submission.spec_uri), *_folder(spec.working_directory)],
         readable=_files(spec.storage),
         labels={RUN_LABEL: encode(located).decode(), **profile.labels},
         grace=spec.deadlines.grace,
@@ -117,6 +117,11 @@ def _environment(profile: Profile) -> dict[str, str]:
 def _local(uri: str) -> list[str]:
     """The folder of a run that lies on this machine."""
     return [] if "://" in uri else [str(Path(uri).parent)]
+
+
+def _folder(named: str | None) -> list[str]:
+    """A working directory that lies on this machine; any other is the image's."""
+    return [named] if named and Path(named).is_absolute() and Path(named).is_dir() else []
 
 
 def _files(storage: StorageOptions) -> list[str]:

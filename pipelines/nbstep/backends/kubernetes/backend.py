@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Final
 
+import msgspec
 import yaml
 
 from nbstep.backends.kubernetes import client
@@ -24,7 +25,11 @@ from nbstep.backends.kubernetes.names import (
 from nbstep.backends.kubernetes.starting import end_job, give_up_late
 from nbstep.backends.kubernetes.state import status_of
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
+from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import RunNotFoundError
+from nbstep.profiles import Profile
+from nbstep.profiles.volume_claims import in_pod
+from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import OutputConflictError
 
 FEW: Final = 3
@@ -37,6 +42,16 @@ class KubernetesBackend:
     """Starts a Job for each run, and reads how it stands from the Job, its pods and their events."""
 
     scheme: ClassVar[str] = SCHEME
+
+    def reach(self, profile: Profile) -> Reach:
+        """What a pod sees: its claims, its own ways to stores, an image of a registry; nothing of this machine."""
+        storage = msgspec.to_builtins(profile.storage) | profile.kubernetes.storage
+        return Reach(
+            translate=in_pod,
+            storage=msgspec.convert(storage, StorageOptions),
+            local_files=False,
+            packages=Packages.PUBLISHED,
+        )
 
     def plan(self, submission: Submission) -> Plan:
         """The Job's manifest. Asks no server; the kubeconfig only for what the profile leaves open."""

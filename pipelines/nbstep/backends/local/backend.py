@@ -24,7 +24,9 @@ import msgspec
 
 from nbstep.backends.arguments import arguments
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission, checked_run_id
+from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import RunNotFoundError
+from nbstep.profiles import Profile
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import UsageError
 
@@ -56,6 +58,10 @@ class LocalBackend:
 
     scheme: ClassVar[str] = SCHEME
 
+    def reach(self, profile: Profile) -> Reach:
+        """This machine's own files and this very Python."""
+        return Reach.of_this_machine(profile, Packages.INSTALLED)
+
     def plan(self, submission: Submission) -> Plan:
         """The command, its environment and its folder."""
         spec, profile = submission.spec, submission.profile
@@ -63,6 +69,11 @@ class LocalBackend:
             raise UsageError(
                 f"a local run cannot read {references[0]} from a cluster's secret",
                 hint="Set the variable in this environment; the run inherits it.",
+            )
+        if spec.working_directory and not Path(spec.working_directory).is_dir():
+            raise UsageError(
+                f"there is no folder {spec.working_directory} to run in",
+                hint="Name one of this machine with working_directory=, or leave it out: the run gets one of its own.",
             )
         command = [sys.executable, "-m", "nbstep_runner.cli", *arguments(spec, submission.spec_uri)]
         body = {

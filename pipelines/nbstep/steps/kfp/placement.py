@@ -29,7 +29,7 @@ def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
         InputNotFoundError: There is no such profile.
     """
     chosen = load_profile(profile, overrides) if isinstance(profile, str) else overlaid(profile, overrides)
-    _check_bounds(chosen.kubernetes)
+    _check_bounds(chosen)
     _set_resources(task, chosen.resources)
     _set_environment(task, chosen)
     _set_pod(task, chosen.kubernetes)
@@ -41,9 +41,11 @@ def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
     return task
 
 
-def _check_bounds(options: KubernetesOptions) -> None:
+def _check_bounds(profile: Profile) -> None:
     """Whether KFP keeps every bound that a profile sets; one that it cannot keep is not left out in silence."""
+    options = profile.kubernetes
     unkept = [
+        *([f"resources: disk {profile.resources.disk}"] if profile.resources.disk else []),
         *(f"claims: {name} read-only" for name, claim in options.claims.items() if claim.read_only),
         *(f"secrets: only some items of {name}" for name, mount in options.secrets.items() if mount.items),
         *(f"config_maps: only some items of {name}" for name, mount in options.config_maps.items() if mount.items),

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbstep.backends.registry import backend_named
 from nbstep.images.builders import Builder
 from nbstep.images.plan import Wanted, plan
 from nbstep.images.requirements import check_installed, read_requirements
-from nbstep.images.run_image import RunImage, run_image
+from nbstep.images.run_image import RunImage
 from nbstep.profiles import load_profile
 from nbstep.submission.request import Request, prepare
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError, UsageError
@@ -128,7 +127,7 @@ def test_a_file_that_is_not_there() -> None:
     ("values", "message"),
     [
         ({"on": "docker"}, "none is named"),
-        ({"on": "kubernetes", "image": "base:1"}, "needs the name of a repository"),
+        ({"on": "kubernetes", "image": "base:1", "runs": "gs://b/runs"}, "needs the name of a repository"),
         ({"on": "docker", "image": "base:1", "build": {"push": True}}, "needs the name of a repository"),
         ({"on": "docker", "image": "base:1", "build": {"repository": "a:tag"}}, "without a tag"),
         ({"on": "docker", "image": "base:1", "build": {"secrets": {"pip.conf": "absent"}}}, "pip.conf is no file"),
@@ -141,7 +140,7 @@ def test_what_an_image_lacks_is_said_before_anything_is_built(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises((UsageError, BadInputError), match=message) as caught:
-        run_image("train.ipynb", read_requirements(["click"]), load_profile(None, values))
+        prepare(Request(notebook="train.ipynb", profile=load_profile(None, values), requirements=["click"]))
     assert caught.value.hint
     assert "builder" not in message or "nbstep build --builder job" in caught.value.hint
 
@@ -149,16 +148,8 @@ def test_what_an_image_lacks_is_said_before_anything_is_built(
 def test_the_image_of_a_run_is_never_looked_for_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     made = plan(Wanted(name="nbstep-train", base=f"base@sha256:{'a' * 64}", requirements=b"click"), lambda _: None)
     image = RunImage(plan=made, builder=Builder("docker", "/usr/bin/docker"), push=False)
-    monkeypatch.setattr("nbstep.submission.request._image", lambda _: image)
+    monkeypatch.setattr("nbstep.submission.request._image", lambda *_: image)
     profile = load_profile(None, {"on": "docker", "image": "base:1", "docker": {"pull": True}})
     submission = prepare(Request(notebook="train.ipynb", profile=profile, requirements=["click"])).submission
     assert submission.profile.image == made.image
     assert submission.profile.docker.pull is False
-
-
-def test_a_backend_of_somebody_elses_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nbstep.submission.request.backend_named", lambda _: backend_named("local"))
-    profile = load_profile(None, {"on": "elsewhere"})
-    with pytest.raises(UsageError, match="'elsewhere'") as caught:
-        prepare(Request(notebook="train.ipynb", profile=profile, requirements=["click"]))
-    assert "nbstep build" in caught.value.hint

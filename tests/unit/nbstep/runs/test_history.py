@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import nbstep
+from nbstep.backends.records import blank_record
 from nbstep.runs.history import AT_ONCE
-from nbstep.runs.verdict import blank_record
 from nbstep_runner.contract import RunSpec, RunState, encode
 
 

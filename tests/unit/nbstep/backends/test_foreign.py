@@ -1,0 +1,116 @@
+"""A backend of another distribution: found by its name and by its handles, and asked what its runs can reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import nbstep
+from nbstep import Profile
+from nbstep.backends.registry import backend_named, names
+from nbstep.profiles.kubernetes import Claim, KubernetesOptions
+from nbstep.submission.request import Request, prepare
+from nbstep_runner.contract import ParameterSource, RunState
+from nbstep_runner.errors import UsageError
+from support import notebooks
+from support.notebooks import Code
+
+MODULE = '''
+"""A farm of machines that have every volume claim below /farm, and their own way to stores."""
+
+from dataclasses import replace
+
+from nbstep.backends.memory import MemoryBackend
+from nbstep.backends.reach import Packages, Reach
+from nbstep.profiles.volume_claims import mapped
+
+
+class Farm(MemoryBackend):
+    """Its handles have another name than the backend."""
+
+    scheme = "queue"
+
+    def reach(self, profile):
+        return Reach(
+            translate=lambda value: mapped(value, lambda claim, path: f"/farm/{claim}{path}"),
+            storage=replace(profile.storage, **profile.options.get("storage", {})),
+            local_files=False,
+            packages=Packages.PUBLISHED,
+        )
+
+
+class Silent:
+    """As little as the protocol asks for."""
+
+    scheme = "silent"
+'''
+
+
+@pytest.fixture(autouse=True)
+def _other_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    site = tmp_path / "site"
+    info = site / "nbstep_farm-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nbstep-farm\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nbstep.backends]\nfarm = nbstep_farm:Farm\nsilent = nbstep_farm:Silent\n")
+    (site / "nbstep_farm.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.chdir(tmp_path)
+    notebooks.write(Path("train.ipynb"), [Code("table: str = ''", tags=("parameters",))])
+    backend_named.cache_clear()  # what was not there a moment ago is there now
+    yield
+    backend_named.cache_clear()
+
+
+def test_it_is_one_of_the_backends() -> None:
+    assert names() == ["local", "docker", "kubernetes", "memory", "farm", "silent"]
+    with pytest.raises(UsageError, match="no backend 'barn'") as caught:
+        backend_named("barn")
+    assert "farm" in caught.value.hint
+
+
+def test_a_run_of_it_goes_its_whole_way() -> None:
+    run = nbstep.submit("train.ipynb", on="farm", runs="memory://farm/runs")
+    assert run.handle == f"queue://{run.id}"
+    assert nbstep.find(run.handle).state is nbstep.find(run.id, runs="memory://farm/runs").state is RunState.PENDING
+    run.cancel()
+    assert run.wait(check=False).state is RunState.CANCELLED
+
+
+def test_a_handle_of_nobody_is_refused_in_words() -> None:
+    with pytest.raises(UsageError, match="no backend knows runs such as elsewhere://r"):
+        nbstep.find("elsewhere://r")
+
+
+def test_it_says_what_its_runs_reach() -> None:
+    profile = Profile(
+        on="farm",
+        runs="pvc://shared/runs",
+        kubernetes=KubernetesOptions(claims={"shared": Claim(here="/mnt/shared")}),
+        options={"storage": {"known_hosts": "/farm/known_hosts"}},
+    )
+    source = ParameterSource.values({"table": "pvc://data/table.csv"})
+    prepared = prepare(Request(notebook="train.ipynb", profile=profile, sources=(source,), run_id="r"))
+    spec = prepared.submission.spec
+    assert prepared.places.output == "/mnt/shared/runs/r/output.ipynb"
+    assert spec.output_uri == "/farm/shared/runs/r/output.ipynb"
+    assert (prepared.storage.known_hosts, spec.storage.known_hosts) == (None, "/farm/known_hosts")
+    assert prepared.submission.claims == ("shared", "data")
+    assert b"/farm/data/table.csv" in dict(prepared.uploads)[prepared.places.params]
+    with pytest.raises(UsageError, match="cannot reach"):
+        prepare(Request(notebook="train.ipynb", profile=Profile(on="farm", runs="runs")))
+
+
+def test_its_images_are_published() -> None:
+    profile = Profile(on="farm", runs="memory://farm", image="base:1")
+    with pytest.raises(UsageError, match="an image that is pushed needs the name of a repository"):
+        prepare(Request(notebook="train.ipynb", profile=profile, requirements=["humanize==4.9.0"]))
+
+
+def test_one_that_says_nothing_of_its_reach_sees_what_this_machine_sees() -> None:
+    prepared = prepare(Request(notebook="train.ipynb", profile=Profile(on="silent", runs="runs"), run_id="r"))
+    assert prepared.submission.spec.output_uri == prepared.places.output == str(Path("runs/r/output.ipynb").absolute())
+    with pytest.raises(UsageError, match="does not know how requirements come to runs of the backend 'silent'"):
+        prepare(Request(notebook="train.ipynb", profile=Profile(on="silent"), requirements=["click"]))
