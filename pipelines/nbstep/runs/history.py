@@ -9,6 +9,7 @@ from itertools import islice
 
 from nbstep.backends.records import blank_record
 from nbstep.profiles.storage import absolute, store_of
+from nbstep.views.runs_table import Records
 from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join
@@ -34,7 +35,7 @@ def history(
     prefix = join(absolute(runs), "")
     store = store_of(prefix, storage or StorageOptions())
     newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)
-    return list(islice((record for record in _records(store, newest) if state in (None, record.state)), limit))
+    return Records(islice((record for record in _records(store, newest) if state in (None, record.state)), limit))
 
 
 def _records(store: Store, stats: Sequence[Stat]) -> Iterator[RunResult]:

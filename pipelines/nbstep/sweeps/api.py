@@ -11,7 +11,7 @@ from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
 from nbstep.sweeps.sets import axis, combine, row
 from nbstep.sweeps.worker import SweepWorker
-from nbstep_runner.contract import ParameterSource
+from nbstep_runner.contract import ParameterSource, RunState
 from nbstep_runner.errors import UsageError
 
 Listener = Callable[[int, SweepRun], None]
@@ -74,10 +74,26 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         spec=spec,
     )
     with SweepWorker(kernel=spec.get("kernel"), folder=spec.get("working_directory"), cold=cold) as worker:
-        done = carry_out(worker, prepare(request))
+        prepared = prepare(request)
+        done = carry_out(worker, prepared, _bar(len(prepared.names)))
     if check:
         done.check()
     return done
+
+
+def _bar(count: int) -> Listener | None:
+    """In a notebook, what shows how far the sweep is."""
+    from nbstep.views.jupyter import Bar, in_jupyter
+
+    if not in_jupyter():
+        return None
+    bar = Bar(count)
+
+    def hear(_: int, run: SweepRun) -> None:
+        if run.result is not None:
+            bar.ended(failed=run.state is not RunState.SUCCEEDED)
+
+    return hear
 
 
 def carry_out(worker: SweepWorker, prepared: PreparedSweep, listen: Listener | None = None) -> Sweep:

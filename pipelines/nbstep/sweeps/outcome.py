@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import re
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from html import escape
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
 
 import msgspec
 
 from nbstep.errors import error_of
 from nbstep_runner.contract import RunResult, RunState
-from nbstep_runner.errors import ExitCode, InternalError, InterruptedRunError, NbstepError, TerminatedError
+from nbstep_runner.errors import ExitCode, InternalError, InterruptedRunError, NbstepError, TerminatedError, UsageError
 
+if TYPE_CHECKING:
+    from nbstep.views.runs_table import Row
+
+LOWEST_IS_BEST: Final = re.compile(r"loss|err|mse|mae|mape|seconds|time|cost|perplexity|deviance|nll|wer")
 STOPPED: Final = {signal.SIGINT: ExitCode.INTERRUPTED}
 
 
@@ -44,6 +52,24 @@ class SweepRun:
         """What went wrong, in a sentence."""
         return self.result.error.message if self.result and self.result.error else ""
 
+    def table_row(self) -> Row:
+        """Its row in a table of runs."""
+        from nbstep.views.runs_table import Row
+
+        return Row(
+            name=self.name,
+            state=self.state,
+            parameters=self.parameters,
+            seconds=self.result.seconds if self.result else None,
+            results=self.result.results if self.result else {},
+            error=self.error,
+        )
+
+    def _repr_html_(self) -> str:
+        from nbstep.views.runs_table import runs_table
+
+        return runs_table([self.table_row()], title="Run of a sweep")
+
     def row(self) -> dict[str, Any]:
         """What JSON shows of it."""
         result = self.result
@@ -58,6 +84,18 @@ class SweepRun:
             "output_uri": self.output_uri,
             "log_uri": result.log_uri if result else None,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A result by which runs are compared.
+
+    Attributes:
+        lowest: The lowest value is the best.
+    """
+
+    name: str
+    lowest: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +133,82 @@ class Sweep:
             return int(STOPPED.get(self.stopped_by, ExitCode.TERMINATED))
         first = self.failed[0].result
         return int(ExitCode.INTERNAL if first is None or first.exit_code is None else first.exit_code)
+
+    @property
+    def metric(self) -> Metric | None:
+        """The first result that is a number in every run that succeeded; ``None`` if there is none.
+
+        What is called a loss, an error, a time or a cost is best where it is lowest, anything else where it is highest.
+        """
+        done = [run.result.results for run in self.runs if run.result and run.state is RunState.SUCCEEDED]
+        names = (name for name in (done[0] if done else {}) if all(_is_number(each.get(name)) for each in done))
+        return next((Metric(name, lowest=bool(LOWEST_IS_BEST.search(name.lower()))) for name in names), None)
+
+    def best_first(self, by: str | None = None, *, lowest: bool | None = None) -> list[SweepRun]:
+        """The runs, the best first; those without the result come last, in the order of their sets.
+
+        Args:
+            by: A result's name; :attr:`metric` if left out.
+            lowest: Whether the lowest is the best; by the result's name if left out.
+
+        Raises:
+            UsageError: No result is a number.
+        """
+        metric = self.metric if by is None else Metric(by, lowest=bool(LOWEST_IS_BEST.search(by.lower())))
+        if metric is None:
+            raise UsageError("the runs have no result that is a number", hint="Report one: result('loss', loss).")
+        sign = 1 if (metric.lowest if lowest is None else lowest) else -1
+
+        def place(run: SweepRun) -> tuple[bool, float]:
+            value = run.result.results.get(metric.name) if run.result else None
+            return (False, sign * value) if _is_number(value) else (True, 0.0)
+
+        return sorted(self.runs, key=place)
+
+    def best(self, by: str | None = None, *, lowest: bool | None = None) -> SweepRun:
+        """The first of :meth:`best_first`.
+
+        Raises:
+            UsageError: No result is a number, or no run has it.
+        """
+        first = self.best_first(by, lowest=lowest)[:1]
+        if not first or first[0].result is None or (by is not None and by not in first[0].result.results):
+            raise UsageError(f"no run has the result {by}", hint="Name one that the notebook reports.")
+        return first[0]
+
+    def to_frame(self) -> Any:
+        """A pandas ``DataFrame`` with a row a run, by name: parameters, state, seconds, results, error, output.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        try:
+            pandas: Any = import_module("pandas")
+        except ImportError:
+            raise UsageError("a DataFrame needs pandas", hint="Install it: pip install pandas.") from None
+        rows = [
+            {"name": row["name"]}
+            | row["parameters"]
+            | {"state": row["state"], "seconds": row["seconds"]}
+            | {
+                name if name not in row["parameters"] else f"results.{name}": row["results"][name]
+                for name in row["results"]
+            }
+            | {"error": row["error"], "output_uri": row["output_uri"]}
+            for row in self.rows()
+        ]
+        return pandas.DataFrame(rows).set_index("name")
+
+    def _repr_html_(self) -> str:
+        from nbstep.views.runs_table import plots, runs_table
+
+        metric = self.metric
+        rows = [run.table_row() for run in (self.best_first() if metric else self.runs)]
+        said = f"{len(self.runs) - len(self.failed)} of {len(self.runs)} runs succeeded"
+        if metric:
+            said += f"; the best first, by {escape(metric.name)}: the {'lowest' if metric.lowest else 'highest'}"
+        shown = runs_table(rows, title="Runs of the sweep", named=False)
+        return f"<p>{said}</p>{shown}<div>{plots(rows, metric.name) if metric else ''}</div>"
 
     def check(self) -> None:
         """Raise what made the sweep fail, if it did: the error that :attr:`exit_code` is the code of.
@@ -137,6 +251,10 @@ def _error_of(run: SweepRun) -> NbstepError:
     if run.result and run.result.error:
         return error_of(run.result.error)
     return InternalError(f"run {run.name} is {run.state}, and nothing says why", hint="Run the sweep again.")
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _names(mappings: Any) -> list[str]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from nbstep.sweeps.lines import cells, columns
 from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.views.progress import readable
-from nbstep.views.terminal import duration
+from nbstep.views.text import duration
 from nbstep_runner.contract import RunState
 
 MOST_RUNNING_SHOWN: Final = 16

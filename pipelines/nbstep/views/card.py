@@ -12,26 +12,15 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Final
 
-import msgspec
-
+from nbstep.views.badge import badge
 from nbstep.views.links import page_link
 from nbstep.views.progress import RunningCell
 from nbstep.views.status import RunStatus
-from nbstep.views.terminal import duration
+from nbstep.views.text import cut, duration, shown
 from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunState
 from nbstep_runner.stores import sibling
 
 LARGEST: Final = 20_000
-
-GROUNDS: Final = {
-    RunState.SUCCEEDED: "#1a7f37",
-    RunState.FAILED: "#b3261e",
-    RunState.LOST: "#b3261e",
-    RunState.CANCELLED: "#8a5a00",
-    RunState.RUNNING: "#0b5cad",
-    RunState.PENDING: "#57606a",
-}
-"""The ground of each state's badge."""
 
 STYLE: Final = """<style>
 .nbstep{font-family:system-ui,sans-serif;font-size:13px;line-height:1.5;border:1px solid rgba(128,128,128,.4);
@@ -44,7 +33,6 @@ border-radius:6px;padding:10px 14px;max-width:60em;margin:4px 0;overflow-wrap:an
 .nbstep p{margin:4px 0}.nbstep a{text-decoration:underline}.nbstep .nbstep-num{font-variant-numeric:tabular-nums}
 </style>"""
 
-_VALUE: Final = 120
 _LINE: Final = 160
 _TRACEBACK: Final = 6_000
 
@@ -132,21 +120,6 @@ def _parts(data: CardData, bounds: _Bounds) -> Iterator[str]:
         text = escape("\n".join(cut(line, _LINE) for line in data.lines[-bounds.log :]))
         yield f'<details><summary>Last lines of the log</summary><pre tabindex="0">{text}</pre></details>'
     yield f"<p>{' · '.join(_links(data, state))}</p>"
-
-
-def badge(state: RunState) -> str:
-    """A state, legible on any page."""
-    return f'<span class="nbstep-state" style="background:{GROUNDS[state]}">{state}</span>'
-
-
-def cut(text: str, length: int) -> str:
-    """The beginning of a text that is too long."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def shown(value: Any) -> str:
-    """A value for people, as JSON has it; a text as it is."""
-    return cut(value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode(), _VALUE)
 
 
 def _time(data: CardData, state: RunState) -> str:

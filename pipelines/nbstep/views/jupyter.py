@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any, Final
 from nbstep.views.card import CardData, card
 from nbstep.views.progress import RunProgress
 from nbstep.views.status import RunStatus
+from nbstep.views.text import duration
 from nbstep_runner.errors import NbstepError
 
 SHORTEST_PAUSE: Final = 0.5
@@ -97,6 +99,44 @@ class Card:
             self._display.update(library.HTML(self.html()))
             pause.wait(SHORTEST_PAUSE)
         self._display.update(library.HTML(self.html()))
+
+
+class Bar:
+    """How far many runs are, in a notebook's output; it says what it knows at most each :data:`SHORTEST_PAUSE`."""
+
+    def __init__(self, count: int) -> None:
+        from IPython import display
+
+        self._library: Any = display
+        self._count = count
+        self._ended = self._failed = 0
+        self._since = self._drawn = monotonic()
+        self._display = self._library.display(self._library.HTML(self._html()), display_id=True)
+
+    def ended(self, *, failed: bool) -> None:
+        """Count a run that has ended."""
+        self._ended += 1
+        self._failed += failed
+        now = monotonic()
+        if now - self._drawn >= SHORTEST_PAUSE or self._ended == self._count:
+            self._drawn = now
+            self._display.update(self._library.HTML(self._html()))
+
+    def _html(self) -> str:
+        words = f"{self._ended} of {self._count} runs"
+        trouble = f", {self._failed} failed" if self._failed else ""
+        bar = f'<progress value="{self._ended}" max="{self._count}" aria-label="{words}"></progress>'
+        return f"<p>{bar} {words}{trouble}, {duration(monotonic() - self._since)}</p>"
+
+
+def in_jupyter() -> bool:
+    """Whether this process is the kernel of a notebook, which shows what is displayed."""
+    if "IPython" not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    shell: Any = get_ipython()
+    return getattr(shell, "kernel", None) is not None
 
 
 def _since(status: RunStatus | None) -> float | None:

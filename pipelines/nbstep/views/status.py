@@ -21,3 +21,8 @@ class RunStatus:
     words: str = ""
     problems: tuple[str, ...] = ()
     record: RunResult | None = None
+
+    def _repr_html_(self) -> str:
+        from nbstep.views.runs_table import status_table
+
+        return status_table(self.state, self.words, self.problems)

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from nbstep.views.links import link_to
 from nbstep.views.progress import LogLine, Look, RunProgress, Shown, numbered, readable, shortened
+from nbstep.views.text import duration
 
 MAX_WAITING = 20_000
 """Printed lines that may wait to be drawn; a terminal takes fewer than a run can print."""
@@ -193,14 +194,6 @@ class _Lines:
             if line.seconds is not None:
                 yield Segment(f"  {duration(line.seconds, 2)}", Style.parse("dim"))
             yield Segment.line()
-
-
-def duration(seconds: float, digits: int = 0) -> str:
-    """Seconds for people: ``0.25 s``, ``59 s``, ``3 min 5 s``, ``2 h 0 min``; ``digits`` below ten seconds."""
-    if seconds < 60:
-        return f"{seconds:.{digits if seconds < 10 else 0}f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _doing(progress: RunProgress) -> str:

