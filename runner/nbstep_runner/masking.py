@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-from urllib.parse import quote, quote_plus
+
+from nbstep_runner.written import DISPLAYED, MEANT, PRINTED, Reading, Span, forms_of
 
 MASK = "***"
 MIN_LENGTH = 4
 """Characters of the shortest secret that is masked; masking a shorter one would riddle every text with masks."""
 MIN_LINE_LENGTH = 8
 """Characters of the shortest line of a secret of several lines that is masked on its own."""
-
-Span = tuple[int, int]
+LONGEST_HELD = 64 * 1024
+"""Characters of a stream that are held back at most, however much that is not shown follows the start of a secret."""
 
 
 class Masker:
-    """Replaces secret values by ``***``: as they are, and as JSON, ``repr`` and URLs write them.
+    """Replaces secret values by ``***``: as they are, as JSON, HTML, ``repr`` and URLs write them, and in colours.
 
     A secret of several lines, such as a private key, is masked line by line as well. Secrets shorter than
-    ``MIN_LENGTH`` are not masked. Where occurrences overlap, all of their text is masked.
+    ``MIN_LENGTH`` are not masked. Where occurrences overlap, all of their text is masked. What stands within a secret
+    and is not shown, control sequences and tags, is kept after the mask: what follows it looks as before.
     """
 
     def __init__(self, secrets: Sequence[str]) -> None:
         usable = [secret for secret in secrets if len(secret.strip()) >= MIN_LENGTH]
         self._unmaskable = sum(0 < len(secret.strip()) < MIN_LENGTH for secret in secrets)
-        self._forms = tuple(sorted({form for secret in usable for form in _forms(secret)}, key=len, reverse=True))
+        forms = {form for secret in usable for form in forms_of(secret, MIN_LINE_LENGTH)}
+        self._forms = tuple(sorted(forms, key=len, reverse=True))
         self._starts = frozenset(form[0] for form in self._forms)
         self._longest = max(map(len, self._forms), default=0)
 
@@ -40,12 +43,14 @@ class Masker:
         return self._unmaskable
 
     def mask(self, text: str) -> str:
-        """The text without secrets."""
-        spans = self.spans(text)
-        return _without(text, spans) if spans else text
+        """The text without secrets, whether it is read as it is, as markup or as a terminal shows it."""
+        text = _without(text, self.spans(text), PRINTED)
+        for unread in DISPLAYED:
+            text = _without(text, self._read(text, unread), unread)
+        return text
 
     def mask_value(self, value: Any) -> Any:
-        """The JSON value with every string in it masked, keys too; the value itself where there is no secret."""
+        """The JSON value with its texts, numbers and keys masked; the value itself where there is no secret."""
         if not self._forms:
             return value
         match value:
@@ -55,6 +60,8 @@ class Masker:
                 return {self.mask_value(key): self.mask_value(item) for key, item in value.items()}
             case list() | tuple():
                 return [self.mask_value(item) for item in value]
+            case int() | float() if not isinstance(value, bool) and self.spans(repr(value)):
+                return self.mask(repr(value))
             case _:
                 return value
 
@@ -63,14 +70,27 @@ class Masker:
         return StreamMasker(self)
 
     def spans(self, text: str) -> list[Span]:
-        """Where secrets stand in a text: (start, end), in order, overlapping ones joined."""
-        return _joined(span for form in self._forms for span in _occurrences(text, form))
+        """Where secrets stand in a text as a terminal shows it: (start, end), in order, overlapping ones joined."""
+        return _joined([*self._occurrences(text), *self._read(text, PRINTED)])
+
+    def _read(self, text: str, unread: re.Pattern[str]) -> list[Span]:
+        """The same, in a text of which something is not shown; none where there is nothing of it."""
+        if not self._forms or not unread.search(text):
+            return []
+        reading = Reading(text, unread)
+        return _joined(reading.written(span) for span in self._occurrences(reading.text))
+
+    def _occurrences(self, text: str) -> Iterator[Span]:
+        return (span for form in self._forms for span in _occurrences(text, form))
 
     def begun(self, text: str) -> int:
-        """Where at the end of the text a secret may have begun; the text's length if nowhere."""
-        for start in range(max(0, len(text) - self._longest + 1), len(text)):
-            if text[start] in self._starts and any(form.startswith(text[start:]) for form in self._forms):
-                return start
+        """Where at the end of a printed text a secret may have begun; the text's length if nowhere."""
+        reading = Reading(text, PRINTED) if PRINTED.search(text) else None
+        shown = reading.text if reading else text
+        for start in range(max(0, len(shown) - self._longest + 1), len(shown)):
+            if shown[start] in self._starts and any(form.startswith(shown[start:]) for form in self._forms):
+                begun = reading.written((start, len(shown)))[0] if reading else start
+                return begun if len(text) - begun <= LONGEST_HELD else len(text)
         return len(text)
 
 
@@ -106,28 +126,13 @@ class StreamMasker:
         """The text up to ``end``, masked; the rest is held back."""
         begun = [(0, self._masked)] if self._masked else []
         spans = [span for span in _joined([*begun, *self._masker.spans(text)]) if span[0] < end]
-        shown = _without(text[:end], spans)
+        shown = _without(text[:end], spans, PRINTED)
         if begun and end:
             shown = shown.removeprefix(MASK)
         if end:
             self._masked = max(0, spans[-1][1] - end) if spans else 0
         self._held = text[end:]
         return shown
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """The ways in which a secret is likely to be written."""
-    stripped = secret.strip()
-    lines = [line.strip() for line in stripped.splitlines()]
-    for text in {secret, stripped, *(line for line in lines if len(line) >= MIN_LINE_LENGTH)}:
-        yield text
-        yield json.dumps(text)[1:-1]
-        yield json.dumps(text, ensure_ascii=False)[1:-1]
-        yield repr(text)[1:-1]
-        yield repr(text.encode(errors="surrogatepass"))[2:-1]
-        yield quote(text, errors="surrogatepass")
-        yield quote(text, safe="", errors="surrogatepass")
-        yield quote_plus(text, errors="surrogatepass")
 
 
 def _occurrences(text: str, form: str) -> Iterator[Span]:
@@ -147,9 +152,13 @@ def _joined(spans: Iterable[Span]) -> list[Span]:
     return joined
 
 
-def _without(text: str, spans: Iterable[Span]) -> str:
+def _without(text: str, spans: Sequence[Span], unread: re.Pattern[str]) -> str:
+    """The text with a mask for each span, followed by what of it is not shown, but may change what comes after it."""
+    if not spans:
+        return text
     parts, position = [], 0
     for start, stop in spans:
-        parts += [text[position:start], MASK]
+        kept = (match[0] for match in unread.finditer(text, start, stop) if match[0][0] not in MEANT)
+        parts += [text[position:start], MASK, *kept]
         position = stop
     return "".join([*parts, text[position:]])

@@ -111,7 +111,7 @@ from nbstep_runner.cli.main import main
 from nbstep_runner.engine.recorder import Recorder
 handle = Recorder.handle
 def faulty(self, message):
-    if message.content.get("text") == "fault\\n":
+    if "fault" in str(message.content.get("text")):
         raise RuntimeError("a fault of ours")
     handle(self, message)
 Recorder.handle = faulty

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
+import html
 import json
+import re
+from itertools import pairwise
 from urllib.parse import quote
+from xml.sax import saxutils
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbstep_runner.masking import MASK, Masker
+from nbstep_runner.masking import LONGEST_HELD, MASK, Masker
+from nbstep_runner.sinks.text import visible
+from nbstep_runner.written import PRINTED
 
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n"
 SECRET = 'pä"ss\\wort'  # noqa: S105 - made up, with all that needs escaping
@@ -77,6 +83,89 @@ def test_what_only_looked_like_a_secret_comes_out_unharmed() -> None:
     assert stream.feed("a tok3") + stream.feed("ns") == "a tok3ns"
     assert stream.feed("tok") == ""
     assert stream.flush() == "tok"
+
+
+HTML_SECRET = "a<b>&c\"d'e/f_g-53cret"  # noqa: S105 - made up, with all that markup escapes
+
+
+@pytest.mark.fault(49)
+@pytest.mark.parametrize(
+    "written",
+    [
+        html.escape(HTML_SECRET),
+        html.escape(HTML_SECRET, quote=False),
+        html.escape(html.escape(HTML_SECRET)),
+        html.escape(json.dumps(HTML_SECRET)[1:-1]),
+        saxutils.escape(HTML_SECRET, {'"': "&quot;", "'": "&apos;"}),
+        "".join(f"&#{ord(character)};" for character in HTML_SECRET),
+        "".join(f"&#x{ord(character):x};" for character in HTML_SECRET),
+        json.dumps(HTML_SECRET)[1:-1]
+        .replace("<", "\\u003c")
+        .replace(">", "\\u003E".lower())
+        .replace("&", "\\u0026")
+        .replace("'", "\\u0027"),
+        json.dumps(HTML_SECRET)[1:-1].replace("/", "\\/"),
+        HTML_SECRET.replace("_", "\\_").replace("&", "\\&"),
+        "\x1b[1m".join(HTML_SECRET),
+        "\x9b38;5;1m".join(HTML_SECRET),
+        "\x1b]8;;https://x\x1b\\".join(HTML_SECRET),
+        HTML_SECRET[:9] + "\x1b(B" + HTML_SECRET[9:],
+    ],
+)
+def test_a_secret_is_masked_as_it_is_read(written: str) -> None:
+    shown = Masker([HTML_SECRET]).mask(f"({written})")
+    assert shown.startswith(f"({MASK}")
+    assert "53cret" not in re.sub(r"\x1b[(\[][0-9;]*[A-Za-z]|\x9b[0-9;]*m|\x1b\][^\x1b]*\x1b\\", "", shown)
+    assert "53cret" not in shown
+
+
+@pytest.mark.fault(49)
+def test_markup_between_its_parts_hides_no_secret_and_stays_whole() -> None:
+    markup = "<pre>key <b>5up3r-<span class='n'>53</span>cret</b>-9f1c <i>on</i></pre>"
+    shown = Masker(["5up3r-53cret-9f1c"]).mask(markup)
+    assert shown == f"<pre>key <b>{MASK}<span class='n'></span></b> <i>on</i></pre>"
+
+
+def test_a_tag_that_is_part_of_a_secret_is_not_kept() -> None:
+    assert Masker(["pass<word>x"]).mask("is pass<word>x.") == f"is {MASK}."
+    assert Masker(["pass<word>x"]).mask("is pass&lt;word&gt;x.") == f"is {MASK}."
+
+
+def test_what_comes_after_a_secret_looks_as_before() -> None:
+    assert Masker(["5up3r-53cret"]).mask("\x1b[1m5up3r\x1b[0m-53cret on") == f"\x1b[1m{MASK}\x1b[0m on"
+
+
+@pytest.mark.fault(49)
+def test_a_number_is_masked_too() -> None:
+    assert Masker(["12345678"]).mask_value({"n": [12345678, 7, True]}) == {"n": [MASK, 7, True]}
+
+
+def test_text_that_is_never_shown_is_not_held_back_for_ever() -> None:
+    stream = Masker(["tok3n-value"]).stream()
+    assert stream.feed("tok" + "\x1b[0m" * LONGEST_HELD)
+    assert stream.held < LONGEST_HELD
+
+
+COLOURS = st.sampled_from(["\x1b[1m", "\x1b[0;31m", "\x9b0m", "\x1b]8;;x\x07"])
+
+
+@pytest.mark.fault(49)
+@given(st.text(alphabet="ab", min_size=4, max_size=7), st.data())
+def test_no_secret_is_left_to_a_reader_whatever_is_in_between_and_however_it_is_cut(
+    secret: str, data: st.DataObject
+) -> None:
+    characters = (
+        data.draw(st.text(alphabet="abc", max_size=6)) + secret + data.draw(st.text(alphabet="abc", max_size=6))
+    )
+    coloured = "".join(each + "".join(data.draw(st.lists(COLOURS, max_size=2))) for each in characters)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(coloured)), max_size=5)))
+    pieces = [coloured[start:stop] for start, stop in pairwise([0, *cuts, len(coloured)])]
+    masker = Masker([secret])
+    stream = masker.stream()
+    shown = "".join(map(stream.feed, pieces)) + stream.flush()
+    assert secret not in visible(shown)
+    assert secret not in PRINTED.sub("", shown)
+    assert shown == masker.mask(coloured)
 
 
 SECRETS = st.lists(st.text(alphabet="ab\n", min_size=4, max_size=7), min_size=1, max_size=4)

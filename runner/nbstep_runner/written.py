@@ -1,0 +1,106 @@
+"""How a text comes to be written, and how what is written is read: escapes, entities, tags, colours."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+Span = tuple[int, int]
+
+PRINTED: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*\Z|\x1b(?:\][^\x07\x1b]{0,4096}\x1b?|[ -/]*)\Z"
+)
+"""What a terminal does not show (ECMA-48, sections 5.3 to 5.6), begun at the end of the text too."""
+
+_MARKUP: Final = re.compile(
+    r"</?[a-zA-Z][^<>]*>|<!--.{0,4096}?-->|&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);", re.DOTALL
+)
+_ESCAPED: Final = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
+
+DISPLAYED: Final = (_MARKUP, _ESCAPED)
+"""What is not shown of displays: tags, while entities are shown as what they mean; in Markdown and LaTeX, the backslash
+before punctuation."""
+
+MEANT: Final = ("&", "\\")
+"""How those begin that only say how the characters of a text are meant."""
+
+
+class Reading:
+    """A text without what is not shown of it, and with the characters that its entities mean.
+
+    Args:
+        written: The text as it is written.
+        unread: What is not shown, or an entity.
+    """
+
+    def __init__(self, written: str, unread: re.Pattern[str]) -> None:
+        self._shown_at: list[int] = []
+        self._written_at: list[Span] = []
+        self._length = 0
+        pieces: list[str] = []
+        position = 0
+        for match in unread.finditer(written):
+            pieces.append(self._add(written[position : match.start()], (position, match.start())))
+            meant = html.unescape(match[0]) if match[0][0] == "&" else ""
+            pieces.append(self._add(meant, match.span()))
+            position = match.end()
+        pieces.append(self._add(written[position:], (position, len(written))))
+        self.text = "".join(pieces)
+
+    def _add(self, shown: str, span: Span) -> str:
+        if shown:
+            self._shown_at.append(self._length)
+            self._written_at.append(span)
+            self._length += len(shown)
+        return shown
+
+    def written(self, shown: Span) -> Span:
+        """Where the characters of a span of the reading stand in the written text."""
+        return self._place(shown[0])[0], self._place(shown[1] - 1)[1]
+
+    def _place(self, index: int) -> Span:
+        """The written characters of a shown one: a character in a piece that is shown as it is, or all of an entity."""
+        piece = bisect_right(self._shown_at, index) - 1
+        start, stop = self._written_at[piece]
+        end = self._shown_at[piece + 1] if piece + 1 < len(self._shown_at) else self._length
+        if stop - start != end - self._shown_at[piece]:
+            return start, stop
+        offset = start + index - self._shown_at[piece]
+        return offset, offset + 1
+
+
+def forms_of(text: str, line_length: int) -> Iterator[str]:
+    """The ways in which a text is likely to be written, and each of its lines that has at least so many characters."""
+    stripped = text.strip()
+    lines = [line.strip() for line in stripped.splitlines()]
+    for each in {text, stripped, *(line for line in lines if len(line) >= line_length)}:
+        yield from _forms(each)
+
+
+def _forms(text: str) -> Iterator[str]:
+    for json_text in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield json_text
+        yield json_text.replace("/", "\\/")
+        yield _json_in_html(json_text, "04x")
+        yield _json_in_html(json_text, "04X")
+    yield text
+    yield repr(text)[1:-1]
+    yield repr(text.encode(errors="surrogatepass"))[2:-1]
+    for safe in ("/", "", "!~*'()"):  # the last as JavaScript's encodeURIComponent
+        yield quote(text, safe=safe, errors="surrogatepass")
+    yield quote_plus(text, errors="surrogatepass")
+    yield html.escape(text, quote=False)
+    yield html.escape(text)
+    for double, single in (("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "&apos;")):  # markupsafe, lxml, XML
+        yield html.escape(text, quote=False).replace('"', double).replace("'", single)
+
+
+def _json_in_html(text: str, digits: str) -> str:
+    """JSON as it is put into a page's script: what could end the script is escaped."""
+    return re.sub(r"[<>&'\u2028\u2029]", lambda match: f"\\u{ord(match[0]):{digits}}", text)
