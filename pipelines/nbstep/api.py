@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -12,19 +13,22 @@ from typing import Any
 import msgspec
 
 from nbstep.backends.protocol import Located, Plan
+from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named, backend_of
 from nbstep.errors import RunNotFoundError
 from nbstep.images.requirements import Given
 from nbstep.profiles import Profile, load_profile, merged, overlaid
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.profiles.volume_claims import here
+from nbstep.runs.history import history
 from nbstep.runs.run import Run
 from nbstep.submission.files import Files
 from nbstep.submission.places import RunPlaces
 from nbstep.submission.request import DEFAULT_RUNS, Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload
-from nbstep_runner.contract import ParameterSource, StorageOptions, decode, encode
+from nbstep_runner.contract import ParameterSource, RunResult, StorageOptions, decode, encode
 from nbstep_runner.errors import InputNotFoundError, UsageError
+from nbstep_runner.stores import join, sibling
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,18 +136,21 @@ def start(prepared: Prepared) -> Run:
     return Run(request.handle, _located(places, submission.spec.run_id, prepared.storage), backend)
 
 
-def find(name: str, *, runs: str | None = None, profile: str | Profile | None = None) -> Run:
+def find(name: str | Path, *, runs: str | None = None, profile: str | Profile | None = None) -> Run:
     """Find a run again, from any process.
 
     Args:
-        name: The run's string, such as ``k8s://context/namespace/name``, or its id.
-        runs: The folder of all runs; the profile's otherwise. An id alone is looked for there.
+        name: The run's string, such as ``k8s://context/namespace/name``; its id, or a beginning of it that no other
+            run's has; ``latest``; or its executed notebook, as a path or URI that ends with ``.ipynb``.
+        runs: The folder of all runs; the profile's otherwise. An id is looked for there.
         profile: Whose ``runs`` and storage options to use.
 
     Raises:
-        RunNotFoundError: Neither its place nor the folder knows it.
+        RunNotFoundError: Neither its place nor the folder knows it, or the beginning of an id fits several.
     """
-    chosen = _profile(profile, {"runs": runs})
+    name, chosen = str(name), _profile(profile, {"runs": runs})
+    if name.endswith(".ipynb"):
+        return _of_output(absolute(here(name, chosen.kubernetes.claims)), chosen.storage)
     if "://" in name:
         backend = backend_of(name)
         try:
@@ -155,15 +162,54 @@ def find(name: str, *, runs: str | None = None, profile: str | Profile | None = 
     return _by_id(name, chosen)
 
 
-def _by_id(run_id: str, profile: Profile) -> Run:
-    runs = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
-    places = RunPlaces.of(runs, run_id)
+def _of_output(uri: str, storage: StorageOptions) -> Run:
+    """The run that wrote a notebook; its record names it."""
+    place = sibling(uri, ".result.json")
     try:
-        data = store_of(places.submission, profile.storage).read(places.submission).data
+        record = decode(store_of(place, storage).read(place).data, RunResult)
     except InputNotFoundError:
-        raise RunNotFoundError(f"there is no run {run_id} below {runs}") from None
-    handle = decode(data, Submitted).handle
-    return Run(handle, _located(places, run_id, profile.storage), backend_of(handle))
+        raise RunNotFoundError(f"there is no record of a run beside {uri}") from None
+    return Run(uri, Located(run_id=record.run_id, spec_uri="", output_uri=uri, storage=storage), RecordedBackend())
+
+
+def _by_id(name: str, profile: Profile) -> Run:
+    runs = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
+    run_id = _latest(runs, profile) if name == "latest" else name
+    found = _submitted(runs, run_id, profile.storage) or _beginning(runs, run_id, profile.storage)
+    if found is None:
+        raise RunNotFoundError(f"there is no run {name} below {runs}")
+    return found
+
+
+def _submitted(runs: str, run_id: str, storage: StorageOptions) -> Run | None:
+    """The run of that id; one that something else started, such as a pipeline, is known by its record."""
+    places = RunPlaces.of(runs, run_id)
+    store = store_of(places.submission, storage)
+    with suppress(InputNotFoundError):
+        handle = decode(store.read(places.submission).data, Submitted).handle
+        return Run(handle, _located(places, run_id, storage), backend_of(handle))
+    return _of_output(places.output, storage) if store.stat(places.record) is not None else None
+
+
+def _latest(runs: str, profile: Profile) -> str:
+    """The id of the run that was last heard of."""
+    newest = history(runs, storage=profile.storage, limit=1)
+    if not newest:
+        raise RunNotFoundError(f"there is no run below {runs}")
+    return newest[0].run_id
+
+
+def _beginning(runs: str, beginning: str, storage: StorageOptions) -> Run | None:
+    """The one run whose id begins so."""
+    prefix = join(runs, "")
+    names = {stat.uri.removeprefix(prefix).partition("/")[0] for stat in store_of(prefix, storage).list(prefix)}
+    fitting = sorted(name for name in names if name.startswith(beginning))
+    if len(fitting) > 1:
+        some = ", ".join(fitting[:5])
+        raise RunNotFoundError(
+            f"{len(fitting)} runs below {runs} begin with {beginning}: {some}", hint="Write more of the id."
+        )
+    return _submitted(runs, fitting[0], storage) if fitting else None
 
 
 def _located(places: RunPlaces, run_id: str, storage: StorageOptions) -> Located:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 RUN: Final = click.argument("run", metavar="RUN", shell_complete=lambda _, __, typed: _known_runs(typed))
-"""A run's string, such as ``k8s://context/namespace/name``, or its id."""
+"""A run's string, its id or the beginning of it, ``latest``, or its executed notebook."""
 
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 

@@ -1,0 +1,86 @@
+"""A run is found by its string, its id, the beginning of an id, ``latest``, and by its executed notebook."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import nbstep
+import nbstep.errors
+from nbstep_runner.contract import Claim, RunResult, RunState, encode
+from nbstep_runner.errors import UsageError
+from support import notebooks
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBSTEP_PROFILES", str(tmp_path / "profiles.yaml"))
+    (tmp_path / "profiles.yaml").write_text("profiles: {}\n")
+    notebooks.write(tmp_path / "train.ipynb", ["1"])
+    return tmp_path
+
+
+def submitted(run_id: str) -> nbstep.Run:
+    return nbstep.submit("train.ipynb", on="memory", runs="runs", run_id=run_id)
+
+
+RECORD = RunResult(
+    run_id="alone", attempt=1, spec_digest="", state=RunState.SUCCEEDED, input_uri="in", output_uri="out.ipynb",
+    exit_code=0, results={"n": 1},
+)  # fmt: skip
+
+
+def test_the_beginning_of_an_id_is_enough_where_no_other_has_it() -> None:
+    run = submitted("train-alpha")
+    submitted("train-beta")
+    assert str(nbstep.find("train-a", runs="runs")) == str(run)
+    assert str(nbstep.find("train-alpha", runs="runs")) == str(run)
+    with pytest.raises(nbstep.errors.RunNotFoundError, match=r"2 runs below .* begin with train: train-alpha, train-b"):
+        nbstep.find("train", runs="runs")
+    with pytest.raises(nbstep.errors.RunNotFoundError, match="there is no run other"):
+        nbstep.find("other", runs="runs")
+
+
+def test_the_latest_run_is_the_one_that_was_last_heard_of() -> None:
+    with pytest.raises(nbstep.errors.RunNotFoundError, match="there is no run below"):
+        nbstep.find("latest", runs="runs")
+    first, second = submitted("b"), submitted("a")
+    first.backend.end(first.handle)
+    assert nbstep.find("latest", runs="runs").id == "b"
+    second.backend.end(second.handle)
+    assert nbstep.find("latest", runs="runs").id == "a"
+
+
+@pytest.mark.parametrize("name", ["out.ipynb", Path("out.ipynb")])
+def test_a_run_is_found_by_its_executed_notebook(folder: Path, name: str | Path) -> None:
+    (folder / "out.result.json").write_bytes(encode(RECORD))
+    run = nbstep.find(name)
+    assert (run.id, run.state, run.results) == ("alone", RunState.SUCCEEDED, {"n": 1})
+    assert run.wait().exit_code == 0
+    with pytest.raises(UsageError, match="was not submitted"):
+        run.cancel()
+    with pytest.raises(nbstep.errors.RunNotFoundError, match="no record of a run beside"):
+        nbstep.find("other.ipynb")
+
+
+def test_a_run_that_something_else_started_is_known_by_its_record(folder: Path) -> None:
+    place = folder / "runs" / "step-1"
+    place.mkdir(parents=True)
+    (place / "output.result.json").write_bytes(encode(replace(RECORD, run_id="step-1")))
+    assert nbstep.find("step-1", runs="runs").state is RunState.SUCCEEDED
+    assert nbstep.find("step", runs="runs").id == "step-1"
+
+
+@pytest.mark.parametrize(("age", "state"), [(5, RunState.RUNNING), (600, RunState.LOST)])
+def test_its_heartbeat_says_whether_it_still_runs(folder: Path, age: float, state: RunState) -> None:
+    then = datetime.now(UTC) - timedelta(seconds=age)
+    claim = Claim(
+        token=secrets.token_hex(8), host="h", pid=1, pid_started=1, heartbeat_at=then.isoformat(), lease_seconds=60
+    )
+    (folder / "out.result.json").write_bytes(encode(replace(RECORD, state=RunState.RUNNING, claim=claim)))
+    assert nbstep.find("out.ipynb").state is state
