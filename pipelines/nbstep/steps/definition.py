@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from nbstep.authoring.notebook import read_notebook
+from nbstep.authoring.notebook import label_of, read_notebook
 from nbstep.steps.call import Call
 from nbstep.steps.checks import check_declarations, check_name, fixed_values
 from nbstep.steps.embedding import Source, without_outputs
@@ -117,14 +116,9 @@ def _artifacts(declared: Mapping[str, str | Artifact] | None) -> dict[str, Artif
 
 
 def _checked_name(name: str | None, notebook: str) -> str:
-    named = _name_of(notebook) if name is None else name
+    named = label_of(notebook, 100, "step") if name is None else name
     check_name(named)
     return named
-
-
-def _name_of(notebook: str) -> str:
-    stem = notebook.rstrip("/").rpartition("/")[2].removesuffix(".ipynb")
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:100].rstrip("-") or "step"
 
 
 def _uploaded(source: Source, folder: str) -> str:
