@@ -12,8 +12,6 @@ from typing import Any
 import nbformat
 import pytest
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[2]
 RUNNER = Path(sys.executable).with_name("nbstep-runner")
 

@@ -10,10 +10,11 @@ from nbstep_runner.contract import RunSpec, StorageOptions
 
 def arguments(spec: RunSpec, spec_uri: str) -> list[str]:
     """What follows ``nbstep-runner``: storage options to reach the spec, and what the kernel's early start needs."""
-    return ["--spec", spec_uri, *_storage_options(spec.storage), *_early_options(spec), "--log-format", "json"]
+    return ["--spec", spec_uri, *storage_options(spec.storage), *_early_options(spec), "--log-format", "json"]
 
 
-def _storage_options(storage: StorageOptions) -> Iterator[str]:
+def storage_options(storage: StorageOptions) -> Iterator[str]:
+    """The runner's options for those that are not at their default."""
     default = asdict(StorageOptions())
     for name, value in asdict(storage).items():
         if value != default[name]:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from nbstep.steps.checks import engine_arguments
-from nbstep.steps.ports import HTML, METRICS, NOTEBOOK, Artifact
+from nbstep.steps.ports import Artifact
 from nbstep.steps.step import Step
 from nbstep_runner.errors import BadInputError
-
-OWN_OUTPUTS = {NOTEBOOK: Artifact(), HTML: Artifact("HTML"), METRICS: Artifact("Metrics")}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +71,7 @@ class Call:
     @property
     def outputs(self) -> Outputs:
         """Every output by its name."""
-        own = {name: one for name, one in OWN_OUTPUTS.items() if self.step.html or name != HTML}
-        artifacts = {name: Output(self, name, one) for name, one in (own | self.step.artifacts).items()}
+        artifacts = {name: Output(self, name, one) for name, one in self.step.outputs.items()}
         return Outputs(artifacts | {name: Output(self, name) for name in self.step.results})
 
     @property

@@ -16,15 +16,15 @@ from nbstep.backends.local.process import Child
 from nbstep.errors import KINDS, error_of
 from nbstep.steps.call import Call, check_called
 from nbstep.steps.component import step_arguments
-from nbstep.steps.ports import DIGEST, HTML, METRICS, NOTEBOOK
-from nbstep_runner.contract import RunResult, decode
+from nbstep_runner.contract import DIGEST_INPUT, RunResult, decode
 from nbstep_runner.errors import BadInputError, InternalError
 from nbstep_runner.parameters import MISSING
 
 LOG: Final = "step.log"
 RECORD: Final = "record.json"
 INPUT: Final = "executor_input.json"
-CONSOLE: Final = ("--log-format", "console")
+OPTIONS: Final = ("--force", "--no-short-notice", "--log-format", "console")
+"""Here a stopped step has the time to let its cell clean up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class _Execution:
 
     def run(self, *, quiet: bool) -> Done:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for name in [*self._step.artifacts, NOTEBOOK, HTML, METRICS, RECORD]:
+        for name in [*self._step.outputs, RECORD]:
             _remove(self._folder / name)
         (self._folder / INPUT).write_text(json.dumps(self._executor_input()))
         code = self._child(quiet=quiet)
@@ -117,7 +117,7 @@ class _Execution:
 
     def _child(self, *, quiet: bool) -> int:
         arguments = ["kfp-step", "--executor-input-file", str(self._folder / INPUT)]
-        arguments += [*step_arguments(replace(self._step, runs=None), self._call.brought), "--force", *CONSOLE]
+        arguments += [*step_arguments(replace(self._step, runs=None), self._call.brought), *OPTIONS]
         with (self._folder / LOG).open("wb") as log, Child(arguments) as child:
             for line in child.lines():
                 log.write(line)
@@ -149,7 +149,7 @@ class _Execution:
             for name, one in self._step.parameters(self._call.brought).items()
             if one.default is not MISSING
         }
-        values |= {DIGEST: self._step.source.digest} | self._call.constants
+        values |= {DIGEST_INPUT: self._step.source.digest} | self._call.constants
         artifacts: dict[str, Any] = {}
         for name, output in self._call.connected.items():
             value = self._done[output.call].outputs[output.name]
@@ -160,13 +160,11 @@ class _Execution:
         return {"parameterValues": values, "artifacts": artifacts}
 
     def _places(self) -> dict[str, Any]:
-        own = [NOTEBOOK, METRICS, *([HTML] if self._step.html else [])]
         return {
             "outputFile": str(self._folder / "executor_output.json"),
             "parameters": {name: {"outputFile": str(self._folder / name)} for name in self._step.results},
             "artifacts": {
-                name: {"artifacts": [{"name": name, "uri": str(self._folder / name)}]}
-                for name in [*own, *self._step.artifacts]
+                name: {"artifacts": [{"name": name, "uri": str(self._folder / name)}]} for name in self._step.outputs
             },
         }
 

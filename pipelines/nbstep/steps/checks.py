@@ -1,63 +1,14 @@
-"""What a step refuses before anything is compiled or run: declarations and arguments that do not fit its notebook."""
+"""What a call of a step refuses before anything is compiled or run: arguments that do not fit its notebook."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
-from nbstep.steps.ports import DIGEST, Artifact, InputParameter, connects, in_words
+from nbstep.steps.ports import Artifact, InputParameter, connects, did_you_mean, in_words
 from nbstep.steps.step import Step
-from nbstep.steps.travel import fitting, travelling
+from nbstep.steps.travel import Passage, fitting
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.parameters import Signature
-
-NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
-"""A folder of a chain, a component of KFP, the begin of a run's id: fit for all three."""
-
-
-def check_name(name: str) -> None:
-    """Whether a step can have this name.
-
-    Raises:
-        BadInputError: It cannot.
-    """
-    if not NAME.fullmatch(name):
-        raise BadInputError(
-            f"a step cannot be named {name!r}",
-            hint="Use small letters, digits and hyphens between them, 100 at most, such as 'train-model'.",
-        )
-
-
-def check_declarations(step: Step) -> None:
-    """Whether the ports of a step fit its notebook and each other.
-
-    Raises:
-        BadInputError: A parameter is claimed twice or has a name that is taken, or no parameter takes an artifact.
-    """
-    _check_slots(step, {})
-    if DIGEST in step.signature.names:
-        raise BadInputError(
-            f"the notebook's parameter {DIGEST} has the name of a step's own input", hint="Give it another name."
-        )
-    for name in step.inputs:
-        if not name.isidentifier() or name == DIGEST:
-            raise BadInputError(f"{name!r} cannot name an artifact", hint="Use letters, digits and underscores.")
-
-
-def fixed_values(values: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
-    """The values that no pipeline sets, as JSON holds them, once they fit the notebook.
-
-    Raises:
-        BadInputError: A name is unknown, or a value is of another type.
-    """
-    if signature.complete:
-        for name in values:
-            if name not in signature.names:
-                raise BadInputError(f"the notebook declares no parameter {name!r}", hint=_near(name, signature.names))
-    return fitting(values, [one for one in signature.parameters if one.name in values], signature).as_json()
 
 
 def engine_arguments(
@@ -75,7 +26,6 @@ def engine_arguments(
     Raises:
         BadInputError: A name is unknown, a value is missing or of another type, or cannot travel.
     """
-    _check_slots(step, extra)
     parameters = step.parameters(extra)
     artifacts = {**step.inputs, **extra}
     for name in (*constants, *connected):
@@ -88,7 +38,7 @@ def engine_arguments(
     values = {name: value for name, value in constants.items() if not _is_left_out(step, name, value)}
     open_ones = [one for one in step.signature.parameters if one.name in parameters and one.name not in connected]
     declared = fitting(values, open_ones, step.signature).values
-    return {name: travelling(step, name, declared[name], parameters[name]) for name in values}
+    return {name: Passage(step.name, name, parameters[name], step.signature).carried(declared[name]) for name in values}
 
 
 def _check_is_value(step: Step, name: str, value: Any, artifacts: Mapping[str, Artifact]) -> None:
@@ -109,24 +59,6 @@ def _check_type(step: Step, name: str, given: str | None, port: Artifact | Input
     wanted = port.title if isinstance(port, Artifact) else port.kind
     if not connects(given, wanted):
         raise _other_type(step, name, given, wanted)
-
-
-def _check_slots(step: Step, extra: Mapping[str, Artifact]) -> None:
-    """Whether each parameter has one meaning, and each port one name."""
-    come, go = step.slots(extra)
-    slots = [*come.values(), *go.values()]
-    places = Counter(slot.parameter or f"${slot.environment}" for slot in slots)
-    if twice := [place for place, times in places.items() if times > 1]:
-        raise BadInputError(
-            f"two artifacts of step {step.name} are to be told by {twice[0]}",
-            hint='Name another parameter for one of them: Artifact("Model", parameter="model_path").',
-        )
-    if taken := [slot.parameter for slot in slots if slot.parameter in step.values]:
-        raise BadInputError(f"{taken[0]} of step {step.name} has a fixed value, so it cannot be an artifact's place")
-    if shadowed := sorted(set(come) & set(step.parameters(extra))):
-        raise BadInputError(
-            f"{shadowed[0]} of step {step.name} is an artifact and a parameter", hint="Give the artifact another name."
-        )
 
 
 def _is_left_out(step: Step, name: str, value: Any) -> bool:
@@ -150,13 +82,12 @@ def _is_left_out(step: Step, name: str, value: Any) -> bool:
 def _stranger(step: Step, name: str, parameters: Mapping[str, InputParameter]) -> BadInputError:
     if name in step.values:
         return BadInputError(f"step {step.name} has a fixed value for {name}", hint="Leave it out of the call.")
-    hint = _near(name, parameters) if step.signature.declared else "It has no parameters cell: nbstep tag names one."
+    hint = (
+        did_you_mean(name, parameters)
+        if step.signature.declared
+        else "It has no parameters cell: nbstep tag names one."
+    )
     return BadInputError(f"the notebook of step {step.name} takes no parameter {name!r}", hint=hint)
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, known, n=1)
-    return f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known) or 'none'}."
 
 
 def _other_type(step: Step, name: str, given: str, wanted: str) -> BadInputError:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
+import msgspec
 import yaml
 
-from nbstep.steps.ports import DIGEST, HTML, METRICS, NOTEBOOK, Artifact, InputParameter
+from nbstep.backends.arguments import storage_options
+from nbstep.steps.ports import Artifact, InputParameter
 from nbstep.steps.step import Step
-from nbstep_runner.contract import Deadlines, encode
+from nbstep.steps.storing import stored_with_runs
+from nbstep_runner.contract import DIGEST_INPUT, Deadlines, StepPlan
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import MISSING
 
@@ -71,21 +76,32 @@ def step_arguments(step: Step, extra: Mapping[str, Artifact] | None = None) -> l
         BadInputError: The notebook is too large to be embedded.
     """
     embedded = [] if step.place else ["--notebook", step.source.embedded()]
-    return ["--plan", encode(step.plan(extra)).decode(), *embedded, "--", *_options(step)]
+    return ["--plan", plan_text(step.plan(extra)), *embedded, "--", *_options(step)]
+
+
+def plan_text(plan: StepPlan) -> str:
+    """The plan as JSON that passes Argo, KFP and Kubernetes unchanged and that any database takes.
+
+    What they would replace begins with two braces or with a dollar: the second brace and every dollar are written as
+    JSON's escapes, and so is all that is not ASCII.
+    """
+    text = json.dumps(msgspec.to_builtins(plan), separators=(",", ":"))
+    return re.sub(r"\{(?=\{)", r"\\u007b", text).replace("$", r"\u0024")
 
 
 def _container(step: Step, extra: Mapping[str, Artifact] | None) -> dict[str, Any]:
     if not step.image:
         raise BadInputError(f"step {step.name} names no image", hint="Give image='…', by digest or an immutable tag.")
-    arguments = ["--executor-input", EXECUTOR_INPUT, *step_arguments(step, extra)]
+    arguments = ["--executor-input", EXECUTOR_INPUT, *step_arguments(stored_with_runs(step), extra)]
     return {"image": step.image, "command": list(COMMAND), "args": arguments}
 
 
 def _options(step: Step) -> list[str]:
+    """The runner's options where they are not what the runner does anyway."""
     usual = Deadlines()
-    changed = [one.name for one in fields(Deadlines) if getattr(step.deadlines, one.name) != getattr(usual, one.name)]
+    changed = [one.name for one in fields(usual) if getattr(step.deadlines, one.name) != getattr(usual, one.name)]
     times = [part for name in changed for part in (_FLAGS[name], str(getattr(step.deadlines, name)))]
-    return [*times, *(["--kernel", step.kernel] if step.kernel else [])]
+    return [*times, *(["--kernel", step.kernel] if step.kernel else []), *storage_options(step.storage)]
 
 
 def _inputs(step: Step, extra: Mapping[str, Artifact]) -> dict[str, Any]:
@@ -97,7 +113,7 @@ def _inputs(step: Step, extra: Mapping[str, Artifact]) -> dict[str, Any]:
             {} if parameter is None or parameter.required else {"isOptional": True}
         )
     parameters = {name: _parameter(one) for name, one in step.parameters(extra).items()}
-    parameters[DIGEST] = {
+    parameters[DIGEST_INPUT] = {
         "parameterType": "STRING",
         "isOptional": True,
         "defaultValue": step.source.digest,
@@ -113,13 +129,18 @@ def _parameter(parameter: InputParameter) -> dict[str, Any]:
     if parameter.default is not MISSING:
         spec["defaultValue"] = parameter.default
     if parameter.help:
-        spec["description"] = parameter.help
+        spec["description"] = _shown(parameter.help)
     return spec
 
 
+def _shown(text: str) -> str:
+    """A text for people that passes Argo and KFP's database: braces apart, emoji replaced."""
+    plain = re.sub(r"\{(?=\{)", "{ ", text)
+    return re.sub("[^\\u0000-\\uffff]", "\ufffd", plain)
+
+
 def _outputs(step: Step) -> dict[str, Any]:
-    own = {NOTEBOOK: Artifact(), METRICS: Artifact("Metrics")} | ({HTML: Artifact("HTML")} if step.html else {})
-    artifacts = {name: _artifact(artifact) for name, artifact in (own | step.artifacts).items()}
+    artifacts = {name: _artifact(artifact) for name, artifact in step.outputs.items()}
     parameters = {name: {"parameterType": kind} for name, kind in step.results.items()}
     return _without_empty({"artifacts": artifacts, "parameters": parameters})
 

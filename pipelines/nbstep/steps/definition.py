@@ -1,46 +1,52 @@
-"""A notebook as a step: defined once, then used in a KFP pipeline, in a local chain, or compiled to a component."""
+"""Steps as users have them: a notebook read and described once, then called in a pipeline function or for a chain."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from nbstep.authoring.notebook import label_of, read_notebook
+from nbstep.authoring.notebook import read_notebook
+from nbstep.profiles import Profile, load_profile
 from nbstep.steps.call import Call
-from nbstep.steps.checks import check_declarations, check_name, fixed_values
-from nbstep.steps.embedding import Source, without_outputs
-from nbstep.steps.ports import Artifact, check_names, result_kind
+from nbstep.steps.embedding import without_outputs
+from nbstep.steps.ports import Artifact, check_names, did_you_mean, result_kind
 from nbstep.steps.step import Step
-from nbstep_runner.contract import Deadlines, StorageOptions
+from nbstep.steps.storing import store_notebook
+from nbstep.steps.travel import fitting
+from nbstep_runner.contract import DIGEST_INPUT, Deadlines
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.parameters import read_signature
-from nbstep_runner.stores import join, open_store
+from nbstep_runner.parameters import Signature, read_signature
 
-ENGINES: Final = {"kfp": "nbstep.steps.kfp.bind"}
-"""By the library that defines an engine's pipelines: the module that places steps in them, imported only once somebody
-uses that library."""
+NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
+"""A folder of a chain, a component of KFP, the begin of a run's id: fit for all three."""
+_KFP_CONTEXT: Final = "kfp.dsl.pipeline_context"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebookStep(Step):
-    """A step that is used by calling it."""
+    """A step that can be called."""
 
     def __call__(self, **arguments: Any) -> Any:
-        """A task of the pipeline that is being defined, such as kfp's ``PipelineTask``, else a :class:`Call`.
+        """A kfp ``PipelineTask`` where kfp is running a pipeline function, else a :class:`Call`.
 
         Raises:
             BadInputError: The arguments do not fit the notebook.
         """
-        for library, module in ENGINES.items():
-            if library in sys.modules:
-                engine = import_module(module)
-                if engine.in_pipeline():
-                    return engine.task_of(self, arguments)
+        if _in_pipeline_function():
+            from nbstep.steps.kfp.bind import task_of
+
+            return task_of(self, arguments)
         return Call(self, arguments)
+
+
+def _in_pipeline_function() -> bool:
+    """Whether kfp is making a pipeline of a function's calls; it cannot be where nobody has imported it."""
+    context = sys.modules.get(_KFP_CONTEXT)
+    return context is not None and context.Pipeline.get_default_pipeline() is not None
 
 
 def notebook_step(  # noqa: PLR0913 - a step's whole description, each part named by its caller
@@ -58,6 +64,8 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
     html: bool = True,
     kernel: str | None = None,
     deadlines: Deadlines | None = None,
+    retries: int | None = None,
+    profile: Profile | str | None = None,
 ) -> NotebookStep:
     """A notebook as a step, its inputs typed by its own parameters cell.
 
@@ -72,12 +80,16 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
         values: Parameters that no pipeline sets, such as ``{"password": {"secret": "env:PASSWORD"}}``.
         runs: Where the runner itself keeps notebook, log and record, a URI. KFP's launcher uploads nothing for steps
             that fail, and a retry has a new disk; with this, failed steps deliver too, and a retry of what has ended
-            for good ends at once.
+            for good ends at once. A compiled step also keeps its notebook there, instead of embedding it.
         source: Where the container finds the notebook, a path in the image or a URI; it is not embedded then.
         upload_to: A folder, a URI; the notebook is written there now, under its digest, and not embedded.
         html: Deliver the executed notebook as HTML too.
         kernel: Overrides the notebook's own.
         deadlines: For the run, its cells and its kernel.
+        retries: How often the step itself repeats a run that ended with what may pass: a dead kernel (12), a fault of
+            nbstep (70), storage out of reach (75). Once ``deadlines.run`` has passed no attempt begins.
+        profile: Gives ``image``, ``runs``, ``deadlines`` and ``retries`` where they are left out, and says how stores
+            are reached; a profile or the name of one in the profiles file.
 
     Raises:
         BadInputError: It is not a notebook, or the declarations do not fit it.
@@ -85,46 +97,73 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
     """
     if source and upload_to:
         raise BadInputError("a notebook has one place: source or upload_to", hint="Leave one of them out.")
-    stored = read_notebook(str(notebook))
-    bare = without_outputs(stored.content)
+    around = load_profile(profile, {}) if isinstance(profile, str) else profile or Profile(retries=0)
+    stored = read_notebook(str(notebook), around.storage)
     signature = read_signature(stored.content, kernel=kernel)
     check_names(results or {}, artifacts or {})
     step = NotebookStep(
-        name=_checked_name(name, str(notebook)),
-        image=image,
-        source=bare,
+        name=_name_of(str(notebook)) if name is None else name,
+        image=image or around.image,
+        source=without_outputs(stored.content),
         signature=signature,
         place=source,
-        values=fixed_values(values or {}, signature),
+        values=_fixed(values or {}, signature),
         inputs=_artifacts(inputs),
         artifacts=_artifacts(artifacts),
         results={result: result_kind(result, kind) for result, kind in (results or {}).items()},
-        runs=runs,
+        runs=runs or around.runs,
         html=html,
         kernel=kernel,
-        deadlines=deadlines or Deadlines(),
+        deadlines=deadlines or around.deadlines,
+        storage=around.storage,
+        claims=around.kubernetes.claims,
+        retries=around.retries if retries is None else retries,
     )
-    check_declarations(step)
-    return replace(step, place=_uploaded(bare, upload_to)) if upload_to else step
+    _check(step)
+    return replace(step, place=store_notebook(step, upload_to, step.storage)) if upload_to else step
+
+
+def _check(step: Step) -> None:
+    """Whether a step's declarations fit its notebook and each other.
+
+    Raises:
+        BadInputError: A name is none or taken, a parameter is claimed twice, or no parameter takes an artifact.
+    """
+    if not NAME.fullmatch(step.name):
+        raise BadInputError(
+            f"a step cannot be named {step.name!r}",
+            hint="Use small letters, digits and hyphens between them, 100 at most, such as 'train-model'.",
+        )
+    if step.retries < 0:
+        raise BadInputError(f"step {step.name} cannot be repeated {step.retries} times", hint="Give 0 or more.")
+    if DIGEST_INPUT in step.signature.names:
+        raise BadInputError(
+            f"the notebook's parameter {DIGEST_INPUT} has the name of a step's own input", hint="Give it another name."
+        )
+    for name in step.inputs:
+        if not name.isidentifier() or name == DIGEST_INPUT:
+            raise BadInputError(f"{name!r} cannot name an artifact", hint="Use letters, digits and underscores.")
+    step.slots()
+
+
+def _fixed(values: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
+    """The values that no pipeline sets, as JSON holds them, once they fit the notebook.
+
+    Raises:
+        BadInputError: A name is unknown, or a value is of another type.
+    """
+    for name in values:
+        if signature.complete and name not in signature.names:
+            raise BadInputError(
+                f"the notebook declares no parameter {name!r}", hint=did_you_mean(name, signature.names)
+            )
+    return fitting(values, [one for one in signature.parameters if one.name in values], signature).as_json()
 
 
 def _artifacts(declared: Mapping[str, str | Artifact] | None) -> dict[str, Artifact]:
-    found = {name: one if isinstance(one, Artifact) else Artifact(one) for name, one in (declared or {}).items()}
-    for one in found.values():
-        _ = one.title
-    return found
+    return {name: one if isinstance(one, Artifact) else Artifact(one) for name, one in (declared or {}).items()}
 
 
-def _checked_name(name: str | None, notebook: str) -> str:
-    named = label_of(notebook, 100, "step") if name is None else name
-    check_name(named)
-    return named
-
-
-def _uploaded(source: Source, folder: str) -> str:
-    """Write the notebook under its digest; it is there already if it was compiled before."""
-    uri = join(folder, f"{source.digest.removeprefix('sha256:')}.ipynb")
-    store = open_store(uri, StorageOptions())
-    if store.stat(uri) is None:
-        store.write(uri, source.data)
-    return uri
+def _name_of(notebook: str) -> str:
+    stem = notebook.rstrip("/").rpartition("/")[2].removesuffix(".ipynb")
+    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:100].rstrip("-") or "step"

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
+import ast
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Final, get_origin
 
-from nbstep_runner.contract import Slot
+from nbstep_runner.contract import (
+    DIGEST_INPUT,
+    HTML,
+    KFP_TYPES,
+    METRICS,
+    NOTEBOOK,
+    Slot,
+    beyond_utf8mb3,
+    is_of_kfp_type,
+    lost_on_the_way,
+)
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import MISSING, Parameter, Signature
 
-NOTEBOOK: Final = "notebook"
-HTML: Final = "html"
-METRICS: Final = "metrics"
-DIGEST: Final = "notebook_digest"
-RESERVED: Final = (NOTEBOOK, HTML, METRICS, DIGEST)
+RESERVED: Final = (NOTEBOOK, HTML, METRICS, DIGEST_INPUT)
 SLOT_ENDINGS: Final = ("", "_path", "_uri", "_dir")
 
 SYSTEM_TYPES: Final = ("Artifact", "Dataset", "Model", "Metrics", "ClassificationMetrics", "HTML", "Markdown")
+ANY_ARTIFACT: Final = "system.Artifact"
 _OF_SCHEMA: Final = {
     "integer": "NUMBER_INTEGER",
     "number": "NUMBER_DOUBLE",
@@ -28,16 +35,8 @@ _OF_SCHEMA: Final = {
     "array": "LIST",
     "object": "STRUCT",
 }
-_OF_PYTHON: Final = {
-    int: "NUMBER_INTEGER",
-    float: "NUMBER_DOUBLE",
-    bool: "BOOLEAN",
-    str: "STRING",
-    list: "LIST",
-    dict: "STRUCT",
-}
-_WORDS: Final = {kfp: python.__name__ for python, kfp in _OF_PYTHON.items()}
-ANY_ARTIFACT: Final = "system.Artifact"
+_OF_PYTHON: Final = {python: kind for kind, python in KFP_TYPES.items()}
+_WORDS: Final = {kind: python.__name__ for kind, python in KFP_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +127,7 @@ def input_parameter(parameter: Parameter) -> InputParameter:
     return InputParameter(
         kind=kind or "STRING",
         optional=not parameter.required,
-        default=_default(parameter.default, kind),
+        default=_default(parameter, kind),
         help=parameter.help,
         text=kind is None,
     )
@@ -140,7 +139,7 @@ def result_kind(name: str, kind: type | str) -> str:
     Raises:
         BadInputError: KFP has no such type, or the name is one of a step's own outputs.
     """
-    by_name = {python.__name__: kfp for python, kfp in _OF_PYTHON.items()}
+    by_name = {word: kfp for kfp, word in _WORDS.items()}
     found = by_name.get(kind) if isinstance(kind, str) else _OF_PYTHON.get(get_origin(kind) or kind)
     if found is None:
         raise BadInputError(f"the result {name} cannot be of type {kind}", hint=f"Use one of {', '.join(by_name)}.")
@@ -150,6 +149,12 @@ def result_kind(name: str, kind: type | str) -> str:
 def in_words(kind: str) -> str:
     """A parameter's or an artifact's type in KFP as people say it: ``int`` or ``Model``."""
     return _WORDS.get(kind) or kind.removeprefix("system.")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The hint for a parameter's name that there is not."""
+    near = get_close_matches(name, known, n=1)
+    return f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(known) or 'none'}."
 
 
 def connects(given: str, wanted: str) -> bool:
@@ -186,28 +191,37 @@ def _kind(schema: Mapping[str, Any]) -> str | None:
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _default(value: Any, kind: str | None) -> Any:
-    """The default that KFP is told: one that its type can say, without loss."""
-    if value is MISSING or value is None or kind is None:
+def _default(parameter: Parameter, kind: str | None) -> Any:
+    """The default that KFP is told: one that comes back as the notebook has it; others stay the notebook's alone.
+
+    JSON has no tuples and no keys but texts, KFP no ``None`` and no whole floats, and its database no emoji.
+    """
+    value = parameter.default
+    if kind is None or value is MISSING or lost_on_the_way(value) or beyond_utf8mb3(value):
         return MISSING
+    own = _as_written(parameter)
+    if kind == "NUMBER_DOUBLE" and is_of_kfp_type(own, kind):
+        return float(own)
+    return value if is_of_kfp_type(own, kind) and _same_from_json(own) else MISSING
+
+
+def _as_written(parameter: Parameter) -> Any:
+    """The default as Python reads it, where that tells more: ``(1, 2)``, which is a list among JSON's types."""
     try:
-        plain = json.loads(json.dumps(value, allow_nan=False, default=str))
-    except (TypeError, ValueError):
-        return MISSING
-    python = next(python for python, name in _OF_PYTHON.items() if name == kind)
-    if python is float and isinstance(plain, int) and not isinstance(plain, bool):
-        plain = float(plain)
-    fits = type(plain) is python and not loses_a_number(plain)
-    return plain if fits else MISSING
+        return ast.literal_eval(parameter.default_source)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return parameter.default
 
 
-def loses_a_number(value: Any) -> bool:
-    """Whether a number inside does not survive KFP: whole ones beyond what a double counts, infinities and NaN."""
+def _same_from_json(value: Any) -> bool:
+    """Whether a value inside of a list or mapping comes back from KFP as it is."""
     match value:
-        case list() | tuple():
-            return any(map(loses_a_number, value))
+        case list():
+            return all(item is not None and _same_from_json(item) for item in value)
         case dict():
-            return any(map(loses_a_number, value.values()))
-        case int():
-            return abs(value) > 2**53
-    return isinstance(value, float) and not math.isfinite(value)
+            return all(isinstance(key, str) and item is not None for key, item in value.items()) and all(
+                map(_same_from_json, value.values())
+            )
+        case float():
+            return not value.is_integer()
+    return isinstance(value, str | int | None)

@@ -1,21 +1,24 @@
-"""A notebook with what it takes and leaves: all that is known of a step before it is called."""
+"""A step as data: a notebook, what goes into it and what comes out of it. What is done with steps builds on it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbstep.profiles.kubernetes import Claim
 from nbstep.profiles.volume_claims import in_pod
 from nbstep.steps.embedding import Source
 from nbstep.steps.ports import Artifact, InputParameter, input_parameter
-from nbstep_runner.contract import Deadlines, Slot, StepPlan
+from nbstep_runner.contract import HTML, METRICS, NOTEBOOK, Deadlines, Slot, StepPlan, StorageOptions
+from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Signature
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step.
+    """A notebook as a step of any engine.
 
     Attributes:
         image: What the step runs in; only chains can do without.
@@ -26,6 +29,9 @@ class Step:
         artifacts: Artifacts that the notebook has to leave.
         results: KFP's type of each result that the notebook has to report.
         runs: Under which folder the runner itself keeps each run; ``None``: on the container's disk.
+        retries: How often the step itself repeats a run that ended with what may pass.
+        storage: How stores are reached, from here and from the container.
+        claims: Where this machine has the claims that places name.
     """
 
     name: str
@@ -41,20 +47,49 @@ class Step:
     html: bool = True
     kernel: str | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
+    storage: StorageOptions = field(default_factory=StorageOptions)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    retries: int = 0
+
+    @property
+    def outputs(self) -> dict[str, Artifact]:
+        """Every artifact that the step leaves: its own (executed notebook, page, metrics) and the notebook's."""
+        page = {HTML: Artifact("HTML")} if self.html else {}
+        return {NOTEBOOK: Artifact(), **page, METRICS: Artifact("Metrics"), **self.artifacts}
 
     def slots(self, extra: Mapping[str, Artifact] | None = None) -> tuple[dict[str, Slot], dict[str, Slot]]:
         """How the notebook is told of the artifacts that come in and that go out.
 
         Raises:
-            BadInputError: No parameter takes one of them.
+            BadInputError: No parameter takes one of them, or a parameter or a port would have two meanings.
         """
         come = {name: one.slot(name, self.signature) for name, one in {**self.inputs, **(extra or {})}.items()}
         go = {name: one.slot(name, self.signature) for name, one in self.artifacts.items()}
+        self._check_slots([*come.values(), *go.values()])
+        if shadowed := sorted(set(come) & set(self._open_parameters(come, go))):
+            raise BadInputError(
+                f"{shadowed[0]} of step {self.name} is an artifact and a parameter",
+                hint="Give the artifact another name.",
+            )
         return come, go
+
+    def _check_slots(self, slots: list[Slot]) -> None:
+        places = Counter(slot.parameter or f"${slot.environment}" for slot in slots)
+        if twice := [place for place, times in places.items() if times > 1]:
+            raise BadInputError(
+                f"two artifacts of step {self.name} are to be told by {twice[0]}",
+                hint='Name another parameter for one of them: Artifact("Model", parameter="model_path").',
+            )
+        if taken := [slot.parameter for slot in slots if slot.parameter in self.values]:
+            raise BadInputError(
+                f"{taken[0]} of step {self.name} has a fixed value, so it cannot be an artifact's place"
+            )
 
     def parameters(self, extra: Mapping[str, Artifact] | None = None) -> dict[str, InputParameter]:
         """The parameters that a pipeline may set: those that are neither fixed nor say where an artifact lies."""
-        come, go = self.slots(extra)
+        return self._open_parameters(*self.slots(extra))
+
+    def _open_parameters(self, come: Mapping[str, Slot], go: Mapping[str, Slot]) -> dict[str, InputParameter]:
         taken = {slot.parameter for slot in (*come.values(), *go.values())} | set(self.values)
         return {one.name: input_parameter(one) for one in self.signature.parameters if one.name not in taken}
 
@@ -73,4 +108,5 @@ class Step:
             inputs=come,
             artifacts=go,
             results=self.results,
+            retries=self.retries,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from nbstep.steps.ports import InputParameter, loses_a_number
-from nbstep.steps.step import Step
+from nbstep.steps.ports import InputParameter
 from nbstep_runner import parameters as inspection
-from nbstep_runner.contract import ParameterSource, UnknownParameters
+from nbstep_runner.contract import ParameterSource, UnknownParameters, beyond_utf8mb3, lost_on_the_way, whole
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Parameter, Resolved, Signature
 
@@ -23,52 +24,105 @@ def fitting(values: Mapping[str, Any], declared: Iterable[Parameter], signature:
     return _read([ParameterSource.values(dict(values))], declared, signature)
 
 
-def travelling(step: Step, name: str, value: Any, parameter: InputParameter) -> Any:
-    """A value as the engine takes it.
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The way of one argument into a step.
 
-    Raises:
-        BadInputError: The engine cannot carry it as what it is.
+    Attributes:
+        step: The step's name, for messages.
+        name: The parameter's.
+        port: The parameter as KFP knows it.
+        signature: What the notebook declares.
     """
-    plain = Resolved({name: value}).as_json()[name]
-    if isinstance(plain, Mapping) and not parameter.takes_mappings:
-        raise BadInputError(
-            f"{name} of step {step.name} is a reference to a secret, which no engine passes on",
-            hint=f"Fix it in the step: values={{{name!r}: ...}}.",
+
+    step: str
+    name: str
+    port: InputParameter
+    signature: Signature
+
+    def carried(self, value: Any) -> Any:
+        """A value, as the notebook declares it, in the form in which the engine takes it.
+
+        Raises:
+            BadInputError: The engine cannot carry it as what it is.
+        """
+        plain = _plain(value)
+        if isinstance(plain, Mapping) and not self.port.takes_mappings:
+            raise self._refused("is a reference to a secret, which no engine passes on")
+        carried = self._as_text(plain) if self.port.text else plain
+        if lost := lost_on_the_way(carried if self.port.text else value):
+            raise self._refused(f"holds {lost}", "; or declare it as str and convert it in the notebook")
+        if beyond_utf8mb3(carried):
+            warnings.warn(
+                f"{self.name} of step {self.step} has characters beyond U+FFFF, which KFP's database may refuse; "
+                f"values={{{self.name!r}: ...}} carries them everywhere",
+                stacklevel=2,
+            )
+        if not self.port.text:
+            self._check_arrival(plain)
+        return float(carried) if self.port.kind == "NUMBER_DOUBLE" else carried
+
+    def _check_arrival(self, plain: Any) -> None:
+        """Whether the runner reads what KFP makes of a value as this very value."""
+        changed = "None inside" if _holds_none(plain) else ""
+        if not changed and self._arrival(ParameterSource.values({self.name: whole(plain)})) != _typed(plain):
+            changed = "whole floats, which KFP makes ints"
+        if changed:
+            raise self._refused(f"would not arrive as it is: it has {changed}")
+
+    def _as_text(self, value: Any) -> str:
+        """A value as text that the runner, which goes by the notebook's declaration, reads as this very value.
+
+        Raises:
+            BadInputError: There is none, such as for the text ``"5"`` where an int may stand too.
+        """
+        text = json.dumps(value) if isinstance(value, list | dict) else str(value)
+        structure = _structure(text)
+        named = ParameterSource.typed(self.name, text)
+        source = named if structure is None else ParameterSource.values({self.name: structure})
+        if self._arrival(source) != _typed(value):
+            raise BadInputError(
+                f"{self.name} of step {self.step} travels as text, and {value!r} would not be read as what it is",
+                hint=f"Fix it in the step: values={{{self.name!r}: {value!r}}}; or declare one type for {self.name}.",
+            )
+        return text
+
+    def _arrival(self, source: ParameterSource) -> Any:
+        """What the runner makes of a source, with its types; ``None`` where it refuses it."""
+        own = [one for one in self.signature.parameters if one.name == self.name]
+        try:
+            return _typed(_plain(_read([source], own, self.signature).values[self.name]))
+        except BadInputError:
+            return None
+
+    def _refused(self, why: str, other_way: str = "") -> BadInputError:
+        return BadInputError(
+            f"{self.name} of step {self.step} {why}",
+            hint=f"Fix it in the step: values={{{self.name!r}: ...}}{other_way}.",
         )
-    if parameter.text:
-        return _as_text(step, name, plain)
-    if loses_a_number(value):
-        raise BadInputError(
-            f"{name} of step {step.name} holds a number that KFP does not carry: beyond 2**53, infinite or NaN",
-            hint=f"Fix it in the step: values={{{name!r}: ...}}; or declare it as str and convert it in the notebook.",
-        )
-    return float(plain) if parameter.kind == "NUMBER_DOUBLE" else plain
 
 
-def _as_text(step: Step, name: str, value: Any) -> str:
-    """A value as text that the runner, which goes by the notebook's declaration, reads as this very value.
-
-    Raises:
-        BadInputError: There is none, such as for the text ``"5"`` where an int may stand too.
-    """
-    text = json.dumps(value) if isinstance(value, list | dict) else str(value)
-    read = _read_back(step.signature, name, text)
-    if type(read) is not type(value) or read != value:
-        raise BadInputError(
-            f"{name} of step {step.name} travels as text, and {value!r} would not be read as what it is",
-            hint=f"Fix it in the step: values={{{name!r}: {value!r}}}; or declare one type for {name}.",
-        )
-    return text
+def _plain(value: Any) -> Any:
+    return Resolved({"value": value}).as_json()["value"]
 
 
-def _read_back(signature: Signature, name: str, text: str) -> Any:
-    """What the runner makes of a text; ``None`` where it refuses it."""
-    structure = _structure(text)
-    source = ParameterSource.typed(name, text) if structure is None else ParameterSource.values({name: structure})
-    try:
-        return _read([source], [one for one in signature.parameters if one.name == name], signature).as_json()[name]
-    except BadInputError:
-        return None
+def _holds_none(value: Any) -> bool:
+    match value:
+        case list():
+            return any(item is None or _holds_none(item) for item in value)
+        case dict():
+            return _holds_none(list(value.values()))
+    return False
+
+
+def _typed(value: Any) -> Any:
+    """A value that equals another only where all types inside are equal too: 1, 1.0 and True are three."""
+    match value:
+        case list() | tuple():
+            return ("list", [_typed(item) for item in value])
+        case dict():
+            return ("dict", [(_typed(key), _typed(item)) for key, item in value.items()])
+    return (type(value).__name__, value)
 
 
 def _structure(text: str) -> Any:

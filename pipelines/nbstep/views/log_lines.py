@@ -18,7 +18,6 @@ class _Members(msgspec.Struct, frozen=True, kw_only=True):
     stream: str | None = None
     attempt: int | None = None
     seq: int | None = None
-    traceback: tuple[str, ...] = ()
 
 
 class LogLine(_Members, frozen=True, kw_only=True):
@@ -63,10 +62,8 @@ def notice(run_id: str, message: str, severity: str = "WARNING") -> bytes:
 
 
 def for_people(line: LogLine) -> str:
-    """The line as the console shows it: the time, who speaks, what is said; of an error all of its traceback."""
+    """The line as the console shows it: the time, who speaks, what is said."""
     clock = _clock(line.time)
-    if line.traceback:
-        return "\n".join(f"{clock}[{line.cell}:error] {_visible(text)}" for text in line.traceback)
     who = f"[{line.cell}]" if line.stream is not None or line.event == "output" else "nbstep:"
     level = f" {line.severity}:" if line.severity in ("WARNING", "ERROR") and line.stream is None else ""
     return f"{clock}{who}{level} {_visible(line.message)}" if line.time else _visible(line.message)

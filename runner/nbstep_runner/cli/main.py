@@ -15,7 +15,7 @@ from nbstep_runner.collector import pause
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError, UsageError
 
 if TYPE_CHECKING:
-    from nbstep_runner.contract import StorageOptions
+    from nbstep_runner.kfp_adapter.command import StepOptions
 
 PROGRAM = os.environ.pop(TYPED_COMMAND, "nbstep-runner")
 """The command that was typed, such as ``nbstep run``; taken out of the environment, so that no kernel inherits it."""
@@ -72,18 +72,25 @@ def _command(arguments: list[str]) -> Any:
     if arguments[:1] == [PIPELINE_STEP]:
         from nbstep_runner.kfp_adapter.command import RunnerCommand, run_step
 
-        return run_step(arguments[1:], RunnerCommand(_run, _storage))
+        return run_step(arguments[1:], RunnerCommand(_run, _step_options))
     from nbstep_runner.cli.command import command
 
     return command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
 
 
-def _storage(options: list[str]) -> StorageOptions:
-    """The storage options that the command would get from its options and the environment."""
+def _step_options(options: list[str]) -> StepOptions:
+    """What the command would make of its options and the environment, as far as a step goes by it itself."""
     from nbstep_runner.cli.command import command
     from nbstep_runner.cli.spec import storage_of
+    from nbstep_runner.kfp_adapter.command import StepOptions
 
-    return storage_of(command.make_context(PROGRAM, options).params)
+    given = command.make_context(PROGRAM, options).params
+    return StepOptions(
+        storage=storage_of(given),
+        checkpoint_seconds=given["autosave_cell_every"],
+        run_seconds=given["run_timeout"],
+        grace_seconds=given["grace_period"],
+    )
 
 
 def _tell_kubernetes(error: NbstepError) -> int:

@@ -15,6 +15,8 @@ from nbstep_runner.cli.sections import section
 
 FACTORS: Final = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 SIZE: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[kmg]?)i?b?")
+NEXT_ATTEMPT: Final = 0
+"""For whoever starts a run again and does not know how often it was begun."""
 LONGEST_SECONDS: Final = 1e9
 """Thirty years; what waits for much longer overflows the time of the operating system's calls."""
 
@@ -43,6 +45,18 @@ class Seconds(click.FloatRange):
         if not seconds <= LONGEST_SECONDS:
             self.fail(f"{value!r} is not a number of seconds up to {LONGEST_SECONDS:.0f}", param, ctx)
         return seconds
+
+
+class Attempt(click.ParamType[int]):
+    """A whole number from 1, or ``next``, which is :data:`NEXT_ATTEMPT`."""
+
+    name = "number|next"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number."""
+        if value == "next":
+            return NEXT_ATTEMPT
+        return click.IntRange(min=1).convert(value, param, ctx)
 
 
 class Label(click.ParamType[tuple[str, str]]):
@@ -109,7 +123,11 @@ LIMITS: Final = section(
     click.option(
         "--grace-period", type=POSITIVE, default=25.0, show_default=True, help="Seconds from SIGTERM to the end."
     ),
-    click.option("--short-notice", is_flag=True, help="After SIGTERM publish at once: less than a second may be left."),
+    click.option(
+        "--short-notice/--no-short-notice",
+        default=False,
+        help="After SIGTERM publish at once: less than a second may be left.",
+    ),
     click.option(
         "--text-output-limit", type=Size(), default="4M", show_default=True, help="Output kept of one printed text."
     ),
@@ -145,7 +163,13 @@ OUTPUT: Final = section(
 IDENTITY: Final = section(
     "Identity",
     click.option("--run-id", help="Names the run; retries of the same work keep it."),
-    click.option("--attempt", type=click.IntRange(min=1), default=1, show_default=True, help="Which attempt this is."),
+    click.option(
+        "--attempt",
+        type=Attempt(),
+        default=1,
+        show_default=True,
+        help="Which attempt this is; next: one more than the run's record says.",
+    ),
     click.option("--label", "labels", type=Label(), multiple=True, help="A label to find the run by."),
     click.option("--force", is_flag=True, help="Run even if this very run has already ended."),
 )

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from nbstep_runner.cli.options import NEXT_ATTEMPT
 from nbstep_runner.contract import (
     Deadlines,
     OutputLimits,
@@ -31,6 +32,7 @@ def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[s
 
     Raises:
         BadInputError: A base64 parameter is not base64 of text.
+        StorageDeniedError, StorageUnavailableError: The record that tells the attempt cannot be read.
         UsageError: An argument is not UTF-8, so no record could say it.
     """
     spec = _spec_of(input_uri, output_uri, params, options)
@@ -38,13 +40,13 @@ def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[s
         encode(spec)
     except UnicodeEncodeError:
         raise UsageError("an argument is not UTF-8 text", hint="Write it in UTF-8, and name files so.") from None
-    return spec
+    return _next_attempt(spec) if options["attempt"] == NEXT_ATTEMPT else spec
 
 
 def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[str, Any]) -> RunSpec:
     return RunSpec(
         run_id=options["run_id"] or new_run_id(),
-        attempt=options["attempt"],
+        attempt=options["attempt"] or 1,
         input_uri=input_uri,
         output_uri=output_uri,
         parameters=tuple(parameter_sources(input_uri, output_uri, params, options)),
@@ -84,7 +86,11 @@ def read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
         BadInputError: It is not a spec.
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
     """
-    spec = decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec)
+    return _next_attempt(decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec))
+
+
+def _next_attempt(spec: RunSpec) -> RunSpec:
+    """The run as the attempt after that of its record; unchanged where there is none."""
     place = sibling(spec.output_uri, ".result.json")
     earlier = read_existing(open_store(place, spec.storage), place).record
     if earlier is None or earlier.run_id != spec.run_id:

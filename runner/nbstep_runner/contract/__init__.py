@@ -17,6 +17,17 @@ from nbstep_runner.contract.events import (
     Sink,
     StreamText,
 )
+from nbstep_runner.contract.kfp import (
+    DIGEST_INPUT,
+    HTML,
+    KFP_TYPES,
+    METRICS,
+    NOTEBOOK,
+    beyond_utf8mb3,
+    is_of_kfp_type,
+    lost_on_the_way,
+    whole,
+)
 from nbstep_runner.contract.needs import Need, knows, since
 from nbstep_runner.contract.result import (
     CellRecord,
@@ -42,6 +53,11 @@ from nbstep_runner.contract.step import Slot, StepPlan
 from nbstep_runner.contract.sweep import SweepEvent, SweepPlan
 
 __all__ = [
+    "DIGEST_INPUT",
+    "HTML",
+    "KFP_TYPES",
+    "METRICS",
+    "NOTEBOOK",
     "CellFinished",
     "CellRecord",
     "CellStarted",
@@ -73,9 +89,13 @@ __all__ = [
     "SweepEvent",
     "SweepPlan",
     "UnknownParameters",
+    "beyond_utf8mb3",
     "decode",
     "encode",
+    "is_of_kfp_type",
     "knows",
+    "lost_on_the_way",
     "since",
     "spec_digest",
+    "whole",
 ]

@@ -102,6 +102,8 @@ class Environment:
     Attributes:
         image: The container image that ``NBSTEP_IMAGE`` names, if any.
         packages: Versions of the packages that decide how a notebook runs.
+        pod: The pod in which a step of Kubeflow Pipelines runs.
+        namespace: The pod's.
     """
 
     python: str
@@ -110,6 +112,8 @@ class Environment:
     kernel: str | None = None
     image: str | None = None
     packages: dict[str, str] = field(default_factory=dict)
+    pod: str | None = None
+    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

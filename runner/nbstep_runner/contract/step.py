@@ -32,6 +32,7 @@ class StepPlan:
         inputs: Artifacts that come in, by name.
         artifacts: Artifacts that the notebook has to leave, by name.
         results: The KFP type of each result that the notebook has to report, such as ``NUMBER_DOUBLE``.
+        retries: How often the step itself repeats a run that ended with what may pass.
     """
 
     name: str
@@ -44,4 +45,5 @@ class StepPlan:
     inputs: dict[str, Slot] = field(default_factory=dict)
     artifacts: dict[str, Slot] = field(default_factory=dict)
     results: dict[str, str] = field(default_factory=dict)
+    retries: int = 0
     schema_version: int = 1

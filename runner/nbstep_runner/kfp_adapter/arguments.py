@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbstep_runner.contract import Slot, StepPlan
+from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, Slot, StepPlan
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.executor_input import Artifact, ExecutorInput, given
 from nbstep_runner.stores import join
-
-DIGEST_INPUT = "notebook_digest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +38,14 @@ class Files:
 
 
 def run_id_of(plan: StepPlan, executor_input: ExecutorInput) -> str:
-    """Names the run: the same for each retry of one execution, because the engine keeps its outputs' places."""
-    places = [executor_input.outputs.output_file]
-    places += [artifact.uri for found in executor_input.outputs.artifacts.values() for artifact in found.artifacts]
-    return f"{plan.name}-{hashlib.sha256(chr(0).join(sorted(places)).encode()).hexdigest()[:12]}"
+    """Names the run: the same for each retry of one execution, because the engine keeps its outputs' places.
+
+    Only those of the step's own outputs count. KFP adds others whose places name the attempt, such as executor-logs.
+    """
+    outputs = executor_input.outputs
+    own = [one for name in (NOTEBOOK, METRICS, HTML, *plan.artifacts) if (one := outputs.uri(name))]
+    places = [str(Path(outputs.output_file).parent), *sorted(own)]
+    return f"{plan.name}-{hashlib.sha256(chr(0).join(places).encode()).hexdigest()[:12]}"
 
 
 def output_uri_of(plan: StepPlan, run_id: str, folder: Path) -> str:
@@ -68,7 +70,7 @@ def runner_arguments(
         output_uri_of(plan, run_id, files.folder),
         str(files.parameters),
         *(part for name, text in texts.items() for part in ("-p", f"{name}={text}")),
-        *("--run-id", run_id, "--record-file", str(files.record)),
+        *("--run-id", run_id, "--attempt", "next", "--record-file", str(files.record), "--short-notice"),
         *(["--html"] if plan.html else []),
         *options,
     ]

@@ -5,16 +5,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 
 from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StepPlan, StorageOptions, decode, encode
 from nbstep_runner.errors import BadInputError, ExitCode, StorageUnavailableError
 from nbstep_runner.kfp_adapter.arguments import Files, runner_arguments
+from nbstep_runner.kfp_adapter.attempts import repeat
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, missing_artifacts, try_to_deliver
 from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, read_executor_input
 from nbstep_runner.kfp_adapter.notebook import step_notebook
+
+CHECKPOINT_SECONDS: Final = 10.0
+"""At most this long between partial notebooks: a step whose pod goes has less than a second to publish anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOptions:
+    """What a step itself needs of the runner's options and the environment."""
+
+    storage: StorageOptions
+    checkpoint_seconds: float
+    run_seconds: float | None
+    grace_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +39,11 @@ class RunnerCommand:
 
     Attributes:
         run: Runs it and returns its exit code.
-        storage: The storage options that it takes from its options and the environment.
+        options: What the runner makes of its options and the environment.
     """
 
     run: Callable[[list[str]], int]
-    storage: Callable[[list[str]], StorageOptions]
+    options: Callable[[list[str]], StepOptions]
 
 
 @click.command("kfp-step", context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,8 +84,9 @@ class Step:
         self._plan = plan
         self._input = executor_input
         self._run = runner.run
-        self._options = options
-        self._storage = runner.storage(list(options))
+        self._arguments = options
+        self._options = runner.options(list(options))
+        self._storage = self._options.storage
         self._files = Files(Path(executor_input.outputs.output_file).parent)
 
     def execute(self, notebook: str | None) -> int:
@@ -79,22 +96,29 @@ class Step:
             NbstepError: The step could not begin, or succeeded without leaving what it declares.
         """
         arguments = self._prepare(notebook)
-        code = self._run(arguments)
-        record = self._record()
-        if record is None:
-            return code
+        code = repeat(
+            partial(self._attempt, arguments),
+            self._plan.retries,
+            within=self._options.run_seconds,
+            grace=self._options.grace_seconds,
+        )
         if code == ExitCode.SUCCEEDED and missing_artifacts(self._plan, self._input.outputs):
             # An earlier attempt succeeded, and its record answered; what it wrote on its own disk is gone with it.
-            code = self._run([*arguments, "--force"])
-            record = self._record() or record
-        return self._conclude(code, record)
+            code = self._attempt([*arguments, "--force"])
+        record = self._record()
+        return code if record is None else self._conclude(code, record)
+
+    def _attempt(self, arguments: list[str]) -> int:
+        self._files.record.unlink(missing_ok=True)
+        return self._run(arguments)
 
     def _prepare(self, notebook: str | None) -> list[str]:
         try:
             self._files.folder.mkdir(parents=True, exist_ok=True)
-            self._files.record.unlink(missing_ok=True)
             self._files.notebook.write_bytes(step_notebook(self._plan, notebook, self._storage))
-            return runner_arguments(self._plan, self._input, self._files, self._options)
+            checkpoints = min(self._options.checkpoint_seconds, CHECKPOINT_SECONDS)
+            options = ("--autosave-cell-every", f"{checkpoints:g}", *self._arguments)
+            return runner_arguments(self._plan, self._input, self._files, options)
         except OSError as error:
             raise _unwritable(error) from error
 

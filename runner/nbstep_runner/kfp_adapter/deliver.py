@@ -7,25 +7,21 @@ import json
 import math
 import shutil
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from nbstep_runner.contract import RunResult, StepPlan, StorageOptions
+from nbstep_runner.contract import (
+    HTML,
+    METRICS,
+    NOTEBOOK,
+    RunResult,
+    StepPlan,
+    StorageOptions,
+    is_of_kfp_type,
+    lost_on_the_way,
+)
 from nbstep_runner.errors import BadInputError, NbstepError
 from nbstep_runner.kfp_adapter.executor_input import Outputs
 from nbstep_runner.stores import open_store
-
-NOTEBOOK: Final = "notebook"
-HTML: Final = "html"
-METRICS: Final = "metrics"
-
-_FITS: Final[dict[str, tuple[type, ...]]] = {
-    "NUMBER_INTEGER": (int,),
-    "NUMBER_DOUBLE": (int, float),
-    "BOOLEAN": (bool,),
-    "STRING": (str,),
-    "LIST": (list,),
-    "STRUCT": (dict,),
-}
 
 
 def deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: StorageOptions) -> None:
@@ -39,7 +35,7 @@ def deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: Storag
     _write(outputs.path(METRICS), json.dumps(metrics).encode())
     results = {name: value for name, value in record.results.items() if name in outputs.parameters}
     for name, value in results.items():
-        if fits(value, plan.results.get(name, "")):
+        if not _problem_of(value, plan.results.get(name)):
             text = value if isinstance(value, str) else json.dumps(value)
             _write(outputs.parameters[name].output_file, text.encode())
     _write(outputs.output_file, _message(outputs, record, metrics))
@@ -77,17 +73,19 @@ def metrics_of(record: RunResult) -> dict[str, float | int]:
     }
 
 
-def fits(value: Any, kind: str) -> bool:
-    """Whether a result is of a KFP type; a float result may be a whole number."""
-    allowed = _FITS.get(kind, (object,))
-    return isinstance(value, allowed) and (kind == "BOOLEAN" or not isinstance(value, bool) or allowed == (object,))
-
-
 def _result_problem(record: RunResult, name: str, kind: str) -> str:
     if name not in record.results:
         return f"its notebook did not report the result {name}"
-    value = record.results[name]
-    return "" if fits(value, kind) else f"the result {name} is {type(value).__name__}, not {kind}"
+    problem = _problem_of(record.results[name], kind)
+    return problem and f"the result {name} {problem}"
+
+
+def _problem_of(value: Any, kind: str | None) -> str:
+    """Why a result of a declared type cannot be handed on; empty where it can."""
+    if kind is not None and not is_of_kfp_type(value, kind):
+        return f"is {type(value).__name__}, not {kind}"
+    lost = lost_on_the_way(value)
+    return lost and f"holds {lost}"
 
 
 def _artifact_problem(outputs: Outputs, name: str) -> str:

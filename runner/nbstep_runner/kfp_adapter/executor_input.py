@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from nbstep_runner.contract import whole
 from nbstep_runner.errors import BadInputError
 
 MOUNTS: Final = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
@@ -14,8 +15,6 @@ MODEL_IMAGE: Final = "oci://"
 """A model in an image, which KFP mounts beside the step; the rule for its place is the launcher's too."""
 INSIDE: Final = "pipelinechannel--"
 """How KFP's compiler begins the names of values that it has put into the text of another input."""
-EXACT: Final = 2.0**53
-"""Beyond this, doubles are no longer every whole number."""
 
 
 class Artifact(msgspec.Struct, frozen=True, rename="camel"):
@@ -67,8 +66,16 @@ class Outputs(msgspec.Struct, frozen=True, rename="camel"):
 
     def path(self, name: str) -> str | None:
         """The local path of an output artifact; ``None`` where the engine asks for no such one."""
-        found = self.artifacts.get(name, ArtifactList()).artifacts
-        return found[0].path if found else None
+        found = self._first(name)
+        return found.path if found else None
+
+    def uri(self, name: str) -> str | None:
+        """The URI of an output artifact; ``None`` where the engine asks for no such one."""
+        found = self._first(name)
+        return found.uri if found else None
+
+    def _first(self, name: str) -> Artifact | None:
+        return next(iter(self.artifacts.get(name, ArtifactList()).artifacts), None)
 
 
 class ExecutorInput(msgspec.Struct, frozen=True):
@@ -97,15 +104,3 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
     """The parameters that were given, whole numbers as such; the engine writes ``null`` for those that were not."""
     own = {name: value for name, value in values.items() if not name.startswith(INSIDE)}
     return {name: whole(value) for name, value in own.items() if value is not None}
-
-
-def whole(value: Any) -> Any:
-    """A value in which 1.0 is 1 again: protocol buffers have one type of number, and the notebook's types decide."""
-    match value:
-        case float() if value.is_integer() and abs(value) < EXACT:
-            return int(value)
-        case list():
-            return [whole(item) for item in value]
-        case dict():
-            return {key: whole(item) for key, item in value.items()}
-    return value

@@ -7,16 +7,22 @@ import platform
 from contextlib import suppress
 from functools import cache
 from importlib import metadata
+from pathlib import Path
 from typing import Final
 
 from nbstep_runner.contract import Environment
 
 PACKAGES: Final = ("papermill", "nbformat", "ipykernel", "pyzmq")
+POD_VARIABLE: Final = "KFP_POD_NAME"
+"""What Kubeflow Pipelines sets in the pods of its steps."""
+RETRY_VARIABLE: Final = "KFP_RETRY_INDEX"
+"""What it sets too, where a task has retries: how many came before."""
+NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @cache
 def describe_environment() -> Environment:
-    """This interpreter, its packages that decide how a notebook runs, and the image that ``NBSTEP_IMAGE`` names."""
+    """This interpreter, its packages that decide how a notebook runs, its image (``NBSTEP_IMAGE``) and a step's pod."""
     versions = {}
     for name in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -27,7 +33,25 @@ def describe_environment() -> Environment:
         platform=platform.platform(),
         image=os.environ.get("NBSTEP_IMAGE"),
         packages=versions,
+        pod=os.environ.get(POD_VARIABLE),
+        namespace=_namespace() if POD_VARIABLE in os.environ else None,
     )
+
+
+def described_pod() -> str:
+    """Where a step of Kubeflow Pipelines runs, in words; empty elsewhere."""
+    environment = describe_environment()
+    if environment.pod is None:
+        return ""
+    retry = os.environ.get(RETRY_VARIABLE)
+    times = f", {retry} retries of its engine before it" if retry and retry != "0" else ""
+    return f"in pod {environment.pod} of namespace {environment.namespace}{times}"
+
+
+def _namespace() -> str | None:
+    with suppress(OSError):
+        return NAMESPACE_FILE.read_text().strip()
+    return None
 
 
 def own_version() -> str:

@@ -152,7 +152,10 @@ class Session:
     def _read(self) -> Work:
         read = partial(fetch, self._spec, self._places, self._stores, meanwhile=import_later)
         fetched = self._supervisor.call(read, doing="reading the inputs")
-        from nbstep_runner.session.environment import describe_environment
+        from nbstep_runner.session.environment import describe_environment, described_pod
+
+        if where := described_pod():
+            self._ledger.say(where)
 
         self._settle_early_claim()
         self._holding.place = self._supervisor.call(partial(self._free_place, fetched), doing="waiting for the output")

@@ -17,7 +17,7 @@ import pytest
 
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import step_arguments
-from nbstep_runner.contract import StepPlan, encode
+from nbstep_runner.contract import Deadlines, StepPlan, encode
 from servers.fixtures import new_name
 from servers.s3 import S3Server
 from support import notebooks
@@ -202,3 +202,53 @@ def test_storage_options_hold_for_what_the_step_fetches_and_delivers(
     executed = json.loads((tmp_path / "notebook").read_text())
     assert executed["cells"][0]["outputs"][0]["text"] == ["on s3\n"]
     assert "on s3" in (tmp_path / "html").read_text()
+
+
+@pytest.mark.fault(68)
+def test_each_attempt_of_a_retrying_engine_is_the_next_of_one_run(tmp_path: Path) -> None:
+    """KFP's launcher writes the attempt into the place of the logs that it keeps; the pod is named in the record."""
+    one = step(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    kinds = [pod_attempt(one, tmp_path, number) for number in range(2)]
+    assert kinds == [(12, 1), (12, 2)]
+    (run,) = (tmp_path / "runs").iterdir()
+    record = json.loads((run / "output.result.json").read_text())
+    assert (record["attempt"], record["environment"]["pod"]) == (2, "work-1")
+    log = (run / "output.log.jsonl").read_text()
+    assert "in pod work-1 of namespace None, 1 retries of its engine before it" in log
+
+
+def pod_attempt(one: NotebookStep, folder: Path, number: int) -> tuple[int, int]:
+    """One attempt as a retried pod makes it, on a new disk: exit code, and the attempt in the record."""
+    disk = folder / "disk"
+    shutil.rmtree(disk, ignore_errors=True)
+    arguments = command(one, disk)
+    message = json.loads(arguments[3])
+    logs = {"name": "executor-logs", "uri": f"minio://bucket/executor-logs-{number}"}
+    message["outputs"]["artifacts"]["executor-logs"] = {"artifacts": [logs]}
+    arguments[3] = json.dumps(message)
+    told = {"COUNTER": str(folder / "counter"), "KFP_POD_NAME": f"work-{number}", "KFP_RETRY_INDEX": str(number)}
+    done = subprocess.run(arguments, env=os.environ | told, capture_output=True, check=False, timeout=60)
+    (run,) = (folder / "runs").iterdir()
+    return done.returncode, json.loads((run / "output.result.json").read_text())["attempt"]
+
+
+def test_a_step_repeats_what_may_pass_by_itself(tmp_path: Path) -> None:
+    killed = "if len(open(os.environ['COUNTER']).read()) < 3:\n    os.kill(os.getpid(), 9)\n"
+    one = step(tmp_path, killed + "open(model_path, 'w').write('7')", retries=2)
+    code, times, log = attempt(one, tmp_path, tmp_path / "disk")
+    assert (code, times) == (0, 3), log
+    (run,) = (tmp_path / "runs").iterdir()
+    assert json.loads((run / "output.result.json").read_text())["attempt"] == 3
+    assert "attempt ended with 12; the next begins in" in log
+
+
+def test_a_step_repeats_nothing_that_cannot_pass(tmp_path: Path) -> None:
+    one = step(tmp_path, "raise ValueError", retries=3)
+    assert attempt(one, tmp_path, tmp_path / "disk")[:2] == (10, 1)
+
+
+def test_no_attempt_begins_after_the_deadline(tmp_path: Path) -> None:
+    one = step(tmp_path, "os.kill(os.getpid(), 9)", retries=3, deadlines=Deadlines(run=0.01))
+    code, _, log = attempt(one, tmp_path, tmp_path / "disk")
+    assert code in {11, 12}, log
+    assert "the next begins" not in log

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from nbstep_runner.contract import ErrorInfo, RunResult, RunState, Slot, StepPlan, StorageOptions
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.arguments import Files, run_id_of, runner_arguments
-from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, fits, try_to_deliver
+from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, try_to_deliver
 from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, given, read_executor_input, whole
 from nbstep_runner.kfp_adapter.notebook import step_notebook
 
@@ -26,6 +27,9 @@ PLAN = StepPlan(
     artifacts={"model": Slot(parameter="model_path")},
     results={"rmse": "NUMBER_DOUBLE", "steps": "NUMBER_INTEGER", "note": "STRING"},
 )
+
+
+OWN = {"notebook", "metrics", "html", *PLAN.artifacts}
 
 
 def message(folder: Path, **inputs: Any) -> ExecutorInput:
@@ -102,6 +106,45 @@ def test_several_artifacts_of_one_name_are_a_list(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "params.yaml").read_text())["data"] == ["/a", "/b"]
 
 
+RECORDED = json.loads((Path(__file__).parent / "executor-input-2.17.json").read_text())
+"""What the launcher of Kubeflow Pipelines 2.17 passed to the first attempt of a step."""
+
+
+def recorded(old: str = "", new: str = "") -> ExecutorInput:
+    """The recorded message, a text in it replaced everywhere."""
+    text = json.dumps(RECORDED)
+    assert old in text
+    return read_executor_input(text.replace(old, new) if old else text)
+
+
+@pytest.mark.fault(68)
+def test_what_kfp_adds_for_an_attempt_changes_no_run_id() -> None:
+    assert run_id_of(PLAN, recorded()) == run_id_of(PLAN, recorded("executor-logs-0", "executor-logs-1"))
+    assert run_id_of(PLAN, recorded()) != run_id_of(PLAN, recorded("bb6e2879", "bb6e2870"))
+
+
+@pytest.mark.fault(68)
+@drawn(
+    st.dictionaries(st.text(min_size=1).filter(lambda name: name not in OWN), st.text()),
+    st.dictionaries(st.text(), st.none() | st.floats(allow_nan=False, allow_infinity=False) | st.text()),
+)
+def test_two_messages_that_differ_in_what_kfp_adds_name_one_run(added: dict[str, str], values: dict[str, Any]) -> None:
+    changed = json.loads(json.dumps(RECORDED))
+    changed["inputs"]["parameterValues"] = values
+    changed["outputs"]["artifacts"] |= {name: {"artifacts": [{"uri": uri}]} for name, uri in added.items()}
+    assert run_id_of(PLAN, read_executor_input(json.dumps(changed))) == run_id_of(PLAN, recorded())
+
+
+def test_an_engine_without_a_folder_for_each_execution_names_it_by_the_steps_own_outputs() -> None:
+    """Before 2.17 ``outputFile`` was the same path in every pod."""
+    ids = set()
+    for execution in ("bb6e2879", "bb6e2870"):
+        message = json.loads(json.dumps(RECORDED).replace("bb6e2879", execution))
+        message["outputs"]["outputFile"] = "/tmp/kfp_outputs/output_metadata.json"  # noqa: S108 - KFP's own place
+        ids.add(run_id_of(PLAN, read_executor_input(json.dumps(message))))
+    assert len(ids) == 2
+
+
 def test_a_retry_has_the_same_run_id_and_another_execution_has_not(tmp_path: Path) -> None:
     assert run_id_of(PLAN, message(tmp_path)) == run_id_of(PLAN, message(tmp_path, parameterValues={"epochs": 4}))
     assert run_id_of(PLAN, message(tmp_path)) != run_id_of(PLAN, message(tmp_path / "other"))
@@ -172,6 +215,9 @@ def test_a_success_leaves_every_declared_file(tmp_path: Path) -> None:
         ({"rmse": "low", "steps": 1, "note": ""}, "the result rmse is str, not NUMBER_DOUBLE"),
         ({"rmse": True, "steps": 1, "note": ""}, "the result rmse is bool"),
         ({"rmse": 1.0, "steps": 1.5, "note": ""}, "the result steps is float"),
+        ({"rmse": math.nan, "steps": 1, "note": ""}, "the result rmse holds a number that KFP does not carry: NaN"),
+        ({"rmse": 1.0, "steps": 2**60, "note": ""}, r"steps holds a number that KFP does not carry: beyond 2"),
+        ({"rmse": 1.0, "steps": 1, "note": "{{workflow.name}}"}, "note holds the text '{{workflow.name}}', which Argo"),
     ],
 )
 def test_a_broken_promise_is_no_success(tmp_path: Path, results: dict[str, Any], problem: str) -> None:
@@ -193,11 +239,3 @@ def test_a_failure_leaves_what_there_is(tmp_path: Path) -> None:
     about = artifacts["notebook"]["artifacts"][0]["metadata"]
     assert about["error"] == "cell-failed: cell 2 raised ValueError: no"
     assert about["exit_code"] == 10
-
-
-def test_types_of_results() -> None:
-    assert fits(1, "NUMBER_DOUBLE")
-    assert fits(True, "BOOLEAN")  # noqa: FBT003 - the value is what is judged
-    assert not fits(True, "NUMBER_INTEGER")  # noqa: FBT003 - as above
-    assert not fits(1, "BOOLEAN")
-    assert fits(None, "")

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from kfp import components
-from kfp.dsl import for_loop, pipeline_channel, pipeline_context
+from kfp.dsl import for_loop, pipeline_channel
 from kfp.dsl.types import type_utils
 
 from nbstep.steps.checks import engine_arguments
@@ -26,11 +26,6 @@ _NAMES: Final = {
     "STRUCT": "Dict",
 }
 """The types as kfp's channels spell them."""
-
-
-def in_pipeline() -> bool:
-    """Whether a pipeline function is being compiled."""
-    return pipeline_context.Pipeline.get_default_pipeline() is not None
 
 
 def component_of(step: Step, inputs: Mapping[str, Artifact] | None = None) -> Any:
