@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Any, Final
 
 import click
-import msgspec
 
 from nbstep.backends.docker.backend import DockerBackend, status
 from nbstep.backends.docker.engine import Engine, engine
@@ -41,17 +40,9 @@ class Watched:
 
     def __iter__(self) -> Iterator[bytes]:
         for line in self._pieces:
-            if not self.output_uri and STARTED.encode() in line:
-                self._note(line)
+            if not self.output_uri and STARTED.encode() in line and (begin := parse(line)).event == STARTED:
+                self.run_id, self.input_uri, self.output_uri = begin.run_id, begin.input_uri, begin.output_uri or ""
             yield line
-
-    def _note(self, line: bytes) -> None:
-        try:
-            event = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            return
-        if isinstance(event, dict) and event.get("event") == STARTED:
-            self.run_id, self.input_uri, self.output_uri = (event[f] for f in ("run_id", "input_uri", "output_uri"))
 
 
 def run_in_container(

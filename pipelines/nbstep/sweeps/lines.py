@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from nbstep.sweeps.outcome import Sweep, SweepRun
-from nbstep.views.progress import readable
+from nbstep.views.text import visible_line
 
 LONGEST_CELL: Final = 60
 
@@ -16,7 +16,7 @@ LONGEST_CELL: Final = 60
 def line_of(run: SweepRun) -> str:
     """A run that has ended, in a line."""
     took = f" in {_duration(run)}" if _duration(run) else ""
-    return readable(f"{run.name}: {run.state}{took}" + (f": {run.error}" if run.error else ""))
+    return visible_line(f"{run.name}: {run.state}{took}" + (f": {run.error}" if run.error else ""))
 
 
 def _duration(run: SweepRun) -> str:
@@ -48,12 +48,12 @@ def shown(values: dict[str, Any], name: str) -> str:
         return ""
     value = values[name]
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return readable(text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…")
+    return visible_line(text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…")
 
 
 def plain_rows(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
     """The heads and the rows of the table."""
     parameters, results = columns(sweep.runs)
     rows = [cells(run, parameters, results) for run in sweep.runs]
-    heads = [readable(name) for name in (*parameters, "state", "time", *results)]
+    heads = [visible_line(name) for name in (*parameters, "state", "time", *results)]
     return heads, [[*given, state, seconds, *found] for given, state, seconds, found in rows]

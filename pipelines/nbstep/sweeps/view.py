@@ -15,8 +15,7 @@ from rich.text import Text
 
 from nbstep.sweeps.lines import cells, columns
 from nbstep.sweeps.outcome import Sweep, SweepRun
-from nbstep.views.progress import readable
-from nbstep.views.text import duration
+from nbstep.views.text import duration, visible_line
 from nbstep_runner.contract import RunState
 
 MOST_RUNNING_SHOWN: Final = 16
@@ -61,7 +60,9 @@ class SweepView:
         failed = Text(f"{self._failed} failed", style="red") if self._failed else Text("")
         done = Text(f"{self._ended} of {self._count} runs")
         line.add_row(ProgressBar(self._count, self._ended, width=30), done, Text(duration(now - self._since)), failed)
-        shown = [Text(f"  {readable(name)}  {duration(now - since)}") for name, since in running[:MOST_RUNNING_SHOWN]]
+        shown = [
+            Text(f"  {visible_line(name)}  {duration(now - since)}") for name, since in running[:MOST_RUNNING_SHOWN]
+        ]
         return Group(*shown, line)
 
 
@@ -70,7 +71,7 @@ def sweep_table(sweep: Sweep) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     parameters, results = columns(sweep.runs)
     for name in (*parameters, "state", "time", *results):
-        table.add_column(readable(name), overflow="fold")
+        table.add_column(visible_line(name), overflow="fold")
     for run in sweep.runs:
         given, state, seconds, found = cells(run, parameters, results)
         table.add_row(*map(_text, given), Text(state, style=STYLES.get(run.state, "red")), seconds, *map(_text, found))

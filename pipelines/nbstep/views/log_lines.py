@@ -7,9 +7,32 @@ from typing import Final
 
 import msgspec
 
+from nbstep.views.text import visible, visible_line
 
-class _Members(msgspec.Struct, frozen=True, kw_only=True):
-    """What a line shows as it is written."""
+
+class CellOfLine(msgspec.Struct, frozen=True):
+    """The cell that a line is about; ``index`` is its position."""
+
+    index: int | None = None
+
+
+class ErrorOfLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run failed."""
+
+    reference: str = ""
+    message: str = ""
+    hint: str = ""
+    cell_index: int | None = None
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line: the members that views and launchers read.
+
+    Attributes:
+        seq: Counts from 1 within an attempt; ``None`` for a line that is not of the runner's.
+        of_cell: The cell, if the line is of one.
+        raw: The line as it came.
+    """
 
     message: str
     time: str = ""
@@ -18,40 +41,44 @@ class _Members(msgspec.Struct, frozen=True, kw_only=True):
     stream: str | None = None
     attempt: int | None = None
     seq: int | None = None
-
-
-class LogLine(_Members, frozen=True, kw_only=True):
-    """One line.
-
-    Attributes:
-        seq: Counts from 1 within an attempt; ``None`` for a line that is not of the runner's.
-        cell: The cell's position, if the line is of a cell.
-        raw: The line as it came.
-    """
-
-    cell: int | None = None
+    run_id: str = ""
+    input_uri: str = ""
+    output_uri: str | None = None
+    output_version: str | None = None
+    html_uri: str | None = None
+    log_uri: str | None = None
+    of_cell: CellOfLine | None = msgspec.field(name="cell", default=None)
+    partial: bool = False
+    continues: bool = False
+    progress: bool = False
+    title: str = ""
+    execution_count: int | None = None
+    state: str = ""
+    seconds: float | None = None
+    code_cells: int = 0
+    exit_code: int | None = None
+    error: ErrorOfLine | None = None
+    traceback: tuple[str, ...] = ()
     raw: bytes = b""
 
-
-class _Cell(msgspec.Struct, frozen=True):
-    index: int | None = None
-
-
-class _Written(_Members, frozen=True, kw_only=True):
-    cell: _Cell | None = None
+    @property
+    def cell(self) -> int | None:
+        """The position of the cell that the line is about."""
+        return self.of_cell.index if self.of_cell else None
 
 
-_DECODER: Final = msgspec.json.Decoder(_Written)
+_DECODER: Final = msgspec.json.Decoder(LogLine)
 
 
 def parse(raw: bytes) -> LogLine:
-    """A line's members; what is not a line of ours is its own message."""
+    """A line's members; what is not a line of ours, such as the last words of a crash, is a message on stderr."""
     try:
-        written = _DECODER.decode(raw)
+        line = _DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return LogLine(message=raw.decode(errors="replace"), raw=raw)
-    members = msgspec.structs.asdict(written)
-    return LogLine(**{**members, "cell": written.cell.index if written.cell else None, "raw": raw})
+        text = visible_line(raw.decode(errors="replace").rstrip("\r\n"))
+        return LogLine(message=text, stream="stderr", raw=raw)
+    msgspec.structs.force_setattr(line, "raw", raw)
+    return line
 
 
 def notice(run_id: str, message: str, severity: str = "WARNING") -> bytes:
@@ -66,7 +93,7 @@ def for_people(line: LogLine) -> str:
     clock = _clock(line.time)
     who = f"[{line.cell}]" if line.stream is not None or line.event == "output" else "nbstep:"
     level = f" {line.severity}:" if line.severity in ("WARNING", "ERROR") and line.stream is None else ""
-    return f"{clock}{who}{level} {_visible(line.message)}" if line.time else _visible(line.message)
+    return f"{clock}{who}{level} {visible(line.message)}" if line.time else visible(line.message)
 
 
 def _clock(time: str) -> str:
@@ -77,8 +104,3 @@ def _clock(time: str) -> str:
     except ValueError:
         return ""
     return f"{local:%H:%M:%S}.{local.microsecond // 1000:03d} "
-
-
-def _visible(text: str) -> str:
-    """The text without anything that could drive a terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)

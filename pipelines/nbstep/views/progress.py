@@ -5,16 +5,14 @@ The log's lines are those that ``docs/logging.md`` describes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-import msgspec
+from nbstep.views.log_lines import LogLine, parse
 
 _MAX_PENDING = 4096
 _MAX_TITLE = 72
-_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Look(Enum):
@@ -45,50 +43,6 @@ class Shown:
     text: str
     seconds: float | None = None
     link: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CellReference:
-    """The cell that a line is about."""
-
-    index: int
-    id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorLine:
-    """Why a run failed."""
-
-    reference: str = ""
-    message: str = ""
-    hint: str = ""
-    cell_index: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """The members of a log line that a view needs."""
-
-    message: str = ""
-    severity: str = "INFO"
-    event: str | None = None
-    cell: CellReference | None = None
-    stream: str | None = None
-    partial: bool = False
-    continues: bool = False
-    progress: bool = False
-    title: str = ""
-    execution_count: int | None = None
-    state: str = ""
-    seconds: float | None = None
-    code_cells: int = 0
-    exit_code: int | None = None
-    error: ErrorLine | None = None
-    traceback: tuple[str, ...] = ()
-    output_uri: str | None = None
-    output_version: str | None = None
-    html_uri: str | None = None
-    log_uri: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,22 +91,17 @@ class RunProgress:
 
     def apply(self, data: bytes, now: float) -> Iterator[Shown]:
         """Take one line of the log; the lines to show for good."""
-        try:
-            line = msgspec.json.decode(data, type=LogLine)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            text = data.decode(errors="backslashreplace").rstrip("\r\n")  # such as the last words of a crash
-            yield Shown(Look.PRINTED_STDERR, readable(text))
-            return
+        line = parse(data)
         match line.event:
             case None:
                 yield from self._printed(line)
             case "run-started":
                 self.code_cells = line.code_cells
-            case "cell-started" if line.cell:
-                self.running = RunningCell(line.cell.index, line.title, now)
-                self._titles[line.cell.index] = shortened(line.title)
-            case "cell-finished" if line.cell:
-                yield from self._cell_finished(line, line.cell)
+            case "cell-started" if line.cell is not None:
+                self.running = RunningCell(line.cell, line.title, now)
+                self._titles[line.cell] = shortened(line.title)
+            case "cell-finished":
+                yield from self._cell_finished(line)
             case "output":
                 yield from self._output(line)
             case "run-finished":
@@ -174,7 +123,7 @@ class RunProgress:
         yield shown
 
     def _printed(self, line: LogLine) -> Iterator[Shown]:
-        source = (line.cell.index if line.cell else None, line.stream)
+        source = (line.cell, line.stream)
         look = Look.PRINTED_STDERR if line.stream == "stderr" else Look.PRINTED
         before = self._pending.pop(source, None)
         text = line.message
@@ -188,16 +137,16 @@ class RunProgress:
             yield from self._below_its_heading(source[0], Shown(look, text))
 
     def _output(self, line: LogLine) -> Iterator[Shown]:
-        if line.cell and line.traceback:
-            self.tracebacks[line.cell.index] = line.traceback
+        if line.cell is not None and line.traceback:
+            self.tracebacks[line.cell] = line.traceback
         look = Look.ERROR_OUTPUT if line.severity == "ERROR" else Look.PRINTED
         for text in line.message.split("\n"):
-            yield from self._below_its_heading(line.cell.index if line.cell else None, Shown(look, text))
+            yield from self._below_its_heading(line.cell, Shown(look, text))
 
-    def _cell_finished(self, line: LogLine, cell: CellReference) -> Iterator[Shown]:
+    def _cell_finished(self, line: LogLine) -> Iterator[Shown]:
         yield from self.finish()
         self.ended_cells += 1
-        if self.running and self.running.index == cell.index:
+        if self.running and self.running.index == line.cell:
             self.running = None
         text = f"{numbered(line)} {shortened(line.title)}".rstrip()
         match line.state:
@@ -224,8 +173,3 @@ def _notice(line: LogLine) -> Iterator[Shown]:
     if line.severity != "DEBUG":
         look = Look.WARNING if line.severity in {"WARNING", "ERROR"} else Look.NOTICE
         yield from (Shown(look, text) for text in line.message.split("\n"))
-
-
-def readable(text: str) -> str:
-    """The text with an escape for each character that would control a terminal or change the direction of text."""
-    return text if text.isprintable() else _CONTROLS.sub(lambda match: ascii(match[0])[1:-1], text)

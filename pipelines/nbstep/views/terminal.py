@@ -22,8 +22,9 @@ from rich.table import Table
 from rich.text import Text
 
 from nbstep.views.links import link_to
-from nbstep.views.progress import LogLine, Look, RunProgress, Shown, numbered, readable, shortened
-from nbstep.views.text import duration
+from nbstep.views.log_lines import LogLine
+from nbstep.views.progress import Look, RunProgress, Shown, numbered, shortened
+from nbstep.views.text import duration, visible_line
 
 MAX_WAITING = 20_000
 """Printed lines that may wait to be drawn; a terminal takes fewer than a run can print."""
@@ -223,5 +224,5 @@ def _places(verdict: LogLine | None) -> Iterator[tuple[str, str]]:
 
 def _drawable(text: str, encoding: str) -> str:
     """The text as a terminal can take it: what would control it, or is not in its encoding, is written as escapes."""
-    text = readable(text)
+    text = visible_line(text)
     return text if encoding.startswith("utf") else text.encode(encoding, "backslashreplace").decode(encoding)
