@@ -6,6 +6,10 @@ import gzip
 import runpy
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parents[2] / "notebooks/data"
 
 

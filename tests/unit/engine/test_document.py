@@ -11,7 +11,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep_runner.engine import document
@@ -95,7 +95,6 @@ def spilling() -> Iterator[Callable[[int], None]]:
         yield lambda size: patch.setattr(document, "MEMORY_BYTES", size)
 
 
-@settings(max_examples=60, deadline=None)
 @given(notebook=NOTEBOOK, bound=st.integers(0, 3000), order=st.randoms(use_true_random=False), reopen=st.booleans())
 def test_the_bytes_do_not_depend_on_where_cells_are_held_nor_on_their_order(
     tmp_path_factory: pytest.TempPathFactory, notebook: dict[str, Any], bound: int, order: Any, reopen: bool

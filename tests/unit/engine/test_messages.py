@@ -9,7 +9,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep_runner.contract import Event, OutputLimits, RunState
@@ -109,7 +109,6 @@ def recorded(messages: list[Message], folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.fault(48)
-@settings(max_examples=100)
 @given(kernels_words())
 def test_whatever_a_kernel_says_the_notebook_is_valid(messages: list[Message]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -96,7 +96,7 @@ def test_what_is_not_strict_json_is_kept(pair: Pair, content: bytes, expected: s
     json.dumps(message.content).encode()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.text(max_size=300) | st.text(st.sampled_from('\\"\n\u2028😀é\x00\ud83d'), max_size=300),
     ascii_only=st.booleans(),

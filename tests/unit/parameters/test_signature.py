@@ -254,7 +254,7 @@ PIECES += [
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=30).map("".join) | st.text(max_size=80))
-@settings(max_examples=500)
+@settings(max_examples=3 * settings.default.max_examples)
 def test_any_cell_is_read(source: str) -> None:
     found = signature(source)
     assert found.declared
