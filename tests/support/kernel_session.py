@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 
 from nbstep_runner.kernel.kernel import Kernel
 from nbstep_runner.kernel.process import KernelProcess
 from nbstep_runner.kernel.start import await_ready
+from nbstep_runner.kernel.wire import Message
 
 
 class Session:
@@ -21,18 +23,42 @@ class Session:
 
     def run(self, code: str) -> str:
         """What the code prints."""
+        printed = []
+        for message in self.heard(self.send(code)):
+            assert message.type != "error", message.content
+            printed += message.texts() if message.type == "stream" else []
+        return "".join(printed)
+
+    def send(self, code: str) -> str:
+        """Have the code run; the request's id."""
         content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "user_expressions": {}}
-        asked = self.kernel.request("execute_request", content)
-        printed, deadline = "", time.monotonic() + 30
+        return self.kernel.request("execute_request", content)
+
+    def heard(self, asked: str) -> Iterator[Message]:
+        """What comes on iopub until a request's end."""
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             heard = self.kernel.wait(1)
-            for message in heard.iopub:
-                printed += message.content.get("text", "") if message.type == "stream" else ""
-                assert message.type != "error", message.content
-                if message.parent_id == asked and message.content.get("execution_state") == "idle":
-                    return printed
+            yield from heard.iopub
+            if any(each.parent_id == asked and each.content.get("execution_state") == "idle" for each in heard.iopub):
+                return
             assert not heard.died, f"died with {self.process.exit_status}: {self.process.stderr_tail}"
-        raise AssertionError(f"no end: {printed}")
+        raise AssertionError("no end")
+
+    def texts(self, asked: str) -> Iterator[str]:
+        """What a request prints, and shows as HTML."""
+        for message in self.heard(asked):
+            yield from message.texts() if message.type == "stream" else ()
+            yield from message.content["data"]["text/html"] if message.type == "display_data" else ()
+
+    def reply(self, asked: str) -> Message:
+        """The reply to a request."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for message in self.kernel.wait(1).shell:
+                if message.parent_id == asked:
+                    return message
+        raise AssertionError("no reply")
 
     def until_death(self) -> int | None:
         deadline = time.monotonic() + 20

@@ -12,7 +12,8 @@ from nbstep_runner.kernel.wire import Message, Wire
 RECONNECT_MS: Final = 5
 """How soon ZMQ tries a socket again that the kernel has not bound yet; its own default of 100 ms delays every start."""
 CLOSE_LINGER_MS: Final = 0
-HELD_MESSAGES: Final = 256
+HELD_MESSAGES: Final = 4
+"""Messages of any size, so few of them; the kernel waits."""
 
 
 class KernelClient:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import zmq
 
 from nbstep_runner.kernel.client import KernelClient
+from nbstep_runner.kernel.native_output import NativeOutput
 from nbstep_runner.kernel.process import KernelProcess
 from nbstep_runner.kernel.wire import Message
 
@@ -54,27 +55,53 @@ class Kernel:
         for source in (*sockets, process.pidfd, process.stderr, wake):
             self._poller.register(source, zmq.POLLIN)
         self.last_sign_of_life = time.monotonic()
+        self._heard_at = self.last_sign_of_life
+        self._native: NativeOutput | None = None
+
+    def watch_native_output(self) -> None:
+        """Take what native code prints where the kernel cannot do it itself. It has to be ready."""
+        if self.process.spec.is_ipykernel:
+            self._native = NativeOutput(self.process.pid, self.process.stderr)
+            self._poller.register(self._native, zmq.POLLIN)
 
     def wait(self, seconds: float | None) -> Heard:
         """Wait until the kernel says something, dies, or the run is to stop; at most ``seconds``."""
-        timeout = None if seconds is None else max(0, round(seconds * 1000 + 0.5))
-        ready = {source for source, _ in self._poller.poll(timeout)}
+        ready = {source for source, _ in self._poller.poll(self._timeout(seconds))}
+        stuck = self._stuck_output(ready) if self._native else ()
         if not ready:
-            return Heard()
+            return Heard(iopub=stuck)
         if self.process.stderr in ready:
             self._read_stderr()
         died = self.process.pidfd in ready
         take = self._drain if died else partial(self._take, ready=ready)
         heard = Heard(
-            iopub=take(self._client.iopub),
+            iopub=(*take(self._client.iopub), *stuck),
             shell=take(self._client.shell),
             control=take(self._client.control),
             died=died,
             woken=self._wake in ready,
         )
+        if heard.iopub or heard.shell:
+            self._heard_at = time.monotonic()
         if heard.iopub or heard.shell or self._client.pong():
             self.last_sign_of_life = time.monotonic()
         return heard
+
+    def _timeout(self, seconds: float | None) -> int | None:
+        """Milliseconds to wait: as long as asked for, or until native output is to be looked at."""
+        due = self._native.due if self._native else None
+        until = [wait for wait in (seconds, None if due is None else due - time.monotonic()) if wait is not None]
+        return max(0, round(min(until) * 1000 + 0.5)) if until else None
+
+    def _stuck_output(self, ready: set[Any]) -> tuple[Message, ...]:
+        """What native code has printed that the kernel does not take, now or ever."""
+        assert self._native is not None  # noqa: S101 - whoever calls has looked
+        now = time.monotonic()
+        if self.process.pidfd in ready:
+            return tuple(self._native.take())
+        if self._native.fileno() in ready:
+            self._native.notice(now)
+        return tuple(self._native.take_stuck(now, self._heard_at))
 
     def _take(self, socket: zmq.Socket[bytes], ready: set[Any]) -> tuple[Message, ...]:
         """Messages that wait, a batch at most, so that no channel keeps the others from being heard."""
@@ -127,4 +154,6 @@ class Kernel:
 
     def close(self) -> None:
         """Close the sockets; the process is its owner's to end."""
+        if self._native:
+            self._native.close()
         self._client.close()

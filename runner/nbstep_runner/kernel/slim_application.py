@@ -12,6 +12,7 @@ from typing import Any
 
 NO_HISTORY = {"HistoryManager": {"enabled": False}}
 TEST_VARIABLE = "PYTEST_CURRENT_TEST"
+HELD_MESSAGES = 4
 
 
 class _Forgotten(dict[int, list[Any]]):
@@ -32,10 +33,44 @@ def _keep_no_outputs(shell: Any) -> None:
         shell._tee = _no_tee
 
 
+def _hold_few_messages(application: Any) -> None:
+    """Let ZMQ keep few messages for a slow reader: the kernel waits for it, and messages have any size."""
+    import zmq
+
+    open_socket = application.init_iopub
+
+    def open_bounded_socket(context: Any) -> None:
+        context.setsockopt(zmq.SNDHWM, HELD_MESSAGES)  # of the sockets that this context makes from now on
+        open_socket(context)
+        context.sockopts.pop(zmq.SNDHWM)
+
+    application.init_iopub = open_bounded_socket
+
+
 def _never_drop(application: Any) -> None:
     import zmq
 
     application.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1)
+
+
+def _pack_any_text(session: Any) -> None:
+    """Let a message be sent whose text UTF-8 cannot say: half of a surrogate pair is written as an escape of JSON.
+
+    Jupyter's own packer raises, so that a whole buffer of printed lines would be lost, or the reply to a cell.
+    """
+    import json
+
+    from jupyter_client.jsonutil import json_default
+
+    pack = session.pack
+
+    def pack_any(value: Any) -> Any:
+        try:
+            return pack(value)
+        except UnicodeEncodeError:
+            return json.dumps(value, default=json_default).encode()
+
+    session.pack = pack_any
 
 
 def _count_living_children_only(kernel: Any) -> None:
@@ -207,11 +242,13 @@ def be_kernel(streams: Any) -> None:
     load()
     from ipykernel import iostream, kernelapp
 
-    streams.patch_streams(iostream.OutStream)
+    streams.patch_streams(iostream)
     with _without_blocking_client():
         application: Any = kernelapp.IPKernelApp.instance()
     application.parse_command_line = partial(_parse_command_line, application, application.parse_command_line)
+    _hold_few_messages(application)
     _initialized_without_debugger(application)
+    _pack_any_text(application.session)
     application.kernel._execute_sleep = 0.0
     _never_drop(application)
     _keep_no_outputs(application.shell)

@@ -8,10 +8,17 @@ import struct
 import sys
 import termios
 import threading
+from contextlib import suppress
 from typing import Any
 
 FLUSH_SECONDS = 0.01
-READ_BYTES = 65536
+PIPE_BYTES = 2**20
+PIECE = 2**18
+"""Characters after which what was printed is sent; as many again may be printed meanwhile."""
+LARGE_MESSAGE = 2**16
+F_SETPIPE_SZ = 1031  # ``fcntl`` has it since Python 3.10
+PATIENCE_SECONDS = 10.0
+"""How long a thread that prints waits for the thread that sends, which may itself wait for a lock of user code."""
 
 
 def _pending_bytes(descriptor: int) -> int:
@@ -26,12 +33,18 @@ class _PipeReader:
         self._stream = stream
         self._lock = threading.Lock()
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        os.set_blocking(stream._fid, False)
+        with suppress(OSError):  # a user's pipes have a limit together; a smaller one is as right
+            fcntl.fcntl(stream._fid, F_SETPIPE_SZ, PIPE_BYTES)
 
     def take(self) -> None:
-        """Write all that waits in the pipe to the stream."""
-        with self._lock:
-            while waiting := _pending_bytes(self._stream._fid):
-                data = os.read(self._stream._fid, min(waiting, READ_BYTES))
+        """Write what waits in the pipe now to the stream; a process that goes on printing is not waited for.
+
+        It may be gone again: where this process is held up for long, the runner takes it (``native_output``).
+        """
+        with self._lock, suppress(BlockingIOError):
+            if waiting := _pending_bytes(self._stream._fid):
+                data = os.read(self._stream._fid, waiting)
                 if text := self._decoder.decode(data):
                     self._stream.write(text)
 
@@ -43,9 +56,10 @@ class _PipeReader:
             self.take()
 
 
-def patch_streams(out_stream: Any) -> None:
-    """Give ``ipykernel.iostream.OutStream`` the behaviour that this module's docstring promises."""
-    flush = out_stream.flush
+def patch_streams(iostream: Any) -> None:
+    """Give the classes of ``ipykernel.iostream`` the behaviour that ``slim_ipykernel`` promises."""
+    out_stream = iostream.OutStream
+    flush, fileno = out_stream.flush, out_stream.fileno
     out_stream.flush_interval = FLUSH_SECONDS
 
     def watch(self: Any) -> None:
@@ -62,41 +76,84 @@ def patch_streams(out_stream: Any) -> None:
         if holds_text:
             flush(self)
 
+    def watched_fileno(self: Any) -> int:
+        return int(self._original_stdstream_fd if self._should_watch else fileno(self))
+
     _patch_write(out_stream)
+    _patch_send(iostream.IOPubThread)
     out_stream._watch_pipe_fd = watch
     out_stream.flush = prompt_flush
+    out_stream.fileno = watched_fileno
 
 
 def _patch_write(out_stream: Any) -> None:
     """Write to the buffer of the last write while the stream, the cell and its buffers are still the same.
 
-    A forked child goes back to ipykernel's own way, which has to find out in each write that it is one.
+    A large text is written in pieces, and whoever fills a buffer waits until the piece before it has been sent. A
+    forked child goes back to ipykernel's own way, which has to find out in each write that it is one.
     """
     write = out_stream.write
     last: tuple[Any, Any, Any, Any] = (None, None, None, None)
 
     def prompt_write(self: Any, string: str) -> Any:
+        if isinstance(string, str) and len(string) > PIECE:
+            return sum(self.write(string[start : start + PIECE]) for start in range(0, len(string), PIECE))
+        written, held = write_on(self, string)
+        if held > PIECE:
+            _send_in_time(self)
+        return written
+
+    def write_on(self: Any, string: str) -> tuple[Any, int]:
         nonlocal last
         parent = self._parent_header.get(None)
         if parent is None:
             parent = self._parent_header_global
         with self._buffer_lock:
-            stream, header, buffers, write_on = last
+            stream, header, buffers, buffer = last
             if stream is self and header is parent and buffers is self._buffers:
-                return write_on(string)
+                return buffer.write(string), buffer.tell()
         if stream not in (self, None):
             _hand_over(stream)
         with self._buffer_lock:
             written = write(self, string)
             buffer = self._buffers.get(frozenset(parent.items()))
-            last = (self, parent, self._buffers, buffer.write) if buffer is not None else (self, None, None, None)
-            return written
+            last = (self, parent, self._buffers, buffer) if buffer is not None else (self, None, None, None)
+            return written, buffer.tell() if buffer is not None else 0
 
     def undo() -> None:
         out_stream.write = write
 
     out_stream.write = prompt_write
     os.register_at_fork(after_in_child=undo)
+
+
+def _send_in_time(stream: Any) -> None:
+    """Have a full buffer sent, once the one before it has been."""
+    before = stream.__dict__.get("_nbstep_sent")
+    if before is not None:
+        _await_sending(stream.pub_thread, before)
+    sent = stream._nbstep_sent = threading.Event()
+    stream.pub_thread.schedule(stream._flush)
+    stream.pub_thread.schedule(sent.set)
+
+
+def _patch_send(pub_thread: Any) -> None:
+    """Let a thread that publishes something large wait until it has been sent, so that little of it is held here."""
+    send = pub_thread.send_multipart
+
+    def bounded_send(self: Any, message: Any, *args: Any, **kwargs: Any) -> None:
+        send(self, message, *args, **kwargs)
+        if sum(memoryview(part).nbytes for part in message) > LARGE_MESSAGE:
+            sent = threading.Event()
+            self.schedule(sent.set)
+            _await_sending(self, sent)
+
+    pub_thread.send_multipart = bounded_send
+
+
+def _await_sending(pub_thread: Any, sent: threading.Event) -> None:
+    if pub_thread.thread.is_alive() and pub_thread.thread is not threading.current_thread():
+        sent.wait(PATIENCE_SECONDS)
 
 
 def _hand_over(stream: Any) -> None:

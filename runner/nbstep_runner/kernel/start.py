@@ -50,6 +50,7 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
         for message in heard.shell:
             if message.type == "kernel_info_reply":
                 info, ask_at = message.content, now + ASK_AGAIN_SECONDS
+    kernel.watch_native_output()
     return info
 
 

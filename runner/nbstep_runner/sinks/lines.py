@@ -19,7 +19,10 @@ PARTIAL_WAIT = 0.07
 PROGRESS_INTERVAL = 1.0
 """Seconds between two states shown of a line that is overwritten."""
 
-_NEXT_BAR = re.compile(r"(?:\x1b\[A)+\n+\r")  # up and down again: how tqdm goes from one nested bar to the next
+_NEXT_BAR = re.compile(r"(?<!\x1b\[A)(?:\x1b\[A)+\n+\r")
+"""Up and down again: how tqdm goes from one nested bar to the next. A try begins only where a run of them begins."""
+
+_BLANK = " \t\b\r"
 
 
 class Source(NamedTuple):
@@ -145,12 +148,18 @@ class LineAssembler:
 def _one_kind_of_newline(text: str) -> str:
     if "\r" not in text:
         return text
-    return _NEXT_BAR.sub("\r", text).replace("\r\n", "\n")
+    if "\x1b[A" in text:
+        text = _NEXT_BAR.sub("\r", text)
+    return text.replace("\r\n", "\n")
 
 
 def _newest_state(line: str) -> str:
     """What a line shows after its carriage returns: the last text that is not blank."""
     if "\r" not in line:
         return line
-    states = (state for state in reversed(line.split("\r")) if without_styles(state).strip(" \t\b"))
-    return next(states, "").rstrip(" \b")
+    line = line.rstrip(_BLANK)
+    newest = line[line.rfind("\r") + 1 :]
+    if without_styles(newest).strip(_BLANK):
+        return newest
+    states = (state for state in reversed(line.split("\r")) if without_styles(state).strip(_BLANK))
+    return next(states, "").rstrip(_BLANK)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 _CONTROLS = tuple(chr(code) for code in (*range(9), *range(11, 32), 127))
@@ -31,7 +32,7 @@ def visible(text: str) -> str:
 
     Newlines and tabs stay. The result can always be encoded.
     """
-    return text if _is_plain(text) else _HIDDEN.sub(_escape, without_styles(text))
+    return text if _is_plain(text) else _each_replaced(without_styles(text), _escape)
 
 
 def visible_line(text: str) -> str:
@@ -43,14 +44,14 @@ def json_safe(data: bytes) -> bytes:
     """The same JSON value, with what a reader of the raw bytes could not see escaped as JSON does."""
     if data.isascii() or _is_plain(text := data.decode()):
         return data
-    return _HIDDEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
+    return _each_replaced(text, lambda hidden: f"\\u{ord(hidden):04x}").encode()
 
 
 def encodable(value: Any) -> Any:
     """A JSON value in which UTF-8 can say every string: halves of surrogate pairs are written as escapes."""
     match value:
         case str():
-            return _SURROGATE.sub(_escape, value)
+            return _SURROGATE.sub(lambda match: _escape(match[0]), value)
         case dict():
             return {encodable(str(key)): encodable(item) for key, item in value.items()}
         case list() | tuple():
@@ -66,6 +67,20 @@ def _is_plain(text: str) -> bool:
     return text.replace("\n", " ").replace("\t", " ").isprintable()
 
 
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
+def _each_replaced(text: str, escape: Callable[[str], str]) -> str:
+    """The text with an escape for each hidden character, at a cost for each kind of them that occurs, not for each one.
+
+    A megabyte of NULs is one replacement; a function called for each of them would take a second.
+    """
+    for control in _CONTROLS:
+        if control in text:
+            text = text.replace(control, escape(control))
+    if not text.isascii():
+        for hidden in set(_HIDDEN.findall(text)):
+            text = text.replace(hidden, escape(hidden))
+    return text
+
+
+def _escape(hidden: str) -> str:
+    code = ord(hidden)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

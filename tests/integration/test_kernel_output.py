@@ -1,0 +1,112 @@
+"""What a kernel prints, in any amount and by any way: nothing is lost, little is held, nobody waits for ever."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from nbstep_runner.kernel import specs
+from nbstep_runner.kernel.process import KernelProcess, LaunchOptions
+from support.kernel_session import Session
+
+TOKEN = secrets.token_hex(16)
+PEAK = "print([line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')][0])"
+HELD_LOCK = """
+import ctypes
+library = ctypes.PyDLL(None)
+library.printf(b'%s', b'1' * {size})
+library.fflush(None)
+print('done')
+"""
+ENDLESS = """
+import subprocess
+endless = subprocess.Popen(['yes'])
+"""
+
+
+@pytest.fixture(params=[False, True], ids=["slim", "stock"])
+def session(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")  # with which a stock kernel leaves its pipes away
+    yield from _session(stock=request.param)
+
+
+@pytest.fixture
+def slim() -> Iterator[Session]:
+    yield from _session(stock=False)
+
+
+def _session(*, stock: bool) -> Iterator[Session]:
+    made = Session(KernelProcess(specs.find("python3"), LaunchOptions(stock=stock, token=TOKEN)))
+    yield made
+    made.close()
+
+
+@pytest.mark.fault(52)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print('x' * {size})",
+        "import sys\nfor _ in range({size} // 100): sys.stdout.write('x' * 100)",
+        "import os; os.system('head -c {size} /dev/zero')",
+        "from IPython.display import display_html\nfor _ in range(30): display_html('x' * ({size} // 30), raw=True)",
+    ],
+    ids=["one print", "writes", "a command", "displays"],
+)
+def test_a_kernel_waits_for_a_slow_reader_and_holds_little(slim: Session, code: str) -> None:
+    """60 MB; a queue of messages would hold all of it, in Python and in JSON."""
+    size = 60_000_000
+    before = int(slim.run(PEAK))
+    asked = slim.send(code.format(size=size))
+    time.sleep(0.5)  # nobody reads
+    assert sum(len(text.rstrip("\n")) for text in slim.texts(asked)) == size
+    of_the_code_itself = size if code.startswith("print") else 0
+    assert int(slim.run(PEAK)) - before < (45_000_000 + of_the_code_itself) // 1024
+
+
+@pytest.mark.fault(33)
+def test_half_a_surrogate_pair_loses_no_text_around_it(slim: Session) -> None:
+    assert slim.run(r"print('before'); print('half \ud83d a pair'); print('after')").splitlines()[::2] == [
+        "before",
+        "after",
+    ]
+
+
+@pytest.mark.fault(33)
+def test_half_a_surrogate_pair_loses_no_reply(slim: Session) -> None:
+    asked = slim.send(r"raise ValueError('half \ud83d a pair')")
+    assert slim.reply(asked).content["ename"] == "ValueError"
+
+
+@pytest.mark.fault(33)
+def test_a_process_that_is_given_sys_stdout_is_heard(slim: Session) -> None:
+    code = "import subprocess, sys\nprint('one')\nsubprocess.run(['echo', 'two'], stdout=sys.stdout)\nprint('three')"
+    assert slim.run(code) == "one\ntwo\nthree\n"
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("size", [100_000, 3_000_000])
+def test_native_code_that_holds_the_interpreters_lock_prints_as_much_as_it_likes(session: Session, size: int) -> None:
+    printed = session.run(HELD_LOCK.format(size=size))
+    assert (printed.count("1"), printed.count("done")) == (size, 1)
+
+
+@pytest.mark.fault(33)
+def test_a_process_that_never_stops_printing_holds_up_no_cell(slim: Session) -> None:
+    slim.run(ENDLESS)
+    slim.run("1")
+    slim.run("endless.kill(); endless.wait()")
+
+
+@pytest.mark.fault(1)
+def test_the_last_words_of_native_code_are_heard(slim: Session) -> None:
+    """They wait in a pipe, which the kernel that dies with them can read no more."""
+    slim.send("import ctypes\nctypes.PyDLL(None).__assert_fail(b'all is well', b'solver.c', 7, b'solve')")
+    heard, died = "", False
+    while not died:
+        part = slim.kernel.wait(20)
+        heard += "".join(text for message in part.iopub if message.type == "stream" for text in message.texts())
+        died = part.died
+    assert "solver.c:7: solve: Assertion `all is well' failed." in heard
