@@ -48,8 +48,10 @@ class Session:
     def texts(self, asked: str) -> Iterator[str]:
         """What a request prints, and shows as HTML."""
         for message in self.heard(asked):
-            yield from message.texts() if message.type == "stream" else ()
-            yield from message.content["data"]["text/html"] if message.type == "display_data" else ()
+            if message.type == "stream":
+                yield from message.texts()
+            elif message.type == "display_data":
+                yield message.content["data"]["text/html"]
 
     def reply(self, asked: str) -> Message:
         """The reply to a request."""

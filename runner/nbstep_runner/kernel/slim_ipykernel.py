@@ -15,13 +15,15 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * what subprocesses and native code print is decoded across reads, so that no character is torn, and it is taken
   before a cell's reply, so that it is not attributed to the next cell; it is not echoed to the process's own stderr;
   ``sys.stdout.fileno()`` is where it is taken from, so that a process that is given it is heard;
-* what is printed to stdout and stderr is sent in the order in which it was printed;
+* what is printed to stdout and stderr is sent in the order in which it was printed, and what a subprocess printed
+  before what is printed after it;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * outputs are not kept in the kernel's memory as well, where IPython 9 holds every piece of them for ``%notebook``;
 * for each cell nothing is logged that no handler takes, no signature of ipykernel's own methods is inspected again, and
   a cell without the words ``await`` and ``async`` is not compiled once more to see whether it awaits something;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``), and what is printed or shown is
-  sent in pieces of which few are held, so that it costs no memory (``OutStream.write``, ``IOPubThread.send_multipart``);
+  sent in pieces of which few are held, so that it costs no memory (``OutStream.write``,
+  ``IOPubThread.send_multipart``);
 * half of a surrogate pair in a text is sent as an escape instead of losing the whole message (``Session.pack``);
 * at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold the kernel for
   14 s, and the run would kill it before its exit handlers run;

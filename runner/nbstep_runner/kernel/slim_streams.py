@@ -8,6 +8,7 @@ import struct
 import sys
 import termios
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -17,6 +18,7 @@ PIECE = 2**18
 """Characters after which what was printed is sent; as many again may be printed meanwhile."""
 LARGE_MESSAGE = 2**16
 F_SETPIPE_SZ = 1031  # ``fcntl`` has it since Python 3.10
+OTHERS_NEED_SECONDS = 0.0005
 PATIENCE_SECONDS = 10.0
 """How long a thread that prints waits for the thread that sends, which may itself wait for a lock of user code."""
 
@@ -31,7 +33,8 @@ class _PipeReader:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the handler of a signal may print while its thread takes
+        self._takes = False
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         os.set_blocking(stream._fid, False)
         with suppress(OSError):  # a user's pipes have a limit together; a smaller one is as right
@@ -43,10 +46,13 @@ class _PipeReader:
         It may be gone again: where this process is held up for long, the runner takes it (``native_output``).
         """
         with self._lock, suppress(BlockingIOError):
-            if waiting := _pending_bytes(self._stream._fid):
-                data = os.read(self._stream._fid, waiting)
-                if text := self._decoder.decode(data):
-                    self._stream.write(text)
+            if not self._takes and (waiting := _pending_bytes(self._stream._fid)):
+                self._takes = True  # the stream, written to, would take again
+                try:
+                    if text := self._decoder.decode(os.read(self._stream._fid, waiting)):
+                        self._stream.write(text)
+                finally:
+                    self._takes = False
 
     def watch(self) -> None:
         """Take whatever comes, until the stream is closed."""
@@ -98,6 +104,7 @@ def _patch_write(out_stream: Any) -> None:
     def prompt_write(self: Any, string: str) -> Any:
         if isinstance(string, str) and len(string) > PIECE:
             return sum(self.write(string[start : start + PIECE]) for start in range(0, len(string), PIECE))
+        _take_what_came_before(self)
         written, held = write_on(self, string)
         if held > PIECE:
             _send_in_time(self)
@@ -125,6 +132,15 @@ def _patch_write(out_stream: Any) -> None:
 
     out_stream.write = prompt_write
     os.register_at_fork(after_in_child=undo)
+
+
+def _take_what_came_before(stream: Any) -> None:
+    """Take what others printed before this text; not looked for where nobody had the time to print anything."""
+    now = time.monotonic()
+    written_at = stream.__dict__.get("_nbstep_written_at", 0.0)
+    stream._nbstep_written_at = now
+    if now - written_at > OTHERS_NEED_SECONDS and stream._fid is not None and stream._should_watch:
+        _reader(stream).take()
 
 
 def _send_in_time(stream: Any) -> None:
