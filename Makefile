@@ -32,8 +32,8 @@ demo: $(installed)  ## Run notebooks/flights.ipynb and render it as HTML, into d
 	printf 'trained model: demo/model/\n'
 
 .PHONY: test
-test: $(installed)  ## Run the tests; where CI is set the slow ones too, and a missing server is a failure instead of a skip
-	@$(bin)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(CI),tests/faults,-m 'not slow') \
+test: $(installed)  ## Run the tests; where CI is set the slow ones too, with more examples; what NBSTEP_TEST_REQUIRE names has to be there
+	@$(bin)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(CI),tests/faults --hypothesis-profile thorough,-m 'not slow') \
 		tests/unit tests/integration tests/acceptance $(PYTEST_ARGS)
 
 .PHONY: lint

@@ -38,7 +38,7 @@ NOTEBOOKS = sorted(
     for path in (ROOT / "notebooks" / folder).glob("*.ipynb")
 )
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:

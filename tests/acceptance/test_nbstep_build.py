@@ -20,7 +20,7 @@ from support import notebooks
 from support.containers import Container
 from support.notebooks import Code
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(600)]
 
 NBSTEP = str(Path(sys.executable).with_name("nbstep"))
 BASH = {"name": "bash", "display_name": "Bash", "language": "bash"}

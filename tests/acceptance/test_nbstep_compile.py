@@ -14,6 +14,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from support import notebooks, steps
 
+pytestmark = pytest.mark.slow
+
 NBSTEP = str(Path(sys.executable).with_name("nbstep"))
 PIPELINE = """
 from pathlib import Path

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NBSTEP = Path(sys.executable).with_name("nbstep")
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 

@@ -20,6 +20,8 @@ from nbstep_runner.contract import RunState
 from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError, UsageError
 from support import notebooks
 
+pytestmark = pytest.mark.slow
+
 NBSTEP = Path(sys.executable).with_name("nbstep")
 
 

@@ -26,6 +26,8 @@ from nbstep_runner.errors import BadInputError, CellFailedError
 from support import invariants, notebooks, processes
 from support.notebooks import Code
 
+pytestmark = pytest.mark.slow
+
 NBSTEP = str(Path(sys.executable).with_name("nbstep"))
 PARAMETERS = Code("lr: float = 0.1\nn: int = 1\nname = 'x'", tags=("parameters",))
 REPORT = """

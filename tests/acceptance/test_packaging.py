@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SOURCES = {"nbstep": ROOT / "pipelines", "nbstep_runner": ROOT / "runner"}
 COMMANDS = ("nbstep", "nbstep-runner")

@@ -12,6 +12,8 @@ from servers.fixtures import new_name
 from servers.gcs import GcsServer
 from servers.runner_on_store import Remote, RunnerOnStore
 
+pytestmark = pytest.mark.slow
+
 
 class TestGs(RunnerOnStore):
     @pytest.fixture

@@ -13,6 +13,8 @@ from servers.runner_on_store import CELLS, Remote, RunnerOnStore
 from support import notebooks
 from support.runs import command
 
+pytestmark = pytest.mark.slow
+
 
 class TestWebDav(RunnerOnStore):
     @pytest.fixture

@@ -12,6 +12,8 @@ from support import kernels
 from support.notebooks import Code
 from support.runs import run, start
 
+pytestmark = pytest.mark.slow
+
 BASH = {"name": "bash", "display_name": "Bash", "language": "bash"}
 R = {"name": "ir", "display_name": "R", "language": "R"}
 VALUES = {

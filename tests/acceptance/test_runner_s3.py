@@ -18,6 +18,8 @@ from servers.runner_on_store import CELLS, Remote, RunnerOnStore
 from servers.s3 import S3Server
 from support.runs import RUNNER
 
+pytestmark = pytest.mark.slow
+
 
 class TestS3(RunnerOnStore):
     @pytest.fixture

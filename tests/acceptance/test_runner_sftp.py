@@ -12,6 +12,8 @@ from nbstep_runner.stores import open_store
 from servers.runner_on_store import CELLS, Remote, RunnerOnStore
 from servers.sshd import SshServer
 
+pytestmark = pytest.mark.slow
+
 
 class TestSftp(RunnerOnStore):
     @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from faults.trial import CODES, again, begin, end
 from support import processes
-from support.kernels import missing
+from support.needs import missing
 from support.runs import RUNNER, Running, run, start
 
 Tried = Callable[[str, float], None]
@@ -33,7 +33,7 @@ print('pid 1:', open('/proc/1/cmdline').read().split(chr(0))[1].rpartition('/')[
 @pytest.fixture(autouse=True)
 def namespaces() -> None:
     if os.geteuid() != 0 or subprocess.run(["unshare", "--pid", "--fork", "true"], check=False).returncode:
-        missing("a PID namespace cannot be made here")
+        missing("pid-namespaces", "a PID namespace cannot be made here")
 
 
 def first_process(running: Running) -> int:

@@ -21,6 +21,7 @@ from nbstep import Run, submit
 from nbstep.backends.kubernetes import backend
 from servers import api_proxy, image, relay, s3
 from support import notebooks
+from support.needs import missing
 
 TESTCLUSTER = Path(os.environ.get("TESTCLUSTER_HOME", "/var/tmp/testcluster"))  # noqa: S108 - where the cluster is
 IMAGE_VARIABLE = "NBSTEP_TEST_IMAGE"
@@ -56,19 +57,13 @@ class Api:
         return sorted(items, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
 
-def missing(what: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)
-
-
 @pytest.fixture(scope="session")
 def kubeconfig() -> Path:
     path = Path(os.environ.get("KUBECONFIG") or "/nonexistent")
     if not path.is_file():
-        missing("KUBECONFIG names no cluster")
+        missing("kubernetes", "KUBECONFIG names no cluster")
     if shutil.which("kubectl", path=f"{os.environ['PATH']}:{TESTCLUSTER / 'bin'}") is None:
-        missing("kubectl is not installed")
+        missing("kubernetes", "kubectl is not installed")
     os.environ["PATH"] += f":{TESTCLUSTER / 'bin'}"
     return path
 
@@ -100,7 +95,7 @@ def runner_image(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         return named
     socket = TESTCLUSTER / "containerd/containerd.sock"
     if not socket.exists():
-        missing(f"{IMAGE_VARIABLE} names no image, and there is no containerd to load one into")
+        missing("kubernetes", f"{IMAGE_VARIABLE} names no image, and there is no containerd to load one into")
     tag = f"localhost/nbstep-test:{image.fingerprint()}"
     folder = Path(tempfile.gettempdir())
     with (folder / "nbstep-test-image.lock").open("w") as lock:  # two workers need one image, made once

@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from servers.ports import die_with_parent, require, stop, wait_until
+from support.needs import missing
 
 ROOT: Final = Path(__file__).parents[2]
 BASE: Final = "nbstep-test-base:debian"
@@ -150,7 +149,7 @@ def _client(folder: Path, host: str) -> Docker:
 def _daemon(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
     binary = require("dockerd", "docker.io")
     if os.geteuid() != 0:
-        _missing("a Docker daemon needs root")
+        missing("dockerd", "a Docker daemon needs root")
     (folder / "daemon.json").write_text(json.dumps(_CONFIGURATION))
     command = [
         binary,
@@ -167,14 +166,8 @@ def _daemon(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
         wait_until(lambda: "API listen on" in log.read_text(), lambda: process.poll() is not None)
     except TimeoutError:
         stop(process)
-        _missing(f"no Docker daemon can run here: {log.read_text()[-2000:]}")
+        missing("dockerd", f"no Docker daemon can run here: {log.read_text()[-2000:]}")
     return process
-
-
-def _missing(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def _remove_containers(docker: Docker) -> None:

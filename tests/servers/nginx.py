@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from servers.ports import LOOPBACK, free_port, missing, require, start, stop
+from servers.ports import LOOPBACK, free_port, require, start, stop
+from support.needs import missing
 
 _MODULES = Path("/usr/lib/nginx/modules")
 _CONFIGURATION = """
@@ -61,7 +62,7 @@ class NginxServer:
 def running(folder: Path) -> Iterator[NginxServer]:
     binary = require("nginx", "nginx-light")
     if not (_MODULES / "ngx_http_dav_ext_module.so").exists():
-        missing("nginx has no dav-ext module (Debian package libnginx-mod-http-dav-ext)")
+        missing("nginx", "nginx has no dav-ext module (Debian package libnginx-mod-http-dav-ext)")
     port, root = free_port(), folder / "root"
     root.mkdir()
     configuration = folder / "nginx.conf"

@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Sequence
 from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import NoReturn
 
-import pytest
+from support.needs import missing
 
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
@@ -36,16 +35,9 @@ def free_port() -> int:
 
 
 def require(binary: str, package: str) -> str:
-    """The path of a server's binary; without it tests are skipped on a laptop and fail where ``CI`` is set."""
+    """The path of a server's binary; without it tests are skipped, or fail where it is required."""
     found = shutil.which(binary, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/sbin")
-    return found or missing(f"{binary} is not installed (Debian package {package})")
-
-
-def missing(message: str) -> NoReturn:
-    """Something that a server needs is not here."""
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
+    return found or missing(binary, f"{binary} is not installed (Debian package {package})")
 
 
 def die_with_parent() -> None:

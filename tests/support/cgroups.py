@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from support.kernels import missing
+from support.needs import missing
 
 ROOT = Path("/sys/fs/cgroup")
 
@@ -19,7 +19,7 @@ def limited(controller: str, **limits: int) -> Iterator[Path]:
     """A group of that controller; ``memory_limit_in_bytes=…`` writes ``memory.limit_in_bytes``."""
     parent = ROOT / controller
     if not (os.geteuid() == 0 and (parent / "tasks").exists() and os.access(parent, os.W_OK)):
-        missing(f"the cgroup controller {controller} (version 1) cannot be written here")
+        missing("cgroups", f"the cgroup controller {controller} (version 1) cannot be written here")
     folder = parent / f"nbstep-test-{secrets.token_hex(4)}"
     folder.mkdir()
     try:

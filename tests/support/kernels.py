@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
+from support.needs import missing
 
 DEBIAN_R = Path("/usr/lib/R/site-library/IRkernel/kernelspec")
 
@@ -16,7 +15,7 @@ DEBIAN_R = Path("/usr/lib/R/site-library/IRkernel/kernelspec")
 def bash(folder: Path) -> dict[str, str]:
     """The environment in which bash_kernel is installed."""
     if find_spec("bash_kernel") is None:
-        missing("bash_kernel is not installed (pip install 'nbstep[dev]')")
+        missing("bash_kernel", "bash_kernel is not installed (pip install 'nbstep[dev]')")
     argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
     spec: dict[str, object] = {"argv": argv, "display_name": "Bash", "language": "bash", "env": {"PS1": "$"}}
     return installed(folder, "bash", spec)
@@ -25,7 +24,7 @@ def bash(folder: Path) -> dict[str, str]:
 def r(folder: Path) -> dict[str, str]:
     """The environment in which Debian's R kernel is installed."""
     if not DEBIAN_R.exists():
-        missing("R's kernel is not installed (Debian package r-cran-irkernel)")
+        missing("r-cran-irkernel", "R's kernel is not installed (Debian package r-cran-irkernel)")
     return installed(folder, "ir", json.loads((DEBIAN_R / "kernel.json").read_text()))
 
 
@@ -35,10 +34,3 @@ def installed(folder: Path, name: str, spec: dict[str, object]) -> dict[str, str
     place.mkdir(parents=True, exist_ok=True)
     (place / "kernel.json").write_text(json.dumps(spec))
     return {"JUPYTER_PATH": str(folder / "jupyter")}
-
-
-def missing(what: str) -> None:
-    """Skip on a laptop, fail where ``CI`` is set."""
-    if os.environ.get("CI"):
-        pytest.fail(what)
-    pytest.skip(what)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from support.kernels import missing
+from support.needs import missing
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def cable() -> Iterator[Cable]:
     """A namespace with one cable, removed with everything in it."""
     name = f"nbs{secrets.token_hex(3)}"
     if os.geteuid() != 0 or subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False).returncode:
-        missing("a network namespace cannot be made here")
+        missing("network-namespaces", "a network namespace cannot be made here")
     number = secrets.randbelow(250) + 1
     here, there = f"198.18.{number}.1", f"198.18.{number}.2"  # RFC 2544: for tests of networks
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from nbstep_runner.contract import StorageOptions
@@ -53,6 +55,12 @@ def read_notebook(uri: str, storage: StorageOptions | None = None) -> StoredNote
     blob = open_store(uri, storage or StorageOptions()).read(uri)
     text, content = parse(blob.data)
     return StoredNotebook(uri, text, content, blob.version)
+
+
+def label_of(name: str, longest: int, default: str) -> str:
+    """What a name or a notebook's place is called where only small letters, digits and single hyphens are taken."""
+    stem = PurePosixPath(name).name.removesuffix(".ipynb")
+    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:longest].rstrip("-") or default
 
 
 def parse(data: bytes) -> tuple[str, dict[str, Any]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final
 
+from nbstep.authoring.notebook import label_of
 from nbstep.images.context import TAG_LENGTH, Entry, entry, input_digest, working_files
 from nbstep.images.recipe import REQUIREMENTS, Recipe
 from nbstep_runner.errors import UsageError
@@ -112,8 +113,7 @@ def requirements_beside(notebook: Path) -> Path | None:
 
 def repository_for(notebook: str | Path) -> str:
     """The name, without a tag, of the images of a notebook for which no other is given."""
-    slug = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(notebook).stem.lower()).strip("-")
-    return f"nbstep-{slug or 'image'}"
+    return f"nbstep-{label_of(str(notebook), 200, 'image')}"
 
 
 def checked_repository(name: str) -> str:

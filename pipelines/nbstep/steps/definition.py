@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from nbstep.authoring.notebook import read_notebook
+from nbstep.authoring.notebook import label_of, read_notebook
 from nbstep.profiles import Profile, load_profile
 from nbstep.steps.call import Call
 from nbstep.steps.embedding import without_outputs
@@ -102,7 +101,7 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
     signature = read_signature(stored.content, kernel=kernel)
     check_names(results or {}, artifacts or {})
     step = NotebookStep(
-        name=_name_of(str(notebook)) if name is None else name,
+        name=label_of(str(notebook), 100, "step") if name is None else name,
         image=image or around.image,
         source=without_outputs(stored.content),
         signature=signature,
@@ -162,8 +161,3 @@ def _fixed(values: Mapping[str, Any], signature: Signature) -> dict[str, Any]:
 
 def _artifacts(declared: Mapping[str, str | Artifact] | None) -> dict[str, Artifact]:
     return {name: one if isinstance(one, Artifact) else Artifact(one) for name, one in (declared or {}).items()}
-
-
-def _name_of(notebook: str) -> str:
-    stem = notebook.rstrip("/").rpartition("/")[2].removesuffix(".ipynb")
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:100].rstrip("-") or "step"

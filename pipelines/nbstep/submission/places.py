@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import PurePosixPath
 
+from nbstep.authoring.notebook import label_of
 from nbstep_runner.stores import join, sibling
 
 
@@ -64,5 +63,4 @@ class RunPlaces:
 
 def new_run_id(notebook: str) -> str:
     """A name for a run: says what it runs, sorts by time, is unlikely to be anybody else's, fits a cluster."""
-    stem = re.sub(r"[^a-z0-9]+", "-", PurePosixPath(notebook).stem.lower()).strip("-")[:24].rstrip("-")
-    return f"{stem or 'run'}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return f"{label_of(notebook, 24, 'run')}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,19 +37,11 @@ if TYPE_CHECKING:
     from nbstep.images.run_image import RunImage
 
 DEFAULT_RUNS = "nbstep-runs"
-SPEC_FIELDS: Final = (
-    "kernel",
-    "language",
-    "working_directory",
-    "limits",
-    "checkpoint_seconds",
-    "report_mode",
-    "prepare_only",
-    "html",
-    "stock_kernel",
-    "allow_errors",
-    "force",
+_OF_THE_REQUEST: Final = (
+    *("run_id", "attempt", "input_uri", "output_uri", "parameters", "unknown_parameters", "files"),
+    *("deadlines", "storage", "labels", "needs", "schema_version"),
 )
+SPEC_FIELDS: Final = tuple(each.name for each in fields(RunSpec) if each.name not in _OF_THE_REQUEST)
 """Fields of a ``RunSpec`` that a call may set; the others follow from the rest of a request."""
 
 
@@ -189,9 +181,9 @@ def _with_image(profile: Profile, image: RunImage | None) -> Profile:
 
 
 def _spec(request: Request, reach: Reach, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:
-    profile, fields = request.profile, dict(request.spec)
-    if folder := fields.get("working_directory"):
-        fields["working_directory"] = reach.translate(absolute(folder) if reach.local_files else folder)
+    profile, further = request.profile, dict(request.spec)
+    if folder := further.get("working_directory"):
+        further["working_directory"] = reach.translate(absolute(folder) if reach.local_files else folder)
     return RunSpec(
         run_id=run_id,
         input_uri=there.input,
@@ -202,7 +194,7 @@ def _spec(request: Request, reach: Reach, run_id: str, there: RunPlaces, files: 
         deadlines=profile.deadlines,
         storage=reach.storage,
         labels=profile.labels,
-        **fields,
+        **further,
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import msgspec
 
+from nbstep.authoring.notebook import label_of
+
 LONGEST: Final = 100
 """Characters; file systems allow 255 bytes, and people read fewer."""
 HASH_LENGTH: Final = 8
@@ -33,8 +35,7 @@ def set_name(values: Mapping[str, Any]) -> str:
 
 def run_id(name: str, output_uri: str) -> str:
     """Names the run of a set: the same for the same output, so that its record is found to be its own."""
-    stem = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40].rstrip("-")
-    return f"{stem or 'run'}-{hashlib.sha256(output_uri.encode()).hexdigest()[:HASH_LENGTH]}"
+    return f"{label_of(name, 40, 'run')}-{hashlib.sha256(output_uri.encode()).hexdigest()[:HASH_LENGTH]}"
 
 
 def _shown(value: Any) -> str:
