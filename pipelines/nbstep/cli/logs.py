@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbstep.cli.common import RUN, concluded, found, where
+from nbstep.cli.interrupts import CANCEL, watching
 
 if TYPE_CHECKING:
     from nbstep.runs.run import Run
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 @RUN
 @where
 @click.option("-f", "--follow", is_flag=True, help="Go on to the end of the run.")
+@CANCEL
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as the runner wrote them, JSON each.")
-def command(
-    run: str, profile: str | None, runs: str | None, endpoint_url: str | None, follow: bool, as_json: bool
-) -> None:
+def command(run: str, follow: bool, cancel: bool, as_json: bool, **place: Any) -> None:
     """Show a run's log. With --follow it goes on to the end; Ctrl-C leaves the run alone."""
-    show(found(run, profile, runs, endpoint_url), follow=follow, as_json=as_json)
+    submitted = found(run, **place)
+    with watching(submitted, cancel=cancel):
+        show(submitted, follow=follow, as_json=as_json)
 
 
 def show(run: Run, *, follow: bool, as_json: bool, to_stderr: bool = False) -> None:
@@ -48,7 +50,8 @@ def _view(run: Run, *, to_stderr: bool) -> None:
             view.feed(line.raw)
 
 
-def follow_run(run: Run, *, as_json: bool, to_stderr: bool = False) -> int:
-    """Show a run to its end and return its exit code; a failure is told in two lines."""
-    show(run, follow=True, as_json=as_json, to_stderr=to_stderr)
-    return concluded(run.wait(check=False))
+def follow_run(run: Run, *, cancel: bool) -> int:
+    """Show a run to its end on standard error and return its exit code; a failure is told in two lines."""
+    with watching(run, cancel=cancel):
+        show(run, follow=True, as_json=False, to_stderr=True)
+        return concluded(run.wait(check=False))

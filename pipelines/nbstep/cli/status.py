@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nbstep.cli.common import AS_JSON, RUN, described, found, where
+from nbstep.views.progress import readable
 
 
 @click.command("status", short_help="Show how a run stands.")
@@ -24,5 +25,10 @@ def command(run: str, profile: str | None, runs: str | None, endpoint_url: str |
     for problem in status.problems:
         if problem not in status.words:
             click.echo(f"  {problem}")
+    error = status.record.error if status.record is not None else None
+    for line in error.traceback if error is not None else ():
+        click.echo(f"  {readable(line)}")
+    if error is not None and error.hint:
+        click.echo(f"  {error.hint}")
     if status.state.final and status.record is not None and status.record.output_version:
         click.echo(f"  executed notebook: {status.record.output_uri}")

@@ -8,6 +8,7 @@ import click
 
 from nbstep.cli.common import AS_JSON, WHERE
 from nbstep.cli.given import Pair, parameter_sources
+from nbstep.cli.interrupts import CANCEL
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import ParameterSource
@@ -63,6 +64,7 @@ from nbstep_runner.errors import UsageError
 )
 @click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing.")
 @click.option("--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's.")
+@CANCEL
 @AS_JSON
 def command(notebook: str, params: str | None, **options: Any) -> int:
     """Start a run of NOTEBOOK with the parameters in PARAMS, print its string, and return at once."""
@@ -88,7 +90,7 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
         return 0
     from nbstep.cli.logs import follow_run
 
-    return follow_run(run, as_json=False, to_stderr=True)
+    return follow_run(run, cancel=options["cancel"])
 
 
 def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:

@@ -89,8 +89,10 @@ def notice(run_id: str, message: str, severity: str = "WARNING") -> bytes:
 
 
 def for_people(line: LogLine) -> str:
-    """The line as the console shows it: the time, who speaks, what is said."""
+    """The line as the console shows it: the time, who speaks, what is said; of an error all of its traceback."""
     clock = _clock(line.time)
+    if line.traceback:
+        return "\n".join(f"{clock}[{line.cell}:error] {visible(text)}" for text in line.traceback)
     who = f"[{line.cell}]" if line.stream is not None or line.event == "output" else "nbstep:"
     level = f" {line.severity}:" if line.severity in ("WARNING", "ERROR") and line.stream is None else ""
     return f"{clock}{who}{level} {visible(line.message)}" if line.time else visible(line.message)

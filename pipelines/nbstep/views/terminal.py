@@ -70,6 +70,7 @@ class RunView:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._exit_code: int | None = None
+        self._left = False
         ascii_only = self._console.options.ascii_only
         self._spinner = Spinner("line" if ascii_only else "dots")
         self._overflow: OverflowMethod = "crop" if ascii_only else "ellipsis"
@@ -80,6 +81,14 @@ class RunView:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is KeyboardInterrupt:
+            self.leave()
+        else:
+            self.close()
+
+    def leave(self) -> None:
+        """Stop showing a run that goes on: no summary, for there is no verdict."""
+        self._left = True
         self.close()
 
     def feed(self, line: bytes) -> None:
@@ -122,7 +131,8 @@ class RunView:
             with self._lock:
                 self._waiting += self._progress.finish()
             self._draw_waiting()
-        self._print(self._summary())
+        if not self._left:
+            self._print(self._summary())
 
     def _draw_waiting(self) -> None:
         with self._lock:

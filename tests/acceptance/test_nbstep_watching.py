@@ -1,0 +1,92 @@
+"""Watching a run: Ctrl-C ends the watching alone, and a failed run's traceback is shown wherever one asks."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nbstep
+from nbstep_runner.contract import RunState
+from support import notebooks
+
+NBSTEP = Path(sys.executable).with_name("nbstep")
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("NBSTEP_PROFILES", str(tmp_path / "profiles.yaml"))
+    (tmp_path / "profiles.yaml").write_text("profiles: {}\n")
+    monkeypatch.chdir(tmp_path)
+
+
+def begun(name: str) -> nbstep.Run:
+    """A run whose cell has begun to wait."""
+    path = notebooks.write(Path(f"{name}.ipynb"), ["print('begun', flush=True)\nimport time\ntime.sleep(600)"])
+    run = nbstep.submit(path, on="local", run_id=name, html=False)
+    next(line for line in run.lines(follow=True) if line.message == "begun")
+    return run
+
+
+def watch(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [NBSTEP, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        start_new_session=True,
+    )
+
+
+def test_an_interrupt_ends_the_watching_and_says_how_to_come_back() -> None:
+    run = begun("goes-on")
+    with watch("logs", "-f", str(run)) as process:
+        assert process.stdout is not None
+        while "begun" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"the run goes on. Follow it again with: nbstep logs -f {run}" in said
+    assert f"nbstep cancel {run}" in said
+    assert run.state is RunState.RUNNING
+    run.cancel()
+    assert run.wait(60, check=False).state is RunState.CANCELLED
+
+
+def test_a_second_interrupt_cancels_where_that_was_asked_for() -> None:
+    run = begun("ends")
+    with watch("logs", "-f", str(run), "--cancel-on-second-interrupt") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while "begun" not in process.stdout.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        while "Ctrl-C again asks it to save and end" not in process.stderr.readline():
+            pass
+        assert run.state is RunState.RUNNING
+        process.send_signal(signal.SIGINT)
+        shown, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "run cancelled" in shown
+    assert run.state is RunState.CANCELLED
+
+
+def test_a_failed_run_shows_its_traceback_wherever_one_asks() -> None:
+    path = notebooks.write(Path("fails.ipynb"), ["def load():\n    raise ValueError('no \\x1b[2Jdata')\nload()"])
+    shown = subprocess.run(
+        [NBSTEP, "submit", path, "--on", "local", "--wait", "--run-id", "fails", "--no-html"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert shown.returncode == 10
+    assert "raise ValueError('no" in shown.stderr
+    for command in ("status", "logs"):
+        done = subprocess.run([NBSTEP, command, "fails"], capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "raise ValueError('no" in done.stdout
+        assert "\x1b" not in done.stdout
