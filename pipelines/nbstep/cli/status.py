@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from nbstep.cli.common import AS_JSON, RUN, described, found, where
-from nbstep.views.progress import readable
+from nbstep.views.text import visible_line
 
 
 @click.command("status", short_help="Show how a run stands.")
@@ -27,7 +27,7 @@ def command(run: str, profile: str | None, runs: str | None, endpoint_url: str |
             click.echo(f"  {problem}")
     error = status.record.error if status.record is not None else None
     for line in error.traceback if error is not None else ():
-        click.echo(f"  {readable(line)}")
+        click.echo(f"  {visible_line(line)}")
     if error is not None and error.hint:
         click.echo(f"  {error.hint}")
     if status.state.final and status.record is not None and status.record.output_version:
