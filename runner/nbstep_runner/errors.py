@@ -40,6 +40,9 @@ class Retry(StrEnum):
     ALWAYS = "always"
 
 
+_NOT_THE_CALLERS = ("nbstep", "nbstep_runner", "IPython")
+
+
 class NbstepError(Exception):
     """The base of every error that nbstep raises on purpose.
 
@@ -59,6 +62,23 @@ class NbstepError(Exception):
         self.message = message
         self.hint = hint or self.default_hint
         self.context = context
+
+    def __str__(self) -> str:
+        """What is wrong and what to do."""
+        return f"{self.message}\n{self.hint}"
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the caller's own lines, then the sentences; no frame of ours."""
+        import traceback
+
+        own = (
+            each
+            for each in traceback.walk_tb(self.__traceback__)
+            if str(each[0].f_globals.get("__name__")).partition(".")[0] not in _NOT_THE_CALLERS
+        )
+        lines = "".join(traceback.StackSummary.extract(own).format()).splitlines()
+        notes = [line for note in getattr(self, "__notes__", ()) for line in note.splitlines()]
+        return [*lines, *notes, f"{type(self).__name__}: {self.message}", self.hint]
 
 
 class InternalError(NbstepError):
