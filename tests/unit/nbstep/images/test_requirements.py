@@ -73,7 +73,7 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(line: str, p
 def test_an_extra_brings_its_own_requirements(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {"click": ["no-such-package>=2 ; extra == 'color'", "another-missing ; extra == 'other'", "fsspec"]}
     monkeypatch.setattr(metadata, "requires", asked.get)
-    with pytest.raises(BadInputError, match=r": no-such-package>=2 is not installed$"):
+    with pytest.raises(BadInputError, match=r": no-such-package>=2 is not installed\n"):
         check_installed(read_requirements(["click[color]"]))
 
 
