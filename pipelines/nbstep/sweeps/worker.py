@@ -16,7 +16,7 @@ import msgspec
 from nbstep_runner.contract import SweepEvent, SweepPlan
 from nbstep_runner.errors import InternalError
 
-PROGRAM: Final = (sys.executable, "-m", "nbstep_runner.sweep")
+PROGRAM: Final = (sys.executable, "-P", "-m", "nbstep_runner.sweep")
 FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

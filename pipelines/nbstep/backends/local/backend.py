@@ -12,7 +12,6 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from nbstep.backends.arguments import arguments
+from nbstep.backends.local.process import RUNNER
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission, checked_run_id
 from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import RunNotFoundError
@@ -75,7 +75,7 @@ class LocalBackend:
                 f"there is no folder {spec.working_directory} to run in",
                 hint="Name one of this machine with working_directory=, or leave it out: the run gets one of its own.",
             )
-        command = [sys.executable, "-m", "nbstep_runner.cli", *arguments(spec, submission.spec_uri)]
+        command = [*RUNNER, *arguments(spec, submission.spec_uri)]
         body = {
             "command": command,
             "environment": dict(profile.env),

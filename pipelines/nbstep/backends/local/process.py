@@ -14,7 +14,8 @@ from typing import Any, Final, Self
 from nbstep_runner.cli import TYPED_COMMAND
 from nbstep_runner.errors import InternalError
 
-RUNNER: Final = (sys.executable, "-m", "nbstep_runner.cli")
+RUNNER: Final = (sys.executable, "-P", "-m", "nbstep_runner.cli")
+"""``-P`` keeps the working directory off Python's path: a ``random.py`` beside a notebook is the notebook's alone."""
 FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
