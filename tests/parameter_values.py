@@ -7,6 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from nbstep_runner.parameters.languages import find_language
+
 AWKWARD = (
     "'\"\\`$%{}#!?;&|<>()[]~*=,.: \n\t\r\b\f\v\x00\x01\x1b\x7f\x85\xa0éß€\u2018\u2019\u2028\u202e\ufeff\uffff😀nuxU0N"
 )
@@ -39,6 +41,11 @@ def values(leaves: st.SearchStrategy[Any] = scalars, keys: st.SearchStrategy[Any
     return st.recursive(
         leaves, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
     )
+
+
+def translate(held: dict[str, Any], language: str, comment: str = "Parameters") -> str:
+    """The source of the injected cell."""
+    return find_language(language).source(held, comment)
 
 
 def same(left: Any, right: Any) -> bool:

@@ -10,12 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import nbformat
 import pytest
 
 from nbstep_runner.errors import ExitCode
-from support.notebooks import Code, notebook, write
+from support.notebooks import Code, Text, notebook, write
 from support.runs import RUNNER, Done, command, run
 
 DECLARED = "a = 'default'\nb = 'default'\nc = 'default'\nd = 'default'\ne = 'default'\nf = 1"
@@ -110,6 +111,34 @@ def test_paths_are_injected_on_request(tmp_path: Path) -> None:
     ]
     done = run(tmp_path, cells, "--inject-paths")
     assert (done.code, done.text(2)) == (0, f"{done.output}\n")
+
+
+def test_paths_need_no_declaration_in_any_parameters_cell(tmp_path: Path) -> None:
+    cells = [Code("a = 1", tags=("parameters",)), "print(PAPERMILL_INPUT_PATH == PAPERMILL_OUTPUT_PATH)"]
+    done = run(tmp_path, cells, "--inject-paths")
+    assert (done.code, done.text(2), done.record["warnings"]) == (0, "False\n", [])
+
+
+def test_parameters_follow_text_that_is_tagged_as_with_papermill(tmp_path: Path) -> None:
+    source = tmp_path / "in.ipynb"
+    made = notebook([Text("# Parameters"), "print(a)"])
+    made["cells"][0]["metadata"]["tags"] = ["parameters"]
+    source.write_text(json.dumps(made))
+    done = run(tmp_path, source, "-p", "a", "2")
+    assert (done.code, done.text(2)) == (0, "2\n")
+    assert "no code cell tagged 'parameters'" in done.record["warnings"][0]
+
+
+def test_the_output_names_the_kernel_that_ran(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.ipynb", ["1"], kernelspec={"name": "conda-env-team-py", "display_name": "team"})
+    done = run(tmp_path, source, "-k", "python3")
+    assert done.code == 0
+    assert done.notebook.metadata.kernelspec == {"name": "python3", "display_name": ANY, "language": "python"}
+
+
+def test_a_set_by_default_stays_one(tmp_path: Path) -> None:
+    done = run(tmp_path, [Code("x = {1}", tags=("parameters",)), "print(x)"], "-y", "x: [3, 3]")
+    assert (done.code, done.text(2), done.record["parameters"]) == (0, "{3}\n", {"x": [3]})
 
 
 def test_the_working_directory(tmp_path: Path) -> None:

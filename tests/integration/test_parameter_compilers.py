@@ -1,7 +1,6 @@
-"""C# and Scala compile the injected cell and hold the values that were given.
+"""C#, Scala and MATLAB read the injected cell and hold the values that were given.
 
-Their kernels run the same literals. The compilers are Debian's mono-mcs and scala; where they are not installed these
-tests are skipped, because no image and no other test needs them.
+Their kernels run the same literals. C# and Scala are compiled by Debian's mono-mcs and scala, MATLAB is run by Octave.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from nbstep_runner.papermill_bridge import translate
-from parameter_values import AWKWARD, EDGES, integers, same, texts, values
+from parameter_values import AWKWARD, EDGES, any_inside, integers, same, texts, translate, values
+from support import kernels
 
 few = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 # mono rounds decimals below the smallest normal double wrongly; .NET's own compiler does not.
@@ -67,13 +66,39 @@ object Program {
 """
 
 
+MATLAB = """
+1;
+function text = written(x)
+  if iscell(x)
+    text = ['[' strjoin(cellfun(@written, x, 'UniformOutput', false), ',') ']'];
+  elseif isa(x, 'containers.Map')
+    pairs = cellfun(@(key) ['"' hexed(key) '":' written(x(key))], x.keys(), 'UniformOutput', false);
+    text = ['{' strjoin(pairs, ',') '}'];
+  elseif ischar(x)
+    text = ['["text","' hexed(x) '"]'];
+  elseif isempty(x)
+    text = 'null';
+  elseif islogical(x)
+    text = {'false', 'true'}{x + 1};
+  else
+    text = ['["double","' num2hex(x) '"]'];
+  end
+end
+function text = hexed(x)
+  text = lower(reshape(dec2hex(double(unicode2native(x, 'utf-16be')), 2)', 1, []));
+end
+%s
+%s
+"""
+
+
 def compiled(held: dict[str, Any], language: str, folder: Path) -> dict[str, Any]:
-    lines = (run_csharp if language == "csharp" else run_scala)(held, folder)
+    lines = {"csharp": run_csharp, "scala": run_scala, "matlab": run_matlab}[language](held, folder)
     return {name: undumped(json.loads(line)) for name, line in zip(held, lines, strict=True)}
 
 
 def run_csharp(held: dict[str, Any], folder: Path) -> list[str]:
-    body = translate(held, kernel=".net-csharp", language=None)
+    body = translate(held, "csharp")
     body += "".join(f"Console.WriteLine(Dump({name}));\n" for name in held)
     (folder / "cell.cs").write_text(CSHARP % body)
     run(["mcs", "-warn:0", "-r:System.Numerics.dll", "-out:cell.exe", "cell.cs"], folder)
@@ -83,13 +108,29 @@ def run_csharp(held: dict[str, Any], folder: Path) -> list[str]:
 def run_scala(held: dict[str, Any], folder: Path) -> list[str]:
     """Every value in an object of its own, because a method of the JVM holds 64 KiB of code."""
     objects = "".join(
-        f"object o{name} {{ {translate({name: value}, kernel=None, language='scala').split(chr(10))[1]} }}\n"
-        for name, value in held.items()
+        f"object o{name} {{ {translate({name: value}, 'scala').split(chr(10))[1]} }}\n" for name, value in held.items()
     )
     shows = "".join(f"println(dump(o{name}.{name}))\n" for name in held)
     (folder / "cell.scala").write_text(SCALA % (objects, shows))
     run(["scalac", "-nowarn", "-d", ".", "cell.scala"], folder)
     return run(["scala", "-cp", ".", "Program"], folder).splitlines()
+
+
+def run_matlab(held: dict[str, Any], folder: Path) -> list[str]:
+    shows = "".join(f"disp(written({name}))\n" for name in held)
+    (folder / "cell.m").write_text(MATLAB % (translate(held, "matlab"), shows))
+    return run(["octave-cli", "--quiet", "--no-init-file", "cell.m"], folder).splitlines()
+
+
+def octave_can_hold(value: Any) -> bool:
+    """Octave's text is bytes: it has no codes beyond them. Its maps have no empty key."""
+
+    def beyond(one: Any) -> bool:
+        if isinstance(one, str):
+            return any(character > "\x7f" and not character.isprintable() for character in one)
+        return (isinstance(one, dict) and "" in one) or (isinstance(one, int) and abs(one) > 2**53)
+
+    return not any_inside(value, beyond)
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -123,12 +164,13 @@ def form(value: Any) -> Any:
 
 
 def check(held: list[Any], language: str, folder: Path) -> None:
-    tool = {"csharp": "mcs", "scala": "scalac"}[language]
+    tool = {"csharp": "mcs", "scala": "scalac", "matlab": "octave-cli"}[language]
     if shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
+        kernels.missing(f"{tool} is not installed (Debian packages mono-mcs, scala, octave)")
     named = {f"v{index}": value for index, value in enumerate(held)}
     found = compiled(named, language, folder)
-    wrong = {name: (value, found[name]) for name, value in named.items() if not same(found[name], form(value))}
+    seen = doubled if language == "matlab" else form
+    wrong = {name: (value, found[name]) for name, value in named.items() if not same(found[name], seen(form(value)))}
     assert not wrong
 
 
@@ -142,3 +184,30 @@ def test_edges_are_held(language: str, tmp_path: Path) -> None:
 @given(held=st.lists(values(normal), min_size=20, max_size=80))
 def test_any_json_value_is_held(language: str, held: list[Any], tmp_path: Path) -> None:
     check(held, language, tmp_path)
+
+
+@pytest.mark.fault(35)
+def test_matlab_holds_edges(tmp_path: Path) -> None:
+    check_matlab(EXAMPLES, tmp_path)
+
+
+@pytest.mark.slow
+@few
+@given(held=st.lists(values(), min_size=20, max_size=80))
+def test_matlab_holds_any_json_value(held: list[Any], tmp_path: Path) -> None:
+    check_matlab(held, tmp_path)
+
+
+def check_matlab(held: list[Any], folder: Path) -> None:
+    """Every number is a double there."""
+    able = [value for value in held if octave_can_hold(value)]
+    check(able, "matlab", folder)
+    assert len(able) > len(held) / 4
+
+
+def doubled(value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return list(map(doubled, value))
+    if isinstance(value, dict):
+        return {key: doubled(item) for key, item in value.items()}
+    return float(value) if type(value) is int else value

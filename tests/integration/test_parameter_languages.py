@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.papermill_bridge import parameterize, translate
+from nbstep_runner.papermill_bridge import parameterize
 from nbstep_runner.parameters import SecretReference
-from parameter_values import AWKWARD, EDGES, any_inside, floats, integers, same, scalars, texts, values
+from parameter_values import AWKWARD, EDGES, any_inside, floats, integers, same, scalars, texts, translate, values
 from servers.ports import require
 from support import kernels
 
@@ -61,7 +61,7 @@ def bash_text(value: Any) -> str:
 
 def bash_values(held: dict[str, Any], locale: str, **environment: str) -> dict[str, list[str]]:
     """The elements of each variable, as Bash has them after running the cell."""
-    script = translate(held, kernel="bash", language=None)
+    script = translate(held, "bash")
     for name in held:
         script += f'printf \'%s\\0\' {name} "${{#{name}[@]}}" "${{{name}[@]}}"\n'
     printed = run(["bash", "--norc"], script.encode(), locale, **environment).decode().split("\0")
@@ -83,7 +83,7 @@ def check_bash(held: list[Any], locale: str) -> None:
     for value in held:
         if not bash_can_hold(value):
             with pytest.raises(BadInputError):
-                translate({"x": value}, kernel="bash", language=None)
+                translate({"x": value}, "bash")
 
 
 @locales
@@ -111,7 +111,7 @@ def test_bash_reads_secrets(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("secret", [SecretReference("env", "NOWHERE"), SecretReference("file", "/nowhere")])
 def test_bash_does_not_go_on_without_a_secret(secret: SecretReference) -> None:
-    script = "x=default\n" + translate({"x": secret}, kernel="bash", language=None) + "echo went on with $x\n"
+    script = "x=default\n" + translate({"x": secret}, "bash") + "echo went on with $x\n"
     done = subprocess.run(["bash", "--norc"], input=script, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
     assert "went on" not in done.stdout
@@ -170,7 +170,7 @@ def r_values(held: dict[str, Any], locale: str, tmp_path: Path, **environment: s
     rscript = require("Rscript", "r-base-core")
     script = tmp_path / "cell.R"
     lines = [f"cat(dump({name}), '\\n')" for name in held]
-    script.write_text("\n".join([R_DUMP, translate(held, kernel=None, language="R"), *lines]))
+    script.write_text("\n".join([R_DUMP, translate(held, "R"), *lines]))
     run_as_a_kernel_does = f"eval(parse(text = readLines({str(script)!r})))"
     printed = run([rscript, "--vanilla", "-e", run_as_a_kernel_does], b"", locale, **environment)
     found = [r_undumped(json.loads(line)) for line in printed.splitlines()]
@@ -183,7 +183,7 @@ def check_r(held: list[Any], locale: str, tmp_path: Path) -> None:
     for value in held:
         if not r_can_hold(value):
             with pytest.raises(BadInputError):
-                translate({"x": value}, kernel=None, language="R")
+                translate({"x": value}, "R")
 
 
 @locales
@@ -214,7 +214,7 @@ def test_r_refuses_what_its_parser_cannot_nest(tmp_path: Path, name: str, levels
 
     check_r([nested(levels)], "C", tmp_path)
     with pytest.raises(BadInputError, match="more than 45 brackets"):
-        translate({"x": nested(levels + 1)}, kernel="ir", language=None)
+        translate({"x": nested(levels + 1)}, "ir")
 
 
 def test_r_reads_secrets(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_r_reads_secrets(tmp_path: Path) -> None:
 
 def test_r_stops_without_a_secret(tmp_path: Path) -> None:
     script = tmp_path / "cell.R"
-    script.write_text(translate({"x": SecretReference("env", "NOWHERE")}, kernel="ir", language=None))
+    script.write_text(translate({"x": SecretReference("env", "NOWHERE")}, "ir"))
     rscript = require("Rscript", "r-base-core")
     done = subprocess.run([rscript, str(script)], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
@@ -268,7 +268,7 @@ def test_the_r_kernel_holds_the_same_text(tmp_path: Path) -> None:
 @batches
 @given(held=st.dictionaries(st.text("abc", min_size=4, max_size=6), values(), min_size=1))
 def test_python_holds_any_json_value_in_a_process_of_its_own(held: dict[str, Any]) -> None:
-    cell = translate(held, kernel=None, language="python")
+    cell = translate(held, "python")
     show = f"import json; print(json.dumps([{', '.join(held)}]))\n"
     printed = run([sys.executable, "-I", "-"], (cell + show).encode(), "C.UTF-8")
     assert same(json.loads(printed), list(held.values()))

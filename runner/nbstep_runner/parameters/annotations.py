@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import NamedTuple
 
-from nbstep_runner.parameters.containers import DictKind, ListKind, LiteralKind, TupleKind, UnionKind
+from nbstep_runner.parameters.containers import DictKind, ListKind, LiteralKind, SetKind, TupleKind, UnionKind
 from nbstep_runner.parameters.kinds import (
     ANY,
     BoolKind,
@@ -28,6 +28,7 @@ _BUILTINS: dict[str, Kind] = {"bool": BoolKind(), "int": IntKind(), "float": Flo
 _PLAIN: dict[str, Kind] = {"date": DateKind(), "datetime": DateTimeKind(), "LiteralString": StrKind()}
 _PLAIN |= dict.fromkeys(("Path", "PurePath", "PosixPath", "PurePosixPath", "PathLike"), PathKind())
 _LISTS = frozenset(("list", "List", "Sequence", "MutableSequence", "Collection", "Iterable"))
+_SETS = {"set": False, "Set": False, "MutableSet": False, "AbstractSet": False, "frozenset": True, "FrozenSet": True}
 _TUPLES = frozenset(("tuple", "Tuple"))
 _DICTS = frozenset(("dict", "Dict", "Mapping", "MutableMapping"))
 _WRAPPERS = frozenset(("Final", "ClassVar", "Required", "NotRequired", "ReadOnly"))
@@ -91,6 +92,8 @@ def _unsubscripted(name: str) -> Kind:
         return ListKind()
     if name in _TUPLES:
         return TupleKind()
+    if name in _SETS:
+        return SetKind(frozen=_SETS[name])
     return DictKind() if name in _DICTS else _PLAIN.get(name, ANY)
 
 
@@ -103,6 +106,8 @@ def _subscripted(name: str, inner: list[ast.expr]) -> Kind:  # noqa: PLR0911 - a
         return _literal(inner)
     if name in _LISTS and len(inner) == 1:
         return ListKind(_kind(inner[0]))
+    if name in _SETS and len(inner) == 1:
+        return SetKind(_kind(inner[0]), frozen=_SETS[name])
     if name in _TUPLES:
         return _tuple(inner)
     if name in _DICTS and len(inner) == 2:

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.parameters.jsonable import in_order
 from nbstep_runner.parameters.kinds import MismatchError, shown
 from nbstep_runner.parameters.limits import Budget, RefusedError, check_depth
 from nbstep_runner.parameters.plain import MAX_NUMBER_CHARACTERS, Plain
@@ -21,8 +22,8 @@ _MAX_INTEGER_BITS = int((MAX_NUMBER_CHARACTERS - 1) * 3.3219)  # log2(10)
 def carriable(value: Any) -> Any:
     """The value as a tree of lists, mappings, text, numbers, bools, ``None``, ``Plain``, dates, paths and secrets.
 
-    Tuples become lists; numbers of other libraries (numpy's scalars) and members of an ``Enum`` become what they hold;
-    a mapping ``{secret: …}`` becomes a ``SecretReference``.
+    Tuples and sets become lists; numbers of other libraries (numpy's scalars) and members of an ``Enum`` become what
+    they hold; a mapping ``{secret: …}`` becomes a ``SecretReference``.
 
     Raises:
         MismatchError: Some part of it cannot be carried to a notebook of any language.
@@ -43,6 +44,8 @@ def _carriable(value: Any, budget: Budget, depth: int) -> Any:
             return _secret(value) if is_secret(_with_text_keys(value)) else _mapping(value, budget, depth)
         case list() | tuple():
             return [_carriable(item, budget, depth + 1) for item in value]
+        case set() | frozenset():
+            return [_carriable(item, budget, depth + 1) for item in in_order(value)]
     return _leaf(value)
 
 

@@ -7,16 +7,21 @@ from typing import Any
 
 
 def first_tagged(cells: Any, tag: str) -> int | None:
-    """The index of the first cell with the tag; ``None`` where there is none."""
-    if not isinstance(cells, list):
-        return None
-    return next((index for index, cell in enumerate(cells) if tag in tags(cell)), None)
+    """The index of the first code cell with the tag, else of the first cell with it; ``None`` where there is none.
+
+    Text may be tagged too, and papermill takes it; but only after the code can values replace its defaults.
+    """
+    tagged = [index for index, cell in enumerate(cells if isinstance(cells, list) else ()) if tag in tags(cell)]
+    code = [index for index in tagged if cells[index].get("cell_type", "code") == "code"]
+    return next(iter(code or tagged), None)
 
 
 def tags(cell: Any) -> list[Any]:
     """The tags of a cell."""
     metadata = cell.get("metadata") if isinstance(cell, Mapping) else None
     found = metadata.get("tags") if isinstance(metadata, Mapping) else None
+    if isinstance(found, str):  # as a run repairs it
+        return [tag.strip() for tag in found.split(",")]
     return found if isinstance(found, list) else []
 
 

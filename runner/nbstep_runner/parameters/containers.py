@@ -1,4 +1,4 @@
-"""The kinds that are made of other kinds: choices, lists, tuples and mappings."""
+"""The kinds that are made of other kinds: choices, lists, tuples, sets and mappings."""
 
 from __future__ import annotations
 
@@ -110,6 +110,31 @@ class TupleKind(Kind):
         if self.variadic:
             return "tuple" if self.items == (ANY,) else f"tuple[{self.items[0]}, ...]"
         return f"tuple[{', '.join(map(str, self.items)) or '()'}]"
+
+
+@dataclass(frozen=True, slots=True)
+class SetKind(Kind):
+    """A set, from a list; members that are equal are one. ``frozen`` makes a ``frozenset`` of it."""
+
+    item: Kind = ANY
+    frozen: bool = False
+
+    def _convert(self, value: Any) -> set[Any] | frozenset[Any]:
+        found = _opened(value)
+        if not isinstance(found, list):
+            raise self.mismatch(value)
+        members = [_accept_at(self.item, item, str(index)) for index, item in enumerate(found)]
+        try:
+            return frozenset(members) if self.frozen else set(members)
+        except TypeError:
+            raise MismatchError(f"{shown(found)} holds lists or mappings, which no set can") from None
+
+    def _schema(self) -> dict[str, Any]:
+        return ListKind(self.item).schema()
+
+    def __str__(self) -> str:
+        name = "frozenset" if self.frozen else "set"
+        return name if self.item == ANY else f"{name}[{self.item}]"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import ast
 from typing import Any, NamedTuple
 
 from nbstep_runner.parameters.carriable import carriable
-from nbstep_runner.parameters.containers import DictKind, ListKind, TupleKind
+from nbstep_runner.parameters.containers import DictKind, ListKind, SetKind, TupleKind
 from nbstep_runner.parameters.kinds import (
     ANY,
     BoolKind,
@@ -31,10 +31,13 @@ _KINDS: dict[type, Kind] = {
     str: StrKind(),
     list: ListKind(),
     tuple: TupleKind(),
+    set: SetKind(),
+    frozenset: SetKind(frozen=True),
     dict: DictKind(),
 }
 # Constructors of one literal argument, whose values have a kind of their own.
 _CALLS: dict[str, Kind] = {"Path": PathKind(lenient=True), "PurePath": PathKind(lenient=True), "float": FloatKind()}
+_CONTAINERS: dict[str, type] = {kind.__name__: kind for kind in (list, tuple, set, frozenset, dict)}
 _DATES: dict[str, Kind] = {"date": DateKind(), "datetime": DateTimeKind()}
 
 
@@ -57,14 +60,24 @@ def read_default(node: ast.expr) -> Default:
 
 
 def _of_call(node: ast.Call) -> Default:
-    """``Path("x")``, ``float("inf")``, and the kind of ``date(2024, 1, 1)`` and of ``datetime.datetime(…)``."""
+    """``Path("x")``, ``float("inf")``, ``set()``; of ``date(2024, 1, 1)`` and ``datetime.datetime(…)`` the kind."""
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name in _DATES:
         return Default(MISSING, _DATES[name])
+    if name in _CONTAINERS and isinstance(node.func, ast.Name):
+        return _of_container(node, _CONTAINERS[name])
     match node.args:
         case [ast.Constant(value=str(text))] if name in _CALLS and not node.keywords:
             return _of_text(text, name)
     return Default(MISSING, ANY)
+
+
+def _of_container(node: ast.Call, container: type) -> Default:
+    try:
+        value = container(*map(ast.literal_eval, node.args))
+        return Default(MISSING if node.keywords else carriable(value), _KINDS[container])
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, MismatchError):
+        return Default(MISSING, _KINDS[container])
 
 
 def _of_text(text: str, name: str) -> Default:

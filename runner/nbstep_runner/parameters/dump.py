@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final
 
+from nbstep_runner.parameters.jsonable import in_order
 from nbstep_runner.parameters.secret import SecretReference
 
 _WIDE: Final = 2**31  # no folding of lines: a value stays on the line of its name
@@ -30,7 +31,7 @@ def dump_yaml(values: Mapping[str, Any]) -> bytes:
     return dumped
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - a return for each type
     match value:
         case SecretReference():
             return value.as_json()
@@ -42,4 +43,6 @@ def _plain(value: Any) -> Any:
             return {_plain(key): _plain(item) for key, item in value.items()}
         case list() | tuple():
             return [_plain(item) for item in value]
+        case set() | frozenset():
+            return [_plain(item) for item in in_order(value)]
     return value

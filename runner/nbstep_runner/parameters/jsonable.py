@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import math
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from nbstep_runner.parameters.secret import SecretReference
@@ -16,7 +17,7 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 - a return for each type
 
     Secrets become ``{"secret": "env:NAME"}``; floats that JSON cannot write become ``"NaN"``, ``"Infinity"`` and
     ``"-Infinity"``, as in the JSON mapping of protocol buffers; dates become ISO 8601 text, paths text, tuples lists,
-    keys text.
+    sets lists in the order of :func:`in_order`, keys text.
     """
     match value:
         case SecretReference():
@@ -29,9 +30,16 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 - a return for each type
             return str.__str__(value)
         case list() | tuple():
             return [jsonable(item) for item in value]
+        case set() | frozenset():
+            return [jsonable(item) for item in in_order(value)]
         case dict():
             return {_key(key): jsonable(item) for key, item in value.items()}
     return value
+
+
+def in_order(values: AbstractSet[Any]) -> list[Any]:
+    """The members of a set, always in the same order: by type, then as Python writes them."""
+    return sorted(values, key=lambda value: (type(value).__name__, repr(value)))
 
 
 def digest(value: Any) -> str:
@@ -55,6 +63,8 @@ def _tagged(value: Any) -> Any:
     match value:
         case list() | tuple():
             return [type(value).__name__, *(_tagged(item) for item in value)]
+        case set() | frozenset():
+            return [type(value).__name__, *(_tagged(item) for item in in_order(value))]
         case dict():
             return {_tagged(key): _tagged(item) for key, item in value.items()}
         case SecretReference():

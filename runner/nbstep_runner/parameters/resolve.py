@@ -15,6 +15,8 @@ from nbstep_runner.parameters.plain import Typed
 from nbstep_runner.parameters.resolved import Resolved
 from nbstep_runner.parameters.safe_yaml import load_yaml
 
+_OURS = frozenset(("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"))
+"""papermill's names for the run's own paths, which no notebook has to declare."""
 _MAX_PROBLEMS = 20
 _NAME_CHARACTERS = 60
 
@@ -108,7 +110,7 @@ def _declared(parameter: Parameter | None) -> str:
 def _unknown(values: Mapping[str, Any], signature: Signature) -> list[str]:
     if not signature.complete:
         return []
-    return [_unknown_sentence(name, signature) for name in values if name not in signature.names]
+    return [_unknown_sentence(name, signature) for name in values if name not in signature.names and name not in _OURS]
 
 
 def _unknown_sentence(name: str, signature: Signature) -> str:
@@ -129,10 +131,10 @@ def _missing(given: Mapping[str, Any], signature: Signature) -> list[str]:
 
 
 def _general_warnings(values: Mapping[str, Any], signature: Signature) -> list[str]:
-    if not values or signature.complete:
+    if values.keys() <= _OURS or signature.complete:
         return []
     if not signature.declared:
-        return ["the notebook has no cell tagged 'parameters': the parameters are injected at its top, unchecked"]
+        return ["the notebook has no code cell tagged 'parameters': the parameters are injected unchecked"]
     return ["the cell tagged 'parameters' cannot be inspected: names and types of the parameters are not checked"]
 
 

@@ -81,7 +81,7 @@ def secrets_in(value: Any) -> Iterator[SecretReference]:
     """Every reference in a value, however deep."""
     if isinstance(value, SecretReference):
         yield value
-    elif isinstance(value, (list, tuple, dict)):
+    elif isinstance(value, (list, tuple, set, frozenset, dict)):
         for item in value.values() if isinstance(value, dict) else value:
             yield from secrets_in(item)
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from nbstep_runner.parameters.cells import first_tagged, source_text
 from nbstep_runner.parameters.language import notebook_language
-from nbstep_runner.parameters.model import Parameter, Signature
+from nbstep_runner.parameters.model import Signature
 from nbstep_runner.parameters.python_cell import python_parameters
 
 
 def read_signature(notebook: Mapping[str, Any], *, language: str | None = None, kernel: str | None = None) -> Signature:
     """What the notebook's parameters cell declares; never raises, whatever the cell holds.
 
-    A Python cell is read through its syntax tree, a cell of another language by papermill's inspection.
+    A Python cell is read through its syntax tree; of other languages' cells nothing is known.
 
     Args:
         notebook: Of nbformat 4, valid or not.
@@ -26,15 +26,5 @@ def read_signature(notebook: Mapping[str, Any], *, language: str | None = None, 
     index = first_tagged(cells, "parameters")
     if not isinstance(cells, list) or index is None or cells[index].get("cell_type", "code") != "code":
         return Signature(language=spoken)
-    found = _inspected(notebook, source_text(cells[index]), spoken, kernel)
+    found = python_parameters(source_text(cells[index])) if spoken == "python" else None
     return Signature(parameters=found or (), language=spoken, declared=True, complete=found is not None)
-
-
-def _inspected(
-    notebook: Mapping[str, Any], source: str, language: str, kernel: str | None
-) -> tuple[Parameter, ...] | None:
-    if language == "python":
-        return python_parameters(source)
-    from nbstep_runner.papermill_bridge import infer_parameters
-
-    return infer_parameters(notebook, kernel=kernel, language=language)

@@ -14,10 +14,9 @@ import pytest
 from papermill.execute import prepare_notebook_metadata, remove_error_markers
 from papermill.parameterize import parameterize_notebook
 
-from nbstep_runner import papermill_bridge
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.papermill_bridge import default_kernel_language, infer_parameters, parameterize
-from nbstep_runner.parameters import SecretReference, read_signature
+from nbstep_runner.papermill_bridge import parameterize
+from nbstep_runner.parameters import SecretReference
 
 PYTHON = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
@@ -156,8 +155,6 @@ def test_the_language_of_the_notebook_decides_the_source() -> None:
     assert ours(given, {"x": True})["cells"][1]["source"] == "# Parameters\nx = TRUE\n"
     assert ours(given, {"x": True}, language="python")["cells"][1]["source"] == "# Parameters\nx = True\n"
     assert ours(given, {"x": True}, kernel="bash")["cells"][1]["source"] == "# Parameters\nx=true\n"
-    assert default_kernel_language(given, None, None) == ("ir", "R")
-    assert default_kernel_language({}, None, None) == (None, "python")
 
 
 @pytest.mark.parametrize("broken", [{}, {"nbformat": 3, "worksheets": []}, {"nbformat": 4}])
@@ -166,51 +163,12 @@ def test_a_notebook_of_another_version_is_refused(broken: dict[str, Any]) -> Non
         ours(broken, {})
 
 
-class RubyTranslator(papermill.translators.PythonTranslator):  # type: ignore[misc]  # papermill has no types
-    """A translator as a plugin of papermill's would register it."""
-
-    @classmethod
-    def translate_list(cls, val: list[Any]) -> str:
-        raise NotImplementedError("no lists")
-
-    @classmethod
-    def inspect(cls, parameters_cell: Any) -> list[Any]:
-        assert parameters_cell["source"] == "x = 1"
-        return [papermill.models.Parameter("x", "None", "1", "how many")]
-
-
-@pytest.fixture
-def ruby(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    registry = papermill.translators.papermill_translators
-    monkeypatch.setattr(registry, "_translators", {**registry._translators, "ruby": RubyTranslator})
-    given = notebook(cell("x = 1", "parameters"))
-    given["metadata"] = {"language_info": {"name": "ruby"}}
-    return given
-
-
-def test_a_language_that_only_papermill_knows_is_left_to_papermill(ruby: dict[str, Any]) -> None:
-    assert ours(ruby, {"x": 1})["cells"][1]["source"] == "# Parameters\nx = 1\n"
-    with pytest.raises(BadInputError, match="no lists"):
-        ours(ruby, {"x": [1]})
-    with pytest.raises(BadInputError, match="secret"):
-        ours(ruby, {"x": [SecretReference("env", "TOKEN")]})
-    signature = read_signature(ruby)
-    assert signature.complete
-    assert [(one.name, one.default_source, one.help) for one in signature.parameters] == [("x", "1", "how many")]
-
-
-def test_an_inspection_that_fails_is_none() -> None:
-    given = notebook(cell("x <- 1", "parameters"))
-    assert infer_parameters(given, kernel=None, language="R") is None
-    assert infer_parameters(notebook(), kernel=None, language="R") is None
-
-
 def python(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
-def test_parameters_of_known_languages_do_not_import_papermill() -> None:
+def test_parameters_do_not_import_papermill() -> None:
     code = (
         "import sys; from nbstep_runner.papermill_bridge import parameterize\n"
         "nb = {'nbformat': 4, 'nbformat_minor': 5, 'metadata': {}, 'cells': []}\n"
@@ -220,18 +178,3 @@ def test_parameters_of_known_languages_do_not_import_papermill() -> None:
         "print([name for name in ('papermill', 'nbformat', 'black', 'pandas', 'numpy', 'yaml') if name in sys.modules])"
     )
     assert python(code) == "[]"
-
-
-def test_papermill_is_imported_without_its_storage_libraries(tmp_path: Any) -> None:
-    """Stand-ins for the optional libraries tell whether anyone imported them, and can be imported afterwards."""
-    for name in papermill_bridge._STORAGE_LIBRARIES:
-        (tmp_path / f"{name}.py").write_text(f"print('imported {name}')\n")
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from nbstep_runner.papermill_bridge import infer_parameters\n"
-        "cell = {'cell_type': 'code', 'metadata': {'tags': ['parameters']}, 'source': 'x'}\n"
-        "print(infer_parameters({'metadata': {}, 'cells': [cell]}, kernel=None, language='R'))\n"
-        "print('papermill' in sys.modules)\n"
-        "import gcsfs\n"
-    )
-    assert python(code).splitlines() == ["None", "True", "imported gcsfs"]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from nbstep_runner.contract import ParameterSource, UnknownParameters
 from nbstep_runner.errors import BadInputError, InputNotFoundError
-from nbstep_runner.parameters import Resolved, SecretReference, Signature, read_signature, resolve
+from nbstep_runner.parameters import Resolved, SecretReference, Signature, dump_yaml, read_signature, resolve
 from nbstep_runner.parameters.kinds import PathText
-from parameter_values import same, values
+from parameter_values import same, translate, values
 
 SOURCE = """
 BUCKET: str
@@ -107,6 +107,44 @@ def test_a_path_by_default_may_be_a_uri_as_text() -> None:
     assert same(resolved(uri, against=signature()).values, {"BUCKET": "b", "OUT": "gs://bucket/x"})
 
 
+@pytest.mark.parametrize(
+    ("source", "given", "held"),
+    [
+        ("x = {1, 2}", "{x: [2, 1, 2]}", {1, 2}),
+        ("x = set()", "{x: [a, b]}", {"a", "b"}),
+        ("x = frozenset({'a'})", "{x: [b]}", frozenset({"b"})),
+        ("x: set[int] = set()", "{x: ['1', 2]}", None),
+        ("x: set[Path] = {Path('a')}", "{x: [b]}", {PathText("b")}),
+        ("x: set[int] = {1}", "{x: []}", set()),
+        ("x = {1}", "{x: [[1]]}", None),
+        ("x = {1}", "{x: {a: 1}}", None),
+        ("x = list()", "{x: [1]}", [1]),
+        ("x = dict(a=1)", "{x: {b: 2}}", {"b": 2}),
+    ],
+)
+def test_a_set_is_given_as_a_list_and_stays_a_set(source: str, given: str, held: Any) -> None:
+    against = signature(source)
+    if held is None:
+        refused(ParameterSource.yaml(given), against=against)
+        return
+    found = resolved(ParameterSource.yaml(given), against=against)
+    assert same(found.values["x"], held)
+    namespace: dict[str, Any] = {"Path": Path}
+    exec(translate(found.values, "python"), namespace)  # noqa: S102 - what the kernel does
+    assert type(namespace["x"]) is type(held)
+    assert {str(one) for one in namespace["x"]} == {str(one) for one in held}
+    again = resolved(ParameterSource.yaml(dump_yaml(found.values).decode()), against=against)
+    assert (again.values, again.digest()) == (found.values, found.digest())
+    json.dumps(found.as_json())
+
+
+def test_the_runs_own_paths_need_no_declaration() -> None:
+    paths = {"PAPERMILL_INPUT_PATH": "in", "PAPERMILL_OUTPUT_PATH": "out"}
+    for against in (signature("x = 1"), signature(""), UNDECLARED):
+        found = resolved(ParameterSource.values(paths), against=against)
+        assert (found.values, found.warnings) == (paths, ())
+
+
 def test_defaults_still_have_a_type() -> None:
     error = refused(
         ParameterSource.yaml("{BUCKET: b, NBUCKETS: many, REGION: ~, DEVELOP_MODE: 1}"), against=signature()
@@ -129,7 +167,7 @@ def test_every_problem_is_reported_at_once() -> None:
         "'x=1; import os': not a valid name in Python",
         "BUCKET: no value is given, and the notebook declares no default",
         "NBUKETS: the notebook declares no such parameter; did you mean NBUCKETS?",
-        """OUT: a value of type set cannot be carried to a notebook (its default is Path("/tmp"))""",
+        """OUT: a list of 1 is not of type Path (its default is Path("/tmp"))""",
         "RATE: 'fast' is not of type float",
     ]
     assert "BUCKET, REGION" in error.hint
@@ -166,7 +204,7 @@ def test_without_a_parameters_cell_nothing_is_unknown_but_said() -> None:
     found = resolved(ParameterSource.values({"a": 1}))
     assert found.values == {"a": 1}
     (warning,) = found.warnings
-    assert "no cell tagged 'parameters'" in warning
+    assert "no code cell tagged 'parameters'" in warning
     assert resolved().warnings == ()
 
 
@@ -200,8 +238,6 @@ def test_no_source_lets_code_through_as_a_name(source: ParameterSource) -> None:
         ("scala", ["x"], ["val", "_", "a-b"]),
         ("matlab", ["x", "x" * 63], ["_x", "end", "x" * 64]),
         ("csharp", ["x"], ["class", "x-y"]),
-        ("fsharp", ["x"], ["let", "x'"]),
-        ("powershell", ["x"], ["true", "TRUE", "PID", "a-b"]),
         ("ocaml", ["x"], ["x y", "é"]),
     ],
 )
@@ -239,7 +275,6 @@ def test_numbers_of_numpy_become_numbers_of_python() -> None:
     ("value", "reason"),
     [
         (b"x", "type bytes"),
-        ({1}, "type set"),
         (1j, "type complex"),
         (object(), "type object"),
         (len, "type builtin_function_or_method"),

@@ -65,7 +65,8 @@ def test_an_assignment_declares_a_name_its_default_and_its_type(source: str, def
     [
         ("x = os.environ['X']", "os.environ['X']", "Any"),
         ("x = 60 * 60", "60 * 60", "Any"),
-        ("x = {1, 2}", "{1, 2}", "Any"),
+        ("x = set(y)", "set(y)", "set"),
+        ("x = dict(a=1)", "dict(a=1)", "dict"),
         ("x = b'bytes'", "b'bytes'", "Any"),
         ("x = f'{y}'", "f'{y}'", "Any"),
         ("x = datetime.date(2024, 1, 1)", "datetime.date(2024, 1, 1)", "date"),
@@ -78,6 +79,19 @@ def test_a_default_that_has_to_be_computed_is_unknown_but_there(source: str, wri
     parameter = only(source)
     assert (parameter.default, parameter.default_source, str(parameter.kind)) == (MISSING, written, kind)
     assert not parameter.required
+
+
+def test_a_set_is_known_as_json_lists_it() -> None:
+    parameter = only("x = {'b', 'a'}")
+    assert (parameter.default, str(parameter.kind)) == (["a", "b"], "set")
+    assert parameter.kind.schema() == {"type": "array"}
+
+
+def test_the_code_that_is_tagged_is_read_where_text_is_tagged_too() -> None:
+    text = {"cell_type": "markdown", "metadata": {"tags": ["parameters"]}, "source": "# Parameters"}
+    code = {"cell_type": "code", "metadata": {"tags": "parameters"}, "source": "x = 1"}
+    assert read_signature({"cells": [text, code]}).names == ("x",)
+    assert not read_signature({"cells": [text]}).declared
 
 
 def test_an_annotated_name_without_a_value_is_required() -> None:

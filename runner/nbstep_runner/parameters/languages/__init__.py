@@ -2,7 +2,8 @@
 
 papermill's translators are the model: simple values come out as papermill writes them. What differs is what they get
 wrong, namely text that a language unescapes, interpolates or decodes in its own way, numbers beyond its literals, and
-lists whose elements it would convert to one type. A value that a language cannot hold is refused.
+lists whose elements it would convert to one type. A value that a language cannot hold is refused. Each language here is
+one whose compiler or interpreter has read its values back in the tests; others are refused.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from nbstep_runner.parameters.language import canonical_language
-from nbstep_runner.parameters.languages.base import Language
+from nbstep_runner.parameters.languages.base import Language, UnwrittenLanguage
 
 _MODULES = {
     "python": "python",
@@ -20,20 +21,13 @@ _MODULES = {
     "scala": "scala",
     "matlab": "matlab",
     "csharp": "csharp",
-    "fsharp": "fsharp",
-    "powershell": "powershell",
 }
 
 
 def find_language(name: str) -> Language:
-    """The language of that name; one that cannot write anything, but knows safe names, where it is not known."""
+    """The language of that name; one that writes nothing, but knows safe names, where it is not known."""
     module = _MODULES.get(canonical_language(name) or "")
     if module is None:
-        return Language(name)
+        return UnwrittenLanguage(name)
     found: Language = import_module(f"{__name__}.{module}").LANGUAGE
     return found
-
-
-def is_known(name: str) -> bool:
-    """Whether values can be written in the language of that name."""
-    return canonical_language(name) in _MODULES

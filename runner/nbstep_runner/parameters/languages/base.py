@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.parameters.jsonable import in_order
 from nbstep_runner.parameters.secret import SecretReference
 
 INT32 = 2**31
@@ -21,7 +22,7 @@ class CannotHoldError(Exception):
 
 
 class Language:
-    """A language that knows safe names but writes nothing; the base of those that do.
+    """What all languages have in common; the base of each.
 
     Attributes:
         title: What people call the language.
@@ -104,6 +105,8 @@ class Language:
                 return self._sequence(value)
             case tuple():
                 return self._fixed_sequence(value)
+            case set() | frozenset():
+                return self._unordered(value)
             case dict():
                 return self._mapping(value)
             case dt.date() | dt.time():
@@ -142,6 +145,10 @@ class Language:
         """A tuple, which most languages write as a list."""
         return self._sequence(list(value))
 
+    def _unordered(self, value: set[Any] | frozenset[Any]) -> str:
+        """A set, which most languages write as a list."""
+        return self._sequence(in_order(value))
+
     def _mapping(self, value: dict[Any, Any]) -> str:
         """A mapping."""
         raise CannotHoldError(f"a mapping of {len(value)}")
@@ -163,6 +170,18 @@ class Language:
     def _items(self, values: Iterable[Any]) -> str:
         """Literals beside each other."""
         return ", ".join(self._literal(value) for value in values)
+
+
+class UnwrittenLanguage(Language):
+    """A language that values are not written in: no test here has read them back from its own interpreter."""
+
+    def source(self, values: Mapping[str, Any], comment: str) -> str:
+        """Nothing: it is refused."""
+        del values, comment
+        raise BadInputError(
+            f"parameters cannot be written in the language {self.title!r}",
+            hint="Run the notebook without parameters, or let it read environment variables.",
+        )
 
 
 def escaped(text: str, named: Mapping[str, str], numeric: Callable[[str], str]) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 from nbstep_runner.parameters.languages.base import EXACT_DOUBLE, CannotHoldError, Language, words
 
-_RUNS = re.compile(r"[ -~]+|[^ -~]+")
-
 
 class Matlab(Language):
-    """Text between double quotes has no escapes, so other characters are added by their codes."""
+    """Text is a double-quoted string; ``sprintf`` writes what needs escapes, and so does it in Octave.
+
+    Octave reads the escapes of double-quoted text by itself, MATLAB leaves them to ``sprintf``: the text is the same.
+    """
 
     comment_mark = "%"
     identifier = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")  # namelengthmax is 63
@@ -39,16 +40,11 @@ class Matlab(Language):
         return "Inf" if value > 0 else "-Inf"
 
     def _text(self, value: str) -> str:
-        parts = [_coded(run) if run[0] < " " or run[0] > "~" else _quoted(run, '"') for run in _RUNS.findall(value)]
-        if not parts or not parts[0].startswith('"'):
-            parts.insert(0, '""')  # makes the sum a string
-        return parts[0] if len(parts) == 1 else f"({' + '.join(parts)})"
+        return _written(value, '"')
 
     def _key(self, key: Any) -> str:
-        if not isinstance(key, str):
-            return super()._key(key)
-        parts = [_coded(run) if run[0] < " " or run[0] > "~" else _quoted(run, "'") for run in _RUNS.findall(key)]
-        return f"[{' '.join(parts)}]" if len(parts) > 1 else (parts or ["''"])[0]
+        """Keys of a map are character vectors."""
+        return _written(key, "'") if isinstance(key, str) else super()._key(key)
 
     def _sequence(self, value: list[Any]) -> str:
         return f"{{{self._items(value)}}}"
@@ -60,13 +56,31 @@ class Matlab(Language):
         return f"containers.Map({{{keys}}}, {{{self._items(value.values())}}}, 'UniformValues', false)"
 
 
-def _quoted(text: str, quote: str) -> str:
-    return f"{quote}{text.replace(quote, quote * 2)}{quote}"
+def _written(text: str, quote: str) -> str:
+    """A literal, or a call of ``sprintf`` where the text holds what a literal cannot say."""
+    if "\\" not in text and text.isprintable():
+        return f"{quote}{text.replace(quote, quote * 2)}{quote}"
+    arguments = "".join(f", {_coded(character)}" for character in text if _is_unseen(character))
+    return f"sprintf({quote}{''.join(_escaped(character, quote) for character in text)}{quote}{arguments})"
 
 
-def _coded(text: str) -> str:
-    """Characters by their UTF-16 codes, which is what MATLAB's text is made of."""
-    units = memoryview(text.encode("utf-16-le")).cast("H").tolist()
+def _escaped(character: str, quote: str) -> str:
+    """A character in a format of ``sprintf``; octal ones have all digits, so that none after them belongs to them."""
+    if character in ("\\", "%", quote):
+        return character * 2
+    if _is_unseen(character):
+        return "%s"
+    return character if character.isprintable() else f"\\{ord(character):03o}"
+
+
+def _is_unseen(character: str) -> bool:
+    """Whether it is written by its code: readers and editors may take it for the end of a line, or hide it."""
+    return character > "\x7f" and not character.isprintable()
+
+
+def _coded(character: str) -> str:
+    """A character by its UTF-16 codes, which is what MATLAB's text is made of."""
+    units = memoryview(character.encode("utf-16-le")).cast("H").tolist()
     return f"char({units[0]})" if len(units) == 1 else f"char([{' '.join(map(str, units))}])"
 
 

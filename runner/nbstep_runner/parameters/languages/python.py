@@ -8,6 +8,7 @@ import math
 import unicodedata
 from typing import Any
 
+from nbstep_runner.parameters.jsonable import in_order
 from nbstep_runner.parameters.kinds import PathText
 from nbstep_runner.parameters.languages.base import CannotHoldError, Language
 from nbstep_runner.parameters.secret import SecretReference
@@ -45,6 +46,12 @@ class Python(Language):
 
     def _fixed_sequence(self, value: tuple[Any, ...]) -> str:
         return f"({self._items(value)}{',' if len(value) == 1 else ''})"
+
+    def _unordered(self, value: set[Any] | frozenset[Any]) -> str:
+        members = f"{{{self._items(in_order(value))}}}" if value else ""
+        if isinstance(value, frozenset):
+            return f"frozenset({members})"
+        return members or "set()"
 
     def _mapping(self, value: dict[Any, Any]) -> str:
         return f"{{{', '.join(f'{self._key(key)}: {self._literal(item)}' for key, item in value.items())}}}"
