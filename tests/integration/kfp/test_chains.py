@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,11 @@ def test_the_only_output_has_a_short_name(folder: Path) -> None:
     assert nbstep.notebook_step(path, results={"rmse": float})().output.name == "rmse"
     with pytest.raises(BadInputError, match="declares 0 outputs"):
         _ = nbstep.notebook_step(path)().output
+
+
+def test_a_chain_runs_off_the_main_thread(tmp_path: Path) -> None:
+    """Only the main thread may handle signals; a server or a notebook's worker calls from another."""
+    call = nbstep.notebook_step(notebooks.write(tmp_path / "one.ipynb", ["print(1)"]))()
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(chain, [call], tmp_path / "chain", quiet=True).result()
+    assert [one.record.state for one in done.values()] == ["succeeded"]

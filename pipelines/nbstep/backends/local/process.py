@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from types import FrameType, TracebackType
@@ -21,6 +22,8 @@ FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT
 
 class Child:
     """``nbstep-runner`` with these arguments, as a context in which this process's signals are the child's.
+
+    Off the main thread signals stay with whoever handles them there.
 
     The child has a process group of its own: the terminal sends Ctrl-C to this process alone, which passes it on, so
     that one keystroke is one signal.
@@ -40,8 +43,9 @@ class Child:
     def __enter__(self) -> Self:
         self._early: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
-        for number in FORWARDED:
-            self._previous[number] = signal.signal(number, self._forward)
+        if threading.current_thread() is threading.main_thread():  # no other may have Python's signals
+            for number in FORWARDED:
+                self._previous[number] = signal.signal(number, self._forward)
         self._process = subprocess.Popen(  # noqa: S603 - our own runner; no shell
             self._command, env=self._environment, stdout=self._stdout, process_group=0
         )
