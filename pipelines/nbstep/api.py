@@ -16,7 +16,7 @@ from nbstep.backends.protocol import Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named, backend_of
 from nbstep.errors import RunNotFoundError
-from nbstep.images.requirements import Given
+from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, load_profile, merged, overlaid
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.profiles.volume_claims import here
@@ -52,7 +52,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
     resources: Mapping[str, Any] | None = None,
     env: Mapping[str, Any] | None = None,
     files: Files = (),
-    requirements: Given | None = None,
+    requirements: RequirementLines | None = None,
     labels: Mapping[str, str] | None = None,
     deadlines: Mapping[str, float] | None = None,
     retries: int | None = None,

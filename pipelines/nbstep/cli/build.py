@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from nbstep.cli.given import Pair
+from nbstep.cli.parameters import Pair
 from nbstep_runner.errors import BadInputError, UsageError
 
 if TYPE_CHECKING:
-    from nbstep.images.plan import BuildPlan, Wanted
+    from nbstep.images.plan import BuildPlan, ImageRequest
 
 JOB: Final = "job"
 
@@ -70,10 +70,10 @@ def command(notebook: Path | None, builder_name: str | None, **options: Any) -> 
     _answer(plan, built=built, as_json=options["as_json"])
 
 
-def _wanted(notebook: Path | None, options: dict[str, Any]) -> Wanted:
+def _wanted(notebook: Path | None, options: dict[str, Any]) -> ImageRequest:
     from nbstep.images.plan import (
         DEFAULT_BASE,
-        Wanted,
+        ImageRequest,
         checked_repository,
         repository_for,
         requirements_beside,
@@ -86,7 +86,7 @@ def _wanted(notebook: Path | None, options: dict[str, Any]) -> Wanted:
     requirements = options["requirements"]
     if not requirements and notebook and (requirements := requirements_beside(notebook)):
         click.echo(f"nbstep: with {requirements}", err=True)
-    return Wanted(
+    return ImageRequest(
         name=checked_repository(options["name"] or repository_for(notebook or "")),
         base=options["base"] or DEFAULT_BASE,
         requirements=read_requirements(requirements).text if requirements else None,
@@ -99,7 +99,7 @@ def _wanted(notebook: Path | None, options: dict[str, Any]) -> Wanted:
     )
 
 
-def _planned(wanted: Wanted, identify: Any) -> BuildPlan:
+def _planned(wanted: ImageRequest, identify: Any) -> BuildPlan:
     from nbstep.images.plan import plan
 
     planned = plan(wanted, identify)
@@ -123,7 +123,7 @@ def _answer(plan: BuildPlan, *, built: bool, as_json: bool) -> None:
     click.echo(plan.image)
 
 
-def _print_job(wanted: Wanted, options: dict[str, Any]) -> None:
+def _print_job(wanted: ImageRequest, options: dict[str, Any]) -> None:
     import yaml
 
     from nbstep.images.job import manifests

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from nbstep.cli.given import Pair
+from nbstep.cli.parameters import Pair
 from nbstep_runner.errors import StorageUnavailableError, UsageError
 
 TYPED: Final = Pair("name=type", empty=False)

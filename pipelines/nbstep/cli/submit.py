@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from nbstep.cli.common import AS_JSON, WHERE
-from nbstep.cli.given import Pair, parameter_sources
 from nbstep.cli.interrupts import CANCEL
+from nbstep.cli.parameters import Pair, parameter_sources
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import ParameterSource

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from nbstep.cli.given import parameter_sources
+from nbstep.cli.parameters import parameter_sources
 from nbstep.sweeps.worker import SweepWorker
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section

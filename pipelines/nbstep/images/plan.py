@@ -20,7 +20,7 @@ _REPOSITORY: Final = re.compile(r"([\w.-]+(:\d+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class ImageRequest:
     """What is asked for, as a command line says it.
 
     Attributes:
@@ -69,7 +69,7 @@ class BuildPlan:
             yield f"#   {each.path}  {each.size} bytes  sha256:{each.sha256}"
 
 
-def plan(wanted: Wanted, identify: Callable[[str], str | None]) -> BuildPlan:
+def plan(wanted: ImageRequest, identify: Callable[[str], str | None]) -> BuildPlan:
     """Read the inputs and name the image.
 
     Args:

@@ -18,7 +18,7 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-Given = str | Path | Sequence[str]
+RequirementLines = str | Path | Sequence[str]
 """The path of a requirements file, or its lines."""
 
 _CONTINUED: Final = re.compile(r"\\\r?\n")
@@ -47,7 +47,7 @@ class Requirements:
                 yield text
 
 
-def read_requirements(given: Given) -> Requirements:
+def read_requirements(given: RequirementLines) -> Requirements:
     """Requirements that stand for themselves: wherever they go, no other file has to go with them.
 
     Raises:

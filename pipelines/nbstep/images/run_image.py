@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nbstep.images.builders import Builder, build_if_absent, builder
-from nbstep.images.plan import BuildPlan, Wanted, checked_repository, plan, repository_for, secret_files
+from nbstep.images.plan import BuildPlan, ImageRequest, checked_repository, plan, repository_for, secret_files
 from nbstep.images.requirements import Requirements
 from nbstep.profiles import BuildOptions, Profile
 from nbstep_runner.errors import UsageError
@@ -54,7 +54,7 @@ def run_image(notebook: str, requirements: Requirements, profile: Profile, *, pu
             hint="Name one with image=, or in the profile.",
         )
     push = publish if options.push is None else options.push
-    wanted = Wanted(
+    wanted = ImageRequest(
         name=_repository(options, notebook, push=push),
         base=profile.image,
         requirements=requirements.text,

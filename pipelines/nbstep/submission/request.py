@@ -14,7 +14,7 @@ from nbstep.authoring.notebook import StoredNotebook, read_notebook
 from nbstep.backends.protocol import Submission, checked_run_id
 from nbstep.backends.reach import Packages, Reach, reach_of
 from nbstep.backends.registry import backend_named
-from nbstep.images.requirements import Given, check_installed, read_requirements
+from nbstep.images.requirements import RequirementLines, check_installed, read_requirements
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.profiles.volume_claims import SCHEME, claims_in, here
@@ -61,7 +61,7 @@ class Request:
     profile: Profile
     sources: tuple[ParameterSource, ...] = ()
     files: Files = ()
-    requirements: Given | None = None
+    requirements: RequirementLines | None = None
     run_id: str | None = None
     unknown_parameters: UnknownParameters = UnknownParameters.ERROR
     spec: Mapping[str, Any] = field(default_factory=dict)

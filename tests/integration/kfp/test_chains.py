@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -72,26 +71,3 @@ def test_a_numbered_name_is_nobody_elses(folder: Path) -> None:
         "prepare-2": 2,
         "prepare-2-2": 3,
     }
-
-
-def test_steps_that_wait_for_each_other_are_refused(folder: Path) -> None:
-    first, second = steps.prepare_step(folder)(), steps.prepare_step(folder)()
-    first.after(second)
-    second.after(first)
-    with pytest.raises(BadInputError, match="wait for each other"):
-        chain([first], folder / "runs")
-
-
-def test_the_only_output_has_a_short_name(folder: Path) -> None:
-    path = notebooks.write(folder / "one.ipynb", ["1"])
-    assert nbstep.notebook_step(path, results={"rmse": float})().output.name == "rmse"
-    with pytest.raises(BadInputError, match="declares 0 outputs"):
-        _ = nbstep.notebook_step(path)().output
-
-
-def test_a_chain_runs_off_the_main_thread(tmp_path: Path) -> None:
-    """Only the main thread may handle signals; a server or a notebook's worker calls from another."""
-    call = nbstep.notebook_step(notebooks.write(tmp_path / "one.ipynb", ["print(1)"]))()
-    with ThreadPoolExecutor(1) as pool:
-        done = pool.submit(chain, [call], tmp_path / "chain", quiet=True).result()
-    assert [one.record.state for one in done.values()] == ["succeeded"]

@@ -30,7 +30,7 @@ TELLING_EVENTS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class Termination:
     """How a pod's container ended."""
 
     exit_code: int | None
@@ -88,37 +88,39 @@ def _event_sentence(event: Object) -> str:
     return f"{starts[event['reason']]}: {message}"
 
 
-def ending(pod: Object) -> Ending | None:
+def termination(pod: Object) -> Termination | None:
     """How a pod ended, if it did."""
     status = pod.get("status", {})
     terminated = container_status(pod).get("state", {}).get("terminated")
     if status.get("reason") == "Evicted":
-        return Ending(_code(terminated), f"the pod was evicted: {_line(status.get('message', ''))}", "lost")
+        return Termination(_code(terminated), f"the pod was evicted: {_line(status.get('message', ''))}", "lost")
     if status.get("reason") in ("NodeLost", "Shutdown", "NodeShutdown", "Terminated", "Preempting"):
-        return Ending(_code(terminated), f"the pod's node went away: {_line(status.get('message', ''))}", "lost")
+        return Termination(_code(terminated), f"the pod's node went away: {_line(status.get('message', ''))}", "lost")
     if terminated:
-        return _container_ending(terminated, pod)
+        return _container_termination(terminated, pod)
     if status.get("phase") == "Failed":
-        return Ending(None, f"the pod failed: {_line(status.get('message') or status.get('reason') or '')}", "lost")
+        return Termination(
+            None, f"the pod failed: {_line(status.get('message') or status.get('reason') or '')}", "lost"
+        )
     return None
 
 
-def _container_ending(terminated: Object, pod: Object) -> Ending:
+def _container_termination(terminated: Object, pod: Object) -> Termination:
     code = int(terminated["exitCode"])
     if terminated.get("reason") == "OOMKilled":
         limit = _limit(pod)
-        return Ending(code, f"the container was killed for memory (its limit is {limit})", "out-of-memory")
+        return Termination(code, f"the container was killed for memory (its limit is {limit})", "out-of-memory")
     if terminated.get("reason") == "ContainerCannotRun" or terminated.get("reason") == "StartError":
-        return Ending(
+        return Termination(
             code, f"the container could not be started: {_line(terminated.get('message', ''))}", "not-started"
         )
     said = _verdict(terminated.get("message", ""))
     known = _by_code().get(code)
     if known is not None:
-        return Ending(code, said or f"the runner ended with {code}", known.reference)
+        return Termination(code, said or f"the runner ended with {code}", known.reference)
     if code > 128:
-        return Ending(code, f"the container was killed by signal {code - 128}", "lost")
-    return Ending(code, said or f"the container ended with {code}", "" if code == 0 else "lost")
+        return Termination(code, f"the container was killed by signal {code - 128}", "lost")
+    return Termination(code, said or f"the container ended with {code}", "" if code == 0 else "lost")
 
 
 def _verdict(message: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from nbstep.backends.kubernetes.client import Cluster, LogNotReadyError
-from nbstep.backends.kubernetes.diagnose import ending, event_problems, problems
+from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
 from nbstep.backends.kubernetes.names import RUN_LABEL, JobName
 from nbstep.backends.kubernetes.starting import give_up_late
 from nbstep.backends.kubernetes.state import condition, overdue, started
@@ -103,7 +103,7 @@ class Follower:
         if job is None:
             return True
         final = condition(job, "Complete") or condition(job, "Failed")
-        return final is not None and all(ending(pod) or overdue(pod) for pod in pods)
+        return final is not None and all(termination(pod) or overdue(pod) for pod in pods)
 
     def _trouble(self, job: Object | None, pods: list[Object]) -> Iterator[bytes]:
         """What holds the pods up or took them away, each sentence once."""
@@ -113,7 +113,7 @@ class Follower:
             if newest is not None:
                 sentences += event_problems(self._cluster.events(self._name.namespace, newest["metadata"]["uid"]))
         for pod in pods:
-            end = ending(pod)
+            end = termination(pod)
             if end is not None and end.reference in ("lost", "out-of-memory"):
                 sentences.append(end.words)
         for sentence in sentences:
@@ -160,7 +160,7 @@ class Follower:
 
     def _ended(self, name: str) -> bool:
         try:
-            return ending(self._cluster.pod(self._name.namespace, name)) is not None
+            return termination(self._cluster.pod(self._name.namespace, name)) is not None
         except RunNotFoundError:
             return True
 

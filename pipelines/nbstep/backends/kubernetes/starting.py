@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nbstep.backends.kubernetes.client import Cluster
-from nbstep.backends.kubernetes.diagnose import ending, event_problems, problems
+from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
 from nbstep.backends.kubernetes.names import NOT_STARTED_ANNOTATION, START_ANNOTATION, JobName
 from nbstep.backends.kubernetes.state import condition, started
 from nbstep.errors import ClusterDeniedError, RunNotFoundError
@@ -51,7 +51,7 @@ def waiting_seconds(job: Object, pods: Sequence[Object]) -> float | None:
     over = condition(job, "Failed") or condition(job, "Complete")
     if over or job["spec"].get("suspend") or NOT_STARTED_ANNOTATION in job["metadata"].get("annotations", {}):
         return None
-    if pods and (started(pods[-1]) or ending(pods[-1]) is not None or "deletionTimestamp" in pods[-1]["metadata"]):
+    if pods and (started(pods[-1]) or termination(pods[-1]) is not None or "deletionTimestamp" in pods[-1]["metadata"]):
         return None
     since = pods[-1]["metadata"]["creationTimestamp"] if pods else job.get("status", {}).get("startTime")
     return None if since is None else (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()

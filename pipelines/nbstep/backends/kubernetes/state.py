@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from nbstep.backends.kubernetes.diagnose import Ending, container_status, ending, problems
+from nbstep.backends.kubernetes.diagnose import Termination, container_status, problems, termination
 from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION, NOT_STARTED_ANNOTATION
 from nbstep.backends.protocol import Phase, Status
 
@@ -24,7 +24,7 @@ def status_of(job: Object, pods: Sequence[Object], told: Sequence[str] = ()) -> 
         pods: The Job's pods, the oldest first.
         told: Problems that the cluster's events tell of.
     """
-    living = [pod for pod in pods if ending(pod) is None]
+    living = [pod for pod in pods if termination(pod) is None]
     trouble = tuple(dict.fromkeys([*(problem for pod in pods for problem in problems(pod)), *told]))
     cancelled = CANCELLED_ANNOTATION in job["metadata"].get("annotations", {})
     failed, complete = condition(job, "Failed"), condition(job, "Complete")
@@ -77,12 +77,12 @@ def _waiting_words(pod: Object, trouble: tuple[str, ...]) -> str:
 
 def _ended(job: Object, pods: Sequence[Object], trouble: tuple[str, ...], *, cancelled: bool, vanished: bool) -> Status:
     failed = condition(job, "Failed")
-    last = next((end for pod in reversed(pods) if (end := ending(pod)) is not None), None)
+    last = next((end for pod in reversed(pods) if (end := termination(pod)) is not None), None)
     if failed is not None and failed.get("reason") == "DeadlineExceeded" and (last is None or last.exit_code != 0):
         last = _past_deadline(job, pods, last, cancelled=cancelled)
     if last is None:
         said = failed.get("message", "") if failed else "the Job is complete"
-        last = Ending(None, f"its pods are gone: {said}", "lost")
+        last = Termination(None, f"its pods are gone: {said}", "lost")
     return Status(
         phase=Phase.GONE if vanished else Phase.ENDED,
         exit_code=last.exit_code,
@@ -93,11 +93,11 @@ def _ended(job: Object, pods: Sequence[Object], trouble: tuple[str, ...], *, can
     )
 
 
-def _past_deadline(job: Object, pods: Sequence[Object], last: Ending | None, *, cancelled: bool) -> Ending:
+def _past_deadline(job: Object, pods: Sequence[Object], last: Termination | None, *, cancelled: bool) -> Termination:
     code = last.exit_code if last else None
     if cancelled:
-        return Ending(code, "it was cancelled", "terminated")
+        return Termination(code, "it was cancelled", "terminated")
     if any(map(started, pods)):
-        return Ending(code, "the Job's deadline passed", "timed-out")
+        return Termination(code, "the Job's deadline passed", "timed-out")
     words = job["metadata"].get("annotations", {}).get(NOT_STARTED_ANNOTATION)
-    return Ending(code, words or "the Job's deadline passed before anything could start", "not-started")
+    return Termination(code, words or "the Job's deadline passed before anything could start", "not-started")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nbstep.images.builders import Builder
 from nbstep.images.context import EXECUTABLE, PLAIN, entry, input_digest, working_files, write_context
 from nbstep.images.job import manifests
-from nbstep.images.plan import BuildPlan, Wanted, plan, requirements_beside
+from nbstep.images.plan import BuildPlan, ImageRequest, plan, requirements_beside
 from nbstep.images.recipe import KERNELS, Recipe
 from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 
@@ -27,7 +27,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def planned(**wanted: object) -> BuildPlan:
-    return plan(Wanted(**({"name": "image", "base": PINNED} | wanted)), lambda _: None)  # type: ignore[arg-type]  # any field of any type
+    return plan(ImageRequest(**({"name": "image", "base": PINNED} | wanted)), lambda _: None)  # type: ignore[arg-type]  # any field of any type
 
 
 def test_the_whole_of_it() -> None:
@@ -126,7 +126,7 @@ def test_the_order_of_packages_does_not_matter() -> None:
 
 def test_a_pinned_base_needs_nobody_to_ask() -> None:
     asked: list[str] = []
-    assert plan(Wanted(name="i", base=PINNED), lambda name: asked.append(name) or None).pinned  # type: ignore[func-returns-value]  # to be noted
+    assert plan(ImageRequest(name="i", base=PINNED), lambda name: asked.append(name) or None).pinned  # type: ignore[func-returns-value]  # to be noted
     assert asked == []
     assert not planned(base=BASE).pinned
 

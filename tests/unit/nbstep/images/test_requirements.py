@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep.images.builders import Builder
-from nbstep.images.plan import Wanted, plan
+from nbstep.images.plan import ImageRequest, plan
 from nbstep.images.requirements import check_installed, read_requirements
 from nbstep.images.run_image import RunImage
 from nbstep.profiles import load_profile
@@ -146,7 +146,9 @@ def test_what_an_image_lacks_is_said_before_anything_is_built(
 
 
 def test_the_image_of_a_run_is_never_looked_for_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = plan(Wanted(name="nbstep-train", base=f"base@sha256:{'a' * 64}", requirements=b"click"), lambda _: None)
+    made = plan(
+        ImageRequest(name="nbstep-train", base=f"base@sha256:{'a' * 64}", requirements=b"click"), lambda _: None
+    )
     image = RunImage(plan=made, builder=Builder("docker", "/usr/bin/docker"), push=False)
     monkeypatch.setattr("nbstep.submission.request._image", lambda *_: image)
     profile = load_profile(None, {"on": "docker", "image": "base:1", "docker": {"pull": True}})

@@ -1,0 +1,170 @@
+"""Chains without processes: the order of the steps, what passes between them, how a failure ends them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+
+import nbstep
+from nbstep.steps import NotebookStep
+from nbstep.steps.chain import INPUT, LOG, RECORD
+from nbstep_runner.contract import DIGEST_INPUT, ErrorInfo, RunResult, RunState, encode
+from nbstep_runner.errors import BadInputError, CellFailedError, InternalError, NbstepError, OutOfMemoryError
+from support import notebooks
+
+Work = Callable[[dict[str, Any]], dict[str, Any]]
+"""What a step's notebook does: its results, from its parameters and the places of its artifacts; or it raises."""
+
+
+class StepProcess:
+    """Stands for the process of a step: it takes KFP's message, does a function's work, and leaves a record."""
+
+    work: Work
+
+    def __init__(self, arguments: list[str]) -> None:
+        self._input = Path(arguments[arguments.index("--executor-input-file") + 1])
+        self._code = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        pass
+
+    def lines(self) -> Iterator[bytes]:
+        yield b"begun\n"
+        told = json.loads(self._input.read_text())
+        given = dict(told["inputs"]["parameterValues"])
+        for name, artifact in told["inputs"]["artifacts"].items():
+            given[name] = artifact["artifacts"][0]["uri"]
+        record = RunResult(
+            run_id="r", attempt=1, spec_digest="", state=RunState.SUCCEEDED, input_uri="i", output_uri="o", exit_code=0
+        )
+        members: dict[str, Any] = {}
+        try:
+            members["results"] = type(self).work(given)
+        except NbstepError as error:
+            self._code = int(error.exit_code)
+            members |= {"state": RunState.FAILED, "exit_code": self._code, "error": ErrorInfo.of(error)}
+        except SystemExit as vanished:
+            self._code = int(vanished.code or 0)
+            return
+        (self._input.parent / RECORD).write_bytes(encode(replace(record, **members)))
+
+    def wait(self) -> int:
+        return self._code
+
+
+@pytest.fixture
+def does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
+    """Says what every step does from now on."""
+    monkeypatch.setattr("nbstep.steps.chain.Child", StepProcess)
+
+    def every(work: Work) -> None:
+        monkeypatch.setattr(StepProcess, "work", staticmethod(work), raising=False)
+
+    return every
+
+
+def step(folder: Path, cell: str = "n: int = 1", name: str = "add", **options: Any) -> NotebookStep:
+    path = notebooks.write(folder / f"{name}.ipynb", [notebooks.Code(cell, ("parameters",))])
+    return nbstep.notebook_step(path, **{"results": {"n": int}, "html": False} | options)
+
+
+def test_results_pass_from_step_to_step_in_the_order_of_the_data(tmp_path: Path, does: Any) -> None:
+    seen: list[int] = []
+
+    def add_one(given: dict[str, Any]) -> dict[str, Any]:
+        seen.append(given["n"])
+        return {"n": given["n"] + 1}
+
+    does(add_one)
+    add = step(tmp_path)
+    first = add(n=5)
+    second = add(n=first.output)
+    third = add(n=second.output)
+    done = nbstep.chain([third, first], tmp_path / "runs", quiet=True)
+    assert seen == [5, 6, 7]
+    assert {name: each.outputs["n"] for name, each in done.items()} == {"add": 6, "add-2": 7, "add-3": 8}
+    assert (tmp_path / "runs/add" / LOG).read_bytes() == b"begun\n"
+
+
+def test_artifacts_pass_as_the_places_where_they_lie(tmp_path: Path, does: Any) -> None:
+    seen: dict[str, Any] = {}
+
+    def note(given: dict[str, Any]) -> dict[str, Any]:
+        seen.update(given)
+        return {"n": 1}
+
+    does(note)
+    make = step(tmp_path, "n: int = 1\ntable_path: str = ''", name="make", artifacts={"table": "Dataset"})
+    read = step(tmp_path, "table: str", name="read")
+    made = make()
+    nbstep.chain([read(table=made.outputs["table"])], tmp_path / "runs", quiet=True)
+    assert seen["table"] == str(tmp_path / "runs/make/table")
+
+
+def test_a_failure_is_the_steps_own_and_nothing_later_runs(
+    tmp_path: Path, does: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(_given: dict[str, Any]) -> dict[str, Any]:
+        raise CellFailedError("no such column")
+
+    does(fail)
+    first = step(tmp_path)()
+    later = step(tmp_path, name="later")().after(first)
+    with pytest.raises(CellFailedError, match="no such column") as caught:
+        nbstep.chain([later], tmp_path / "runs")
+    assert caught.value.__notes__[-1] == f"step add failed; everything that it left is in {tmp_path / 'runs/add'}"
+    assert not (tmp_path / "runs/later").exists()
+    assert capfd.readouterr().out == "begun\n"
+
+
+@pytest.mark.parametrize(("code", "kind"), [(13, OutOfMemoryError), (99, InternalError)])
+def test_a_step_without_a_record_is_told_by_its_exit_code(
+    tmp_path: Path, does: Any, code: int, kind: type[NbstepError]
+) -> None:
+    def vanish(_given: dict[str, Any]) -> dict[str, Any]:
+        raise SystemExit(code)
+
+    does(vanish)
+    with pytest.raises(kind, match=f"step add ended with the code {code}") as caught:
+        nbstep.chain([step(tmp_path)()], tmp_path / "runs", quiet=True)
+    assert str(tmp_path / "runs/add" / LOG) in caught.value.hint
+
+
+def test_what_an_earlier_chain_left_is_gone(tmp_path: Path, does: Any) -> None:
+    for old in ("runs/add/table", "runs/add/notebook"):
+        (tmp_path / old).mkdir(parents=True)
+    (tmp_path / "runs/add" / RECORD).write_text("{}")
+    does(lambda _: {"n": 1})
+    one = step(tmp_path, "table_path: str = ''", artifacts={"table": "Dataset"})
+    nbstep.chain([one()], tmp_path / "runs", quiet=True)
+    assert not (tmp_path / "runs/add/table").exists()
+    values = json.loads((tmp_path / "runs/add" / INPUT).read_text())["inputs"]["parameterValues"]
+    assert values[DIGEST_INPUT] == one.source.digest
+
+
+def test_steps_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
+    first, second = step(tmp_path)(), step(tmp_path)()
+    first.after(second)
+    second.after(first)
+    with pytest.raises(BadInputError, match="wait for each other"):
+        nbstep.chain([first], tmp_path / "runs")
+
+
+def test_a_step_has_to_be_called(tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="add is no step with its arguments"):
+        nbstep.chain([step(tmp_path)], tmp_path / "runs")  # type: ignore[list-item]  # the mistake
+
+
+def test_the_only_output_has_a_short_name(tmp_path: Path) -> None:
+    assert step(tmp_path)().output.name == "n"
+    with pytest.raises(BadInputError, match="declares 0 outputs"):
+        _ = step(tmp_path, results={})().output
