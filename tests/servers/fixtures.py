@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import faultproxy, ftp, gcs, nginx, s3, sshd
+from servers import apache, faultproxy, ftp, gcs, nginx, rclone, s3, sshd, versitygw
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +29,44 @@ def s3_server() -> Iterator[s3.S3Server]:
 @pytest.fixture(scope="session")
 def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.SshServer]:
     with sshd.running(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def plain_ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.SshServer]:
+    """One that offers neither ``posix-rename`` nor hard links."""
+    with sshd.running(tmp_path_factory.mktemp("plain-sshd"), "-P posix-rename,hardlink") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def apache_server() -> Iterator[apache.ApacheServer]:
+    with apache.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_dav(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rclone.RcloneServer]:
+    with rclone.running("webdav", tmp_path_factory.mktemp("rclone-dav")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_sftp(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rclone.RcloneSftp]:
+    with rclone.running_sftp(tmp_path_factory.mktemp("rclone-sftp")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rclone.RcloneServer]:
+    keys = f"{versitygw.KEY},{versitygw.SECRET}"
+    with rclone.running("s3", tmp_path_factory.mktemp("rclone-s3"), "--auth-key", keys) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[versitygw.GatewayServer]:
+    with versitygw.running(tmp_path_factory.mktemp("versitygw")) as server:
         yield server
 
 
@@ -96,6 +134,46 @@ def sftp_folder(ssh_server: sshd.SshServer) -> str:
 @pytest.fixture
 def web_folder(web_server: nginx.NginxServer) -> str:
     return f"{web_server.uri()}{new_name()}/"
+
+
+@pytest.fixture
+def plain_sftp_folder(plain_ssh_server: sshd.SshServer) -> str:
+    return f"{plain_ssh_server.uri()}{new_name()}/"
+
+
+@pytest.fixture
+def rclone_sftp_folder(rclone_sftp: rclone.RcloneSftp) -> str:
+    return f"{rclone_sftp.uri}{new_name()}/"
+
+
+@pytest.fixture
+def apache_folder(apache_server: apache.ApacheServer) -> str:
+    return f"{apache_server.uri()}{new_name()}/"
+
+
+@pytest.fixture
+def rclone_dav_folder(rclone_dav: rclone.RcloneServer) -> str:
+    return f"{rclone_dav.uri()}{new_name()}/"
+
+
+@pytest.fixture
+def gateway_folder(gateway: versitygw.GatewayServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket, and an environment that leads to it."""
+    return _bucket(gateway.endpoint, monkeypatch)
+
+
+@pytest.fixture
+def rclone_s3_folder(rclone_s3: rclone.RcloneServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket, and an environment that leads to it."""
+    return _bucket(rclone_s3.uri().rstrip("/"), monkeypatch)
+
+
+def _bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in versitygw.environment(endpoint).items():
+        monkeypatch.setenv(name, value)
+    bucket = new_name()
+    versitygw.client(endpoint).create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/"
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ PasswordAuthentication no
 KbdInteractiveAuthentication no
 MaxStartups 100
 LoginGraceTime 20
-Subsystem sftp internal-sftp
+Subsystem sftp internal-sftp {flags}
 """
 
 
@@ -59,7 +59,8 @@ def make_key(path: Path) -> Path:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[SshServer]:
+def running(folder: Path, flags: str = "") -> Iterator[SshServer]:
+    """A server; the flags are those of its ``internal-sftp``, such as ``-P posix-rename`` for one that lacks it."""
     binary = require("sshd", "openssh-server")
     Path("/run/sshd").mkdir(exist_ok=True)  # sshd's own, where no service manager has made it
     port, root = free_port(), folder / "root"
@@ -68,7 +69,7 @@ def running(folder: Path) -> Iterator[SshServer]:
     known_hosts = folder / "known_hosts"
     known_hosts.write_text(f"[{LOOPBACK}]:{port} {host_key.with_suffix('.pub').read_text()}")
     configuration = folder / "sshd_config"
-    configuration.write_text(_CONFIGURATION.format(port=port, address=LOOPBACK, folder=folder))
+    configuration.write_text(_CONFIGURATION.format(port=port, address=LOOPBACK, folder=folder, flags=flags))
     process = start([binary, "-D", "-e", "-f", str(configuration)], port, folder / "sshd.log")
     try:
         yield SshServer(port, root, known_hosts, user_key)

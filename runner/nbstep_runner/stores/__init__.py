@@ -1,8 +1,8 @@
 """Where notebooks, parameters and records live: one protocol, a backend a scheme, each imported when it is used."""
 
-from nbstep_runner.stores.ending import hurry
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
 from nbstep_runner.stores.registry import SchemeInfo, check_output, describe, open_store
+from nbstep_runner.stores.retrying import hurry
 from nbstep_runner.stores.uris import is_remote, join, name_of, redact, sibling
 
 __all__ = [

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.stores.tries import TransientError
+from nbstep_runner.stores.retrying import TransientError
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")

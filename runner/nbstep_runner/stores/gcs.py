@@ -25,9 +25,8 @@ from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
 from nbstep_runner.stores import content, gcs_errors
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
-from nbstep_runner.stores.retrying import Retrier
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.statuses import RefusedError
-from nbstep_runner.stores.tries import TransientError, Try
 from nbstep_runner.stores.uris import checked
 
 _NONE: Final = 0

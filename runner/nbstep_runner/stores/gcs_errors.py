@@ -9,8 +9,8 @@ import requests
 import urllib3
 
 from nbstep_runner.errors import StorageDeniedError
+from nbstep_runner.stores.retrying import TransientError, seconds_asked
 from nbstep_runner.stores.statuses import explained
-from nbstep_runner.stores.tries import TransientError, seconds_asked
 
 CONNECTION: Final = (
     requests.RequestException,

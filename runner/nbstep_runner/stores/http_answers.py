@@ -6,21 +6,33 @@ import base64
 import hashlib
 import re
 from email.utils import parsedate_to_datetime
+from typing import Final
 
 import httpx
 
-from nbstep_runner.errors import BadInputError, StorageDeniedError, StorageUnavailableError
+from nbstep_runner.errors import BadInputError, StorageDeniedError
+from nbstep_runner.stores.retrying import TransientError, seconds_asked
 from nbstep_runner.stores.statuses import explained
-from nbstep_runner.stores.tries import TransientError, seconds_asked
+
+_PAGE: Final = 1 << 14
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
+_TLS_ALERT: Final = r"\x15\x03"
+"""How httpx shows the first bytes of an answer that is an alert of TLS."""
 
 
 def version_of(response: httpx.Response) -> str | None:
-    """The entity tag, or else the time of the last change with the length."""
+    """The entity tag, or else the time of the last change with the length; nothing where the tag is weak."""
     headers = response.headers
-    if headers.get("ETag"):
-        return str(headers["ETag"])
+    tag = str(headers.get("ETag", ""))
+    if tag:
+        return None if is_weak(tag) else tag
     changed, length = headers.get("Last-Modified"), headers.get("Content-Length")
     return f"time:{changed}:{length}" if changed and length else None
+
+
+def is_weak(tag: str) -> bool:
+    """Whether a server says that objects of other bytes may have the same entity tag (RFC 9110, 8.8.1)."""
+    return tag.startswith("W/")
 
 
 def time_of(response: httpx.Response) -> float | None:
@@ -36,12 +48,23 @@ def require(response: httpx.Response, wanted: frozenset[int] | set[int], doing: 
     status = response.status_code
     if status in wanted:
         return
-    if status == 405:
-        raise StorageDeniedError(f"The server does not allow {doing} (405).", hint="Use a server that allows it.")
-    if status == 507:
-        raise StorageUnavailableError(f"The server has no room left for {doing} (507).", hint="Free some space there.")
+    if status == 400 and response.url.scheme == "http" and b"HTTPS" in _beginning(response):
+        raise _other_protocol("https", doing)
     asked = seconds_asked(response.headers.get("Retry-After"))
     raise explained(status, doing, response.reason_phrase, retry_after=asked)
+
+
+def _beginning(response: httpx.Response) -> bytes:
+    """Of a body that has not been read, where it is short; nothing where the connection fails."""
+    try:
+        return next(response.iter_raw(_PAGE), b"")
+    except (httpx.HTTPError, httpx.StreamError):
+        return b""
+
+
+def _other_protocol(scheme: str, doing: str) -> BadInputError:
+    speaks = "speaks TLS, and was asked without" if scheme == "https" else "does not speak TLS"
+    return BadInputError(f"The server {speaks}, {doing}.", hint=f"Write {scheme}://.", context=doing)
 
 
 def check_digests(response: httpx.Response, data: bytes) -> None:
@@ -57,13 +80,18 @@ def check_digests(response: httpx.Response, data: bytes) -> None:
 
 def translated(error: Exception, doing: str) -> Exception:
     """The error to raise in place of httpx's; other exceptions stay what they are."""
+    said, meaning = str(error), error
     if isinstance(error, httpx.TimeoutException):
-        return TransientError("the transfer stalled")
-    if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        meaning = TransientError("the transfer stalled")
+    elif isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in said:
         hint = "If its authority is your own, name its certificates in SSL_CERT_FILE."
-        return StorageDeniedError(f"The certificate of the server is not trusted, {doing}.", hint=hint)
-    if isinstance(error, httpx.TransportError):
-        return TransientError(f"{type(error).__name__}: {error}"[:200])
-    if isinstance(error, httpx.InvalidURL | UnicodeError):
-        return BadInputError("The URI is not valid.", hint="Check its host and port.", context=doing)
-    return error
+        meaning = StorageDeniedError(f"The certificate of the server is not trusted, {doing}.", hint=hint)
+    elif isinstance(error, httpx.ConnectError) and any(mark in said for mark in _NO_TLS):
+        meaning = _other_protocol("http", doing)
+    elif isinstance(error, httpx.RemoteProtocolError) and _TLS_ALERT in said:
+        meaning = _other_protocol("https", doing)
+    elif isinstance(error, httpx.TransportError):
+        meaning = TransientError(f"{type(error).__name__}: {error}"[:200])
+    elif isinstance(error, httpx.InvalidURL | UnicodeError):
+        meaning = BadInputError("The URI is not valid.", hint="Check its host and port.", context=doing)
+    return meaning

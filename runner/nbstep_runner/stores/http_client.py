@@ -10,7 +10,7 @@ import base64
 import ssl
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -24,7 +24,7 @@ from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.addresses import checked_addresses
 from nbstep_runner.stores.protocol import Source
-from nbstep_runner.stores.tries import TransientError, Try
+from nbstep_runner.stores.retrying import TransientError, Try
 from nbstep_runner.stores.uris import checked, redact
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -36,12 +36,17 @@ _READS: Final = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One request, as its store means it."""
+    """One request, as its store means it.
+
+    Attributes:
+        held: Called after the head has been sent, before the body is.
+    """
 
     method: str
     uri: str
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Source | None = None
+    held: Callable[[], None] | None = None
 
 
 class HttpClient:
@@ -146,9 +151,15 @@ def _built(client: httpx.Client, ask: Ask, url: httpx.URL, attempt: Try) -> http
     headers = {"Accept-Encoding": "identity", "User-Agent": _user_agent(), **ask.headers}
     body: bytes | Iterator[bytes] | None = None
     if ask.body is not None:
-        body = ask.body if isinstance(ask.body, bytes) else content.chunks(ask.body)
+        body = ask.body if isinstance(ask.body, bytes) and not ask.held else _streamed(ask.body, ask.held)
         headers["Content-Length"] = str(content.size_of(ask.body))
     return client.build_request(ask.method, url, headers=headers, content=body, timeout=attempt.idle)
+
+
+def _streamed(body: Source, held: Callable[[], None] | None) -> Iterator[bytes]:
+    if held:
+        held()
+    yield from content.chunks(body)
 
 
 def _user_agent() -> str:

@@ -27,9 +27,8 @@ from nbstep_runner.stores import content
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX, is_temporary
 from nbstep_runner.stores.conditions import expect
 from nbstep_runner.stores.protocol import Blob, Source, Stat
-from nbstep_runner.stores.retrying import Retrier
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.statuses import explained
-from nbstep_runner.stores.tries import TransientError, Try
 from nbstep_runner.stores.uris import checked, redact
 
 _Result = TypeVar("_Result")

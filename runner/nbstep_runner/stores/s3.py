@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -18,23 +19,27 @@ from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError, OutputConflictError
+from nbstep_runner.errors import (
+    BadInputError,
+    InputNotFoundError,
+    NbstepError,
+    OutputConflictError,
+    StorageUnavailableError,
+)
 from nbstep_runner.stores import content
-from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, expect
+from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, changed, expect
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
-from nbstep_runner.stores.retrying import Retrier
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try, idle_within
 from nbstep_runner.stores.s3_errors import translated
 from nbstep_runner.stores.s3_parts import PART_BYTES, PartsUpload
 from nbstep_runner.stores.statuses import RefusedError
-from nbstep_runner.stores.tries import TransientError, Try, idle_within
 from nbstep_runner.stores.uris import checked
 
 _SHA256: Final = "nbstep-sha256"
 _DAMAGED_TRIES: Final = 3
-_SERVERS: Final[dict[str, Conditions]] = {}
-"""What each endpoint was found to promise, for all stores of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,11 @@ class _Upload:
 
 
 class S3Store:
-    """Objects of any bucket that the default credentials reach."""
+    """Objects of any bucket that the default credentials reach.
+
+    Attributes:
+        verified: ``False`` once a server took an object without showing its MD5 and without letting it be read.
+    """
 
     atomic_replace = True
 
@@ -57,11 +66,12 @@ class S3Store:
         self._retrier = Retrier(options.retry_seconds, translated, on_retry)
         self._connected: Any = None
         self._lock = Lock()
+        self.verified = True
 
     @property
     def conditional_write(self) -> bool:
         """Amazon's promise; any other server's is known after the first conditional write to it."""
-        return bool(self._conditions.held)
+        return self._conditions.held
 
     def read(self, uri: str) -> Blob:
         """The whole object as one answer holds it, length and checksum verified."""
@@ -81,8 +91,9 @@ class S3Store:
                 uri=uri,
                 check=lambda: expect(self, uri, if_version),
                 send=lambda header: self._put(upload, condition if header else {}),
-                send_again=lambda: self._once(upload, condition),
-                can_tell=lambda version: version != if_version and upload.size <= PROBE_BYTES,
+                creates=if_version == ABSENT,
+                send_once=lambda: self._once(upload, condition, None),
+                send_held=(lambda held: self._once(upload, condition, held)) if upload.size <= PROBE_BYTES else None,
             )
         )
 
@@ -131,11 +142,18 @@ class S3Store:
             recover=lambda error, attempt: self._recovered(error, upload, attempt),
         )
 
-    def _once(self, upload: _Upload, condition: dict[str, str]) -> str:
-        doing = f"writing {upload.uri}"
-        return self._retrier.call(doing, lambda attempt: self._send(upload, condition, attempt), seconds=0)
+    def _once(self, upload: _Upload, condition: dict[str, str], held: Callable[[], None] | None) -> str:
+        try:
+            doing = f"writing {upload.uri}"
+            return self._retrier.call(doing, lambda attempt: self._send(upload, condition, attempt, held), seconds=0)
+        except StorageUnavailableError as error:
+            if "ConditionalRequestConflict" in error.message:  # the server sees the other of two that overlap
+                raise changed(upload.uri) from error
+            raise
 
-    def _send(self, upload: _Upload, condition: dict[str, str], attempt: Try) -> str:
+    def _send(
+        self, upload: _Upload, condition: dict[str, str], attempt: Try, held: Callable[[], None] | None = None
+    ) -> str:
         head = {
             **_place(upload.uri),
             "ContentType": content.media_type(upload.uri),
@@ -143,25 +161,39 @@ class S3Store:
         }
         if upload.size > PART_BYTES:
             parts = PartsUpload(self._client, self._retrier, attempt, upload.uri)
-            answer = parts.send(upload.data, head, condition)
+            answer, verified = parts.send(upload.data, head, condition)
         else:
-            answer = self._send_whole(upload, {**head, **condition})
+            answer, verified = self._send_whole(upload, {**head, **condition}, held)
+        if not verified:
+            self._confirm(upload)
         return _version(answer)
 
-    def _send_whole(self, upload: _Upload, request: dict[str, Any]) -> dict[str, Any]:
+    def _send_whole(
+        self, upload: _Upload, request: dict[str, Any], held: Callable[[], None] | None
+    ) -> tuple[dict[str, Any], bool]:
+        """The answer, and whether it shows that the store computed our MD5."""
         data = b"".join(content.chunks(upload.data))
         md5 = _md5(data)
-        answer: dict[str, Any] = self._client.put_object(Body=data, ContentMD5=_base64(md5), **request)
-        if (
-            answer.get("ETag", "").strip('"') != md5.hex()
-        ):  # encrypted with a key of a service, or a server of its own mind
-            self._confirm(upload)
-        return answer
+        body = _HeldBody(data, held) if held else data
+        answer: dict[str, Any] = self._client.put_object(Body=body, ContentMD5=_base64(md5), **request)
+        return answer, answer.get("ETag", "").strip('"') == md5.hex()
 
     def _confirm(self, upload: _Upload) -> None:
+        """See what is in place, where an entity tag is no MD5: encrypted with a service's key, or a server's own idea.
+
+        Amazon has compared the MD5 before it took the object; of other servers it is read back.
+        """
         found = self._client.head_object(**_place(upload.uri))
         if not _is_ours(found, upload):
             raise TransientError(f"{upload.uri} was confirmed with another checksum")
+        if self._is_amazon:
+            return
+        try:
+            self._read(upload.uri, _place(upload.uri))
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
+                raise
+            self.verified = False
 
     def _recovered(self, error: Exception, upload: _Upload, attempt: Try) -> str:
         """The version, if an earlier try wrote the object and only its answer was lost; else the error is raised."""
@@ -191,15 +223,39 @@ class S3Store:
             request_checksum_calculation="when_required",  # trailing checksums are refused by many servers
         )
         session = botocore.session.get_session()
-        return session.create_client("s3", endpoint_url=self._options.endpoint_url, config=config)
+        client = session.create_client("s3", endpoint_url=self._options.endpoint_url, config=config)
+        client.meta.events.register("before-send.s3.PutObject", _HeldBody.begin)
+        return client
+
+    @cached_property
+    def _is_amazon(self) -> bool:
+        host = urlsplit(self._client.meta.endpoint_url).hostname or ""
+        return host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
 
     @cached_property
     def _conditions(self) -> Conditions:
-        endpoint = self._client.meta.endpoint_url
-        host = urlsplit(endpoint).hostname or ""
-        amazon = host.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-        held = True if amazon else self._options.conditional_writes
-        return _SERVERS.setdefault(endpoint, Conditions(held=held))
+        return Conditions(held=True if self._is_amazon else self._options.conditional_writes)
+
+
+class _HeldBody(io.BytesIO):
+    """Bytes that wait for something to be done before the first of them is sent; signing may read them before."""
+
+    def __init__(self, data: bytes, held: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._held: Callable[[], None] | None = held
+        self._on_the_wire = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._on_the_wire and self._held:
+            held, self._held = self._held, None
+            held()
+        return super().read(size)
+
+    @staticmethod
+    def begin(request: Any, **_: Any) -> None:
+        """What botocore calls before it sends a request."""
+        if isinstance(request.body, _HeldBody):
+            request.body._on_the_wire = True  # noqa: SLF001 - of this class
 
 
 def _place(uri: str, *, empty: bool = False) -> dict[str, str]:

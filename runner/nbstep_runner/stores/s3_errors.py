@@ -9,8 +9,8 @@ from botocore.parsers import ResponseParserError
 
 from nbstep_runner.errors import BadInputError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores.conditions import NotSupportedError
+from nbstep_runner.stores.retrying import TransientError, seconds_asked
 from nbstep_runner.stores.statuses import RefusedError, explained
-from nbstep_runner.stores.tries import TransientError, seconds_asked
 
 _CONNECTION: Final = (
     exceptions.ConnectionError,

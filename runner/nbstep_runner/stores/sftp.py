@@ -22,9 +22,8 @@ from nbstep_runner.errors import (
 )
 from nbstep_runner.stores import content, sftp_files
 from nbstep_runner.stores.protocol import Blob, Source, Stat
-from nbstep_runner.stores.retrying import Retrier
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.sftp_connection import Server, Work, connections
-from nbstep_runner.stores.tries import TransientError, Try
 from nbstep_runner.stores.uris import checked, redact
 
 _Result = TypeVar("_Result")

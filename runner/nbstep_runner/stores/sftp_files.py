@@ -21,8 +21,8 @@ from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.atomicfile import LEFTOVER_SECONDS, TEMP_PREFIX, TEMP_SUFFIX, is_temporary
 from nbstep_runner.stores.protocol import ABSENT, Source
+from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.sftp_connection import Watched
-from nbstep_runner.stores.tries import TransientError
 
 _AT_ONCE: Final = 64
 _tidied: Final[dict[tuple[int, str], asyncio.Task[None]]] = {}

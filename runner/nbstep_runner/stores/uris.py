@@ -152,6 +152,12 @@ def join(prefix: str, name: str) -> str:
     return f"{path}{separator}{name.lstrip('/')}{query}"
 
 
+def beside(uri: str, name: str) -> str:
+    """An object of another name in the same folder; a query stays where it is."""
+    path, query = _split_query(uri)
+    return f"{path[: path.rfind('/') + 1]}{name}{query}"
+
+
 def name_of(uri: str) -> str:
     """The last segment of the path."""
     return PurePosixPath(_split_query(uri)[0]).name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import xml.etree.ElementTree as ET  # bodies that declare entities are refused before they are parsed
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -44,15 +45,23 @@ def entries(body: bytes, folder: str) -> list[Entry]:
     Raises:
         BadInputError: The body is not such an answer.
     """
+    own = _path(folder)
+    found = (_entry(answer, own) for answer in _answers(body))
+    return sorted((entry for entry in found if entry), key=lambda entry: entry.name)
+
+
+def is_folder(body: bytes) -> bool:
+    """Whether a multi-status answer with depth 0 speaks of a folder."""
+    return any(answer.find(f".//{_DAV}collection") is not None for answer in _answers(body))
+
+
+def _answers(body: bytes) -> Iterator[ET.Element]:
     if any(mark in body for mark in _REFUSED):
         raise BadInputError("The listing declares a document type, and is refused.")
     try:
-        answers = ET.fromstring(body).iter(f"{_DAV}response")  # noqa: S314 - entities cannot be declared, see above
+        return ET.fromstring(body).iter(f"{_DAV}response")  # noqa: S314 - entities cannot be declared, see above
     except ET.ParseError as error:
         raise BadInputError("The listing is not XML.", hint="Check that the server speaks WebDAV.") from error
-    own = _path(folder)
-    found = (_entry(answer, own) for answer in answers)
-    return sorted((entry for entry in found if entry), key=lambda entry: entry.name)
 
 
 def _entry(answer: ET.Element, own: str) -> Entry | None:

@@ -10,6 +10,7 @@ from nbstep_runner.contract import StorageOptions
 from nbstep_runner.stores import Store, open_store
 from nbstep_runner.testing.contract import StoreContract
 from servers.ftp import FtpServer
+from servers.rclone import RcloneSftp
 from servers.sshd import SshServer
 
 
@@ -38,18 +39,60 @@ class TestS3(StoreContract):
         return f"{s3_folder}some/folder/"
 
 
-class TestSftp(_Encoded):
+class TestVersityGateway(TestS3):
     @pytest.fixture
-    def store(self, folder: str, ssh_server: SshServer) -> Store:
-        known, key = str(ssh_server.known_hosts), str(ssh_server.identity_file)
+    def folder(self, gateway_folder: str) -> str:
+        return f"{gateway_folder}some/folder/"
+
+
+class TestRcloneS3(TestS3):
+    @pytest.fixture
+    def folder(self, rclone_s3_folder: str) -> str:
+        return f"{rclone_s3_folder}some/folder/"
+
+
+class _Sftp(_Encoded):
+    @pytest.fixture
+    def server(self) -> SshServer | RcloneSftp:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def store(self, folder: str, server: SshServer | RcloneSftp) -> Store:
+        known, key = str(server.known_hosts), str(server.identity_file)
         return open_store(folder, StorageOptions(known_hosts=known, identity_file=key))
+
+
+class TestOpenSsh(_Sftp):
+    @pytest.fixture
+    def server(self, ssh_server: SshServer) -> SshServer:
+        return ssh_server
 
     @pytest.fixture
     def folder(self, sftp_folder: str) -> str:
         return sftp_folder
 
 
-class TestWebDav(_Encoded):
+class TestOpenSshWithoutExtensions(_Sftp):
+    @pytest.fixture
+    def server(self, plain_ssh_server: SshServer) -> SshServer:
+        return plain_ssh_server
+
+    @pytest.fixture
+    def folder(self, plain_sftp_folder: str) -> str:
+        return plain_sftp_folder
+
+
+class TestRcloneSftp(_Sftp):
+    @pytest.fixture
+    def server(self, rclone_sftp: RcloneSftp) -> RcloneSftp:
+        return rclone_sftp
+
+    @pytest.fixture
+    def folder(self, rclone_sftp_folder: str) -> str:
+        return rclone_sftp_folder
+
+
+class TestNginx(_Encoded):
     @pytest.fixture
     def store(self, folder: str) -> Store:
         return open_store(folder, StorageOptions(allow_private_addresses=True))
@@ -57,6 +100,18 @@ class TestWebDav(_Encoded):
     @pytest.fixture
     def folder(self, web_folder: str) -> str:
         return web_folder
+
+
+class TestApache(TestNginx):
+    @pytest.fixture
+    def folder(self, apache_folder: str) -> str:
+        return apache_folder
+
+
+class TestRcloneDav(TestNginx):
+    @pytest.fixture
+    def folder(self, rclone_dav_folder: str) -> str:
+        return rclone_dav_folder
 
 
 class TestFtpThroughFsspec(StoreContract):

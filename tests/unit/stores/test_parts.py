@@ -18,8 +18,8 @@ from nbstep_runner.errors import (
 )
 from nbstep_runner.stores import addresses, content, webdav
 from nbstep_runner.stores.conditions import ConditionalWrite, Conditions, NotSupportedError
+from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.statuses import explained
-from nbstep_runner.stores.tries import TransientError
 from nbstep_runner.testing import Call, Fault, FaultyStore, MemorySpace, MemoryStore
 
 WIDE = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE a [<!ENTITY b "c">]><a/>'.encode("utf-16")

@@ -10,8 +10,7 @@ import pytest
 
 from nbstep_runner.errors import InternalError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import hurry
-from nbstep_runner.stores.retrying import Retrier
-from nbstep_runner.stores.tries import TransientError, Try, seconds_asked
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try, seconds_asked
 
 
 class FlakyError(Exception):
