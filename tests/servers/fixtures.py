@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import apache, faultproxy, ftp, gcs, nginx, rclone, s3, sshd, versitygw
+from servers import apache, faultproxy, gcs, nginx, rclone, s3, sshd, versitygw
 
 
 @pytest.fixture(scope="session")
@@ -73,12 +73,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[versitygw.Gate
 @pytest.fixture(scope="session")
 def web_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[nginx.NginxServer]:
     with nginx.running(tmp_path_factory.mktemp("nginx")) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def ftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ftp.FtpServer]:
-    with ftp.running(tmp_path_factory.mktemp("ftp")) as server:
         yield server
 
 
@@ -174,11 +168,6 @@ def _bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     bucket = new_name()
     versitygw.client(endpoint).create_bucket(Bucket=bucket)
     return f"s3://{bucket}/"
-
-
-@pytest.fixture
-def ftp_folder(ftp_server: ftp.FtpServer) -> str:
-    return f"{ftp_server.uri}{new_name()}/"
 
 
 @pytest.fixture

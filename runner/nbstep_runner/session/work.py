@@ -108,10 +108,12 @@ def look_at_output(places: Places | None, open_store: OpenStore) -> OutputPlace:
     """What is at the output's place now."""
     if places is None:
         return NOWHERE
-    check_output(places.output)
-    with ThreadPoolExecutor(1, thread_name_prefix="nbstep-stat") as pool:
-        looking = pool.submit(open_store(places.output).stat, places.output)
+    store = open_store(places.output)
+    with ThreadPoolExecutor(2, thread_name_prefix="nbstep-stat") as pool:
+        checking = pool.submit(check_output, places.output, store)
+        looking = pool.submit(store.stat, places.output)
         existing = read_existing(open_store(places.record), places.record)
+    checking.result()
     stat = looking.result()
     return OutputPlace(existing, ABSENT if stat is None else stat.version)
 

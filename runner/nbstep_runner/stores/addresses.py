@@ -15,7 +15,10 @@ from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores.retrying import TransientError
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_CARRY_IPV4: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+"""Networks whose last 32 bits are an address of IPv4: compatible, translated (RFC 2765), NAT64 (RFC 6052, 8215)."""
+_NOT_PUBLIC: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10", "192.88.99.0/24")))
+"""Networks that ``ipaddress`` takes for global, with no public server: local NAT64, site-local, 6to4 relays."""
 _METADATA: Final = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
 """Metadata services at addresses that pass for public: Azure's and Oracle's."""
 
@@ -42,8 +45,12 @@ def checked_addresses(host: str, port: int, *, allow_private: bool) -> tuple[str
 
 
 def _is_private(address: str) -> bool:
-    plain = ipaddress.ip_address(address.partition("%")[0])
-    return any(not one.is_global or one.is_multicast or one in _METADATA for one in _embedded(plain))
+    return any(map(_is_inner, _embedded(ipaddress.ip_address(address.partition("%")[0]))))
+
+
+def _is_inner(address: _Address) -> bool:
+    inside = any(address in network for network in _NOT_PUBLIC if network.version == address.version)
+    return inside or not address.is_global or address.is_multicast or address in _METADATA
 
 
 def _embedded(address: _Address) -> Iterator[_Address]:
@@ -52,5 +59,5 @@ def _embedded(address: _Address) -> Iterator[_Address]:
     if isinstance(address, ipaddress.IPv6Address):
         inner = (address.ipv4_mapped, address.sixtofour, *(address.teredo or ()))
         yield from (one for one in inner if one is not None)
-        if address in _NAT64:
+        if any(address in network for network in _CARRY_IPV4):
             yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)

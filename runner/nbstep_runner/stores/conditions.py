@@ -61,6 +61,7 @@ class ConditionalWrite:
         send_held: Once, without retries, with the header: calls what it is given when the head has been sent and the
             body has not, then returns the new version. ``None`` where the object is too large to be sent twice.
         send_once: The same in one go.
+        find: The version of what is in place, if it holds the bytes that are to be written.
     """
 
     uri: str
@@ -69,6 +70,7 @@ class ConditionalWrite:
     check: Callable[[], None]
     send: Callable[[bool], str]
     send_once: Callable[[], str]
+    find: Callable[[], str | None]
     send_held: Callable[[Callable[[], None]], str] | None
 
 
@@ -138,9 +140,11 @@ class Conditions:
         try:
             first = work.send_held(second.run)
         except OutputConflictError:
-            if second.version is None:  # another process was faster than both
+            if second.version is None:  # another process was faster than both, or an answer was lost
                 del self._held[work.creates]
-                raise
+                if second.refused or (found := work.find()) is None:
+                    raise
+                return found
             self._held[work.creates] = True
             return second.version
         except StorageUnavailableError:

@@ -55,6 +55,7 @@ class GcsStore:
 
     atomic_replace = True
     conditional_write = True
+    verified = True
 
     def __init__(self, options: StorageOptions, on_retry: Callable[[str], None] | None = None) -> None:
         self._project = options.project

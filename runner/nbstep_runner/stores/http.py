@@ -78,6 +78,7 @@ class HttpStore:
                 expressible=bool(header),
                 check=lambda: self._compare(uri, if_version),
                 send=lambda known: self._put(upload, header if known else {}),
+                find=lambda: self._find(upload),
                 send_once=lambda: self._put_once(upload, header, None),
                 send_held=(lambda held: self._put_once(upload, header, held)) if upload.size <= PROBE_BYTES else None,
             )
@@ -206,12 +207,17 @@ class HttpStore:
 
     def _recovered(self, error: Exception, upload: Upload, attempt: Try) -> str:
         """The version, if an earlier try wrote the object and only its answer was lost; else the error is raised."""
-        if isinstance(error, OutputConflictError) and attempt.number > 1:
-            with suppress(NbstepError):
-                found = self.read(upload.uri)
-                if digest_of(found.data) == f"{DIGEST}{upload.sha256}":
-                    return found.version
+        if isinstance(error, OutputConflictError) and attempt.number > 1 and (found := self._find(upload)):
+            return found
         raise error
+
+    def _find(self, upload: Upload) -> str | None:
+        """The version of what is in place, if it holds these bytes."""
+        with suppress(NbstepError):
+            found = self.read(upload.uri)
+            if digest_of(found.data) == f"{DIGEST}{upload.sha256}":
+                return found.version
+        return None
 
     def _entries(self, uri: str) -> Sequence[webdav.Entry]:
         said = doing("listing", uri)

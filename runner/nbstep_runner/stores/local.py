@@ -38,6 +38,7 @@ class LocalStore:
     """
 
     atomic_replace = True
+    verified = True
 
     def __init__(self) -> None:
         self.conditional_write = True
@@ -89,6 +90,11 @@ class LocalStore:
                 path.unlink(missing_ok=True)
             atomicfile.sync_folder(path.parent)
 
+    def check_output(self, uri: str) -> None:
+        """Refuse a folder, a device or a symbolic link; see :func:`nbstep_runner.stores.check_output`."""
+        with _explained("looking at", uri):
+            _refuse_special(uri, path_of(uri))
+
     @contextmanager
     def _exclusive(self, path: Path, if_version: str | None, *, gone_is_fine: bool = False) -> Iterator[None]:
         with atomicfile.folder_lock(path.parent) as locked:
@@ -102,15 +108,6 @@ class LocalStore:
         if folder not in self._tidied:
             self._tidied.add(folder)
             atomicfile.remove_leftovers(folder)
-
-
-def check_output(uri: str) -> None:
-    """Refuse a folder, a device or a symbolic link as an output.
-
-    Raises:
-        BadInputError: The name is refused.
-    """
-    _refuse_special(uri, path_of(uri))
 
 
 def path_of(uri: str) -> Path:

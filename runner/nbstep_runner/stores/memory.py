@@ -41,6 +41,7 @@ class MemoryStore:
 
     atomic_replace = True
     conditional_write = True
+    verified = True
 
     def __init__(self, space: MemorySpace = SHARED) -> None:
         self._space = space

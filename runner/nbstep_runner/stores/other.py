@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ftplib
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,6 +9,7 @@ from functools import cache, cached_property
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, TypeVar
 
 from fsspec import AbstractFileSystem
@@ -36,12 +36,13 @@ _WRAPPERS: Final = {"async_wrapper", "asyncwrapper", "blockcache", "cached", "di
 _INSIDE_OTHERS: Final = {"data", "generic", "git", "libarchive", "reference", "tar", "zip"}
 _ELSEWHERE: Final = {"asynclocal", "dask", "jlab", "jupyter", "local", "pyscript"}
 _SECOND_NAMES: Final = {"gcs", "s3a", "ssh"}
-_REFUSED: Final = _WRAPPERS | _INSIDE_OTHERS | _ELSEWHERE | _SECOND_NAMES
-"""Names that reach other filesystems through themselves, or that would go around the checks of our own backends."""
+_FTP: Final = {"ftp", "implicit-ftps"}
+"""Its servers differ in names, resumption and renaming, and its one connection serves one thread."""
+_REFUSED: Final = _WRAPPERS | _INSIDE_OTHERS | _ELSEWHERE | _SECOND_NAMES | _FTP
+"""Besides, names that reach other filesystems through themselves, or that would go around our own backends' checks."""
 _NEEDS: Final = {
     "arrow_hdfs": "pyarrow",
     "dbfs": "requests",
-    "ftp": "ftplib",
     "gist": "requests",
     "github": "requests",
     "hdfs": "pyarrow",
@@ -69,7 +70,7 @@ _TIME_KEYS: Final = ("modify", "mtime", "last_modified", "LastModified", "modifi
 _STATUS_KEYS: Final = ("status_code", "status", "code")
 _MEANINGS: Final[tuple[tuple[tuple[type[Exception], ...], type[NbstepError], str], ...]] = (
     ((FileNotFoundError,), InputNotFoundError, "There is no such object, while"),
-    ((PermissionError, ftplib.error_perm), StorageDeniedError, "The server does not allow"),
+    ((PermissionError,), StorageDeniedError, "The server does not allow"),
     ((NotImplementedError, ImportError), BadInputError, "The filesystem cannot do"),
     ((IsADirectoryError, NotADirectoryError), BadInputError, "A folder is where an object should be, while"),
 )
@@ -80,9 +81,11 @@ class OtherStore:
 
     atomic_replace = False
     conditional_write = False
+    verified = True
 
     def __init__(self, uri: str, options: StorageOptions, on_retry: Callable[[str], None] | None = None) -> None:
         self._uri = checked(uri)
+        self._alone = Lock()
         self._retrier = Retrier(options.retry_seconds, _translated, on_retry)
 
     @cached_property
@@ -92,11 +95,12 @@ class OtherStore:
 
     def _call(self, operation: str, uri: str, action: Callable[[], _Result]) -> _Result:
         def one_try(_: Try) -> _Result:
-            try:
-                return action()
-            except Exception:
-                vars(self).pop("_fs", None)
-                raise
+            with self._alone:  # few of these packages say that they may be used by several threads
+                try:
+                    return action()
+                except Exception:
+                    vars(self).pop("_fs", None)
+                    raise
 
         return self._retrier.call(f"{operation} {redact(uri)}", one_try)
 
@@ -166,12 +170,14 @@ class OtherStore:
             self._fs.makedirs(folder, exist_ok=True)
         if type(self._fs).mv is AbstractFileSystem.mv:
             self._fs.pipe_file(path, b"".join(content.chunks(data)))  # in one piece: an upload cut short is no object
+            self._confirm(path, data)
         else:
             self._put_and_rename(f"{folder}/{TEMP_PREFIX}{secrets.token_hex(8)}{TEMP_SUFFIX}", path, data)
-        info = self._info(uri)
-        if info["size"] is not None and info["size"] != content.size_of(data):
-            raise TransientError("another number of bytes is in place than was sent")
-        return _version(info)
+        return _version(self._info(uri))
+
+    def _confirm(self, path: str, data: Source) -> None:
+        if bytes(self._fs.cat_file(path)) != b"".join(content.chunks(data)):
+            raise TransientError("other bytes are in place than were sent")
 
     def _put_and_rename(self, temporary: str, path: str, data: Source) -> None:
         try:
@@ -187,8 +193,7 @@ class OtherStore:
             self._fs.put_file(str(data), path)
         else:
             self._fs.pipe_file(path, data)
-        if self._fs.info(path)["size"] != content.size_of(data):
-            raise TransientError("another number of bytes arrived than was sent")
+        self._confirm(path, data)
 
     def _rename(self, temporary: str, path: str) -> None:
         try:

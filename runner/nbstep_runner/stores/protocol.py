@@ -1,4 +1,4 @@
-"""What a store is: five methods and two flags that say what it truly offers."""
+"""What a store is: five methods and three flags that say what it truly offers."""
 
 from __future__ import annotations
 
@@ -53,10 +53,14 @@ class Store(Protocol):
 
     @property
     def conditional_write(self) -> bool:
-        """``if_version`` is checked by the store itself, so of two writers one loses.
+        """``if_version`` was checked by the store itself in every write so far, so of two writers one loses.
 
         Where servers differ it is what is known so far: ask after the first conditional write.
         """
+
+    @property
+    def verified(self) -> bool:
+        """Of everything written so far the store confirmed the bytes, or they were read back."""
 
     def read(self, uri: str) -> Blob:
         """The whole object, pinned to one version, its length and checksum verified."""

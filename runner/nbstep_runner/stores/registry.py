@@ -15,7 +15,7 @@ from typing import Final, cast
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.stores.protocol import Store
-from nbstep_runner.stores.uris import checked, is_plain_path, scheme_of
+from nbstep_runner.stores.uris import checked, is_signed, redact, scheme_of
 
 OnRetry = Callable[[str], None]
 _DEFAULTS: Final = StorageOptions()
@@ -28,14 +28,15 @@ class SchemeInfo:
     Attributes:
         installed: Its packages are here.
         atomic_replace: A reader sees the old object or the new one, never a part.
-        conditional_write: Of two writers one loses. ``None``: each server is asked once, when it is first needed.
+        conditional_write: Of two writers one loses. ``None``, here and above: servers differ, and each is found out
+            when it is first needed.
         extra: The extra that installs its packages; empty where none are needed.
         note: What a user has to know.
     """
 
     scheme: str
     installed: bool
-    atomic_replace: bool
+    atomic_replace: bool | None
     conditional_write: bool | None
     extra: str
     note: str
@@ -48,7 +49,7 @@ class _Backend:
     module: str
     packages: tuple[str, ...] = ()
     extra: str = ""
-    atomic_replace: bool = True
+    atomic_replace: bool | None = True
     conditional_write: bool | None = True
     note: str = ""
 
@@ -63,7 +64,7 @@ _HTTP = _Backend(
     extra="http",
     atomic_replace=False,
     conditional_write=None,
-    note="input, and output by PUT where the server allows it",
+    note="input; output by WebDAV, or by PUT, which a killed writer can tear",
 )
 _BACKENDS: Final = {
     "file": _Backend(module="local", note="plain paths too; conditions hold among writers that use nbstep"),
@@ -80,8 +81,9 @@ _BACKENDS: Final = {
         module="sftp",
         packages=("asyncssh",),
         extra="sftp",
+        atomic_replace=None,
         conditional_write=False,
-        note="host keys are checked; creating is exclusive, replacing at a version is best effort",
+        note="host keys are checked; replaced in one step where the server has posix-rename, as OpenSSH has",
     ),
     "http": _HTTP,
     "https": _HTTP,
@@ -118,16 +120,23 @@ def open_store(uri: str, options: StorageOptions = _DEFAULTS, *, on_retry: OnRet
     return cast("Store", module.open_backend(uri, options, on_retry))
 
 
-def check_output(uri: str) -> None:
+def check_output(uri: str, store: Store) -> None:
     """Refuse a name that no write could succeed at, such as a folder's, before a run is begun for it.
+
+    A store may have a method ``check_output(uri)`` of its own, which looks at the place.
 
     Raises:
         BadInputError: The name is refused.
+        StorageDeniedError: What is there may not be replaced.
     """
-    if is_plain_path(uri) or scheme_of(uri) == "file":
-        from nbstep_runner.stores import local
-
-        local.check_output(uri)
+    if is_signed(checked(uri)):
+        raise BadInputError(
+            f"{redact(uri)} is signed for one object, and a run writes its record and log beside its output.",
+            hint="Name an output in a folder that the run's credentials may write. As input a signed URI is fine.",
+        )
+    look = getattr(store, "check_output", None)
+    if look:
+        look(uri)
 
 
 def describe() -> tuple[SchemeInfo, ...]:
@@ -150,6 +159,11 @@ def _info(scheme: str, backend: _Backend) -> SchemeInfo:
 
 
 def _other(scheme: str) -> _Backend:
+    if scheme in {"ftp", "ftps"}:
+        raise BadInputError(
+            f"{scheme}:// is not served: its servers keep none of the promises that a run needs.",
+            hint=f"Reach the same files by sftp://, or use another of {', '.join(_BACKENDS)}.",
+        )
     from nbstep_runner.stores import other  # imports fsspec, which our own schemes do not need
 
     if scheme not in other.schemes():

@@ -92,6 +92,7 @@ class S3Store:
                 check=lambda: expect(self, uri, if_version),
                 send=lambda header: self._put(upload, condition if header else {}),
                 creates=if_version == ABSENT,
+                find=lambda: self._find(upload),
                 send_once=lambda: self._once(upload, condition, None),
                 send_held=(lambda held: self._once(upload, condition, held)) if upload.size <= PROBE_BYTES else None,
             )
@@ -197,16 +198,20 @@ class S3Store:
 
     def _recovered(self, error: Exception, upload: _Upload, attempt: Try) -> str:
         """The version, if an earlier try wrote the object and only its answer was lost; else the error is raised."""
-        if isinstance(error, OutputConflictError | InputNotFoundError) and attempt.number > 1:
-            with suppress(NbstepError):
-                found = self._retrier.call(
-                    f"looking at {upload.uri}", lambda _: self._client.head_object(**_place(upload.uri))
-                )
-                if _is_ours(found, upload):
-                    return _version(found)
+        lost = isinstance(error, OutputConflictError | InputNotFoundError) and attempt.number > 1
+        if lost and (found := self._find(upload)):
+            return found
         if isinstance(error, RefusedError) and attempt.number < _DAMAGED_TRIES:
             raise TransientError(f"{error.message} The request may have been damaged on its way") from error
         raise error
+
+    def _find(self, upload: _Upload) -> str | None:
+        """The version of what is in place, if it holds these bytes."""
+        place = _place(upload.uri)
+        with suppress(NbstepError):
+            found = self._retrier.call(f"looking at {upload.uri}", lambda _: self._client.head_object(**place))
+            return _version(found) if _is_ours(found, upload) else None
+        return None
 
     @property
     def _client(self) -> Any:

@@ -1,13 +1,14 @@
 """``sftp://``: files on an SSH server.
 
-Creating is exclusive, because the protocol's rename refuses to replace. Replacing at a version is checked just before
-the rename, which is best effort: another writer can come between, and ``conditional_write`` says so.
+Creating is exclusive where the server has hard links, or a rename that refuses to replace as the protocol demands.
+Replacing at a version is checked just before the rename, which is best effort: another writer can come between.
+``conditional_write`` promises neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 import asyncssh
@@ -23,7 +24,7 @@ from nbstep_runner.errors import (
 from nbstep_runner.stores import content, sftp_files
 from nbstep_runner.stores.protocol import Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
-from nbstep_runner.stores.sftp_connection import Server, Work, connections
+from nbstep_runner.stores.sftp_connection import Server, Watched, Work, connections
 from nbstep_runner.stores.uris import checked, redact
 
 _Result = TypeVar("_Result")
@@ -48,12 +49,18 @@ _PASSING: Final = (
 class SftpStore:
     """Files of any server that the keys at hand open."""
 
-    atomic_replace = True
     conditional_write = False
+    verified = True
 
     def __init__(self, options: StorageOptions, on_retry: Callable[[str], None] | None = None) -> None:
         self._options = options
         self._retrier = Retrier(options.retry_seconds, _translated, on_retry)
+        self._at_once: bool | None = None
+
+    @property
+    def atomic_replace(self) -> bool:
+        """Whether the servers that were met replace a file in one step; this store's own readers meet no gap anyway."""
+        return bool(self._at_once)
 
     def read(self, uri: str) -> Blob:
         """The whole file, pinned by its handle; the connection proves its bytes."""
@@ -99,6 +106,11 @@ class SftpStore:
         path = _path(uri)
         self._call(f"deleting {redact(uri)}", uri, lambda client, _: sftp_files.remove(client, path, if_version))
 
+    def check_output(self, uri: str) -> None:
+        """Refuse what could not be replaced at the end; see :func:`nbstep_runner.stores.check_output`."""
+        path = _path(uri)
+        self._call(f"looking at {redact(uri)}", uri, lambda client, _: sftp_files.check_place(client, path))
+
     def _call(
         self,
         doing: str,
@@ -108,7 +120,12 @@ class SftpStore:
         recover: Callable[[Exception, Try], _Result] | None = None,
     ) -> _Result:
         server = Server.of(checked(uri), self._options)
-        return self._retrier.call(doing, lambda attempt: connections().run(server, work, attempt.idle), recover=recover)
+
+        def met(client: asyncssh.SFTPClient, watched: Watched) -> Coroutine[Any, Any, _Result]:
+            self._at_once = self._at_once is not False and sftp_files.replaces_at_once(client)
+            return work(client, watched)
+
+        return self._retrier.call(doing, lambda attempt: connections().run(server, met, attempt.idle), recover=recover)
 
 
 def _path(uri: str) -> str:

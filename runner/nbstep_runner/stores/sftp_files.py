@@ -1,8 +1,10 @@
-"""Files on an SFTP server, whole: read in parallel, written under a temporary name, put in place in one step.
+"""Files on an SFTP server, whole: read in parallel, written under a temporary name, read back, put in place.
 
 Requests are sent without waiting for the answers of those before, so that a transfer takes the time of its bytes and
-not of a round trip for each block. Where the server offers them, the extensions of OpenSSH are used: ``fsync`` and
-``posix-rename`` (https://github.com/openssh/openssh-portable/blob/master/PROTOCOL).
+not of a round trip for each block. Where the server offers them, the extensions of OpenSSH are used
+(https://github.com/openssh/openssh-portable/blob/master/PROTOCOL): ``fsync``, ``posix-rename`` to replace in one step,
+``hardlink`` to create what is not there. Without ``posix-rename`` the old file is renamed aside before the new one
+takes its name, and readers and the next writer find it there.
 """
 
 from __future__ import annotations
@@ -10,14 +12,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import stat as modes
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from operator import itemgetter
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeVar
 
 import asyncssh
 
-from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError
+from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.atomicfile import LEFTOVER_SECONDS, TEMP_PREFIX, TEMP_SUFFIX, is_temporary
 from nbstep_runner.stores.protocol import ABSENT, Source
@@ -25,6 +26,9 @@ from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.sftp_connection import Watched
 
 _AT_ONCE: Final = 64
+_ASIDE: Final = ".old"
+_GONE: Final = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
+_Result = TypeVar("_Result")
 _tidied: Final[dict[tuple[int, str], asyncio.Task[None]]] = {}
 """The folders that leftovers are being removed from, or were; an event loop keeps no reference to its tasks."""
 
@@ -36,7 +40,7 @@ def version_of(attributes: asyncssh.SFTPAttrs) -> str:
 
 async def read(client: asyncssh.SFTPClient, path: str, watched: Watched) -> tuple[bytes, str]:
     """All bytes of a file and its version; the handle pins the file even if another takes its name."""
-    async with client.open(path, "rb", encoding=None) as file:
+    async with await _either(client, path, lambda name: client.open(name, "rb", encoding=None)) as file:
         before = await file.stat()
         size = before.size or 0
         if not modes.S_ISREG(before.permissions or modes.S_IFREG):
@@ -55,8 +59,7 @@ async def read(client: asyncssh.SFTPClient, path: str, watched: Watched) -> tupl
 
 async def write(client: asyncssh.SFTPClient, path: str, data: Source, if_version: str | None, watched: Watched) -> str:
     """Put a file in place and return its version; see ``Store.write``."""
-    folder = path.rpartition("/")[0] or "."
-    temporary = f"{folder}/{TEMP_PREFIX}{secrets.token_hex(8)}{TEMP_SUFFIX}"
+    temporary = _temporary(path)
     try:
         return await _write(client, path, temporary, data, if_version, watched)
     except (asyncssh.SFTPError, NbstepError, TransientError):
@@ -74,14 +77,32 @@ async def _write(
         await _send(file, data, client.limits.max_write_len, watched)
         with suppress(asyncssh.SFTPOpUnsupported):
             await file.fsync()
-        new = await file.stat()
-    if new.size != content.size_of(data):
-        raise TransientError("the server kept another number of bytes")
+    await _confirm(client, temporary, data, watched)
+    new = await client.stat(temporary)  # some servers set the time when they close the file
     now = new.mtime or 0
     new.mtime = await _told_apart(client, temporary, old, new)
     await _place(client, temporary, path, if_version)
     _tidy_later(client, path.rpartition("/")[0] or ".", now)
     return version_of(new)
+
+
+async def _confirm(client: asyncssh.SFTPClient, path: str, data: Source, watched: Watched) -> None:
+    """Compare what the server kept with what was sent; the connection proves the way, not the disk."""
+    size = content.size_of(data)
+    wrong = TransientError("the server kept other bytes than were sent")
+    if (await client.stat(path)).size != size:
+        raise wrong
+    async with client.open(path, "rb", encoding=None) as file:
+        with content.opened(data) as stream:
+            async for offset, piece in await file.read_parallel(size, 0):
+                watched.moved()
+                stream.seek(offset)
+                if stream.read(len(piece)) != piece:
+                    raise wrong
+
+
+def _temporary(path: str) -> str:
+    return f"{path.rpartition('/')[0] or '.'}/{TEMP_PREFIX}{secrets.token_hex(8)}{TEMP_SUFFIX}"
 
 
 def _check(path: str, old: asyncssh.SFTPAttrs | None, if_version: str | None) -> None:
@@ -102,7 +123,7 @@ async def _created(client: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPClien
     """A new file; missing folders above it are made."""
     try:
         return await client.open(path, "wb", encoding=None)
-    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+    except _GONE:
         await _make_folders(client, path.rpartition("/")[0])
         return await client.open(path, "wb", encoding=None)
 
@@ -112,6 +133,8 @@ async def _make_folders(client: asyncssh.SFTPClient, folder: str) -> None:
         await client.makedirs(folder, exist_ok=True)
     except asyncssh.SFTPFailure as error:
         raise BadInputError(f"The folder {folder} cannot be made: {error.reason}.", hint="Name another.") from error
+    except _GONE as error:  # one above it could not be made either
+        raise StorageDeniedError(f"The server does not allow making the folder {folder}.") from error
 
 
 async def _send(file: asyncssh.SFTPClientFile, data: Source, block: int, watched: Watched) -> None:
@@ -157,20 +180,90 @@ async def _place(client: asyncssh.SFTPClient, temporary: str, path: str, if_vers
         _expect(path, await _lstat(client, path), if_version)
     try:
         await client.posix_rename(temporary, path)
-    except asyncssh.SFTPOpUnsupported:  # the plain rename never replaces: there is a moment without the object
-        with suppress(asyncssh.SFTPNoSuchFile):
-            await client.remove(path)
+    except asyncssh.SFTPOpUnsupported:
+        await _replace(client, temporary, path)
+
+
+async def _replace(client: asyncssh.SFTPClient, temporary: str, path: str) -> None:
+    """Give a file its name where the rename does not replace: the old one is aside meanwhile."""
+    aside = _aside(path)
+    try:
+        if await _exists(client, path):
+            with suppress(*_GONE):
+                await client.remove(aside)
+            await client.rename(path, aside)
         await client.rename(temporary, path)
+    except (*_GONE, asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists) as error:
+        raise TransientError("another writer replaced the file at the same moment") from error
+    with suppress(*_GONE):
+        await client.remove(aside)
+
+
+def _aside(path: str) -> str:
+    """Where the old file is while a new one takes its name; a killed writer leaves it there."""
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}{TEMP_PREFIX}{name}{_ASIDE}"
+
+
+async def _either(client: asyncssh.SFTPClient, path: str, action: Callable[[str], Awaitable[_Result]]) -> _Result:
+    """What an action finds at a file's name, or aside while it is replaced."""
+    if not replaces_at_once(client):
+        for name in (path, _aside(path)) * 2:
+            with suppress(*_GONE):
+                return await action(name)
+    return await action(path)
+
+
+def replaces_at_once(client: asyncssh.SFTPClient) -> bool:
+    """Whether the server renames over a file in one step."""
+    return bool(client._handler._supports_posix_rename)  # noqa: SLF001 - asyncssh tells it nowhere else
 
 
 async def _create(client: asyncssh.SFTPClient, temporary: str, path: str) -> None:
-    """The plain rename of the protocol refuses to replace, which makes it the one that creates."""
+    """A hard link never replaces; the rename of the protocol must not, but on some servers it does."""
+    try:
+        await client.link(temporary, path)
+    except (asyncssh.SFTPOpUnsupported, asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
+        if await _exists(client, path):
+            raise OutputConflictError(f"{path} exists already.") from None
+        await _rename(client, temporary, path)
+    else:
+        await client.remove(temporary)
+
+
+async def _rename(client: asyncssh.SFTPClient, temporary: str, path: str) -> None:
     try:
         await client.rename(temporary, path)
     except (asyncssh.SFTPFailure, asyncssh.SFTPFileAlreadyExists):
-        if await _lstat(client, path) is None:
+        if not await _exists(client, path):
             raise
         raise OutputConflictError(f"{path} exists already.") from None
+
+
+async def _exists(client: asyncssh.SFTPClient, path: str) -> bool:
+    with suppress(*_GONE):
+        await client.lstat(path)
+        return True
+    return False
+
+
+async def check_place(client: asyncssh.SFTPClient, path: str) -> None:
+    """See that a file can take a name, where that takes more than a folder that may be written.
+
+    Raises:
+        BadInputError: A folder, a device or a link has the name.
+        StorageDeniedError: A file of another user has it, in a folder where only its owner may replace it.
+    """
+    old, folder = await _lstat(client, path), path.rpartition("/")[0] or "."
+    _check(path, old, None)
+    if old is None or not modes.S_ISVTX & ((await client.stat(folder)).permissions or 0):
+        return
+    temporary = _temporary(path)
+    await (await client.open(temporary, "wb", encoding=None)).close()
+    own = (await client.stat(temporary)).uid
+    await client.remove(temporary)
+    if own not in {0, old.uid, (await client.stat(folder)).uid}:
+        raise StorageDeniedError(f"{path} is another user's, and only its owner may replace it in {folder}.")
 
 
 def _tidy_later(client: asyncssh.SFTPClient, folder: str, now: int) -> None:
@@ -191,15 +284,15 @@ async def _tidy(client: asyncssh.SFTPClient, folder: str, now: int) -> None:
 
 async def attributes(client: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPAttrs | None:
     """What the server knows of a file; ``None`` where there is none."""
-    with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory):
-        found = await client.stat(path)
+    with suppress(*_GONE, asyncssh.SFTPNotADirectory):
+        found = await _either(client, path, client.stat)
         return found if modes.S_ISREG(found.permissions or modes.S_IFREG) else None
     return None
 
 
 async def _lstat(client: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPAttrs | None:
-    with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-        return await client.lstat(path)
+    with suppress(*_GONE):
+        return await _either(client, path, client.lstat)
     return None
 
 
@@ -208,8 +301,9 @@ async def remove(client: asyncssh.SFTPClient, path: str, if_version: str | None)
     found = await attributes(client, path) if if_version is not None else None
     if found:
         _expect(path, found, if_version)
-    with suppress(asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-        await client.remove(path)
+    for name in (path,) if replaces_at_once(client) else (_aside(path), path):
+        with suppress(*_GONE):
+            await client.remove(name)
 
 
 async def walk(
@@ -220,9 +314,12 @@ async def walk(
     found: list[tuple[str, asyncssh.SFTPAttrs]] = []
     try:
         entries = [entry async for entry in client.scandir(folder)]
-    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory):
+    except (*_GONE, asyncssh.SFTPNotADirectory):
         return found
-    for name, attrs in sorted(map(_sortable, entries), key=itemgetter(0)):
+    named = dict(map(_sortable, entries))
+    for name in [name for name in named if name.startswith(TEMP_PREFIX) and name.endswith(_ASIDE)]:
+        named.setdefault(name.removeprefix(TEMP_PREFIX).removesuffix(_ASIDE), named.pop(name))
+    for name, attrs in sorted(named.items()):
         if name.endswith("/") and name not in {"./", "../"}:
             found += await walk(client, f"{folder.rstrip('/')}/{name}", watched, prefix + name)
         elif modes.S_ISREG(attrs.permissions or 0) and not is_temporary(name):

@@ -20,6 +20,7 @@ _VALUE = re.compile(r"(?<=[?&;#])([^=&;#\s]+)=([^&;#\s]*)")
 _IPV6_HOST = re.compile(r"(://(?:[^/@]*@)?)\[[0-9A-Fa-f:.]+\]")
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _USER_IS_A_SECRET = frozenset({"http", "https"})
+_SIGNATURES = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
 _WITH_PORT = frozenset({"http", "https", "sftp"})
 
 
@@ -38,6 +39,12 @@ def is_plain_path(uri: str) -> bool:
 def is_remote(uri: str) -> bool:
     """Whether reaching it takes a network; a mounted folder counts as near."""
     return scheme_of(uri) not in {"file", "memory"}
+
+
+def is_signed(uri: str) -> bool:
+    """Whether a query carries a signature, which opens one object and none beside it."""
+    names = {pair.partition("=")[0].lower() for pair in re.split(r"[?&]", _split_query(uri)[1])}
+    return not _SIGNATURES.isdisjoint(names)
 
 
 def checked(uri: str) -> str:

@@ -70,6 +70,11 @@ class FaultyStore:
         """As the store inside."""
         return self._store.conditional_write
 
+    @property
+    def verified(self) -> bool:
+        """As the store inside."""
+        return self._store.verified
+
     def read(self, uri: str) -> Blob:
         """See ``Store.read``."""
         return self._do(Call("read", uri), lambda: self._store.read(uri))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.stores import Store, open_store
 from nbstep_runner.testing.contract import StoreContract
-from servers.ftp import FtpServer
+from servers.fixtures import new_name
+from servers.packages import DiskFileSystem, ObjectsFileSystem, installed
 from servers.rclone import RcloneSftp
 from servers.sshd import SshServer
 
@@ -114,12 +117,23 @@ class TestRcloneDav(TestNginx):
         return rclone_dav_folder
 
 
-class TestFtpThroughFsspec(StoreContract):
+class TestDiskThroughFsspec(StoreContract):
     @pytest.fixture
-    def store(self, folder: str) -> Store:
-        return open_store(folder)
+    def store(self, folder: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+        with installed(DiskFileSystem, monkeypatch):
+            yield open_store(folder)
 
     @pytest.fixture
-    def folder(self, ftp_folder: str, ftp_server: FtpServer) -> str:
-        (ftp_server.root / ftp_folder.rstrip("/").rpartition("/")[2]).mkdir()
-        return ftp_folder
+    def folder(self, tmp_path: Path) -> str:
+        return f"disk://{tmp_path}/place/"
+
+
+class TestObjectsThroughFsspec(StoreContract):
+    @pytest.fixture
+    def store(self, folder: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+        with installed(ObjectsFileSystem, monkeypatch):
+            yield open_store(folder)
+
+    @pytest.fixture
+    def folder(self) -> str:
+        return f"objects://{new_name()}/"

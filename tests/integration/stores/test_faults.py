@@ -36,7 +36,7 @@ def test_a_burst_of_errors_is_waited_out(place: Place, status: int) -> None:
     store.delete(place.uri())
     assert place.names() == []
     met = sum(2 - fault.times for fault in place.proxy.faults)
-    assert met - 1 <= len(place.lines) <= met  # a web server's 500 may mean a missing folder, which is tried at once
+    assert met / 2 <= len(place.lines) <= met  # what only finds out a server's habits goes on without the answer
     assert all("trying again in" in line and str(status) in line for line in place.lines)
 
 
@@ -148,11 +148,12 @@ def test_a_lost_answer_of_a_delete_is_success(place: Place) -> None:
 @pytest.mark.fault(24)
 def test_a_lost_answer_is_not_taken_for_the_others_object(cloud: Place) -> None:
     """The request never arrived, and another writer created the object before it was sent again."""
-    cloud.store().write(cloud.uri("first.json"), b"1", if_version=ABSENT)
+    store = cloud.store()
+    store.write(cloud.uri("first.json"), b"1", if_version=ABSENT)  # so that the server is known
     cloud.on_retry = lambda: cloud.put(b"theirs")
     cloud.proxy.add(Kind.REFUSE, WRITES)
     with pytest.raises(OutputConflictError):
-        cloud.store().write(cloud.uri(), b"ours", if_version=ABSENT)
+        store.write(cloud.uri(), b"ours", if_version=ABSENT)
     assert cloud.truth() == b"theirs"
 
 

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
-from fsspec.registry import known_implementations
 
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import (
+    BadInputError,
     InputNotFoundError,
     OutputConflictError,
     StorageDeniedError,
-    StorageUnavailableError,
 )
 from nbstep_runner.stores import ABSENT, describe, open_store, other
-from servers import cutproxy
-from servers.cutproxy import Cut, Plan
-from servers.ftp import PASSWORD, FtpServer
-from servers.places import within
-
-FAILURES: list[Exception] = []
-
-
-class ObjectsFileSystem(MemoryFileSystem):  # type: ignore[misc]  # fsspec ships no types
-    """An object store as a package of someone else would bring it: no rename, and it fails as a test says."""
-
-    protocol = "objects"
-    store: dict[str, Any] = {}  # noqa: RUF012 - as its base has it
-    pseudo_dirs = [""]  # noqa: RUF012 - as its base has it
-
-    @classmethod
-    def _strip_protocol(cls, path: str) -> str:
-        return "/" + path.removeprefix("objects://").strip("/")
-
-    def pipe_file(self, path: str, value: bytes, **named: Any) -> None:
-        if FAILURES:
-            raise FAILURES.pop(0)
-        super().pipe_file(path, value, **named)
+from servers.packages import FAILURES, ObjectsFileSystem, installed
 
 
 class HttpStatusError(Exception):
@@ -52,16 +27,11 @@ class HttpStatusError(Exception):
 
 @pytest.fixture
 def objects(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    entry = {"class": f"{ObjectsFileSystem.__module__}.ObjectsFileSystem"}
-    monkeypatch.setitem(known_implementations, "objects", entry)
-    monkeypatch.setattr(other, "_is_here", lambda dotted: dotted == entry["class"])
-    monkeypatch.setattr(other, "url_to_fs", lambda *_, **__: (ObjectsFileSystem(skip_instance_cache=True), ""))
-    other.schemes.cache_clear()
     FAILURES.clear()
     ObjectsFileSystem.store.clear()
     ObjectsFileSystem.pseudo_dirs[:] = [""]
-    yield "objects://bucket/"
-    other.schemes.cache_clear()
+    with installed(ObjectsFileSystem, monkeypatch):
+        yield "objects://bucket/"
 
 
 def test_a_package_of_someone_else_is_served_and_described(objects: str) -> None:
@@ -101,24 +71,32 @@ def test_what_a_package_raises_has_a_meaning(objects: str, failure: Exception, k
         assert lines == []
 
 
-def test_a_connection_that_broke_is_made_anew(ftp_server: FtpServer) -> None:
-    with cutproxy.running(ftp_server.port) as proxy:
-        folder = ftp_server.uri.replace(f":{ftp_server.port}/", f":{proxy.port}/")
-        store = open_store(folder, StorageOptions(retry_seconds=10.0))
-        store.write(folder + "reconnect", b"first")
-        proxy.plans.append(Plan(Cut.RESET, 0))
-        store.write(folder + "reconnect", b"second")
-        assert proxy.connections == 2
-        assert store.read(folder + "reconnect").data == b"second"
+def test_a_connection_that_broke_is_made_anew(objects: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[ObjectsFileSystem] = []
+
+    def connect(*_: object, **__: object) -> tuple[ObjectsFileSystem, str]:
+        made.append(ObjectsFileSystem(skip_instance_cache=True))
+        return made[-1], ""
+
+    monkeypatch.setattr(other, "url_to_fs", connect)
+    FAILURES.append(ConnectionResetError("reset"))
+    store = open_store(objects, StorageOptions(retry_seconds=10.0))
+    store.write(objects + "a", b"x")
+    store.write(objects + "a", b"y")
+    assert len(made) == 2
 
 
-@pytest.mark.fault(39)
-def test_a_password_is_in_no_message(ftp_server: FtpServer) -> None:
-    wrong = ftp_server.uri.replace(PASSWORD, "wrong-s3cret")
-    with within(15.0), pytest.raises(StorageDeniedError) as refused:
-        open_store(wrong, StorageOptions(retry_seconds=5.0)).read(wrong + "a")
-    assert "s3cret" not in refused.value.message + refused.value.context
-    away, lines = ftp_server.uri.replace(f":{ftp_server.port}/", ":1/"), list[str]()
-    with within(4.0), pytest.raises(StorageUnavailableError) as failed:
-        open_store(away, StorageOptions(retry_seconds=1.0), on_retry=lines.append).read(away + "a")
-    assert PASSWORD not in failed.value.message + failed.value.context + "".join(lines)
+def test_what_arrived_damaged_is_sent_again(objects: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    damaged = iter([b"damaged"])
+    whole = ObjectsFileSystem.cat_file
+    monkeypatch.setattr(ObjectsFileSystem, "cat_file", lambda self, path: next(damaged, None) or whole(self, path))
+    lines: list[str] = []
+    open_store(objects, StorageOptions(retry_seconds=5.0), on_retry=lines.append).write(objects + "a", b"x")
+    assert "other bytes are in place" in lines[0]
+
+
+def test_ftp_is_refused_with_what_to_use_instead() -> None:
+    with pytest.raises(BadInputError, match="ftp:// is not served") as refused:
+        open_store("ftp://user:s3cret-word@host/out.ipynb")
+    assert "sftp://" in refused.value.hint
+    assert "s3cret" not in refused.value.message

@@ -24,7 +24,8 @@ def test_the_table_names_every_scheme_and_its_extra() -> None:
     assert documented.keys() == ours.keys()
     for scheme, (extra, replaced, conditions) in documented.items():
         assert extra == ([ours[scheme].extra] if ours[scheme].extra else [])
-        assert replaced.startswith("yes") is ours[scheme].atomic_replace
+        assert (ours[scheme].atomic_replace is None) == ("found out" in replaced)
+        assert (ours[scheme].atomic_replace is True) == replaced.startswith("yes")
         assert (ours[scheme].conditional_write is None) == ("found out" in conditions)
         assert (ours[scheme].conditional_write is True) == conditions.startswith("yes")
 

@@ -13,11 +13,9 @@ from hypothesis import strategies as st
 from nbstep_runner.errors import (
     BadInputError,
     NbstepError,
-    OutputConflictError,
     StorageUnavailableError,
 )
 from nbstep_runner.stores import addresses, content, webdav
-from nbstep_runner.stores.conditions import ConditionalWrite, Conditions, NotSupportedError
 from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.statuses import explained
 from nbstep_runner.testing import Call, Fault, FaultyStore, MemorySpace, MemoryStore
@@ -106,7 +104,9 @@ def test_folders_above_a_resource() -> None:
         "127.0.0.1", "127.9.9.9", "0.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254",
         "100.100.100.200", "168.63.129.16", "192.0.0.192", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1%eth0",
         "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::7f00:1",
-        "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:7f00:1::",
+        "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "2001:0:7f00:1::", "::ffff:0:7f00:1", "::ffff:0:169.254.169.254",
+        "64:ff9b:1::7f00:1", "64:ff9b:1::808:808", "::127.0.0.1", "::a00:1", "fec0::1", "192.88.99.1",
+        "::ffff:192.88.99.1", "64:ff9b::c058:6301",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_known(address: str) -> None:
@@ -141,50 +141,6 @@ def test_a_status_has_its_meaning(status: int, doing: str, reference: str) -> No
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_a_status_that_passes_is_tried_again(status: int) -> None:
     assert isinstance(explained(status, "reading a"), TransientError)
-
-
-class _Server:
-    """What a server of some make does with a condition."""
-
-    def __init__(self, *, honours: bool = True, knows: bool = True) -> None:
-        self.honours, self.knows, self.there, self.requests = honours, knows, False, 0
-
-    def work(self) -> ConditionalWrite:
-        return ConditionalWrite(
-            uri="s3://bucket/object",
-            check=self.check,
-            send=self.send,
-            send_again=lambda: self.send(header=True),
-            can_tell=lambda _: True,
-        )
-
-    def check(self) -> None:
-        if self.there:
-            raise OutputConflictError("it is there")
-
-    def send(self, header: bool) -> str:
-        self.requests += 1
-        if header and not self.knows:
-            raise NotSupportedError
-        if header and self.honours and self.there:
-            raise OutputConflictError("it is there")
-        self.there = True
-        return "1"
-
-
-@pytest.mark.parametrize(
-    ("server", "held", "requests"),
-    [(_Server(), True, 2), (_Server(honours=False), False, 2), (_Server(knows=False), False, 2)],
-    ids=["keeps them", "ignores them", "does not know them"],
-)
-def test_a_server_is_found_out_once(server: _Server, held: bool, requests: int) -> None:
-    conditions = Conditions()
-    assert conditions.write(server.work()) == "1"
-    assert conditions.held is held
-    assert server.requests == requests
-    with pytest.raises(OutputConflictError):
-        conditions.write(server.work())
-    assert server.requests <= requests + 1
 
 
 def test_faults_happen_as_often_as_they_say() -> None:

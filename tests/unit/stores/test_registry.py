@@ -50,14 +50,11 @@ def test_a_package_below_one_that_is_missing_is_missing() -> None:
 
 
 def test_every_scheme_is_described() -> None:
-    infos = {info.scheme: info for info in describe()}
-    assert {"file", "memory", "gs", "s3", "sftp", "http", "https", "ftp"} <= infos.keys()
-    assert all(infos[scheme].atomic_replace for scheme in ("file", "memory", "gs", "s3", "sftp"))
-    assert [infos[scheme].conditional_write for scheme in ("file", "gs", "s3", "sftp", "ftp")] == [
-        True,
-        True,
-        None,
-        False,
-        False,
-    ]
-    assert "simplecache" not in infos
+    promises = {info.scheme: (info.atomic_replace, info.conditional_write) for info in describe()}
+    assert {name: promises[name] for name in ("file", "memory", "gs")} == dict.fromkeys(
+        ("file", "memory", "gs"), (True, True)
+    )
+    assert promises["s3"] == (True, None)
+    assert promises["sftp"] == (None, False)
+    assert promises["http"] == promises["https"] == (False, None)
+    assert not promises.keys() & {"simplecache", "ftp"}

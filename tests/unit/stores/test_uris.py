@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.session.stores import StoreSource
-from nbstep_runner.stores import join, open_store, redact, sibling
+from nbstep_runner.stores import check_output, join, open_store, redact, sibling
 from nbstep_runner.stores.uris import checked, scheme_of
+from nbstep_runner.testing import MemorySpace, MemoryStore
 
 REFUSED = [
     "",
@@ -170,3 +171,22 @@ def test_any_text_is_a_name_or_is_refused(text: str) -> None:
 def test_siblings_of_two_objects_never_meet(stem: str, scheme: str) -> None:
     first, second = f"{scheme}{stem}.ipynb", f"{scheme}{stem}x.ipynb"
     assert sibling(first, ".result.json") != sibling(second, ".result.json")
+
+
+@pytest.mark.parametrize(
+    ("uri", "signed"),
+    [
+        ("https://bucket.s3.amazonaws.com/out.ipynb?X-Amz-Algorithm=AWS4&X-Amz-Signature=ab", True),
+        ("https://storage.googleapis.com/b/out.ipynb?X-Goog-Signature=ab", True),
+        ("https://account.blob.core.windows.net/c/out.ipynb?sv=2024&sig=ab", True),
+        ("https://host/out.ipynb?token=folder", False),
+        ("s3://bucket/out?sig=name", False),
+        ("sig=x", False),
+    ],
+)
+def test_an_output_that_is_signed_alone_is_refused(uri: str, signed: bool) -> None:
+    if not signed:
+        return check_output(uri, MemoryStore(MemorySpace()))
+    with pytest.raises(BadInputError, match="signed for one object"):
+        check_output(uri, MemoryStore(MemorySpace()))
+    return None
