@@ -228,6 +228,8 @@ def _translated(error: Exception, doing: str) -> Exception:
         meaning = gcs_errors.no_credentials(doing)
     elif isinstance(error, GoogleAuthError):
         meaning = gcs_errors.unauthenticated(error, doing, may_pass=error.retryable)
+    elif isinstance(error, gcs_errors.SessionGoneError):
+        meaning = TransientError(str(error))
     elif isinstance(error, DataCorruption):
         meaning = TransientError("the object arrived damaged: its CRC32C does not match")
     elif isinstance(error, gcs_errors.CONNECTION):

@@ -24,9 +24,15 @@ _RATE_LIMITS: Final = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "
 _DAMAGED: Final = ("crc32c", "md5")
 
 
+class SessionGoneError(Exception):
+    """The store has forgotten an upload in parts: another try of a part cannot succeed, one of the whole can."""
+
+
 def answered(response: Any, doing: str) -> Exception:
     """The error for a response that is no success."""
     message, reason = _said(response)
+    if doing.startswith("writing") and response.request.method == "PUT" and response.status_code in {404, 410}:
+        return SessionGoneError("the store has forgotten the upload, which is begun anew")
     if response.status_code == 403 and reason in _RATE_LIMITS:
         return TransientError(f"the store limits the rate of requests ({reason})")
     if response.status_code == 400 and any(word in message.lower() for word in _DAMAGED):

@@ -12,10 +12,9 @@ import httpx
 
 from nbstep_runner.errors import BadInputError, StorageDeniedError
 from nbstep_runner.stores.retrying import TransientError, seconds_asked
-from nbstep_runner.stores.statuses import explained
+from nbstep_runner.stores.statuses import NO_TLS, explained
 
 _PAGE: Final = 1 << 14
-_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 _TLS_ALERT: Final = r"\x15\x03"
 """How httpx shows the first bytes of an answer that is an alert of TLS."""
 
@@ -86,7 +85,7 @@ def translated(error: Exception, doing: str) -> Exception:
     elif isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in said:
         hint = "If its authority is your own, name its certificates in SSL_CERT_FILE."
         meaning = StorageDeniedError(f"The certificate of the server is not trusted, {doing}.", hint=hint)
-    elif isinstance(error, httpx.ConnectError) and any(mark in said for mark in _NO_TLS):
+    elif isinstance(error, httpx.ConnectError) and any(mark in said for mark in NO_TLS):
         meaning = _other_protocol("http", doing)
     elif isinstance(error, httpx.RemoteProtocolError) and _TLS_ALERT in said:
         meaning = _other_protocol("https", doing)

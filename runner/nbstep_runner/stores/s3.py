@@ -30,12 +30,19 @@ from nbstep_runner.errors import (
     StorageUnavailableError,
 )
 from nbstep_runner.stores import content
-from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, changed, expect
+from nbstep_runner.stores.conditions import (
+    PROBE_BYTES,
+    ConditionalWrite,
+    Conditions,
+    NotSupportedError,
+    changed,
+    expect,
+)
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try, idle_within
 from nbstep_runner.stores.s3_errors import translated
 from nbstep_runner.stores.s3_parts import PART_BYTES, PartsUpload
-from nbstep_runner.stores.statuses import RefusedError
+from nbstep_runner.stores.statuses import RefusedError, explained
 from nbstep_runner.stores.uris import checked
 
 _SHA256: Final = "nbstep-sha256"
@@ -137,11 +144,17 @@ class S3Store:
         return Blob(content.decoded(data, encoding, uri), _version(answer))
 
     def _put(self, upload: _Upload, condition: dict[str, str]) -> str:
-        return self._retrier.call(
-            f"writing {upload.uri}",
-            lambda attempt: self._send(upload, condition, attempt),
-            recover=lambda error, attempt: self._recovered(error, upload, attempt),
-        )
+        doing = f"writing {upload.uri}"
+        try:
+            return self._retrier.call(
+                doing,
+                lambda attempt: self._send(upload, condition, attempt),
+                recover=lambda error, attempt: self._recovered(error, upload, attempt),
+            )
+        except NotSupportedError as error:
+            if condition:
+                raise
+            raise explained(501, doing, str(error)) from error
 
     def _once(self, upload: _Upload, condition: dict[str, str], held: Callable[[], None] | None) -> str:
         try:

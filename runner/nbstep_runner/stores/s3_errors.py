@@ -7,10 +7,10 @@ from typing import Final
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
-from nbstep_runner.errors import BadInputError, OutputConflictError, StorageDeniedError
+from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores.conditions import NotSupportedError
 from nbstep_runner.stores.retrying import TransientError, seconds_asked
-from nbstep_runner.stores.statuses import RefusedError, explained
+from nbstep_runner.stores.statuses import NO_TLS, RefusedError, explained
 
 _CONNECTION: Final = (
     exceptions.ConnectionError,
@@ -32,31 +32,52 @@ _PASSING: Final = frozenset({
     "ConditionalRequestConflict",
     "IncompleteBody",
     "InternalError",
+    "NoSuchUpload",
     "OperationAborted",
     "RequestTimeout",
     "RequestTimeTooSkewed",
     "SlowDown",
     "XAmzContentSHA256Mismatch",
 })  # fmt: skip
-_DENIED: Final = frozenset({"ExpiredToken", "InvalidToken", "TokenRefreshRequired"})
-_DAMAGED: Final = frozenset({"SignatureDoesNotMatch", "MalformedXML"})
+_NOT_ACCEPTED: Final = (StorageDeniedError, "The store does not accept the credentials ({said})", "")
+_WRONG_KEY: Final = (
+    StorageDeniedError,
+    "The store does not accept the access key ({said})",
+    "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile that they come from.",
+)
+_CLASH: Final = (BadInputError, "The name cannot be used ({said})", "Choose another name.")
+"""Where objects are files: the name is a folder's, below an object's, or too long."""
+_MEANINGS: Final[dict[str, tuple[type[NbstepError], str, str]]] = {
+    **dict.fromkeys(("ExpiredToken", "InvalidToken", "TokenRefreshRequired"), _NOT_ACCEPTED),
+    **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound"), _WRONG_KEY),
+    **dict.fromkeys(("DirectoryObjectContainsData", "KeyTooLongError", "ObjectParentIsFile"), _CLASH),
+    **dict.fromkeys(("ExistingObjectIsDirectory", "ExistingObjectIsFile"), _CLASH),
+    "MalformedXML": (RefusedError, "The store refuses the request ({said})", ""),
+}
 
 
 def translated(error: Exception, doing: str) -> Exception:
     """The error to raise in place of botocore's; other exceptions stay what they are."""
     if isinstance(error, exceptions.ClientError):
         return _answered(error, doing)
+    meaning = error
     if isinstance(error, _CREDENTIALS):
-        return StorageDeniedError(
+        meaning = StorageDeniedError(
             f"No credentials for S3 were found: {str(error).rstrip('.')}.",
             hint="Give the pod a service account with a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
             context=doing,
         )
-    if isinstance(error, exceptions.ParamValidationError):
-        return BadInputError("The name of the bucket or object is not valid.", hint="Check the name.", context=doing)
-    if isinstance(error, _CONNECTION):
-        return TransientError(_in_words(error))
-    return error
+    elif isinstance(error, exceptions.ParamValidationError):
+        meaning = BadInputError("The name of the bucket or object is not valid.", hint="Check the name.", context=doing)
+    elif isinstance(error, exceptions.SSLError) and any(mark in str(error) for mark in NO_TLS):
+        hint = "Write http:// in --endpoint-url, or use the server's port for TLS."
+        meaning = BadInputError("The endpoint does not speak TLS.", hint=hint, context=doing)
+    elif isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        hint = "If its authority is your own, name its certificates in AWS_CA_BUNDLE."
+        meaning = StorageDeniedError("The certificate of the endpoint is not trusted.", hint=hint, context=doing)
+    elif isinstance(error, _CONNECTION):
+        meaning = TransientError(_in_words(error))
+    return meaning
 
 
 def _answered(error: exceptions.ClientError, doing: str) -> Exception:
@@ -65,13 +86,12 @@ def _answered(error: exceptions.ClientError, doing: str) -> Exception:
     status = int(response.get("HTTPStatusCode", 0))
     if code in _PASSING:
         return TransientError(f"the store answered {code}")
-    if code in _DENIED:
-        return StorageDeniedError(f"The store does not accept the credentials ({code}).", context=doing)
-    if code in _DAMAGED:
-        return RefusedError(f"The store refuses the request ({code}).", context=doing)
+    if code in _MEANINGS:
+        kind, sentence, hint = _MEANINGS[code]
+        return kind(f"{sentence.format(said=code)}.", hint=hint, context=doing)
     if code == "NoSuchKey" and doing.startswith("writing"):
         return OutputConflictError("The object was removed meanwhile.", context=doing)
-    if status == 501:
+    if status == 501 and doing.startswith("writing"):
         return NotSupportedError(code)
     asked = seconds_asked(response.get("HTTPHeaders", {}).get("retry-after"))
     return explained(status, doing, f"{code} {message}".strip(), retry_after=asked)

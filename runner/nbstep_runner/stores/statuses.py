@@ -20,6 +20,8 @@ class RefusedError(BadInputError):
     """The store did not accept the request as it arrived; what arrived may be not what was sent."""
 
 
+NO_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
+"""In the words of OpenSSL: what answered does not speak TLS."""
 _PASSING: Final = frozenset({408, 423, 425, 429})
 _FINAL: Final = frozenset({501, 505, 507, 508, 510, 511})
 """Of the server's own errors, those that another try meets again."""

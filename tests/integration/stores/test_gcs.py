@@ -48,6 +48,17 @@ def test_a_part_that_fails_is_sent_again_not_the_whole(gcs_place: Place, tmp_pat
     assert len([seen for seen in gcs_place.proxy.sent("POST") if "uploadType=resumable" in seen.path]) == 1
 
 
+@pytest.mark.fault(59)
+@pytest.mark.parametrize("status", [404, 410])
+def test_an_upload_that_the_store_forgot_is_begun_anew(gcs_place: Place, tmp_path: Path, status: int) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(20_000_000))
+    gcs_place.proxy.add(Kind.STATUS, "PUT", status=status)
+    gcs_place.store().write(gcs_place.uri(), tmp_path / "large", if_version=ABSENT)
+    assert gcs_place.truth() == (tmp_path / "large").read_bytes()
+    assert len([seen for seen in gcs_place.proxy.sent("POST") if "uploadType=resumable" in seen.path]) == 2
+    assert "forgotten" in gcs_place.lines[0]
+
+
 def test_a_listing_of_many_pages_is_whole(gcs_server: GcsServer, gcs_place: Place) -> None:
     names = [f"{number:03}.json" for number in range(7)]
     for name in names:
