@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from nbstep_runner.contract import RunResult
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Storage = dict[str, Any]
+"""Storage options by name, as the command line gave them."""
 
 RUN: Final = click.argument("run", metavar="RUN", shell_complete=lambda _, __, typed: _known_runs(typed))
 """A run's string, its id or the beginning of it, ``latest``, or its executed notebook."""
@@ -33,14 +36,38 @@ WHERE: Final = (
 """The options that say where runs are kept."""
 
 
+REACH: Final = (
+    click.option("--allow-private-addresses", is_flag=True, help="Let http(s) reach loopback and private addresses."),
+    click.option("--known-hosts", type=click.Path(), help="Host keys for sftp://."),
+    click.option("--identity-file", type=click.Path(), help="The private key for sftp://."),
+)
+"""The other options that say how a place is reached, named as the runner names them."""
+_STORAGE: Final = ("endpoint_url", "allow_private_addresses", "known_hosts", "identity_file")
+
+
 def where(command: Command) -> Command:
-    """Give a command :data:`WHERE`."""
+    """Give a command :data:`WHERE` and :data:`REACH`; what they say of storage comes as one argument, ``storage``."""
+    gathered: Any = reaching(command)
     for option in reversed(WHERE):
-        command = option(command)
-    return command
+        gathered = option(gathered)
+    return cast("Command", gathered)
 
 
-def found(run: str, profile: str | None, runs: str | None, endpoint_url: str | None) -> Run:
+def reaching(command: Command) -> Command:
+    """Give a command :data:`REACH`, and the argument ``storage``: the storage options that were given."""
+
+    @wraps(command)
+    def gather(**options: Any) -> Any:
+        named = {name: options.pop(name) for name in _STORAGE if name in options}
+        return command(storage={name: value for name, value in named.items() if value}, **options)
+
+    gathered: Any = gather
+    for option in reversed(REACH):
+        gathered = option(gathered)
+    return cast("Command", gathered)
+
+
+def found(run: str, profile: str | None, runs: str | None, storage: Storage) -> Run:
     """The run that the arguments name.
 
     Raises:
@@ -48,15 +75,14 @@ def found(run: str, profile: str | None, runs: str | None, endpoint_url: str | N
     """
     from nbstep.api import find
 
-    return find(run, profile=chosen(profile, runs, endpoint_url))
+    return find(run, profile=chosen(profile, runs, storage))
 
 
-def chosen(profile: str | None, runs: str | None, endpoint_url: str | None) -> Profile:
+def chosen(profile: str | None, runs: str | None, storage: Storage) -> Profile:
     """The profile, with what the command line names over it."""
     from nbstep.profiles import load_profile
 
-    storage = {"endpoint_url": endpoint_url} if endpoint_url else None
-    return load_profile(profile, {"runs": runs, "storage": storage})
+    return load_profile(profile, {"runs": runs, "storage": storage or None})
 
 
 def described(run: Run, status: RunStatus) -> dict[str, Any]:

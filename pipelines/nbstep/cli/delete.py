@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from nbstep.cli.common import RUN, found, where
+from nbstep.cli.common import RUN, Storage, found, where
 
 
 @click.command("delete", short_help="Remove a run and all that it left.")
 @RUN
 @where
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
-def command(run: str, profile: str | None, runs: str | None, endpoint_url: str | None, dry_run: bool) -> None:
+def command(run: str, profile: str | None, runs: str | None, storage: Storage, dry_run: bool) -> None:
     """Remove a run that has ended: its notebook, record, log, page and all else in its folder.
 
     A run that has not ended is refused; nothing of it is touched.
@@ -20,7 +20,7 @@ def command(run: str, profile: str | None, runs: str | None, endpoint_url: str |
     from nbstep.runs.removal import check_ended, remove_run
     from nbstep.submission.places import RunPlaces
 
-    submitted = found(run, profile, runs, endpoint_url)
+    submitted = found(run, profile, runs, storage)
     check_ended(submitted.id, submitted.state)
     places = RunPlaces(submitted.output_uri.rpartition("/")[0])
     removed = remove_run(submitted.store, places.folder, places.found_by, dry_run=dry_run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nbstep.cli.common import AS_JSON, chosen, where
+from nbstep.cli.common import AS_JSON, Storage, chosen, where
 from nbstep_runner.contract import RunResult, RunState
 
 
@@ -14,7 +14,7 @@ from nbstep_runner.contract import RunResult, RunState
 @click.option("--state", type=click.Choice(list(map(str, RunState))), help="Only those in this state.")
 @AS_JSON
 def command(
-    profile: str | None, runs: str | None, endpoint_url: str | None, limit: int, state: str | None, as_json: bool
+    profile: str | None, runs: str | None, storage: Storage, limit: int, state: str | None, as_json: bool
 ) -> None:
     """List the runs below a folder, newest first."""
     from nbstep.cli.output import show_json, show_table
@@ -22,7 +22,7 @@ def command(
     from nbstep.runs.history import history
     from nbstep.submission.request import DEFAULT_RUNS
 
-    used = chosen(profile, runs, endpoint_url)
+    used = chosen(profile, runs, storage)
     folder = here(used.runs or DEFAULT_RUNS, used.kubernetes.claims)
     records = history(folder, storage=used.storage, limit=limit, state=state)
     if as_json:

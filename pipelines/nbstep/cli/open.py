@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from nbstep.cli.common import RUN, found, where
+from nbstep.cli.common import RUN, Storage, found, where
 from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import sibling
 
@@ -16,9 +16,9 @@ from nbstep_runner.stores import sibling
 @RUN
 @where
 @click.option("--print", "only_print", is_flag=True, help="Print where the file is instead of opening it.")
-def command(run: str, profile: str | None, runs: str | None, endpoint_url: str | None, only_print: bool) -> None:
+def command(run: str, profile: str | None, runs: str | None, storage: Storage, only_print: bool) -> None:
     """Open a run's executed notebook, as HTML where there is HTML. Of a run under way, the newest checkpoint."""
-    submitted = found(run, profile, runs, endpoint_url)
+    submitted = found(run, profile, runs, storage)
     output = submitted.output_uri
     for uri in (submitted.html_uri, output, sibling(output, ".partial.ipynb")):
         stat = submitted.store.stat(uri)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from nbstep.cli.common import chosen, where
+from nbstep.cli.common import Storage, chosen, where
 
 if TYPE_CHECKING:
     from nbstep.runs.removal import Removed
@@ -39,7 +39,7 @@ class Age(click.ParamType[timedelta]):
 def command(
     profile: str | None,
     runs: str | None,
-    endpoint_url: str | None,
+    storage: Storage,
     older_than: timedelta,
     keep_failed: bool,
     dry_run: bool,
@@ -55,7 +55,7 @@ def command(
     from nbstep.submission.places import RunPlaces
     from nbstep.submission.request import DEFAULT_RUNS
 
-    used = chosen(profile, runs, endpoint_url)
+    used = chosen(profile, runs, storage)
     folder = absolute(here(used.runs or DEFAULT_RUNS, used.kubernetes.claims))
     store = store_of(folder, used.storage)
     count = size = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nbstep.cli.common import AS_JSON, RUN, described, found, where
+from nbstep.cli.common import AS_JSON, RUN, Storage, described, found, where
 from nbstep.views.text import visible_line
 
 
@@ -12,9 +12,9 @@ from nbstep.views.text import visible_line
 @RUN
 @where
 @AS_JSON
-def command(run: str, profile: str | None, runs: str | None, endpoint_url: str | None, as_json: bool) -> None:
+def command(run: str, profile: str | None, runs: str | None, storage: Storage, as_json: bool) -> None:
     """Show how a run stands, and what holds it up."""
-    submitted = found(run, profile, runs, endpoint_url)
+    submitted = found(run, profile, runs, storage)
     status = submitted.status()
     if as_json:
         from nbstep.cli.output import show_json

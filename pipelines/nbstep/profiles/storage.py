@@ -13,9 +13,12 @@ AT_MOST = 32
 
 
 def store_of(uri: str, options: StorageOptions) -> Store:
-    """The store of a URI, shared by all that lies at the same place and is reached in the same way."""
+    """The store of a URI, shared by all that lies at the same place and is reached in the same way.
+
+    All paths of this machine share one, so that many of them never push a cloud's client out.
+    """
     parts = urlsplit(uri) if "://" in uri else None
-    return _opened(f"{parts.scheme}://{parts.netloc}/" if parts else uri, options)
+    return _opened(f"{parts.scheme}://{parts.netloc}/" if parts else "/", options if parts else StorageOptions())
 
 
 @lru_cache(maxsize=AT_MOST)

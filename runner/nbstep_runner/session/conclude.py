@@ -117,7 +117,9 @@ class Conclusion:
             self._outdone = isinstance(error, OutputConflictError)
             self._keep(data, error)
             return False
-        self._ledger.change(output_version=published.version, output_checksum=published.checksum)
+        self._ledger.change(
+            output_version=published.version, output_checksum=published.checksum, store=published.promises
+        )
         return True
 
     def _accompany(self, data: Source, *, checkpointed: bool) -> None:

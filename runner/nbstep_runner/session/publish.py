@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from nbstep_runner.contract import RunResult, encode
+from nbstep_runner.contract import RunResult, StorePromises, encode
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
 from nbstep_runner.session.background import begin
 from nbstep_runner.session.claim import ClaimKeeper
 from nbstep_runner.session.html import render_html
 from nbstep_runner.session.places import Places
 from nbstep_runner.session.work import OpenStore
-from nbstep_runner.stores import ABSENT, Source
+from nbstep_runner.stores import ABSENT, Source, Store
 from nbstep_runner.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Published:
 
     version: str
     checksum: str
+    promises: StorePromises
 
 
 class Publisher:
@@ -61,13 +62,14 @@ class Publisher:
             StorageUnavailableError, StorageDeniedError: The store does not take it.
         """
         checksum = f"sha256:{_sha256(data)}"
+        store = self._open_store(self.places.output)
         try:
-            return Published(self._write(self.places.output, data, version, share=NOTEBOOK_SHARE), checksum)
+            written = self._write(self.places.output, data, version, share=NOTEBOOK_SHARE)
         except OutputConflictError:
             self._call(claim.confirm)
-        stat = self._call(lambda: self._open_store(self.places.output).stat(self.places.output))
-        version = stat.version if stat else ABSENT
-        return Published(self._write(self.places.output, data, version, share=NOTEBOOK_SHARE), checksum)
+            stat = self._call(lambda: store.stat(self.places.output))
+            written = self._write(self.places.output, data, stat.version if stat else ABSENT, share=NOTEBOOK_SHARE)
+        return Published(written, checksum, promised_by(store))
 
     def prepared(self, data: bytes) -> str:
         """Write a notebook that has not been run, over whatever is there; its version."""
@@ -172,6 +174,13 @@ def attempt(publish: Callable[[], None]) -> NbstepError | None:
 
 def _bytes(data: Source) -> bytes:
     return data if isinstance(data, bytes) else data.read_bytes()
+
+
+def promised_by(store: Store) -> StorePromises:
+    """What a store promises, as far as its writes have shown by now."""
+    return StorePromises(
+        atomic_replace=store.atomic_replace, conditional_write=store.conditional_write, verified=store.verified
+    )
 
 
 def _sha256(data: Source) -> str:

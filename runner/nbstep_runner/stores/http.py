@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
+from typing import Final
 from urllib.parse import quote, urlsplit
 
 from nbstep_runner.contract import StorageOptions
@@ -24,6 +26,8 @@ from nbstep_runner.stores.http_requests import DIGEST, Requests, Upload, conditi
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, Try
 from nbstep_runner.stores.uris import beside, checked, redact
+
+_FOLDERS_AT_ONCE: Final = 16
 
 
 class HttpStore:
@@ -97,13 +101,22 @@ class HttpStore:
         return Stat(uri=uri, size=len(blob.data), version=blob.version, modified=found.modified if found else None)
 
     def list(self, uri: str) -> Iterator[Stat]:
-        """Every object below the folder, on a server that speaks WebDAV."""
-        for entry in self._entries(uri):
-            if is_temporary(entry.name):
-                continue
+        """Every object below the folder, on a server that speaks WebDAV; many folders are asked for at once."""
+        pool = ThreadPoolExecutor(_FOLDERS_AT_ONCE, thread_name_prefix="nbstep-webdav")
+        try:
+            yield from self._walk(uri, self._entries(uri), pool)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _walk(self, uri: str, entries: Sequence[webdav.Entry], pool: ThreadPoolExecutor) -> Iterator[Stat]:
+        folders = [f"{uri}{quote(entry.name)}" for entry in entries if entry.name.endswith("/")]
+        below = {folder: pool.submit(self._entries, folder) for folder in folders}
+        for entry in entries:
             inner = uri + quote(entry.name)
-            if entry.name.endswith("/"):
-                yield from self.list(inner)
+            if inner in below:
+                yield from self._walk(inner, below[inner].result(), pool)
+            elif is_temporary(entry.name):
+                continue
             elif entry.etag and not self._weak:
                 yield Stat(uri=inner, size=entry.size, version=entry.etag, modified=entry.modified)
             elif found := self.stat(inner):

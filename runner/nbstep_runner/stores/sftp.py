@@ -155,8 +155,8 @@ def _translated(error: Exception, doing: str) -> Exception:
         )
     if isinstance(error, TimeoutError):
         return TransientError("the transfer stalled")
-    if isinstance(error, _PASSING):
-        return TransientError(f"{type(error).__name__}: {reason}"[:200])
+    if isinstance(error, _PASSING) or (isinstance(error, asyncssh.SFTPFailure) and operation == "reading"):
+        return TransientError(f"{type(error).__name__}: {reason}"[:200])  # some fail a read when the file is replaced
     if isinstance(error, asyncssh.SFTPError):
         hint = "A full disk or a quota is the usual cause; the old object is still in place."
         return StorageUnavailableError(f"The server failed {operation} {uri}: {reason}.", hint=hint, context=doing)

@@ -14,6 +14,7 @@ import secrets
 import stat as modes
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from operator import itemgetter
 from typing import BinaryIO, Final, TypeVar
 
 import asyncssh
@@ -26,6 +27,7 @@ from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.sftp_connection import Watched
 
 _AT_ONCE: Final = 64
+_FOLDERS_AT_ONCE: Final = 16
 _ASIDE: Final = ".old"
 _GONE: Final = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 _Result = TypeVar("_Result")
@@ -306,25 +308,30 @@ async def remove(client: asyncssh.SFTPClient, path: str, if_version: str | None)
             await client.remove(name)
 
 
-async def walk(
-    client: asyncssh.SFTPClient, folder: str, watched: Watched, prefix: str = ""
-) -> list[tuple[str, asyncssh.SFTPAttrs]]:
+async def walk(client: asyncssh.SFTPClient, folder: str, watched: Watched) -> list[tuple[str, asyncssh.SFTPAttrs]]:
     """Every file below a folder, with its name relative to it, in the order that whole names sort in."""
-    watched.moved()
-    found: list[tuple[str, asyncssh.SFTPAttrs]] = []
-    try:
-        entries = [entry async for entry in client.scandir(folder)]
-    except (*_GONE, asyncssh.SFTPNotADirectory):
-        return found
-    named = dict(map(_sortable, entries))
-    for name in [name for name in named if name.startswith(TEMP_PREFIX) and name.endswith(_ASIDE)]:
-        named.setdefault(name.removeprefix(TEMP_PREFIX).removesuffix(_ASIDE), named.pop(name))
-    for name, attrs in sorted(named.items()):
-        if name.endswith("/") and name not in {"./", "../"}:
-            found += await walk(client, f"{folder.rstrip('/')}/{name}", watched, prefix + name)
-        elif modes.S_ISREG(attrs.permissions or 0) and not is_temporary(name):
-            found.append((prefix + name, attrs))
-    return found
+    at_once = asyncio.Semaphore(_FOLDERS_AT_ONCE)
+
+    async def below(folder: str, prefix: str) -> list[tuple[str, asyncssh.SFTPAttrs]]:
+        watched.moved()
+        try:
+            async with at_once:
+                entries = [entry async for entry in client.scandir(folder)]
+        except (*_GONE, asyncssh.SFTPNotADirectory):
+            return []
+        named = dict(map(_sortable, entries))
+        for name in [name for name in named if name.startswith(TEMP_PREFIX) and name.endswith(_ASIDE)]:
+            named.setdefault(name.removeprefix(TEMP_PREFIX).removesuffix(_ASIDE), named.pop(name))
+        folders = [name for name in named if name.endswith("/") and name not in {"./", "../"}]
+        inner = await asyncio.gather(*(below(f"{folder.rstrip('/')}/{name}", prefix + name) for name in folders))
+        files = [
+            (prefix + name, attrs)
+            for name, attrs in named.items()
+            if modes.S_ISREG(attrs.permissions or 0) and not is_temporary(name)
+        ]
+        return [*files, *(found for each in inner for found in each)]
+
+    return sorted(await below(folder, ""), key=itemgetter(0))
 
 
 def _sortable(entry: asyncssh.SFTPName) -> tuple[str, asyncssh.SFTPAttrs]:
