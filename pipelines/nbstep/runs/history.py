@@ -16,7 +16,7 @@ from nbstep_runner.stores import Stat, Store, join
 
 RECORD = ".result.json"
 SPEC = "/spec.json"
-AT_ONCE = 32
+AT_ONCE = 16
 
 
 def history(
