@@ -1,6 +1,8 @@
-"""The launcher side: submit, follow, chain, compile, build and view runs of notebooks.
+"""The launcher side: run, submit, follow, chain, compile, build and view runs of notebooks.
 
 ::
+
+    nbstep.run("train.ipynb", "out.ipynb", {"rate": 0.1}).results["rmse"]
 
     run = nbstep.submit("train.ipynb", {"rate": 0.1}, runs="gs://bucket/runs", on="kubernetes", image=...)
     run.logs(follow=True)
@@ -14,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbstep.api import find, submit, submit_async
+    from nbstep.api import find, run, submit, submit_async
     from nbstep.profiles import Profile
     from nbstep.runs.history import history
     from nbstep.runs.run import Run
@@ -23,7 +25,21 @@ if TYPE_CHECKING:
     from nbstep.steps.chain import chain
     from nbstep.sweeps.api import sweep
 
-__all__ = ["Profile", "Run", "chain", "find", "history", "notebook_step", "submit", "submit_async", "sweep", "wait_all"]
+    __version__: str
+
+__all__ = [
+    "Profile",
+    "Run",
+    "chain",
+    "find",
+    "history",
+    "notebook_step",
+    "run",
+    "submit",
+    "submit_async",
+    "sweep",
+    "wait_all",
+]
 
 _HOMES = {
     "Profile": "profiles",
@@ -32,6 +48,7 @@ _HOMES = {
     "find": "api",
     "history": "runs.history",
     "notebook_step": "steps",
+    "run": "api",
     "submit": "api",
     "submit_async": "api",
     "sweep": "sweeps.api",
@@ -41,6 +58,15 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     """Import what is used when it is used, so that no command pays for another's libraries."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nbstep")
     if name not in _HOMES:
         raise AttributeError(f"module 'nbstep' has no attribute {name!r}")
     return getattr(import_module(f"nbstep.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """What there is, for completion; none of it is imported for that."""
+    return [*__all__, "__version__", "errors"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,14 +13,17 @@ from typing import Any
 
 import msgspec
 
+from nbstep.backends.arguments import storage_options
+from nbstep.backends.local.process import default_output
 from nbstep.backends.protocol import Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named, backend_of
-from nbstep.errors import RunNotFoundError
+from nbstep.errors import RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, load_profile, merged, overlaid
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.profiles.volume_claims import here
+from nbstep.runs.here import run_here
 from nbstep.runs.history import history
 from nbstep.runs.run import Run
 from nbstep.submission.files import Files
@@ -28,6 +32,7 @@ from nbstep.submission.request import DEFAULT_RUNS, Prepared, Request, prepare, 
 from nbstep.submission.upload import upload
 from nbstep_runner.contract import ParameterSource, RunResult, StorageOptions, decode, encode
 from nbstep_runner.errors import InputNotFoundError, UsageError
+from nbstep_runner.parameters import dump_yaml
 from nbstep_runner.stores import join, sibling
 
 
@@ -39,6 +44,106 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: str
     image: str | None = None
     schema_version: int = 1
+
+
+def run(  # noqa: PLR0913 - papermill's arguments, by their names
+    notebook: str | Path,
+    output: str | Path | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    kernel_name: str | None = None,
+    language: str | None = None,
+    cwd: str | Path | None = None,
+    prepare_only: bool = False,
+    report_mode: bool = False,
+    html: bool = False,
+    allow_errors: bool = False,
+    force: bool = True,
+    unknown_parameters: str = "warn",
+    start_timeout: float = 60,
+    execution_timeout: float | None = None,
+    run_timeout: float | None = None,
+    autosave_cell_every: float | None = None,
+    stdout_file: str | Path | None = None,
+    stderr_file: str | Path | None = None,
+    progress_bar: bool = True,
+    log_output: bool = False,
+    storage: Mapping[str, Any] | None = None,
+    check: bool = True,
+) -> Run:
+    """Run a notebook here and wait for its end: ``papermill.execute_notebook``, in a process of its own.
+
+    The executed notebook is written to ``output`` in one step, with its record and log beside it, also when a cell
+    fails.
+
+    Args:
+        notebook: A path or a URI.
+        output: Where the executed notebook goes, a path or a URI; ``x.out.ipynb`` in the current folder for ``x.ipynb``
+            if left out.
+        parameters: Values by name; ``{"secret": "env:NAME"}`` is a reference to a secret.
+        kernel_name: The kernel to use, whatever the notebook says.
+        language: The notebook's language, whatever the notebook says.
+        cwd: The kernel's working directory.
+        prepare_only: Inject the parameters, run nothing; the run returned then has no record.
+        report_mode: Hide the input of cells.
+        html: Write the executed notebook as HTML too.
+        allow_errors: Go on after a cell that raised.
+        force: Run even if this very work is already done; without it, finished work answers by its record.
+        unknown_parameters: What to do with a parameter that the notebook does not declare: ``error``, ``warn`` or
+            ``ignore``.
+        start_timeout: Seconds for the kernel to start.
+        execution_timeout: Seconds for each cell.
+        run_timeout: Seconds for all cells together.
+        autosave_cell_every: Seconds between partial notebooks; 0: none.
+        stdout_file: A file for what the notebook prints.
+        stderr_file: A file for what it prints to stderr.
+        progress_bar: Show how far the run is: a card in a notebook, a view on a terminal, nothing elsewhere.
+        log_output: Print the log on standard error instead.
+        storage: How stores are reached, such as ``{"endpoint_url": "https://…"}``.
+        check: Raise the run's own error if it did not succeed.
+
+    Returns:
+        The run: ``.notebook()``, ``.results``, ``.record()``.
+
+    Raises:
+        CellFailedError: A cell raised; its traceback is a note of the error.
+        NbstepError: How else it failed.
+    """
+    source, target = str(notebook), str(output or default_output(str(notebook)))
+    values = {
+        "--kernel": kernel_name,
+        "--language": language,
+        "--cwd": cwd,
+        "--unknown-parameters": unknown_parameters,
+        "--start-timeout": start_timeout,
+        "--execution-timeout": execution_timeout,
+        "--run-timeout": run_timeout,
+        "--autosave-cell-every": autosave_cell_every,
+        "--stdout-file": stdout_file,
+        "--stderr-file": stderr_file,
+    }
+    flags = {
+        "--prepare-only": prepare_only,
+        "--report-mode": report_mode,
+        "--html": html,
+        "--allow-errors": allow_errors,
+        "--force": force,
+    }
+    reached = load_profile(None, {"storage": dict(storage or {})}).storage
+    with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
+        arguments = [source, target, *storage_options(reached)]
+        arguments += [f"{name}={value}" for name, value in values.items() if value is not None]
+        arguments += [name for name, wanted in flags.items() if wanted]
+        if parameters:
+            file = Path(folder) / "params.yaml"
+            file.write_bytes(dump_yaml(dict(parameters)))
+            arguments += ["--parameters_file", str(file)]
+        record = run_here(arguments, target, progress=progress_bar, print_log=log_output)
+    if check and record is not None and record.error is not None:
+        raise error_of(record.error)
+    run_id = record.run_id if record is not None else target
+    located = Located(run_id=run_id, spec_uri="", output_uri=absolute(target), storage=reached)
+    return Run(absolute(target), located, RecordedBackend())
 
 
 def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the notebook has a default and a name

@@ -9,11 +9,10 @@ from typing import Any, Final
 
 import click
 
-from nbstep.backends.local.process import Child
+from nbstep.backends.local.process import Child, default_output
 from nbstep_runner.cli.command import command as runner_command
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import RunResult, decode
-from nbstep_runner.stores import name_of, sibling
 
 STANDARD_STREAM: Final = "-"
 
@@ -111,11 +110,6 @@ def command(
     elif record and form == "console" and not quiet:
         _say_where(record)
     return code
-
-
-def default_output(notebook: str) -> str:
-    """``x.out.ipynb`` in the current folder for a notebook ``x.ipynb``, wherever it lies."""
-    return sibling(name_of(notebook), ".out.ipynb")
 
 
 def _plain(arguments: list[str], log_format: str, *, program: str, log_to_stderr: bool = False) -> int:

@@ -20,6 +20,7 @@ SHORTEST_PAUSE: Final = 0.5
 """Seconds between two updates."""
 
 _LINES: Final = 12
+_CLOSING: Final = 5.0
 
 
 class Card:
@@ -36,6 +37,8 @@ class Card:
         self._display: Any = None
         self._lock = threading.Lock()
         self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._closed = False
 
     def show(self, look: RunStatus | Exception) -> None:
         """Show how the run stands, or why that cannot be known, and keep it up to date from now on."""
@@ -45,7 +48,15 @@ class Card:
         self.tell(look)
         self._display = library.display(library.HTML(self.html()), display_id=True)
         if not self._ended:
-            threading.Thread(target=self._redraw, name="nbstep-card", daemon=True).start()
+            self._thread = threading.Thread(target=self._redraw, name="nbstep-card", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Draw what was told last, and be told no more."""
+        self._closed = True
+        self._changed.set()
+        if self._thread is not None:
+            self._thread.join(_CLOSING)
 
     def tell(self, look: RunStatus | Exception) -> None:
         """Note how the run stands, or why that cannot be known."""
@@ -86,7 +97,7 @@ class Card:
     @property
     def _ended(self) -> bool:
         status = self._data.status
-        return status is not None and status.state.final
+        return self._closed or (status is not None and status.state.final)
 
     def _redraw(self) -> None:
         from IPython import display

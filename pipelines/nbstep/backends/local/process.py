@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 from nbstep_runner.cli import TYPED_COMMAND
 from nbstep_runner.errors import InternalError
+from nbstep_runner.stores import name_of, sibling
 
 RUNNER: Final = (sys.executable, "-P", "-m", "nbstep_runner.cli")
 """``-P`` keeps the working directory off Python's path: a ``random.py`` beside a notebook is the notebook's alone."""
@@ -87,3 +88,8 @@ class Child:
                 hint="Look at the kernel's log for an out-of-memory kill; run again, the output is not damaged.",
             )
         return code
+
+
+def default_output(notebook: str) -> str:
+    """``x.out.ipynb`` in the current folder for a notebook ``x.ipynb``, wherever it lies."""
+    return sibling(name_of(notebook), ".out.ipynb")
