@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from nbstep_runner.errors import BadInputError
@@ -87,8 +87,11 @@ def secrets_in(value: Any) -> Iterator[SecretReference]:
 
 
 def _file_text(path: str) -> str | None:
+    """A file's text. A pipe is refused: the notebook reads the secret again, and what was read of a pipe is gone."""
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BadInputError(f"the secret's file {path} is no regular file", hint="Write the secret to a file.")
             data = file.read(MAX_SECRET_BYTES + 1)
         if len(data) > MAX_SECRET_BYTES:
             raise BadInputError(f"the secret's file {path} is larger than {MAX_SECRET_BYTES} bytes")
@@ -98,3 +101,8 @@ def _file_text(path: str) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise BadInputError(f"the secret's file {path} cannot be read: {reason}") from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe that nobody writes to does not hold up its refusal."""
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TextIO
 
 from nbstep_runner.contract import Event, StreamText
@@ -10,13 +10,13 @@ from nbstep_runner.errors import UsageError
 
 
 class StreamFile:
-    """Writes one stream's text to a file, as it comes."""
+    """Writes one stream's text to a file, as it comes; two may write to one file."""
 
     def __init__(self, stream: str, path: str) -> None:
         self._stream = stream
         try:
-            self._file: TextIO = Path(path).open(  # noqa: SIM115 - open for as long as the run
-                "w", encoding="utf-8", errors="backslashreplace"
+            self._file: TextIO = open(  # noqa: SIM115 - open for as long as the run; pathlib's takes no opener
+                path, "w", encoding="utf-8", errors="backslashreplace", opener=_open_at_end
             )
         except OSError as error:
             raise UsageError(f"{path} cannot be written: {error.strerror}") from error
@@ -35,6 +35,11 @@ class StreamFile:
         """Close the file."""
         del timeout
         self._file.close()
+
+
+def _open_at_end(path: str, flags: int) -> int:
+    """Every write goes to the end of what is there by then, whoever wrote it."""
+    return os.open(path, flags | os.O_APPEND | os.O_CLOEXEC, 0o666)
 
 
 def stream_files(stdout: str | None, stderr: str | None) -> tuple[StreamFile, ...]:

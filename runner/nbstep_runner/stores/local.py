@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat as modes
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,8 @@ from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.uris import checked, is_plain_path
 
 _READ_ATTEMPTS: Final = 5
+_PIPE_SECONDS: Final = 30.0
+_PIPE_PIECE: Final = 2**20
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _DENIED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _BAD_NAME: Final = frozenset({errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL})
@@ -128,17 +132,47 @@ def path_of(uri: str) -> Path:
 
 def _read_once(path: Path) -> Blob | None:
     """The file, or ``None`` where it changed meanwhile. Pipes (``<(command)``) are read to their end."""
-    with path.open("rb") as stream:
+    with open(path, "rb", opener=_open_at_once) as stream:
         before = os.fstat(stream.fileno())
-        if not (modes.S_ISREG(before.st_mode) or modes.S_ISFIFO(before.st_mode)):
+        pipe = modes.S_ISFIFO(before.st_mode)
+        if not (modes.S_ISREG(before.st_mode) or pipe):
             raise IsADirectoryError(errno.EISDIR, "it is not a file", str(path))
-        data = stream.read(content.READ_LIMIT + 1)
+        data = _read_pipe(stream.fileno(), path) if pipe else stream.read(content.READ_LIMIT + 1)
         after = os.fstat(stream.fileno())
     if len(data) > content.READ_LIMIT:
         raise BadInputError(f"{path} is larger than {content.READ_LIMIT // 2**30} GiB.", hint="Give a smaller file.")
-    pipe = modes.S_ISFIFO(before.st_mode)
     steady = _version(before) == _version(after) and len(data) == after.st_size
     return Blob(data, _version(before)) if steady or pipe else None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A pipe that nobody writes to is opened too, and waited for within bounds."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _read_pipe(descriptor: int, path: Path) -> bytes:
+    """All that is written to a pipe until its end, or a byte more than is read of anything.
+
+    Raises:
+        BadInputError: The end does not come within ``_PIPE_SECONDS``.
+    """
+    deadline = time.monotonic() + _PIPE_SECONDS
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    parts: list[bytes] = []
+    left = content.READ_LIMIT + 1
+    while left > 0:
+        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise BadInputError(
+                f"{path} is a pipe, and its end did not come within {_PIPE_SECONDS:.0f} s.",
+                hint="Write its content to a file first.",
+            )
+        part = os.read(descriptor, min(left, _PIPE_PIECE))
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def _place(temporary: Path, path: Path, if_version: str | None) -> None:

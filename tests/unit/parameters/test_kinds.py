@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters.annotations import parse_annotation
 from nbstep_runner.parameters.carriable import carriable
 from nbstep_runner.parameters.kinds import ANY, MismatchError, PathText
@@ -189,6 +192,14 @@ def test_keys_that_become_the_same_are_refused() -> None:
 def test_a_secret_fits_every_type(annotation: str) -> None:
     secret = SecretReference("env", "TOKEN")
     assert accept(annotation, secret) == secret
+
+
+@pytest.mark.fault(56)
+def test_a_secret_is_no_pipe(tmp_path: Path) -> None:
+    """Nobody writes to this one; it is read twice, here and by the notebook."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadInputError, match="no regular file"):
+        SecretReference("file", str(tmp_path / "pipe")).value()
 
 
 def test_a_secret_inside_a_container_fits_too() -> None:

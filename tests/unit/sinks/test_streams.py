@@ -39,6 +39,18 @@ def test_each_stream_has_its_own_file_at_once(tmp_path: Path) -> None:
     sinks.close(1.0)
 
 
+@pytest.mark.parametrize("name", ["all", "./all", "link", "hard"])
+def test_one_file_takes_both_streams_in_order(tmp_path: Path, name: str) -> None:
+    (tmp_path / "all").write_text("of an earlier run, and longer than what comes\n")
+    (tmp_path / "link").symlink_to("all")
+    (tmp_path / "hard").hardlink_to(tmp_path / "all")
+    sinks = FanOut(stream_files(str(tmp_path / "all"), str(tmp_path / name)))
+    for stream, words in (("stdout", "one\n"), ("stderr", "two\n"), ("stdout", "three\n")):
+        sinks.handle(text(stream, words))
+    assert (tmp_path / "all").read_text() == "one\ntwo\nthree\n"
+    sinks.close(1.0)
+
+
 def test_a_file_that_takes_no_more_is_told_of_and_ends_nothing() -> None:
     listener = Listener()
     sinks = FanOut([StreamFile("stdout", "/dev/full"), listener])

@@ -20,7 +20,7 @@ from nbstep_runner.errors import (
     StorageDeniedError,
     StorageUnavailableError,
 )
-from nbstep_runner.stores import ABSENT, atomicfile, content, open_store
+from nbstep_runner.stores import ABSENT, atomicfile, content, local, open_store
 from nbstep_runner.stores.local import LocalStore
 
 STORE = LocalStore()
@@ -77,6 +77,24 @@ def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     writer.start()
     assert STORE.read(str(tmp_path / "pipe")).data == b"a: 1\n" * 50_000
     writer.join()
+
+
+@pytest.mark.fault(56)
+@pytest.mark.parametrize(
+    "written", [None, b"", b"a: 1"], ids=["nobody", "a writer that is silent", "a writer that stops"]
+)
+def test_a_pipe_whose_end_does_not_come_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: bytes | None
+) -> None:
+    monkeypatch.setattr(local, "_PIPE_SECONDS", 0.2)
+    os.mkfifo(tmp_path / "pipe")
+    writer = None if written is None else os.open(tmp_path / "pipe", os.O_RDWR)
+    if writer is not None and written:
+        os.write(writer, written)
+    with pytest.raises(BadInputError, match="its end did not come"):
+        STORE.read(str(tmp_path / "pipe"))
+    if writer is not None:
+        os.close(writer)
 
 
 @pytest.mark.fault(36)
