@@ -136,12 +136,10 @@ def test_displays_are_updated_from_later_cells(done: Done) -> None:
 
 
 def test_a_cleared_output_leaves_the_last_state(done: Done) -> None:
+    """In the log too, which shows the first one at once, and then at most one a second."""
     assert done.text(7) == "step 2\n"
-    assert [line["message"] for line in done.log if line.get("cell", {}).get("index") == 7 and "stream" in line] == [
-        "step 0",
-        "step 1",
-        "step 2",
-    ]
+    logged = [line["message"] for line in done.log if line.get("cell", {}).get("index") == 7 and "stream" in line]
+    assert (logged[0], logged[-1]) == ("step 0", "step 2")
 
 
 def test_the_state_of_widgets_is_kept(done: Done) -> None:

@@ -42,25 +42,41 @@ class CellStarted:
 
 @dataclass(frozen=True, slots=True)
 class StreamText:
-    """Text that a cell printed; any number of lines, whole or not. ``stream`` is ``stdout`` or ``stderr``."""
+    """Text that a cell printed; any number of lines, whole or not. ``stream`` is ``stdout`` or ``stderr``.
+
+    ``area`` is the output widget (comm id) that shows it in the cell's place; empty where there is none.
+    """
 
     index: int
     id: str | None
     stream: str
     text: str
+    area: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputEmitted:
     """A display, a value or an error that a cell produced: ``output`` is an nbformat 4 output.
 
-    ``dropped`` says that a limit keeps it out of the executed notebook, so the log has to hold all of it.
+    ``dropped`` says that a limit keeps it out of the executed notebook, so the log has to hold all of it. ``area`` as
+    :class:`StreamText` has it.
     """
 
     index: int
     id: str | None
     output: dict[str, Any]
     dropped: bool = False
+    area: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputsCleared:
+    """What a cell, or an output widget, has shown so far is cleared: at once, or as soon as more comes (``wait``)."""
+
+    index: int
+    id: str | None
+    wait: bool
+    area: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +102,7 @@ class RunFinished:
     result: RunResult
 
 
-Event = RunStarted | CellStarted | StreamText | OutputEmitted | CellFinished | Notice | RunFinished
+Event = RunStarted | CellStarted | StreamText | OutputEmitted | OutputsCleared | CellFinished | Notice | RunFinished
 
 
 class Sink(Protocol):

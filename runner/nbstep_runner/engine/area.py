@@ -16,9 +16,13 @@ class OutputArea:
         budget: Shared by all areas of a notebook.
         masker: Hides secrets, those too that are split over several messages.
         outputs: What is there already.
+        name: An output widget's comm id; empty for a cell.
     """
 
-    def __init__(self, budget: OutputBudget, masker: Masker, outputs: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, budget: OutputBudget, masker: Masker, outputs: list[dict[str, Any]] | None = None, *, name: str = ""
+    ) -> None:
+        self.name = name
         self.outputs = CellOutputs(budget, outputs)
         self._masker = masker
         self._streams: dict[str, StreamMasker] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from nbstep_runner.contract import Event, OutputEmitted, StreamText
+from nbstep_runner.contract import Event, OutputEmitted, OutputsCleared, StreamText
 from nbstep_runner.engine import messages, metadata
 from nbstep_runner.engine.area import OpenCell, OutputArea
 from nbstep_runner.engine.document import Document
@@ -46,7 +46,7 @@ class Recorder:
         self._displays: dict[str, set[tuple[Place, int]]] = {}
         self._display_at: dict[tuple[Place, int], str] = {}
         self._raised: dict[int, Raised] = {}
-        self._widgets = WidgetState(lambda: OutputArea(budget, masker))
+        self._widgets = WidgetState(lambda name: OutputArea(budget, masker, name=name))
         self.results: dict[str, Any] = {}
         self.output_bytes: dict[int, int] = {}
         self.raised_late: dict[int, Raised] = {}
@@ -170,7 +170,9 @@ class Recorder:
             case "display_data" | "execute_result" | "error":
                 self._append(cell, self._masker.mask_value(messages.output_of(message)), message, widget)
             case "clear_output":
-                area.outputs.clear(wait=bool(message.content.get("wait")))
+                wait = bool(message.content.get("wait"))
+                area.outputs.clear(wait=wait)
+                self._emit(OutputsCleared(index=cell.index, id=cell.id, wait=wait, area=area.name))
             case "execute_input":
                 cell.cell["execution_count"] = messages.count_of(message.content)
                 metadata.note_time(cell.cell, "iopub.execute_input", message.date)
@@ -185,7 +187,7 @@ class Recorder:
     def _tell_text(self, cell: OpenCell, area: OutputArea, name: str, text: str) -> None:
         if text:
             area.outputs.append_text(name, text)
-            self._emit(StreamText(cell.index, cell.id, name, text))
+            self._emit(StreamText(cell.index, cell.id, name, text, area.name))
 
     def _append(
         self,
@@ -201,7 +203,8 @@ class Recorder:
         self._note_display((widget.comm_id if widget else cell.index, len(outputs) - 1), display_id if kept else None)
         if message is not None and output["output_type"] == "error":
             self._note_error(cell.index, Raised.of(output))
-        self._emit(OutputEmitted(index=cell.index, id=cell.id, output=output, dropped=not kept))
+        area = widget.area.name if widget else cell.name
+        self._emit(OutputEmitted(index=cell.index, id=cell.id, output=output, dropped=not kept, area=area))
 
     def _note_error(self, index: int, raised: Raised) -> None:
         if not raised.is_clean_exit:

@@ -40,10 +40,10 @@ class WidgetState:
     """Collects what widgets are told and tell, from comm messages on the iopub channel.
 
     Args:
-        make_area: Makes a place for the outputs of an output widget.
+        make_area: Makes a place for the outputs of an output widget, by its comm id.
     """
 
-    def __init__(self, make_area: Callable[[], OutputArea]) -> None:
+    def __init__(self, make_area: Callable[[str], OutputArea]) -> None:
         self._make_area = make_area
         self._models: dict[str, dict[str, Any]] = {}
         self._buffers: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
@@ -58,7 +58,7 @@ class WidgetState:
         if message.type == "comm_open" and content.get("target_name") == TARGET:
             self._models[comm_id] = {}
             if OUTPUT_MODEL.items() <= _names_in(state).items():
-                self._output_widgets[comm_id] = OutputWidget(comm_id=comm_id, area=self._make_area())
+                self._output_widgets[comm_id] = OutputWidget(comm_id=comm_id, area=self._make_area(comm_id))
         if comm_id not in self._models:
             return
         self._models[comm_id].update(state)

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import monotonic, sleep, time
 from typing import BinaryIO
 
-from nbstep_runner.contract.events import Event, Severity, StreamText
+from nbstep_runner.contract.events import Event, OutputsCleared, Severity, StreamText
 from nbstep_runner.sinks.console import ConsoleLines
 from nbstep_runner.sinks.json_lines import JsonLines
 from nbstep_runner.sinks.outlet import Outlet
@@ -26,8 +26,9 @@ _DISK_STALLED_AFTER = 30.0
 _PAUSE = 0.004  # so that a burst of small events is written in batches, not one by one
 _PASS = 0.05
 _MERGED_WITHIN = 0.01
+_MERGED_BYTES = 2**20
 
-Item = tuple[float, StreamText | Record | threading.Event, int]
+Item = tuple[float, StreamText | Record | OutputsCleared | threading.Event, int]
 """When it came, what it is, about how many bytes it holds; an event of ``threading`` is set when its turn comes."""
 
 
@@ -111,7 +112,9 @@ class LogSink:
     def handle(self, event: Event) -> None:
         """Take an event to the log; waits only where the disk is what is slow."""
         if isinstance(event, StreamText):
-            self._put(event, len(event.text) + 200)
+            self._put(event, event.text.__sizeof__() + 200)
+        elif isinstance(event, OutputsCleared):
+            self._put(event, 200)
         else:
             record = _described(event)
             self._put(record, record.size)
@@ -130,7 +133,7 @@ class LogSink:
         self._wake.set()
         self._thread.join(timeout)
 
-    def _put(self, item: StreamText | Record | threading.Event, size: int) -> None:
+    def _put(self, item: StreamText | Record | OutputsCleared | threading.Event, size: int) -> None:
         moment = time()
         with self._room:
             if self._deadline is not None:
@@ -177,7 +180,7 @@ class LogSink:
         if not isinstance(item, StreamText):
             return moment, item, size
         texts = [item.text]
-        while self._queue and (following := _continuation(self._queue[0], item, moment)):
+        while size < _MERGED_BYTES and self._queue and (following := _continuation(self._queue[0], item, moment)):
             texts.append(following.text)
             size += self._queue.popleft()[2]
         return moment, replace(item, text="".join(texts)) if len(texts) > 1 else item, size
@@ -187,7 +190,7 @@ def _continuation(candidate: Item, text: StreamText, moment: float) -> StreamTex
     time, item, _ = candidate
     if time - moment > _MERGED_WITHIN or not isinstance(item, StreamText):
         return None
-    same = (item.index, item.id, item.stream) == (text.index, text.id, text.stream)
+    same = (item.index, item.id, item.stream, item.area) == (text.index, text.id, text.stream, text.area)
     return item if same else None
 
 

@@ -41,6 +41,7 @@ class Record:
         message: For people; may hold newlines where ``cell`` is set and ``event`` is ``output``.
         fields: Further members of the JSON line.
         whole: An output that the notebook does not keep, to be logged in full.
+        area: The output widget that shows it.
     """
 
     event: str
@@ -49,6 +50,7 @@ class Record:
     cell: tuple[int, str | None] | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     whole: dict[str, Any] | None = None
+    area: str = ""
 
     @property
     def size(self) -> int:
@@ -116,6 +118,7 @@ def _output_emitted(event: OutputEmitted) -> Record:
         (event.index, event.id),
         {"output_type": kind, **fields},
         output if event.dropped else None,
+        event.area,
     )
 
 

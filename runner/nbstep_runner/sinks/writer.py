@@ -6,12 +6,13 @@ from dataclasses import replace
 from time import monotonic
 from time import time as now
 
-from nbstep_runner.contract.events import Severity, StreamText
+from nbstep_runner.contract.events import OutputsCleared, Severity, StreamText
 from nbstep_runner.sinks.console import ConsoleLines
 from nbstep_runner.sinks.json_lines import JsonLines
 from nbstep_runner.sinks.lines import Block, LineAssembler, Source
 from nbstep_runner.sinks.outlet import Outlet
 from nbstep_runner.sinks.records import Record
+from nbstep_runner.sinks.redraw import Redrawn, Shown
 from nbstep_runner.sinks.spool import Spool
 from nbstep_runner.sinks.text import visible
 
@@ -19,6 +20,9 @@ _CHUNK = 256 * 1024
 _SMALL = 64 * 1024
 _READER_CHECKED_EACH = 0.1
 _TROUBLE = (Severity.WARNING, Severity.ERROR)
+
+Area = tuple[tuple[int, str | None] | None, str]
+"""Where output is shown: a cell, and the output widget in it (see ``StreamText``)."""
 
 
 class LogWriter:
@@ -49,12 +53,27 @@ class LogWriter:
         self._quiet, self._location = quiet, location
         self._assemblers: dict[Source, LineAssembler] = {}
         self._heard: dict[Source, float] = {}
+        self._redrawn: dict[Area, Redrawn] = {}
         self._for_file: list[bytes] = []
         self._for_stream: list[bytes] = []
         self._size = self._stream_lines = 0
 
-    def write(self, item: StreamText | Record, time: float) -> None:
-        """Take printed text or a record that came at ``time``, in seconds since the epoch."""
+    def write(self, item: StreamText | Record | OutputsCleared, time: float) -> None:
+        """Take printed text, a record, or that something was cleared.
+
+        It came at ``time``, in seconds since the epoch.
+        """
+        if isinstance(item, OutputsCleared):
+            cell = (item.index, item.id)
+            self._finish_lines(cell, time)
+            self._redrawn.setdefault((cell, item.area), Redrawn()).clear(monotonic(), wait=item.wait)
+            return
+        if isinstance(item, Record) and (item.event == "cell-finished" or item.severity is Severity.ERROR):
+            self._release(item.cell)
+        redrawn = self._redrawn.get((_cell_of(item), item.area))
+        self._show(redrawn.take(item, time, monotonic()) if redrawn else [(item, time)])
+
+    def _write(self, item: StreamText | Record, time: float) -> None:
         if isinstance(item, StreamText):
             source = Source((item.index, item.id), item.stream)
             assembler = self._assemblers.setdefault(source, LineAssembler())
@@ -65,16 +84,21 @@ class LogWriter:
         if item.cell:
             self._show_waiting(item.cell, time)
         if item.event == "cell-finished":
-            self._finish_cell(item.cell, time)
+            self._finish_lines(item.cell, time)
+            self._redrawn = {area: redrawn for area, redrawn in self._redrawn.items() if area[0] != item.cell}
         self._record(item, time)
 
     def tick(self) -> float | None:
         """Write out what has waited long enough; in how many seconds it has to be called again, at the latest."""
+        for redrawn in self._redrawn.values():
+            if redrawn.due is not None and redrawn.due <= monotonic():
+                self._show(redrawn.release(monotonic()))
         for source, assembler in self._assemblers.items():
             for block in assembler.tick(monotonic()):
                 self._text(block, source, self._heard[source])
         self.flush()
-        due = [assembler.due for assembler in self._assemblers.values() if assembler.due is not None]
+        dues = [*(each.due for each in self._assemblers.values()), *(each.due for each in self._redrawn.values())]
+        due = [moment for moment in dues if moment is not None]
         waits = [max(0.0, min(due) - monotonic())] if due else []
         if self._outlet and self._outlet.dropped:
             waits.append(_READER_CHECKED_EACH)
@@ -90,7 +114,8 @@ class LogWriter:
 
     def finish(self) -> None:
         """Write out everything there is: no more will come."""
-        self._finish_cell(None, now())
+        self._release(None)
+        self._finish_lines(None, now())
         self.flush()
 
     def close(self, deadline: float) -> None:
@@ -119,6 +144,7 @@ class LogWriter:
 
     def settle(self) -> None:
         """Write out what has come so far, lines that have not ended too."""
+        self._release(None)
         self._show_waiting(None, now())
         self.flush()
 
@@ -129,7 +155,17 @@ class LogWriter:
                 for block in assembler.show(monotonic()):
                     self._text(block, source, time)
 
-    def _finish_cell(self, cell: tuple[int, str | None] | None, time: float) -> None:
+    def _show(self, items: list[Shown]) -> None:
+        for item, time in items:
+            self._write(item, time)
+
+    def _release(self, cell: tuple[int, str | None] | None) -> None:
+        """Show what is held of a cell, or of every cell: it stays as it is, or something else comes after."""
+        for area, redrawn in self._redrawn.items():
+            if cell in (None, area[0]):
+                self._show(redrawn.release(monotonic()))
+
+    def _finish_lines(self, cell: tuple[int, str | None] | None, time: float) -> None:
         """End the lines of a cell, or of every cell, and forget what is idle."""
         for source, assembler in list(self._assemblers.items()):
             if cell in (None, source.cell):
@@ -180,3 +216,7 @@ class LogWriter:
             self.warnings.append(f"the log file {spool.path} is truncated: {spool.failure}")
             self._record(Record("notice", Severity.WARNING, self.warnings[0]), now())
             self.flush()
+
+
+def _cell_of(item: StreamText | Record) -> tuple[int, str | None] | None:
+    return (item.index, item.id) if isinstance(item, StreamText) else item.cell

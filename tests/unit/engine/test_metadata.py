@@ -21,7 +21,7 @@ def empty(**fields: Any) -> dict[str, Any]:
 
 
 def widget_state() -> WidgetState:
-    return WidgetState(lambda: OutputArea(OutputBudget(OutputLimits(), "the log"), Masker(())))
+    return WidgetState(lambda name: OutputArea(OutputBudget(OutputLimits(), "the log"), Masker(()), name=name))
 
 
 def opened(data: Any, buffers: tuple[bytes, ...] = ()) -> Message:
