@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from nbstep_runner.stores import http_client
-from nbstep_runner.stores.tries import TransientError
+from nbstep_runner.stores.retrying import TransientError
 
 
 class Pieces(httpx.SyncByteStream):
