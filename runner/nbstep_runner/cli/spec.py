@@ -12,6 +12,7 @@ from typing import Any
 from nbstep_runner.cli.options import NEXT_ATTEMPT
 from nbstep_runner.contract import (
     Deadlines,
+    HtmlAllow,
     OutputLimits,
     ParameterSource,
     RunSpec,
@@ -50,6 +51,9 @@ def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[
         input_uri=input_uri,
         output_uri=output_uri,
         parameters=tuple(parameter_sources(input_uri, output_uri, params, options)),
+        html_allow=HtmlAllow(options["html_allow"]),
+        only_tags=options["only_tag"],
+        skip_tags=options["skip_tag"],
         unknown_parameters=UnknownParameters(options["unknown_parameters"]),
         kernel=options["kernel"],
         language=options["language"],

@@ -42,6 +42,7 @@ from nbstep_runner.contract.result import (
 )
 from nbstep_runner.contract.spec import (
     Deadlines,
+    HtmlAllow,
     InputFile,
     OutputLimits,
     ParameterKind,
@@ -68,6 +69,7 @@ __all__ = [
     "Environment",
     "ErrorInfo",
     "Event",
+    "HtmlAllow",
     "InputFile",
     "Need",
     "Notice",

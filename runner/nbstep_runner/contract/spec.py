@@ -17,6 +17,14 @@ class UnknownParameters(StrEnum):
     IGNORE = "ignore"
 
 
+class HtmlAllow(StrEnum):
+    """What the page of a notebook lets the notebook's output do in a reader's browser."""
+
+    NOTHING = "nothing"
+    SCRIPTS = "scripts"
+    REMOTE = "remote"
+
+
 class ParameterKind(StrEnum):
     """Where a parameter source's values come from."""
 
@@ -164,6 +172,9 @@ class RunSpec:
         checkpoint_seconds: At most this long between partial notebooks in storage; 0 turns them off.
         files: Fetched into the working directory before the first cell.
         labels: Free text to find runs by.
+        html_allow: Whether the page runs the notebook's scripts, and whether they may fetch something.
+        only_tags: Run only code cells with one of these tags, and the parameters; the others are skipped.
+        skip_tags: Skip code cells with one of these tags.
         stock_kernel: Launch the kernel exactly as its specification says, without our faster start.
         allow_errors: Go on after a failing cell; the run still ends as failed.
         short_notice: Whoever stops the run may leave it less than a second: after a signal nothing is waited for, and
@@ -191,8 +202,11 @@ class RunSpec:
     report_mode: bool = False
     prepare_only: bool = False
     html: bool = False
+    html_allow: HtmlAllow = field(default=HtmlAllow.NOTHING, metadata=since("0.2"))
     stock_kernel: bool = False
     allow_errors: bool = False
+    only_tags: tuple[str, ...] = field(default=(), metadata=since("0.2"))
+    skip_tags: tuple[str, ...] = field(default=(), metadata=since("0.2"))
     short_notice: bool = field(default=False, metadata=since("0.2"))
     force: bool = False
     needs: tuple[str, ...] = ()

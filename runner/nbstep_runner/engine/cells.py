@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any, Final
 
 SKIP: Final = "skip-execution"
 MAY_RAISE: Final = "raises-exception"
+PARAMETERS: Final = ("parameters", "injected-parameters")
 TITLE_LENGTH: Final = 60
 DESCRIPTION: Final = "papermill_description="
 
@@ -25,6 +27,33 @@ def source_of(cell: dict[str, Any]) -> str:
 def has_tag(cell: dict[str, Any], tag: str) -> bool:
     """Whether the cell carries a tag."""
     return tag in (cell["metadata"].get("tags") or ())
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which code cells run, by their tags; without any, all but those that ask to be skipped.
+
+    Attributes:
+        only: Cells with one of these tags, and the parameters.
+        skipped: Not those with one of these.
+    """
+
+    only: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    def leaves_out(self, cell: dict[str, Any]) -> bool:
+        """Whether a code cell is passed over."""
+        if any(has_tag(cell, tag) for tag in (SKIP, *self.skipped)):
+            return True
+        return bool(self.only) and not any(has_tag(cell, tag) for tag in (*self.only, *PARAMETERS))
+
+    def strangers(self, cells: list[dict[str, Any]]) -> tuple[list[str], list[str]]:
+        """The tags in ``only`` and in ``skipped`` that no code cell has."""
+        code = [cell for cell in cells if is_code(cell)]
+        only, skipped = (
+            [tag for tag in tags if not any(has_tag(cell, tag) for cell in code)] for tags in (self.only, self.skipped)
+        )
+        return only, skipped
 
 
 def timeout_of(cell: dict[str, Any]) -> float | None:

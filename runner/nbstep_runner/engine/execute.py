@@ -75,6 +75,7 @@ class Executor:
         memory: Watches the cgroup since before the kernel started.
         emit: Tells the listeners.
         allow_errors: Go on after a cell that raised.
+        selection: Which cells run.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Executor:
         emit: Callable[[Event], None],
         *,
         allow_errors: bool,
+        selection: cells.Selection,
     ) -> None:
+        self._selection = selection
         self._document = document
         self._around = around
         self._memory = memory
@@ -153,7 +156,7 @@ class Executor:
             metadata.end_cell(cell, CellState.SUCCEEDED, 0.0, raised=False)
             self._document.finish(index)
             return None
-        if cells.has_tag(cell, cells.SKIP):
+        if self._selection.leaves_out(cell):
             self._close(index, cell, CellState.SKIPPED, None)
             return None
         return self._run(index, cell)

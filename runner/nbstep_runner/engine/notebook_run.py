@@ -76,7 +76,8 @@ def run_notebook(
         run_deadline=None if spec.deadlines.run is None else time.monotonic() + spec.deadlines.run,
         short_notice=spec.short_notice,
     )
-    executor = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors)
+    selection = cells.Selection(spec.only_tags, spec.skip_tags)
+    executor = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors, selection=selection)
     execution = executor.run()
     try:
         if not (spec.short_notice and tools.supervisor.stop):

@@ -124,7 +124,8 @@ class Conclusion:
 
     def _accompany(self, data: Source, *, checkpointed: bool) -> None:
         """Publish what the notebook's readers may want besides; the run's verdict does not depend on it."""
-        if self._spec.html and self._attempt(partial(self._publisher.html, data)):
+        page = partial(self._publisher.html, data, self._spec.html_allow, self._ledger.warn)
+        if self._spec.html and self._attempt(page):
             self._ledger.change(html_uri=self._publisher.places.shown.html)
         if checkpointed or self._follows_a_killed_attempt:
             self._attempt(self._publisher.remove_partial)

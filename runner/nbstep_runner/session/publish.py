@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from nbstep_runner.contract import RunResult, StorePromises, encode
+from nbstep_runner.contract import HtmlAllow, RunResult, StorePromises, encode
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
 from nbstep_runner.session.background import begin
 from nbstep_runner.session.claim import ClaimKeeper
@@ -87,14 +87,16 @@ class Publisher:
         """Write the record of a run that has no claim, over the one that was there."""
         self._write(self.places.record, encode(result, indent=1), version)
 
-    def html(self, data: Source) -> None:
-        """Render the notebook as a page beside it.
+    def html(self, data: Source, allow: HtmlAllow, warn: Callable[[str], None]) -> None:
+        """Render the notebook as a page beside it, and tell what the page does not show.
 
         The page is written only once it is whole, so that none comes after the record that says there is none.
         """
         name = self.places.output.rpartition("/")[2].removesuffix(".ipynb")
-        page = self._call(lambda: render_html(_bytes(data), name), "rendering the page", share=COMPANION_SHARE)
-        self._write(self.places.html, page, doing="publishing the page", share=COMPANION_SHARE)
+        page = self._call(lambda: render_html(_bytes(data), name, allow), "rendering the page", share=COMPANION_SHARE)
+        self._write(self.places.html, page.content, doing="publishing the page", share=COMPANION_SHARE)
+        for warning in page.warnings:
+            warn(warning)
 
     def begin_log(self, path: Path) -> Future[str]:
         """Begin to put the log as it stands beside the notebook."""

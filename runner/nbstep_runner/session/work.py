@@ -143,12 +143,13 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
     data = fetched[spec.input_uri]
     parsed = parse_notebook(data)
     notebook = parsed.content
+    unused = _check_tags(spec, notebook)
     language = language_of(spec, notebook)
     signature = read_signature(notebook, language=language, kernel=spec.kernel)
     resolved = resolve(spec.parameters, fetched.__getitem__, signature, unknown=spec.unknown_parameters)
     input_digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     digest = spec_digest(spec, input_digest, resolved.digest())
-    warnings = (*parsed.warnings, *resolved.warnings)
+    warnings = (*parsed.warnings, *unused, *resolved.warnings)
     return Work(notebook=notebook, language=language, resolved=resolved, digest=digest, warnings=warnings)
 
 
@@ -163,6 +164,20 @@ def _check_needs(spec: RunSpec) -> None:
             f"the run asks for {what}, which nbstep {own_version()} does not know",
             hint="Run it with that version of nbstep, in an image of that version, or submit it without.",
         )
+
+
+def _check_tags(spec: RunSpec, notebook: dict[str, Any]) -> tuple[str, ...]:
+    """What to warn of: a tag to skip that no cell has.
+
+    Raises:
+        BadInputError: No code cell has a tag that alone was to run: a misspelt one would run nothing, and succeed.
+    """
+    from nbstep_runner.engine.cells import Selection
+
+    only, skipped = Selection(spec.only_tags, spec.skip_tags).strangers(notebook["cells"])
+    if only:
+        raise BadInputError(f"no code cell has the tag {only[0]!r}", hint="Check the spelling of --only-tag.")
+    return tuple(f"no code cell has the tag {tag!r}, which was to be skipped" for tag in skipped)
 
 
 def _read(uri: str, open_store: OpenStore) -> bytes | NbstepError:

@@ -1,8 +1,9 @@
-"""The page of a notebook; what nbconvert cannot render is told, and is no fault of the run."""
+"""The page of a notebook: its policy, and what it says that it does not show."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,14 +12,85 @@ pytest.importorskip("nbconvert", reason="the html extra is not installed")
 
 from nbconvert.exporters import HTMLExporter
 
+from nbstep_runner.contract import HtmlAllow
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.session.html import render_html
+from nbstep_runner.session.html import Page, render_html
 
-NOTEBOOK = json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}).encode()
+PLOTLY = "application/vnd.plotly.v1+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def notebook(*bundles: dict[str, Any], text: str = "# Title") -> bytes:
+    """A cell of text, and a cell of code with such displays."""
+    outputs = [{"output_type": "display_data", "data": data, "metadata": {}} for data in bundles]
+    code = {"cell_type": "code", "id": "b", "metadata": {}, "source": "1", "execution_count": 1, "outputs": outputs}
+    cells = [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": text}, code]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
+
+
+def body(page: Page) -> str:
+    return page.content.decode().partition("<body")[2]
 
 
 def test_a_notebook_has_a_page_with_its_name() -> None:
-    assert b"<title>report</title>" in render_html(NOTEBOOK, "report")
+    page = render_html(notebook(), "report")
+    assert b"<title>report</title>" in page.content
+    assert page.warnings == ()
+
+
+def test_the_policy_comes_before_anything_that_it_is_for() -> None:
+    head = render_html(notebook(), "report").content.decode().partition("<head>")[2]
+    assert re.match(r'<meta http-equiv="Content-Security-Policy" content="default-src &#x27;none&#x27;; ', head)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ({PLOTLY: {"data": []}, "text/plain": "Figure"}, "plotly"),
+        ({PLOTLY: {"data": []}}, "plotly"),
+        ({"text/html": "<div class='plotly'></div><script>Plotly.newPlot()</script>"}, "plotly"),
+        ({"application/vnd.vegalite.v5+json": {}, "text/plain": "alt.Chart(...)"}, "altair or vega"),
+        ({"application/vnd.bokehjs_exec.v0+json": "", "application/javascript": "Bokeh.embed()"}, "bokeh"),
+        ({WIDGET: {"model_id": "x", "version_major": 2}, "text/plain": "IntSlider()"}, "widget"),
+        ({"application/javascript": "alert(1)"}, "JavaScript"),
+        ({"text/html": "<b>x</b><script>alert(1)</script>"}, "JavaScript"),
+        ({"text/html": "<iframe srcdoc='x'></iframe>"}, "embedded page"),
+    ],
+)
+def test_what_needs_scripts_is_said_to_be_missing(data: dict[str, Any], kind: str) -> None:
+    page = render_html(notebook(data), "report")
+    assert f"Not shown here: {kind}." in body(page)
+    assert page.warnings[0].startswith(f"the HTML page does not show what needs scripts: cell 1 ({kind})")
+
+
+@pytest.mark.parametrize("mime", [PLOTLY, WIDGET, "application/javascript"])
+def test_a_picture_stands_in_for_it(mime: str) -> None:
+    page = render_html(notebook({mime: "{}", "image/png": "iVBORw0KGgo="}), "report")
+    assert "data:image/png;base64,iVBORw0KGgo=" in body(page)
+    assert "Not shown here" not in body(page)
+    assert page.warnings == ()
+
+
+def test_what_needs_no_scripts_is_left_alone() -> None:
+    page = render_html(notebook({"text/html": "<table><td>1</td></table>", "text/plain": "1"}), "report")
+    assert "<table><td>1</td></table>" in body(page)
+    assert page.warnings == ()
+
+
+def test_scripts_that_come_with_the_output_are_there_once_they_are_allowed() -> None:
+    data = notebook({"text/html": "<script>let a = 1</script>"}, {WIDGET: {"model_id": "x", "version_major": 2}})
+    page = render_html(data, "report", HtmlAllow.SCRIPTS)
+    assert "(widget)" in page.warnings[0]
+    assert "script-src" in page.content.decode().partition("<title")[0]
+    assert render_html(data, "report", HtmlAllow.REMOTE).warnings == ()
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("tag", ["meta", "META", "base", "link", "iframe", "object", "embed"])
+def test_elements_that_a_policy_does_not_hold_back_mean_nothing(tag: str) -> None:
+    hostile = f'<{tag} http-equiv="refresh" content="0;url=http://127.0.0.1/">'
+    page = render_html(notebook({"text/html": hostile}, {"image/svg+xml": f"<svg>{hostile}</svg>"}, text=hostile), "x")
+    assert f"<{tag} http" not in body(page)
 
 
 def test_what_cannot_be_rendered_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,5 +99,5 @@ def test_what_cannot_be_rendered_is_said_in_a_line(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(HTMLExporter, "from_notebook_node", fail)
     with pytest.raises(BadInputError) as caught:
-        render_html(NOTEBOOK, "report")
+        render_html(notebook(), "report")
     assert caught.value.message == "the notebook has no HTML page: RuntimeError: the template is broken"
