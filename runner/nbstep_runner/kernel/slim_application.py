@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -131,28 +132,82 @@ def _report_crashes() -> None:
         faulthandler.enable(file=own_stderr)
 
 
-def _defer_jupyter_client() -> None:
-    """Let the modules of ``jupyter_client`` be imported before the package itself is executed, on its first use."""
+class _DeferredPackage:
+    """Executes ``jupyter_client`` itself when something of it is asked for that ipykernel does not use.
+
+    On the path of finders (``sys.meta_path``) it is asked first for modules that have not been imported.
+    """
+
+    def __init__(self, package: ModuleType, loader: Any) -> None:
+        self._package = package
+        self._loader = loader
+        self._lock = threading.RLock()
+        package.__dict__["__getattr__"] = self.attribute
+
+    def attribute(self, name: str) -> Any:
+        """What the package has of that name."""
+        self._execute()
+        return getattr(self._package, name)
+
+    def _execute(self) -> None:
+        with self._lock:
+            if self._package.__dict__.pop("__getattr__", None) is not None:
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
+                self._loader.exec_module(self._package)
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        """The module, where executing the package has imported it; else it is found as ever."""
+        del path, target
+        if not name.startswith(f"{self._package.__name__}."):
+            return None
+        self._execute()
+        module = sys.modules.get(name)
+        if module is None:
+            return None
+        spec = ModuleSpec(name, _Imported(module))
+        module.__spec__ = spec  # the import system, which sees that the module is there by now, goes on with this one
+        return spec
+
+
+class _Imported:
+    """The loader of a module that was imported while it was looked for."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self._spec = module.__spec__
+
+    def create_module(self, spec: Any) -> ModuleType:
+        """The module that is there."""
+        del spec
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has been executed; what it says of itself stays as it was."""
+        module.__spec__ = self._spec
+
+
+def _defer_jupyter_client() -> Any:
+    """Let the modules of ``jupyter_client`` be imported before the package itself is executed, on its first use.
+
+    Returns:
+        What executes it in time, to be put on the path of finders once ipykernel has what it needs; ``None`` where the
+        package is loaded already.
+    """
     from importlib import import_module
     from importlib.util import find_spec, module_from_spec
 
     spec = find_spec("jupyter_client")
     if spec is None or spec.loader is None or spec.name in sys.modules:
-        return
-    package: Any = module_from_spec(spec)
-    execute = spec.loader.exec_module
-
-    def load(name: str) -> Any:
-        package.__dict__.pop("__getattr__", None)
-        execute(package)
-        return getattr(package, name)
-
-    package.__getattr__ = load
+        return None
+    package = module_from_spec(spec)
+    deferred = _DeferredPackage(package, spec.loader)
     sys.modules[spec.name] = package
     with _without_dateutil():
         connect = import_module("jupyter_client.connect")
     for name in ("find_connection_file", "write_connection_file"):  # all that ipykernel takes from the package itself
         setattr(package, name, getattr(connect, name))
+    return deferred
 
 
 @contextmanager
@@ -225,11 +280,13 @@ def _initialized_without_debugger(application: Any) -> None:
 
 def load() -> None:
     """Import ipykernel, and start nothing: no thread, no event loop, no ZMQ context; then kernels can be forked."""
-    _defer_jupyter_client()
+    deferred = _defer_jupyter_client()
     with _without_debugger():
         from ipykernel import kernelapp
 
     assert kernelapp  # noqa: S101 - imported for those who come after
+    if deferred is not None:
+        sys.meta_path.insert(0, deferred)
 
 
 def be_kernel(streams: Any) -> None:
