@@ -19,7 +19,7 @@ from nbstep_runner.parameters.language import notebook_language
 from nbstep_runner.parameters.languages import find_language
 
 _MINOR = 5  # of nbformat 4: the first whose cells have ids
-_ERROR_MARKER_TAG = "papermill-error-cell-tag"
+ERROR_MARKER_TAG = "papermill-error-cell-tag"
 
 
 def parameterize(  # noqa: PLR0913 - what papermill's own three functions take together
@@ -53,7 +53,7 @@ def parameterize(  # noqa: PLR0913 - what papermill's own three functions take t
         prepared = _upgraded(notebook)
     except RecursionError:
         raise BadInputError("the notebook's metadata is nested too deeply") from None
-    cells = prepared["cells"] = [cell for cell in prepared["cells"] if _ERROR_MARKER_TAG not in tags(cell)]
+    cells = prepared["cells"] = [cell for cell in prepared["cells"] if ERROR_MARKER_TAG not in tags(cell)]
     metadata = _papermill_metadata(prepared)
     if values:
         spoken = notebook_language(notebook, kernel=kernel, language=language)

@@ -57,6 +57,7 @@ def _spec(kernel_name: str | None, options: dict[str, Any]) -> RunSpec:
         kernel=kernel_name,
         deadlines=Deadlines(cell=options.get("execution_timeout"), start=float(options.get("start_timeout") or 60)),
         checkpoint_seconds=0,
+        error_cells=False,  # papermill makes its own
     )
 
 

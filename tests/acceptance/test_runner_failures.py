@@ -35,9 +35,9 @@ def test_a_cell_that_raises(tmp_path: Path) -> None:
     assert done.error["exception_value"] == "invalid literal for int() with base 10: 'many'"
     assert any("int('many')" in line for line in done.error["traceback"])
     assert not any("\x1b" in line for line in done.error["traceback"])
-    assert done.notebook.cells[1].outputs[0].ename == "ValueError"
+    assert done.cells[1].outputs[0].ename == "ValueError"
     assert done.text(0) == "before\n"
-    assert done.notebook.cells[2].outputs == []
+    assert done.cells[2].outputs == []
 
 
 @pytest.mark.fault(1)
@@ -59,8 +59,8 @@ def test_a_kernel_that_dies_in_a_cell(tmp_path: Path, death: str, reason: str) -
     assert reason in done.error["message"]
     assert done.error["cell_index"] == 1
     assert done.text(1) == "last words\n"
-    assert done.notebook.cells[1].metadata.papermill.status == "failed"
-    assert done.notebook.cells[2].metadata.papermill.status == "pending"
+    assert done.cells[1].metadata.papermill.status == "failed"
+    assert done.cells[2].metadata.papermill.status == "pending"
 
 
 @pytest.mark.fault(1)
@@ -148,8 +148,8 @@ def test_a_cell_past_its_deadline_is_interrupted_and_may_clean_up(tmp_path: Path
     assert (done.code, done.states) == (11, ["timed_out", "not_run"])
     assert "the cell's deadline of 0.5 s passed" in done.error["message"]
     assert done.text(0) == "cleaned up\n"
-    assert done.notebook.cells[0].outputs[-1].ename == "KeyboardInterrupt"
-    assert done.notebook.cells[0].metadata.papermill.status == "failed"
+    assert done.cells[0].outputs[-1].ename == "KeyboardInterrupt"
+    assert done.cells[0].metadata.papermill.status == "failed"
 
 
 @pytest.mark.fault(6)
@@ -166,7 +166,7 @@ def test_a_cells_own_deadline_goes_before_the_general_one(tmp_path: Path) -> Non
     done = run(tmp_path, [longer, own], "--execution-timeout", "0.3", seconds=15)
     assert (done.code, done.states) == (11, ["succeeded", "timed_out"])
     assert "deadline of 0.5 s" in done.error["message"]
-    assert done.notebook.cells[1].metadata.execution["timeout"] == "0.5"
+    assert done.cells[1].metadata.execution["timeout"] == "0.5"
 
 
 @pytest.mark.fault(6)
@@ -207,10 +207,10 @@ def test_tags_and_flags_that_let_a_run_go_on(tmp_path: Path) -> None:
     cells = [Code("1/0", tags=("raises-exception",)), Code("1/0", tags=("skip-execution",)), AFTER]
     done = run(tmp_path, cells)
     assert (done.code, done.states) == (0, ["succeeded", "skipped", "succeeded"])
-    assert done.notebook.cells[0].outputs[0].ename == "ZeroDivisionError"
-    assert done.notebook.cells[0].metadata.papermill.status == "completed"
-    assert done.notebook.cells[1].outputs == []
-    assert done.notebook.cells[1].execution_count is None
+    assert done.cells[0].outputs[0].ename == "ZeroDivisionError"
+    assert done.cells[0].metadata.papermill.status == "completed"
+    assert done.cells[1].outputs == []
+    assert done.cells[1].execution_count is None
 
 
 @pytest.mark.fault(9)

@@ -108,7 +108,7 @@ def test_the_run_succeeded(done: Done) -> None:
 
 
 def test_streams_are_joined(done: Done) -> None:
-    streams = [(output.name, output.text) for output in done.notebook.cells[1].outputs]
+    streams = [(output.name, output.text) for output in done.cells[1].outputs]
     assert streams == [("stdout", "one\ntwo\n"), ("stderr", "three\n"), ("stdout", "four\n")]
 
 
@@ -128,11 +128,11 @@ def test_what_is_printed_after_the_end_of_its_cell_is_kept_and_attributed(done: 
 
 
 def test_displays_are_updated_from_later_cells(done: Done) -> None:
-    assert plain(done.notebook.cells[5].outputs) == ["'second'", "<IPython.core.display.HTML object>"]
-    assert done.notebook.cells[5].outputs[1].data["text/html"] == "<b>bold</b>"
-    assert all("transient" not in output for output in done.notebook.cells[5].outputs)
-    assert [output.output_type for output in done.notebook.cells[6].outputs] == ["execute_result"]
-    assert done.notebook.cells[6].outputs[0].execution_count == done.notebook.cells[6].execution_count
+    assert plain(done.cells[5].outputs) == ["'second'", "<IPython.core.display.HTML object>"]
+    assert done.cells[5].outputs[1].data["text/html"] == "<b>bold</b>"
+    assert all("transient" not in output for output in done.cells[5].outputs)
+    assert [output.output_type for output in done.cells[6].outputs] == ["execute_result"]
+    assert done.cells[6].outputs[0].execution_count == done.cells[6].execution_count
 
 
 def test_a_cleared_output_leaves_the_last_state(done: Done) -> None:
@@ -165,14 +165,14 @@ def test_each_cell_has_its_times_and_figures(done: Done) -> None:
     assert record["index"] == 4
     assert record["seconds"] == pytest.approx(0.8, abs=0.3)
     assert record["peak_memory_bytes"] > 20 * 2**20
-    cell = done.notebook.cells[4]
+    cell = done.cells[4]
     times = [
         cell.metadata.execution[name] for name in ("iopub.status.busy", "iopub.execute_input", "iopub.status.idle")
     ]
     assert times == sorted(times)
     assert cell.metadata.papermill.start_time < cell.metadata.papermill.end_time
     assert cell.metadata.papermill.duration == record["seconds"]
-    assert done.notebook.cells[0].metadata.papermill.status == "completed"
+    assert done.cells[0].metadata.papermill.status == "completed"
 
 
 def test_the_log_is_whole_in_order_and_readable_line_by_line(done: Done) -> None:
@@ -253,7 +253,7 @@ def test_a_display_past_the_limit_is_named_in_the_notebook_and_whole_in_the_log(
     assert done.code == 10
     assert "is left out here" in done.text(0, "stderr")
     assert done.text(0) == "on\n"
-    assert done.notebook.cells[0].outputs[-1].ename == "ZeroDivisionError"
+    assert done.cells[0].outputs[-1].ename == "ZeroDivisionError"
     whole = [line for line in done.log if "x" * 20_000 in json.dumps(line)]
     assert len(whole) == 1
 
@@ -275,7 +275,7 @@ def test_a_notebook_has_a_limit_of_its_own(tmp_path: Path) -> None:
     done = run(tmp_path, cells, "--notebook-output-limit", "10k")
     assert done.code == 0
     assert sum(len(json.dumps(cell.outputs)) for cell in done.notebook.cells) < 12_000
-    assert "left out here" in json.dumps(done.notebook.cells[4].outputs)
+    assert "left out here" in json.dumps(done.cells[4].outputs)
 
 
 @pytest.mark.fault(32)
@@ -333,8 +333,8 @@ def test_output_can_forge_no_line_and_drive_no_terminal(tmp_path: Path) -> None:
 def test_bare_cells_of_the_notebook_itself_are_kept(tmp_path: Path) -> None:
     cells = [Text("Some text"), Code("x = 1", metadata={"custom": {"kept": [1]}, "collapsed": True})]
     done = run(tmp_path, cells)
-    assert done.notebook.cells[0].source == "Some text"
-    assert done.notebook.cells[1].metadata.custom == {"kept": [1]}
+    assert done.cells[0].source == "Some text"
+    assert done.cells[1].metadata.custom == {"kept": [1]}
     assert [cell.id for cell in done.notebook.cells] == ["cell-0", "cell-1"]
 
 
@@ -346,5 +346,5 @@ def test_an_output_nested_too_deeply_is_declared_and_ends_nothing(tmp_path: Path
     done = run(tmp_path, [cell, "print('next')"])
     assert (done.code, done.states) == (0, ["succeeded", "succeeded"])
     note = "[nbstep: what is nested more than 200 levels deep is left out here]"
-    assert plain(done.notebook.cells[0].outputs) == [note]
+    assert plain(done.cells[0].outputs) == [note]
     assert done.text(0) == "on\n"

@@ -44,8 +44,8 @@ def test_a_signal_in_a_cell(tmp_path: Path, number: signal.Signals, code: int, r
     assert done.error["cell_index"] == 1
     assert done.text(0) == "before\n"
     assert done.text(1) == "begun\ncleaned up\n"
-    assert done.notebook.cells[1].outputs[-1].ename == "KeyboardInterrupt"
-    assert done.notebook.cells[1].metadata.papermill.status == "failed"
+    assert done.cells[1].outputs[-1].ename == "KeyboardInterrupt"
+    assert done.cells[1].metadata.papermill.status == "failed"
 
 
 @pytest.mark.fault(10)

@@ -62,7 +62,7 @@ def again(folder: Path, **how: Any) -> Done:
     done = run(folder, folder / "in.ipynb", "--run-id", run_id, "--attempt", "2", **how)
     assert (done.code, done.record["state"]) == (0, "succeeded"), done.stdout[-3000:]
     assert done.record["results"] == {"answer": 42}
-    assert done.notebook.cells[0].outputs[0].text == "first cell\n"
+    assert done.cells[0].outputs[0].text == "first cell\n"
     left = sorted(path.name for path in folder.iterdir() if path.name.startswith((".nbstep-", "out.partial")))
     assert [name for name in left if name.startswith("out.partial")] in ([], ["out.partial.ipynb"])
     return done

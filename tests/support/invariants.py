@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 
 FINAL = {"succeeded", "failed", "cancelled"}
+MARKER = "papermill-error-cell-tag"
 UNFINISHED = {"not_run", "pending"}
 STATES_OF_A_STOP = {"failed", "timed_out", "interrupted"}
 CODES_OF_CANCELLED = {130, 143}
@@ -96,8 +97,9 @@ def _notebook(notebook: dict[str, Any], record: dict[str, Any]) -> Iterator[str]
         return  # only prepared, not run
     if notebook["metadata"]["nbstep"]["state"] != record["state"]:
         yield f"I3: the notebook says {notebook['metadata']['nbstep']['state']}, the record {record['state']}"
+    counted = [cell for cell in notebook["cells"] if MARKER not in cell["metadata"].get("tags", ())]
     for cell in record["cells"]:
-        metadata = notebook["cells"][cell["index"]]["metadata"]
+        metadata = counted[cell["index"]]["metadata"]
         if metadata["nbstep"]["state"] != cell["state"]:
             yield f"I3: cell {cell['index']}: notebook {metadata['nbstep']['state']}, record {cell['state']}"
         if (metadata["papermill"]["status"] == "completed") != (cell["state"] == "succeeded"):

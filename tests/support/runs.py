@@ -63,6 +63,11 @@ class Done:
         return [json.loads(line) for line in self.place.with_suffix(".log.jsonl").read_text().splitlines()]
 
     @property
+    def cells(self) -> list[Any]:
+        """The cells as the record counts them: without those that mark a failure."""
+        return [cell for cell in self.notebook.cells if invariants.MARKER not in cell.metadata.get("tags", ())]
+
+    @property
     def states(self) -> list[str]:
         """The states of the code cells."""
         return [cell["state"] for cell in self.record["cells"]]
@@ -75,7 +80,7 @@ class Done:
 
     def text(self, index: int, stream: str = "stdout") -> str:
         """What a cell of the executed notebook printed."""
-        outputs = self.notebook.cells[index].outputs
+        outputs = self.cells[index].outputs
         return "".join(each["text"] for each in outputs if each.get("name") == stream)
 
     def shown(self) -> list[dict[str, Any]]:

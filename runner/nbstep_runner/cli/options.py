@@ -103,6 +103,10 @@ KERNEL: Final = section(
     click.option("--only-tag", multiple=True, metavar="TAG", help="Run only code cells with this tag, and parameters."),
     click.option("--skip-tag", multiple=True, metavar="TAG", help="Skip code cells with this tag."),
     click.option("--allow-errors/--no-allow-errors", default=False, help="Go on after a cell that raised."),
+    click.option("--strict-shell", is_flag=True, help="A cell with a command (!) that fails has failed."),
+    click.option(
+        "--error-cells/--no-error-cells", default=True, help="Mark the failing cell as papermill does, by two cells."
+    ),
     click.option("--stock-kernel", is_flag=True, help="Launch the kernel exactly as its kernelspec says."),
 )
 

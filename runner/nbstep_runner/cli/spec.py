@@ -102,7 +102,10 @@ def _next_attempt(spec: RunSpec) -> RunSpec:
     return replace(spec, attempt=earlier.attempt + 1)
 
 
-FLAGS = ("report_mode", "prepare_only", "html", "stock_kernel", "allow_errors", "short_notice", "force")
+FLAGS = (
+    *("report_mode", "prepare_only", "html", "stock_kernel", "allow_errors", "strict_shell", "error_cells"),
+    *("short_notice", "force"),
+)
 
 
 def parameter_sources(

@@ -76,7 +76,7 @@ class CellRecord:
     """One cell's part of the record.
 
     Attributes:
-        index: The position in the executed notebook, from 0.
+        index: The position in the executed notebook, from 0, without the two cells that mark a failure.
         execution_count: The number that Jupyter shows beside the cell; ``None`` where the kernel gave none.
         seconds: Wall time of a monotonic clock.
         cpu_seconds: CPU time of the kernel process and the children it has waited for; ``None`` where unknown.

@@ -177,6 +177,8 @@ class RunSpec:
         skip_tags: Skip code cells with one of these tags.
         stock_kernel: Launch the kernel exactly as its specification says, without our faster start.
         allow_errors: Go on after a failing cell; the run still ends as failed.
+        strict_shell: A cell with a command (``!``) that failed has failed.
+        error_cells: Mark the failing cell as papermill does, with a cell at the top of the notebook and one before it.
         short_notice: Whoever stops the run may leave it less than a second: after a signal nothing is waited for, and
             notebook, record and log are written side by side.
         force: Run even if a final record of the same work exists.
@@ -207,6 +209,8 @@ class RunSpec:
     allow_errors: bool = False
     only_tags: tuple[str, ...] = field(default=(), metadata=since("0.2"))
     skip_tags: tuple[str, ...] = field(default=(), metadata=since("0.2"))
+    strict_shell: bool = field(default=False, metadata=since("0.2"))
+    error_cells: bool = field(default=True, metadata=since("0.2"))
     short_notice: bool = field(default=False, metadata=since("0.2"))
     force: bool = False
     needs: tuple[str, ...] = ()

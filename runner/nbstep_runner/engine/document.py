@@ -145,6 +145,12 @@ class Document:
         if self._held > MEMORY_BYTES:
             self._spill()
 
+    def insert(self, index: int, cell: dict[str, Any]) -> None:
+        """Add a cell that is finished, once all others are."""
+        self.cells.insert(index, cell)
+        self._parts.insert(index, encode_cell(cell))
+        self._in_order = False
+
     def reopen(self, index: int) -> dict[str, Any]:
         """A finished cell with its outputs again; :meth:`finish` has to follow."""
         part = self._parts[index]

@@ -66,6 +66,21 @@ class Verdict:
 SUCCESS: Final = Verdict(None, ExitCode.SUCCEEDED, RunState.SUCCEEDED)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What counts as a failure, and which cells run.
+
+    Attributes:
+        allow_errors: Go on after a cell that raised.
+        strict_shell: A cell with a command (``!``) that failed has failed.
+        selection: Which cells run.
+    """
+
+    allow_errors: bool
+    strict_shell: bool
+    selection: cells.Selection
+
+
 class Executor:
     """Runs the cells of one document on one kernel.
 
@@ -74,8 +89,7 @@ class Executor:
         around: What the cells share.
         memory: Watches the cgroup since before the kernel started.
         emit: Tells the listeners.
-        allow_errors: Go on after a cell that raised.
-        selection: Which cells run.
+        rules: What counts as a failure, and which cells run.
     """
 
     def __init__(
@@ -84,18 +98,16 @@ class Executor:
         around: Surroundings,
         memory: MemoryWatch,
         emit: Callable[[Event], None],
-        *,
-        allow_errors: bool,
-        selection: cells.Selection,
+        rules: Rules,
     ) -> None:
-        self._selection = selection
         self._document = document
         self._around = around
         self._memory = memory
         self._emit = emit
-        self._allow_errors = allow_errors
+        self._rules = rules
         self._records: list[CellRecord] = []
         self._allowed = 0
+        self._command_warnings: list[str] = []
 
     def run(self) -> Execution:
         """Run every cell, or as far as it goes; the cells after that are ``not_run``."""
@@ -156,7 +168,7 @@ class Executor:
             metadata.end_cell(cell, CellState.SUCCEEDED, 0.0, raised=False)
             self._document.finish(index)
             return None
-        if self._selection.leaves_out(cell):
+        if self._rules.selection.leaves_out(cell):
             self._close(index, cell, CellState.SKIPPED, None)
             return None
         return self._run(index, cell)
@@ -197,11 +209,20 @@ class Executor:
         if ending.reply.get("status") != "ok":
             return self._judge_reply(index, cell, Raised.of(ending.reply))
         exits = SUCCESS if asks_to_exit(ending.reply) else None
-        raised = self._around.recorder.raised(index)
+        raised = self._around.recorder.raised(index) or self._failed_command(index)
         if raised is not None:
             state, verdict = self._judge_raised(index, cell, raised, goes_on=True)
             return state, verdict or exits
         return CellState.SUCCEEDED, exits
+
+    def _failed_command(self, index: int) -> Raised | None:
+        """A command that failed, as an error that the cell shows, where that is what the run wants."""
+        failed = self._around.recorder.failed_commands.get(index, [])
+        if not (failed and self._rules.strict_shell):
+            return None
+        raised = Raised("CommandFailed", str(failed[0]))
+        self._around.recorder.add_error(index, raised)
+        return raised
 
     def _judge_reply(self, index: int, cell: dict[str, Any], raised: Raised) -> tuple[CellState, Verdict | None]:
         """The kernel says that the cell did not come to its end."""
@@ -218,7 +239,7 @@ class Executor:
         """Code of the cell raised, whether or not the kernel's reply says so; ``goes_on`` where that may be allowed."""
         if cells.has_tag(cell, cells.MAY_RAISE):
             return CellState.SUCCEEDED, None
-        if self._allow_errors and goes_on:
+        if self._rules.allow_errors and goes_on:
             self._allowed += 1
             return CellState.FAILED, None
         return CellState.FAILED, failure(index, cell, raised, self._around.recorder.last_complaint(index))
@@ -235,7 +256,15 @@ class Executor:
     ) -> None:
         metadata.end_cell(cell, state, seconds, raised=raised)
         self._around.recorder.end(index) if usage else self._document.finish(index)
+        self._warn_of_commands(index)
         self._note(index, cell, state, seconds, usage)
+
+    def _warn_of_commands(self, index: int) -> None:
+        failed = self._around.recorder.failed_commands.get(index, [])
+        if failed:
+            more = f", and {len(failed) - 1} more failed" if len(failed) > 1 else ""
+            self._command_warnings.append(f"cell {index}: {failed[0]}{more}")
+            self._emit(Notice(message=self._command_warnings[-1], severity=Severity.WARNING))
 
     def _note(
         self, index: int, cell: dict[str, Any], state: CellState, seconds: float | None, usage: Usage | None = None
@@ -262,7 +291,7 @@ class Executor:
             f"cell {index} showed an error after its end, when its state was told already: {described(raised)}"
             for index, raised in sorted(self._around.recorder.raised_late.items())
         )
-        return (*(allowed if self._allowed else ()), *late)
+        return (*(allowed if self._allowed else ()), *self._command_warnings, *late)
 
 
 class Usage:

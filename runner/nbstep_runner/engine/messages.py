@@ -11,11 +11,18 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from nbstep_runner.kernel.death import signal_name
 from nbstep_runner.kernel.kernel_json import TOO_DEEP
 from nbstep_runner.kernel.wire import Message
 
 CLEAN_EXITS: Final = ("", "0", "None")
 """Values of a ``SystemExit`` that mean success, as ``sys.exit`` has them (and papermill)."""
+
+COMMAND_FAILED: Final = "nbstep_command_failed"
+"""The message in which our own kernels tell of a command (``!``) that failed."""
+
+COMMAND_LENGTH: Final = 200
+"""Characters of a command that are shown."""
 
 JSON_MIME: Final = re.compile(r"application/(.*\+)?json")
 """MIME types whose value is any JSON (nbformat's schema, ``mimebundle``); of all others it is text."""
@@ -57,6 +64,25 @@ class Raised:
     def as_output(self) -> dict[str, Any]:
         """The error as an output of a cell."""
         return {"output_type": "error", "ename": self.name, "evalue": self.value, "traceback": list(self.traceback)}
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCommand:
+    """A command (``!``) of a cell that did not end with status 0."""
+
+    command: str
+    status: int
+
+    @classmethod
+    def of(cls, content: dict[str, Any]) -> Self:
+        """The command in a message of :data:`COMMAND_FAILED`."""
+        status = content.get("status")
+        return cls(text_of(content.get("command", "")).strip(), status if isinstance(status, int) else 1)
+
+    def __str__(self) -> str:
+        shown = self.command if len(self.command) <= COMMAND_LENGTH else f"{self.command[:COMMAND_LENGTH]}..."
+        how = f"was ended by {signal_name(-self.status)}" if self.status < 0 else f"ended with status {self.status}"
+        return f"the command {shown!r} {how}"
 
 
 def output_of(message: Message) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from nbstep_runner.contract import Event, RunSpec, RunStarted
-from nbstep_runner.engine import cells, metadata
+from nbstep_runner.contract import Event, RunSpec, RunStarted, RunState
+from nbstep_runner.engine import cells, error_cells, metadata
 from nbstep_runner.engine.cell_run import Surroundings
 from nbstep_runner.engine.document import Document, Snapshot
-from nbstep_runner.engine.execute import Execution, Executor
+from nbstep_runner.engine.execute import Execution, Executor, Rules
 from nbstep_runner.engine.messages import language_info_of
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
@@ -76,8 +76,12 @@ def run_notebook(
         run_deadline=None if spec.deadlines.run is None else time.monotonic() + spec.deadlines.run,
         short_notice=spec.short_notice,
     )
-    selection = cells.Selection(spec.only_tags, spec.skip_tags)
-    executor = Executor(document, around, tools.memory, tools.emit, allow_errors=spec.allow_errors, selection=selection)
+    rules = Rules(
+        allow_errors=spec.allow_errors,
+        strict_shell=spec.strict_shell,
+        selection=cells.Selection(spec.only_tags, spec.skip_tags),
+    )
+    executor = Executor(document, around, tools.memory, tools.emit, rules)
     execution = executor.run()
     try:
         if not (spec.short_notice and tools.supervisor.stop):
@@ -87,6 +91,8 @@ def run_notebook(
     except Exception as error:  # noqa: BLE001 - the cells have run: whatever it is, what they made is not lost
         execution = executor.faulted(execution, error)
     metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
+    if spec.error_cells and execution.error is not None and execution.state is RunState.FAILED:
+        error_cells.mark(document, execution.error)
     return document, execution
 
 

@@ -9,7 +9,7 @@ from nbstep_runner.contract import Event, OutputEmitted, OutputsCleared, StreamT
 from nbstep_runner.engine import messages, metadata
 from nbstep_runner.engine.area import OpenCell, OutputArea
 from nbstep_runner.engine.document import Document
-from nbstep_runner.engine.messages import Raised
+from nbstep_runner.engine.messages import FailedCommand, Raised
 from nbstep_runner.engine.outputs import CellOutputs, OutputBudget
 from nbstep_runner.engine.results import results_of
 from nbstep_runner.engine.widgets import OutputWidget, WidgetState
@@ -19,6 +19,7 @@ from nbstep_runner.masking import Masker
 REOPENED_AT_ONCE: Final = 8
 OUTPUTS: Final = frozenset({"stream", "display_data", "execute_result", "error"})
 STATES: Final = ("busy", "idle")
+COMMANDS_KEPT: Final = 100
 
 Place = int | str
 """Whose outputs: a cell's, by its index, or an output widget's, by its comm id."""
@@ -49,6 +50,8 @@ class Recorder:
         self._widgets = WidgetState(lambda name: OutputArea(budget, masker, name=name))
         self.results: dict[str, Any] = {}
         self.output_bytes: dict[int, int] = {}
+        self.failed_commands: dict[int, list[FailedCommand]] = {}
+        """The commands (``!``) of each cell that failed, as far as the kernel tells; at most 100 of a cell."""
         self.raised_late: dict[int, Raised] = {}
         """The first error that a cell showed after its end, by the cell's index."""
 
@@ -73,6 +76,8 @@ class Recorder:
             self._widgets.handle(message)
         elif message.type == "update_display_data":
             self._update(message)
+        elif message.type == messages.COMMAND_FAILED:
+            self._note_command(message)
         elif message.parent_id in self._requests:
             self._record(self._cell(self._requests[message.parent_id]), message)
         elif message.type in OUTPUTS and self._latest is not None:
@@ -205,6 +210,11 @@ class Recorder:
             self._note_error(cell.index, Raised.of(output))
         area = widget.area.name if widget else cell.name
         self._emit(OutputEmitted(index=cell.index, id=cell.id, output=output, dropped=not kept, area=area))
+
+    def _note_command(self, message: Message) -> None:
+        failed = self.failed_commands.setdefault(self._requests.get(message.parent_id, self._latest or 0), [])
+        if len(failed) < COMMANDS_KEPT:
+            failed.append(FailedCommand.of(self._masker.mask_value(message.content)))
 
     def _note_error(self, index: int, raised: Raised) -> None:
         if not raised.is_clean_exit:

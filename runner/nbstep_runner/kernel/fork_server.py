@@ -30,6 +30,7 @@ FOLDER = Path(__file__).parent
 PARTS = {
     "slim": "slim_application",
     "streams": "slim_streams",
+    "shell": "slim_shell",
     "preload": "preload",
     "processes": "processes",
     "kernel": "forked_kernel",

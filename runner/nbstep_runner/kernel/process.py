@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SLIM_LAUNCHER: Final = Path(__file__).with_name("slim_ipykernel.py")
 STDERR_TAIL: Final = 64 * 1024
+PARENT_VARIABLE: Final = "JPY_PARENT_PID"
+"""Who launched the kernel, as ``jupyter_client`` tells it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +101,7 @@ class KernelProcess:
 
     @property
     def _mark(self) -> dict[str, str]:
-        return {TOKEN_VARIABLE: self.options.token}
+        return {TOKEN_VARIABLE: self.options.token, PARENT_VARIABLE: str(os.getpid())}
 
     @property
     def child(self) -> int | None:

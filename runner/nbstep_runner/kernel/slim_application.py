@@ -5,33 +5,16 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-NO_HISTORY = {"HistoryManager": {"enabled": False}}
+HISTORY_OF_ITS_OWN = {"HistoryManager": {"hist_file": ":memory:"}}
 TEST_VARIABLE = "PYTEST_CURRENT_TEST"
 HELD_MESSAGES = 4
-
-
-class _Forgotten(dict[int, list[Any]]):
-    """Takes the place of ``HistoryManager.outputs``: whatever is appended to it is gone."""
-
-    def __missing__(self, execution_count: int) -> list[Any]:
-        return []
-
-
-def _no_tee(channel: str) -> AbstractContextManager[str]:
-    return nullcontext(channel)
-
-
-def _keep_no_outputs(shell: Any) -> None:
-    if hasattr(shell.history_manager, "outputs"):
-        shell.history_manager.outputs = _Forgotten()
-    if hasattr(shell, "_tee"):
-        shell._tee = _no_tee
+PARENT_VARIABLE = "JPY_PARENT_PID"
 
 
 def _hold_few_messages(application: Any) -> None:
@@ -114,14 +97,15 @@ def _remember_signatures() -> None:
             module._accepts_parameters = accepts_parameters
 
 
-def _compile_no_cell_to_see_that_it_awaits_nothing() -> None:
-    """A cell without either word has no ``await`` at its top level; IPython would compile it to find that out."""
-    from IPython.core import interactiveshell
+def _look_as_launched(parent: str | None) -> None:
+    """Show to user code what it sees in a kernel that Jupyter launched: the launcher's path, and who launched it."""
+    from importlib.util import find_spec
 
-    shell: Any = interactiveshell
-    compiles = getattr(shell, "_should_be_async", None)
-    if compiles is not None:
-        shell._should_be_async = lambda cell: ("await" in cell or "async" in cell) and compiles(cell)
+    launcher = find_spec("ipykernel_launcher")
+    if launcher is not None and launcher.origin:
+        sys.argv[0] = launcher.origin
+    if parent is not None:
+        os.environ[PARENT_VARIABLE] = parent
 
 
 def _report_crashes() -> None:
@@ -165,7 +149,8 @@ class _DeferredPackage:
         module = sys.modules.get(name)
         if module is None:
             return None
-        spec = ModuleSpec(name, _Imported(module))
+        loader: Any = _Imported(module)
+        spec = ModuleSpec(name, loader)
         module.__spec__ = spec  # the import system, which sees that the module is there by now, goes on with this one
         return spec
 
@@ -262,10 +247,10 @@ def _parse_command_line(application: Any, parse: Any, arguments: list[str]) -> N
     from traitlets.config import Config
 
     if len(arguments) == 2 and arguments[0] == "-f":
-        application.update_config(Config(NO_HISTORY, IPKernelApp=Config(connection_file=arguments[1])))
+        application.update_config(Config(HISTORY_OF_ITS_OWN, IPKernelApp=Config(connection_file=arguments[1])))
         return
     parse(arguments)
-    application.update_config(Config(NO_HISTORY))
+    application.update_config(Config(HISTORY_OF_ITS_OWN))
 
 
 def _initialized_without_debugger(application: Any) -> None:
@@ -289,12 +274,14 @@ def load() -> None:
         sys.meta_path.insert(0, deferred)
 
 
-def be_kernel(streams: Any) -> None:
+def be_kernel(streams: Any, shell: Any) -> None:
     """Be the kernel that ``sys.argv`` asks for; does not return.
 
     Args:
         streams: The module ``slim_streams``.
+        shell: The module ``slim_shell``.
     """
+    parent = os.environ.pop(PARENT_VARIABLE, None)  # else ipykernel would look each second whether it still lives
     gc.disable()  # what is made until then is there to stay: the collector would look through it in vain
     load()
     from ipykernel import iostream, kernelapp
@@ -308,13 +295,13 @@ def be_kernel(streams: Any) -> None:
     _pack_any_text(application.session)
     application.kernel._execute_sleep = 0.0
     _never_drop(application)
-    _keep_no_outputs(application.shell)
     if hasattr(application.kernel, "_process_children"):
         _count_living_children_only(application.kernel)
     _make_no_unwanted_records(application)
     _remember_signatures()
-    _compile_no_cell_to_see_that_it_awaits_nothing()
+    shell.patch_shell(application)
     _report_crashes()
+    _look_as_launched(parent)
     gc.freeze()
     gc.enable()
     application.start()

@@ -7,7 +7,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * jupyter_client's clients and managers, which a kernel does not use, are imported when user code asks for them, and so
   is dateutil, of which it takes what the standard library does as well;
 * its one argument is read without a parser of hundreds of options, whose making takes 6 ms;
-* no history is written to disk: its first write alone takes 35 ms, and the kernels of a user share one file;
+* the history of inputs is the kernel's own and in memory: on disk its first write alone takes 35 ms, and the kernels of
+  a user share one file;
 * text is sent 10 ms after it was printed, not 200 ms (``OutStream.flush_interval``);
 * no sleep of 0.5 ms before each reply (``Kernel._execute_sleep``): the order of messages does not depend on it;
 * a flush with nothing to send returns at once: besides its cost for every cell, the kernel's control thread could
@@ -18,7 +19,9 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * what is printed to stdout and stderr is sent in the order in which it was printed, and what a subprocess printed
   before what is printed after it;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
-* outputs are not kept in the kernel's memory as well, where IPython 9 holds every piece of them for ``%notebook``;
+* of the outputs that IPython 9 holds in memory for ``%notebook``, 16 MB are kept;
+* a command (``!``) has an empty standard input instead of a terminal on which it would wait for ever, and the runner is
+  told of one that fails;
 * for each cell nothing is logged that no handler takes, no signature of ipykernel's own methods is inspected again, and
   a cell without the words ``await`` and ``async`` is not compiled once more to see whether it awaits something;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``), and what is printed or shown is
@@ -44,8 +47,9 @@ from typing import Any
 def main() -> None:
     """Be the kernel until it is told to shut down. The parts are modules, so that Python keeps them compiled."""
     folder = sys.path.pop(0)  # this script's; ipykernel adds the working directory itself
-    streams, application = (_load(folder, name) for name in ("slim_streams", "slim_application"))
-    application.be_kernel(streams)
+    names = ("slim_streams", "slim_shell", "slim_application")
+    streams, shell, application = (_load(folder, name) for name in names)
+    application.be_kernel(streams, shell)
 
 
 def _load(folder: str, name: str) -> Any:

@@ -1,0 +1,174 @@
+"""IPython's shell as a run wants it: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+KEPT_OUTPUT = 16 * 2**20
+"""Characters of output that the kernel keeps for ``%notebook``; the executed notebook has its own limits."""
+
+COMMAND_FAILED = "nbstep_command_failed"
+"""The message that tells the runner of a command (``!``) that failed: ``command`` and ``status``."""
+
+
+def patch_shell(application: Any) -> None:
+    """Give the shell of an initialized application the behaviour that ``slim_ipykernel`` promises."""
+    _compile_no_cell_to_see_that_it_awaits_nothing()
+    _attend_to_commands(application.kernel)
+    _keep_few_outputs(application.shell)
+
+
+def _compile_no_cell_to_see_that_it_awaits_nothing() -> None:
+    """A cell without either word has no ``await`` at its top level; IPython would compile it to find that out."""
+    from IPython.core import interactiveshell
+
+    shell: Any = interactiveshell
+    compiles = getattr(shell, "_should_be_async", None)
+    if compiles is not None:
+        shell._should_be_async = lambda cell: ("await" in cell or "async" in cell) and compiles(cell)
+
+
+def _attend_to_commands(kernel: Any) -> None:
+    """Give commands an empty standard input, as a cell's ``input()`` has none, and tell of those that fail.
+
+    ``!`` runs a command on a terminal of its own, where whatever reads would wait for ever.
+    """
+    from ipykernel import zmqshell
+    from IPython.core import interactiveshell
+    from IPython.utils import process
+    from IPython.utils._process_common import process_handler
+    from IPython.utils.encoding import DEFAULT_ENCODING
+
+    system: Any = process.system  # type: ignore[attr-defined]  # it has another home on each operating system
+
+    def attended(command: str) -> Any:
+        return tell(command, system(f"exec </dev/null; {command}"))
+
+    def attended_output(command: Any) -> str:
+        """The output of ``name = !command``, whose standard input is empty as it is."""
+        return process_handler(command, collected(command), -2) or ""  # subprocess.STDOUT
+
+    def collected(command: Any) -> Any:
+        def collect(running: Any) -> str:
+            output = running.communicate()[0].decode(DEFAULT_ENCODING, "replace")
+            tell(command, running.returncode)
+            return str(output)
+
+        return collect
+
+    def tell(command: Any, status: Any) -> Any:
+        if status:
+            content = {"command": str(command), "status": status}
+            kernel.session.send(kernel.iopub_socket, COMMAND_FAILED, content, parent=kernel.get_parent())
+        return status
+
+    modules: tuple[Any, ...] = (interactiveshell, zmqshell)
+    for module in modules:
+        module.system = attended
+    modules[0].getoutput = attended_output
+
+
+class _Outputs(defaultdict[int, list[Any]]):
+    """Takes the place of ``HistoryManager.outputs``: what is past :data:`KEPT_OUTPUT` is not kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = KEPT_OUTPUT
+
+    def __missing__(self, execution_count: int) -> list[Any]:
+        self[execution_count] = made = _OutputList(self)
+        return made
+
+    def spend(self, size: int) -> bool:
+        """Whether there is room for so much more."""
+        self.room -= size
+        return self.room >= 0
+
+
+class _OutputList(list[Any]):
+    """The outputs of one cell."""
+
+    def __init__(self, outputs: _Outputs) -> None:
+        super().__init__()
+        self._outputs = outputs
+
+    def append(self, output: Any) -> None:
+        """Keep an output, while there is room."""
+        if self._outputs.spend(sum(len(str(value)) for value in output.bundle.values())):
+            super().append(output)
+
+
+def _keep_few_outputs(shell: Any) -> None:
+    """IPython 9 keeps all output for ``%notebook``, each printed piece by itself."""
+    from ipykernel.iostream import OutStream
+
+    if not hasattr(shell.history_manager, "outputs"):
+        return
+    outputs = shell.history_manager.outputs = _Outputs()
+
+    def tee(channel: str) -> AbstractContextManager[None]:
+        stream = getattr(sys, channel)
+        if outputs.room < 0 or not isinstance(stream, OutStream):
+            return nullcontext()
+        return _kept(stream, _Printed(shell, outputs, f"{channel[3:]}_stream"))
+
+    if hasattr(shell, "_tee"):
+        shell._tee = tee
+
+
+@contextmanager
+def _kept(stream: Any, printed: "_Printed") -> Iterator[None]:
+    """Keep what is printed to a stream meanwhile."""
+    before = stream.__dict__.get("write")
+
+    def write(text: Any) -> Any:
+        with printed.noted(text):
+            return type(stream).write(stream, text)  # looked up each time: a forked child has another one
+
+    stream.write = write
+    try:
+        yield
+    finally:
+        if before is None:
+            del stream.write
+        else:
+            stream.write = before
+
+
+class _Printed:
+    """What one cell prints to one stream."""
+
+    def __init__(self, shell: Any, outputs: _Outputs, kind: str) -> None:
+        self._shell = shell
+        self._outputs = outputs
+        self._count = shell.execution_count
+        self._kind = kind
+        self._within = False
+
+    @contextmanager
+    def noted(self, text: Any) -> Iterator[None]:
+        """Keep a text that is being written; what the stream itself writes for it, a piece at a time, is no other."""
+        within, self._within = self._within, True
+        try:
+            yield
+        finally:
+            self._within = within
+        if text and not within and self._outputs.spend(len(text)) and not self._is_display():
+            self._keep(text)
+
+    def _is_display(self) -> bool:
+        """Whether it is part of an output that is kept by other means."""
+        shell = self._shell
+        return bool(shell.display_pub.is_publishing or shell.displayhook.is_active or shell.showing_traceback)
+
+    def _keep(self, text: str) -> None:
+        from IPython.core.history import HistoryOutput
+
+        kept = self._outputs[self._count]
+        if not kept or kept[-1].output_type != self._kind:
+            made: Any = HistoryOutput
+            kept.append(made(output_type=self._kind, bundle={"stream": []}))
+        if kept:
+            kept[-1].bundle["stream"].append(text)
