@@ -17,7 +17,7 @@ def result(name: str, value: Any) -> None:
 
     Args:
         name: Any non-empty text.
-        value: Anything that JSON can say.
+        value: Anything that JSON can say, and NaN and infinities.
 
     Raises:
         TypeError: JSON cannot say the value, or the name is not text.
@@ -26,12 +26,14 @@ def result(name: str, value: Any) -> None:
         raise TypeError("a result's name must be a non-empty string")
     import json
 
+    from nbstep_runner.nonfinite import written
+
     plain = json.loads(json.dumps(value, default=_plain, allow_nan=True))
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         return
     encoder = "text" if isinstance(plain, str) else "json"
-    scrap = {"name": name, "data": plain, "encoder": encoder, "version": 1}
+    scrap = {"name": name, "data": written(plain), "encoder": encoder, "version": 1}
     ipython.display.publish_display_data(
         {SCRAP_MIME.format(encoder): scrap, "text/plain": f"{name} = {plain!r}"},
         metadata={"scrapbook": {"name": name, "data": True, "display": False}},

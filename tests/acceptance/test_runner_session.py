@@ -134,3 +134,16 @@ def test_marks_in_a_large_notebook(tmp_path: Path) -> None:
     done = run(tmp_path, cells)
     assert marks(done.notebook) == [(0, "link"), (9, "anchor")]
     assert len(json.dumps(done.cells[0])) > 2_000_000
+
+
+def test_results_that_json_cannot_write_stay_numbers(tmp_path: Path) -> None:
+    cell = """from nbstep_runner import result
+import numpy
+result('x', float('nan'))
+result('y', [1.5, float('inf')])
+result('z', {'low': -numpy.inf, 'all': numpy.array([numpy.nan, 2])})"""
+    done = run(tmp_path, [cell])
+    nan, infinity, low = ({"$number": name} for name in ("NaN", "Infinity", "-Infinity"))
+    assert done.record["results"] == {"x": nan, "y": [1.5, infinity], "z": {"low": low, "all": [nan, 2.0]}}
+    shown = [output.data["text/plain"] for output in done.cells[0].outputs]
+    assert shown == ["x = nan", "y = [1.5, inf]", "z = {'low': -inf, 'all': [nan, 2.0]}"]

@@ -9,12 +9,14 @@ from typing import Any
 import click
 import msgspec
 
+from nbstep_runner.nonfinite import written
+
 GAP = "  "
 
 
 def show_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2))
+    click.echo(msgspec.json.format(msgspec.json.encode(written(msgspec.to_builtins(value, enc_hook=str))), indent=2))
 
 
 def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -47,7 +47,7 @@ def shown(values: dict[str, Any], name: str) -> str:
     if name not in values:
         return ""
     value = values[name]
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    text = str(value) if isinstance(value, str | float) else msgspec.json.encode(value).decode()
     return visible_line(text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…")
 
 

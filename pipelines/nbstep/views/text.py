@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -46,5 +47,7 @@ def cut(text: str, length: int) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value for people, as JSON has it; a text as it is."""
+    """A value for people, as JSON has it; a text, and a number that JSON cannot write, as it is."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     return cut(value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode(), _LONGEST_VALUE)

@@ -9,8 +9,10 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from nbstep_runner.contract.needs import lasting
+from nbstep_runner.contract.result import RunResult
 from nbstep_runner.contract.spec import RunSpec
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.nonfinite import written
 
 T = TypeVar("T")
 
@@ -19,8 +21,13 @@ _DECODERS: Final[dict[type, msgspec.json.Decoder[Any]]] = {}
 
 
 def encode(value: Any, *, indent: int | None = None) -> bytes:
-    """JSON of any contract type, keys in the order of declaration; ``indent`` spaces a level for people."""
-    data = msgspec.json.encode(value)
+    """JSON of any contract type, keys in the order of declaration; ``indent`` spaces a level for people.
+
+    Results may be numbers that JSON cannot write (:mod:`nbstep_runner.nonfinite`).
+    """
+    record = value if isinstance(value, RunResult) else getattr(value, "result", None)
+    held = record.results if isinstance(record, RunResult) else {}
+    data = msgspec.json.encode(value if written(held) == held else written(msgspec.to_builtins(value)))
     return data if indent is None else msgspec.json.format(data, indent=indent)
 
 

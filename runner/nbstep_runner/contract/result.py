@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from nbstep_runner.errors import NbstepError, Retry
+from nbstep_runner.nonfinite import read
 
 
 class CellState(StrEnum):
@@ -159,7 +160,7 @@ class RunResult:
     Attributes:
         claim: Present while the state is ``running``.
         exit_code: The code that the process ended with; ``None`` while it runs.
-        results: Values that the notebook reported by name.
+        results: Values that the notebook reported by name; NaN and infinities are numbers (``nonfinite``).
         output_version: The store's version of the output notebook.
         output_checksum: ``sha256:…`` of the output notebook's bytes.
         parameters: What the notebook was given; secrets as their references.
@@ -191,3 +192,7 @@ class RunResult:
     warnings: tuple[str, ...] = ()
     store: StorePromises | None = None
     schema_version: int = 1
+
+    def __post_init__(self) -> None:
+        """Read the results' numbers."""
+        object.__setattr__(self, "results", read(self.results))
