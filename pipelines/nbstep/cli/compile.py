@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +26,8 @@ TYPED: Final = Pair("name=type", empty=False)
 @click.option("--result", "results", type=TYPED, multiple=True, help="What the notebook reports: rmse=float.")
 @click.option("--artifact", "artifacts", type=TYPED, multiple=True, help="What it writes: model=Model.")
 @click.option("--runs", metavar="URI", help="Where the runner itself keeps notebook, log and record.")
+@click.option("--retries", type=click.IntRange(min=0), help="How often the step itself repeats what may pass.")
+@click.option("--profile", help="Gives image, runs, deadlines and retries, and says how stores are reached.")
 @click.option("--source", metavar="URI", help="Where the container finds the notebook, instead of embedding it.")
 @click.option("--upload-to", metavar="URI", help="A folder for the notebook, instead of embedding it.")
 @click.option("--html/--no-html", default=True, help="Deliver the executed notebook as HTML too.")
@@ -34,7 +39,8 @@ def command(notebook: str | None, output: str | None, pipeline: str | None, **op
     """
     if (notebook is None) == (pipeline is None):
         raise click.UsageError("Give a NOTEBOOK or --pipeline FILE.")
-    text = _pipeline(pipeline, options) if pipeline else _component(str(notebook), options)
+    with _warnings_for_people():
+        text = _pipeline(pipeline, options) if pipeline else _component(str(notebook), options)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -42,11 +48,21 @@ def command(notebook: str | None, output: str | None, pipeline: str | None, **op
     click.echo(f"wrote {output}")
 
 
+@contextmanager
+def _warnings_for_people() -> Iterator[None]:
+    """Tell what is warned of in one line each, without a place in our source."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for told in dict.fromkeys(str(one.message) for one in found if issubclass(one.category, UserWarning)):
+        click.echo(f"nbstep: {told}", err=True)
+
+
 def _component(notebook: str, options: dict[str, Any]) -> str:
     from nbstep.steps import notebook_step
     from nbstep.steps.component import component_yaml
 
-    if not options["image"]:
+    if not options["image"] and not options["profile"]:
         raise click.UsageError("Missing option '--image'.")
     for group in ("inputs", "results", "artifacts"):
         options[group] = dict(options[group])

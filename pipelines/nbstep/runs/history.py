@@ -9,6 +9,7 @@ from itertools import islice
 
 from nbstep.backends.records import blank_record
 from nbstep.profiles.storage import absolute, store_of
+from nbstep.runs.verdict import as_it_looks
 from nbstep.views.runs_table import Records
 from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
@@ -24,7 +25,8 @@ def history(
 ) -> list[RunResult]:
     """The records below a folder, newest first.
 
-    A run that was submitted and has not begun is told of as ``pending``. Objects that are no records are passed over.
+    A run that was submitted and has not begun is told of as ``pending``, one without a heartbeat for two leases as
+    ``lost``. Objects that are no records are passed over.
 
     Args:
         runs: A folder, as a path or URI.
@@ -57,5 +59,5 @@ def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
 def _read(store: Store, uri: str) -> RunResult | None:
     with suppress(InputNotFoundError, BadInputError):
         data = store.read(uri).data
-        return decode(data, RunResult) if uri.endswith(RECORD) else blank_record(decode(data, RunSpec))
+        return as_it_looks(decode(data, RunResult)) if uri.endswith(RECORD) else blank_record(decode(data, RunSpec))
     return None

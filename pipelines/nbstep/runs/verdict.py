@@ -35,6 +35,18 @@ def combine(status: Status, record: RunResult | None) -> RunStatus:
     return RunStatus(state=_state(status), words=status.words, problems=status.problems, record=record)
 
 
+def as_it_looks(record: RunResult) -> RunResult:
+    """A record as it is shown where only records are looked at: that of a run without a sign of life is ``lost``.
+
+    Nothing is written: whoever asks for the run's status settles it.
+    """
+    claim = record.claim
+    if record.state.final or claim is None or _may_still_run(Status(phase=Phase.GONE), record):
+        return record
+    error = LostRunError(f"the run has given no sign of life since {claim.heartbeat_at}")
+    return replace(record, state=RunState.LOST, error=ErrorInfo.of(error))
+
+
 def final_record(status: Status, record: RunResult) -> RunResult:
     """The record that the launcher writes for a run that could not write it itself.
 

@@ -13,6 +13,7 @@ import yaml
 
 from nbstep.backends.arguments import storage_options
 from nbstep.steps.ports import Artifact, InputParameter
+from nbstep.steps.sizes import Held, check_argument, check_stored, container_text
 from nbstep.steps.step import Step
 from nbstep.steps.storing import stored_with_runs
 from nbstep_runner.contract import DIGEST_INPUT, Deadlines, StepPlan
@@ -93,7 +94,11 @@ def _container(step: Step, extra: Mapping[str, Artifact] | None) -> dict[str, An
     if not step.image:
         raise BadInputError(f"step {step.name} names no image", hint="Give image='…', by digest or an immutable tag.")
     arguments = ["--executor-input", EXECUTOR_INPUT, *step_arguments(stored_with_runs(step), extra)]
-    return {"image": step.image, "command": list(COMMAND), "args": arguments}
+    container = {"image": step.image, "command": list(COMMAND), "args": arguments}
+    held = Held(step.name, container_text(container))
+    check_argument(held)
+    check_stored([held])
+    return container
 
 
 def _options(step: Step) -> list[str]:

@@ -13,8 +13,13 @@ from typing import Any, Final
 from nbstep_runner.errors import BadInputError
 
 LIMIT: Final = 96 * 2**10
-"""Characters of an embedded notebook. Linux allows 128 KiB for one argument (MAX_ARG_STRLEN of execve(2)), and KFP's
-driver gets a whole container, the notebook and all else, as one."""
+"""Characters of an embedded notebook: with them alone a pipeline of one step is as large as Argo can store."""
+WAY_OUT: Final = (
+    "Let the container read the notebook instead of carrying it: runs='gs://bucket/runs' or "
+    "upload_to='gs://bucket/folder' stores it when the step is compiled, source='/in/the/image' names it."
+)
+_ANY_SYSTEM: Final = b"\xff"
+"""What gzip's header says of the system (RFC 1952: unknown); what Python writes there depends on its version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +34,17 @@ class Source:
         return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
 
     def embedded(self) -> str:
-        """Base64 of the gzipped bytes.
+        """Base64 of the gzipped bytes: the same text on every machine, and no character that an engine changes.
 
         Raises:
             BadInputError: It is longer than what an engine can pass.
         """
-        packed = base64.b64encode(gzip.compress(self.data, compresslevel=9, mtime=0)).decode()
+        bare = gzip.compress(self.data, compresslevel=9, mtime=0)
+        packed = base64.b64encode(bare[:9] + _ANY_SYSTEM + bare[10:]).decode()
         if len(packed) > LIMIT:
             raise BadInputError(
                 f"the notebook takes {len(packed)} characters in its component; {LIMIT} is the most",
-                hint="Name a place that the container reads: upload_to='gs://bucket/folder' or source='/in/the/image'.",
+                hint=WAY_OUT,
             )
         return packed
 

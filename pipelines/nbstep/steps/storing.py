@@ -13,7 +13,8 @@ from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.stores import is_remote, join
 
-FOLDER: Final = "notebooks"
+FOLDER: Final = ".notebooks"
+"""Beside the runs; no run can have its name."""
 RETRY_SECONDS: Final = 5.0
 """A store that only the cluster can reach must not hold up the compilation for long."""
 

@@ -21,7 +21,7 @@ from nbstep_runner.contract import (
 )
 from nbstep_runner.errors import BadInputError, NbstepError
 from nbstep_runner.kfp_adapter.executor_input import Outputs
-from nbstep_runner.stores import open_store
+from nbstep_runner.stores import open_store, sibling
 
 
 def deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: StorageOptions) -> None:
@@ -38,7 +38,7 @@ def deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: Storag
         if not _problem_of(value, plan.results.get(name)):
             text = value if isinstance(value, str) else json.dumps(value)
             _write(outputs.parameters[name].output_file, text.encode())
-    _write(outputs.output_file, _message(outputs, record, metrics))
+    _write(outputs.output_file, _message(plan, record, outputs, metrics))
 
 
 def check_promises(plan: StepPlan, record: RunResult, outputs: Outputs) -> None:
@@ -127,9 +127,9 @@ def _write(path: str | None, data: bytes) -> None:
     Path(path).write_bytes(data)
 
 
-def _message(outputs: Outputs, record: RunResult, metrics: dict[str, Any]) -> bytes:
+def _message(plan: StepPlan, record: RunResult, outputs: Outputs, metrics: dict[str, Any]) -> bytes:
     """The ExecutorOutput: every artifact that exists, with what is known of it."""
-    metadata = {NOTEBOOK: _about(record), METRICS: metrics}
+    metadata = {NOTEBOOK: _about(plan, record), METRICS: metrics}
     artifacts = {
         name: {"artifacts": [{"name": one.name, "uri": one.uri, "metadata": one.metadata | metadata.get(name, {})}]}
         for name, found in outputs.artifacts.items()
@@ -139,13 +139,14 @@ def _message(outputs: Outputs, record: RunResult, metrics: dict[str, Any]) -> by
     return json.dumps({"artifacts": artifacts}).encode()
 
 
-def _about(record: RunResult) -> dict[str, Any]:
+def _about(plan: StepPlan, record: RunResult) -> dict[str, Any]:
+    """What KFP's UI shows of a run; the record's place where it outlives the pod."""
     about = {
         "run_id": record.run_id,
         "state": str(record.state),
         "exit_code": record.exit_code,
         "seconds": record.seconds,
-        "record": record.output_uri.removesuffix(".ipynb") + ".result.json",
+        "record": sibling(record.output_uri, ".result.json") if plan.runs else None,
         "error": f"{record.error.reference}: {record.error.message}" if record.error else None,
     }
     return {name: value for name, value in about.items() if value is not None}

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from nbstep_runner.contract import ErrorInfo, RunResult, RunState, encode
 from nbstep_runner.errors import InterruptedRunError, NbstepError, TerminatedError
+from nbstep_runner.stores import is_remote
 
 DEFAULT_PATH: Final = "/dev/termination-log"
 LIMIT: Final = 4096
@@ -17,6 +18,8 @@ LIMIT: Final = 4096
 LONGEST_MESSAGE: Final = 1000
 SHORT_MESSAGE: Final = 200
 """Characters, of which JSON may write each in six bytes."""
+SENTENCE: Final = 300
+"""Characters of the sentence for people that the message begins with; pages of engines show no more of it."""
 
 
 def write_termination_message(result: RunResult) -> None:
@@ -48,19 +51,45 @@ def termination_error(error: NbstepError) -> bytes:
     stopped = isinstance(error, InterruptedRunError | TerminatedError)
     state = RunState.CANCELLED if stopped else RunState.FAILED
     return _first_that_fits(
-        {"state": str(state), "exit_code": int(error.exit_code), "error": _error(error, length)}
+        {
+            "message": _sentence(state, error.message),
+            "state": str(state),
+            "exit_code": int(error.exit_code),
+            "error": _error(error, length),
+        }
         for length in (LONGEST_MESSAGE, SHORT_MESSAGE)
     )
 
 
 def _verdict(result: RunResult, length: int) -> dict[str, Any]:
     return {
+        "message": _told(result),
         "run_id": result.run_id,
         "attempt": result.attempt,
         "state": str(result.state),
         "exit_code": result.exit_code,
         "error": result.error and _error(result.error, length),
     }
+
+
+def _told(result: RunResult) -> str:
+    """State, cell, error and place in one sentence; a place inside of the container is none."""
+    place = result.output_uri if is_remote(result.output_uri) else ""
+    if result.error is None:
+        return _sentence(result.state, "", place)
+    index = result.error.cell_index
+    cell = f"cell {index}"
+    in_cell = "" if index is None or result.error.message.startswith(cell) else f"{cell}: "
+    return _sentence(result.state, in_cell + result.error.message, place)
+
+
+def _sentence(state: RunState, what: str, place: str = "") -> str:
+    """At most :data:`SENTENCE` characters: of a long error the beginning, so that the place remains."""
+    where = f"; see {place}" if place and len(place) < SENTENCE / 2 else ""
+    line = " ".join(what.split())
+    told = f"{state}: {line}" if line else str(state)
+    room = SENTENCE - len(where)
+    return f"{told if len(told) <= room else told[: room - 1] + '…'}{where}"
 
 
 def _error(error: ErrorInfo | NbstepError, length: int) -> dict[str, str]:

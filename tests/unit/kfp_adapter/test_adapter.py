@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from nbstep_runner.kfp_adapter.arguments import Files, run_id_of, runner_argumen
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, try_to_deliver
 from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, given, read_executor_input, whole
 from nbstep_runner.kfp_adapter.notebook import step_notebook
-from support.records import run_record
 
 PLAN = StepPlan(
     name="train",
@@ -177,9 +177,12 @@ def test_what_is_no_executor_input_is_refused(text: str) -> None:
 
 def record(folder: Path, state: RunState = RunState.SUCCEEDED, **fields: Any) -> RunResult:
     (folder / "output.ipynb").write_text("{}")
-    return run_record(
+    return RunResult(
         run_id="train-1",
+        attempt=1,
+        spec_digest="",
         state=state,
+        input_uri="",
         output_uri=str(folder / "output.ipynb"),
         output_version="1",
         exit_code=0 if state is RunState.SUCCEEDED else 10,
@@ -237,3 +240,11 @@ def test_a_failure_leaves_what_there_is(tmp_path: Path) -> None:
     about = artifacts["notebook"]["artifacts"][0]["metadata"]
     assert about["error"] == "cell-failed: cell 2 raised ValueError: no"
     assert about["exit_code"] == 10
+    assert "record" not in about, "it would name a path inside of the pod"
+
+
+def test_the_artifact_names_the_record_where_the_runner_keeps_it(tmp_path: Path) -> None:
+    outputs = message(tmp_path).outputs
+    deliver(replace(PLAN, runs=str(tmp_path)), record(tmp_path), outputs, StorageOptions())
+    artifacts = json.loads((tmp_path / "executor_output.json").read_text())["artifacts"]
+    assert artifacts["notebook"]["artifacts"][0]["metadata"]["record"] == str(tmp_path / "output.result.json")

@@ -11,10 +11,9 @@ import pytest
 
 import nbstep
 import nbstep.errors
-from nbstep_runner.contract import Claim, RunState, encode
+from nbstep_runner.contract import Claim, RunResult, RunState, encode
 from nbstep_runner.errors import UsageError
 from support import notebooks
-from support.records import run_record
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +29,10 @@ def submitted(run_id: str) -> nbstep.Run:
     return nbstep.submit("train.ipynb", on="memory", runs="runs", run_id=run_id)
 
 
-RECORD = run_record(run_id="alone", exit_code=0, results={"n": 1})
+RECORD = RunResult(
+    run_id="alone", attempt=1, spec_digest="", state=RunState.SUCCEEDED, input_uri="in", output_uri="out.ipynb",
+    exit_code=0, results={"n": 1},
+)  # fmt: skip
 
 
 def test_the_beginning_of_an_id_is_enough_where_no_other_has_it() -> None:

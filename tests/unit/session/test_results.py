@@ -3,6 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunResult, RunSpec, RunState, decode, encode
 from nbstep_runner.engine.execute import Execution
@@ -15,6 +17,7 @@ from nbstep_runner.errors import (
     NbstepError,
     StorageUnavailableError,
     TerminatedError,
+    TimedOutError,
 )
 from nbstep_runner.session import results
 from nbstep_runner.session.termination import LIMIT, termination_error, termination_message
@@ -112,6 +115,30 @@ def test_the_termination_message_is_json_whatever_the_words_are(message: str, pl
     verdict = decode(termination_message(results.failed(results.blank(spec), CellFailedError(message))), dict)
     assert (verdict["exit_code"], verdict["error"]["reference"]) == (10, "cell-failed")
     assert message.startswith(verdict["error"]["message"][:100])
+
+
+def test_the_termination_message_begins_with_a_sentence_for_people() -> None:
+    error = ErrorInfo.of(TimedOutError("the cell's deadline of 3 s passed"))
+    late = replace(results.blank(SPEC), state=RunState.FAILED, error=replace(error, cell_index=4))
+    text = termination_message(late).decode()
+    assert text.startswith('{"message":"failed: cell 4: the cell\'s deadline of 3 s passed; see gs://')
+    raised = replace(error, message="cell 4 raised ValueError: the cell is wrong\nin two lines", cell_index=4)
+    told = decode(termination_message(replace(late, error=raised)), dict)["message"]
+    assert told == f"failed: cell 4 raised ValueError: the cell is wrong in two lines; see {SPEC.output_uri}"
+    inside = replace(late, output_uri="/minio/bucket/output.ipynb", error=None, state=RunState.SUCCEEDED)
+    assert decode(termination_message(inside), dict)["message"] == "succeeded"
+
+
+@given(st.text(), st.text(), st.sampled_from(RunState))
+def test_the_sentence_of_a_termination_message_is_one_line_of_at_most_300_characters(
+    message: str, place: str, state: RunState
+) -> None:
+    spec = replace(SPEC, output_uri=f"gs://bucket/{place}")
+    failed = replace(results.failed(results.blank(spec), CellFailedError(message)), state=state)
+    told = decode(termination_message(failed), dict)["message"]
+    assert len(told) <= 300
+    assert told.startswith(str(state))
+    assert len(told.splitlines()) == 1 or "gs://" in told
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.records import run_record
-
 pytest.importorskip("opentelemetry.sdk", reason="the trace extra is not installed")
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -24,6 +22,7 @@ from nbstep_runner.contract import (
     CellState,
     ErrorInfo,
     RunFinished,
+    RunResult,
     RunStarted,
     RunState,
 )
@@ -32,8 +31,12 @@ from nbstep_runner.sinks.trace import NOT_INSTALLED, TraceSink, Tracing, tracing
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-ENDED = run_record(
+ENDED = RunResult(
+    run_id="r",
+    attempt=1,
+    spec_digest="",
     state=RunState.FAILED,
+    input_uri="in.ipynb",
     output_uri="out",
     exit_code=10,
     error=ErrorInfo(reference="cell-failed", message="cell 2 raised"),

@@ -8,13 +8,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from kfp import components
-from kfp.dsl import for_loop, pipeline_channel
+from kfp.dsl import for_loop, pipeline_channel, pipeline_context
 from kfp.dsl.types import type_utils
 
 from nbstep.steps.checks import engine_arguments
 from nbstep.steps.component import component_yaml
 from nbstep.steps.ports import Artifact
+from nbstep.steps.sizes import Held, check_stored, container_text
 from nbstep.steps.step import Step
+from nbstep_runner.contract import lost_on_the_way
 from nbstep_runner.errors import BadInputError
 
 _NAMES: Final = {
@@ -47,11 +49,13 @@ def task_of(step: Step, arguments: Mapping[str, Any]) -> Any:
     An artifact of an earlier task becomes an input artifact of its own type. A text may hold values of earlier tasks.
 
     Raises:
-        BadInputError: The arguments do not fit the notebook.
+        BadInputError: The arguments do not fit the notebook, or Argo could not store the pipeline.
     """
     later = {name: one for name, one in arguments.items() if pipeline_channel.extract_pipeline_channels_from_any(one)}
     kinds = {name: _kind_of(one) for name, one in later.items()}
     brought = {name: Artifact(kind) for name, kind in kinds.items() if kind and "." in kind and name not in step.inputs}
+    for name, one in later.items():
+        _check_text_around(step, name, one)
     constants = {name: one for name, one in arguments.items() if name not in later}
     values = engine_arguments(step, constants, kinds, brought)
     parameters = step.parameters(brought)
@@ -60,7 +64,31 @@ def task_of(step: Step, arguments: Mapping[str, Any]) -> Any:
             later[name] = stack.enter_context(_passing_for(later[name], parameters[name].kind))
         task = component_of(step, brought)(**values, **later)
     task._inputs = _Inputs(task.inputs)  # noqa: SLF001 - kfp has no other way in
+    pipeline = pipeline_context.Pipeline.get_default_pipeline()
+    check_stored(list(_held(pipeline.groups[0], 1)))
     return task
+
+
+def _held(group: Any, times: int) -> Iterator[Held]:
+    """The containers of a pipeline as far as it is defined, ``times`` being how often the group runs."""
+    items = getattr(getattr(group, "loop_argument", None), "items_or_pipeline_channel", None)
+    times *= len(items) if isinstance(items, list) else 1
+    for task in group.tasks:
+        if own := task.container_spec:
+            container = {"image": own.image, "command": list(own.command), "args": list(own.args)}
+            yield Held(task.name, container_text(container), times)
+    for inner in group.groups:
+        yield from _held(inner, times)
+
+
+def _check_text_around(step: Step, name: str, value: Any) -> None:
+    """Whether what stands around the values of earlier tasks in a text passes the engine."""
+    around = pipeline_channel.extract_pipeline_channels_from_string(value) if isinstance(value, str) else []
+    text = value
+    for channel in around:
+        text = text.replace(channel.pattern, "")
+    if around and (lost := lost_on_the_way(text)):
+        raise BadInputError(f"{name} of step {step.name} holds {lost}", hint="Let the notebook make the text.")
 
 
 class _Inputs(dict[str, Any]):

@@ -12,9 +12,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+import yaml
 from kfp import compiler
 from kfp.dsl import graph_component
 
+from nbstep.steps.sizes import check_stored, held_by
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError
 
 MODULE: Final = "nbstep_pipeline_file"
@@ -29,13 +31,15 @@ def compile_pipeline(file: str, name: str | None = None) -> str:
         name: The function's, where there are several.
 
     Raises:
-        BadInputError: The file cannot be imported, or does not define that pipeline.
+        BadInputError: The file cannot be imported, or does not define that pipeline, or Argo cannot store it.
         InputNotFoundError: There is no such file.
     """
     with _imported(Path(file)) as module, tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
         place = Path(folder) / "pipeline.yaml"
         compiler.Compiler().compile(_chosen(module, file, name), str(place))
-        return place.read_text()
+        text = place.read_text()
+    check_stored(held_by(next(yaml.safe_load_all(text))))
+    return text
 
 
 @contextmanager

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 import nbstep
 from nbstep.backends.records import blank_record
 from nbstep.runs.history import AT_ONCE
-from nbstep_runner.contract import RunSpec, RunState, encode
+from nbstep_runner.contract import Claim, RunResult, RunSpec, RunState, decode, encode
 
 
 def test_the_limit_is_of_those_in_the_state(tmp_path: Path) -> None:
@@ -34,3 +37,25 @@ def test_the_limit_is_of_those_in_the_state(tmp_path: Path) -> None:
     assert listed(state="failed", limit=2) == ["r40", "r30"]
     assert listed(state="pending") == ["begun"]
     assert len(listed()) == count + 1
+
+
+@pytest.mark.fault(71)
+def test_a_run_without_a_heartbeat_is_shown_as_lost_and_settled_by_whoever_asks(tmp_path: Path) -> None:
+    """A step of a pipeline that was killed: nobody submitted it, and its record alone says how it stands."""
+    claim = Claim(token="t", host="h", pid=1, pid_started=1, heartbeat_at="", lease_seconds=30.0)  # noqa: S106 - no secret
+    spec = RunSpec(
+        run_id="train-1672ed32", input_uri="in.ipynb", output_uri=str(tmp_path / "train-1672ed32/output.ipynb")
+    )
+    file = tmp_path / "train-1672ed32/output.result.json"
+    file.parent.mkdir()
+    for age, state in ((61, "lost"), (20, "running")):
+        beat = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
+        held = replace(blank_record(spec), state=RunState.RUNNING, claim=replace(claim, heartbeat_at=beat))
+        file.write_bytes(encode(held))
+        (seen,) = nbstep.history(str(tmp_path))
+        assert seen.state == state
+        assert decode(file.read_bytes(), RunResult) == held, "looking has written something"
+    file.write_bytes(encode(replace(held, claim=replace(claim, heartbeat_at="2026-01-01T00:00:00+00:00"))))
+    result = nbstep.find("train-1672", runs=str(tmp_path)).wait(check=False)
+    assert result.state is RunState.LOST
+    assert decode(file.read_bytes(), RunResult).state is RunState.LOST
