@@ -7,10 +7,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import click
@@ -19,6 +17,7 @@ from nbstep.backends.docker.backend import DockerBackend, status
 from nbstep.backends.docker.engine import Engine, engine
 from nbstep.backends.docker.logs import lines
 from nbstep.backends.docker.request import container
+from nbstep.backends.local.signals import signals_to
 from nbstep.backends.protocol import Located, Status
 from nbstep.errors import LostRunError
 from nbstep.profiles import load_profile
@@ -61,7 +60,7 @@ def run_in_container(
     daemon.provide(request["Image"], pull=pull)
     try:
         daemon.create(name, request)
-        with _signals_to(daemon, name):
+        with signals_to(partial(_send, daemon, name)):
             daemon.start(name)
             log = Watched(lines(daemon, name, follow=True))
             _show(log, log_format, as_json=as_json)
@@ -85,21 +84,9 @@ def _request(arguments: Sequence[str], options: dict[str, Any], *, quiet: bool) 
     return request, profile.docker.pull
 
 
-@contextmanager
-def _signals_to(daemon: Engine, name: str) -> Iterator[None]:
-    """Let the signals that ask this process to end ask the run to end."""
-
-    def forward(number: int, _frame: FrameType | None) -> None:
-        # on a thread: the connection that is being read may be in the middle of anything
-        threading.Thread(target=daemon.signal, args=(name, signal.Signals(number).name)).start()
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    previous = {number: signal.signal(number, forward) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _send(daemon: Engine, name: str, number: int) -> None:
+    """Send a signal from a thread: the connection that is being read may be in the middle of anything."""
+    threading.Thread(target=daemon.signal, args=(name, signal.Signals(number).name)).start()
 
 
 def _show(log: Watched, log_format: str, *, as_json: bool) -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Final, Self
 
 import msgspec
 
+from nbstep.backends.local.signals import signals_to
 from nbstep_runner.contract import SweepEvent, SweepPlan
 from nbstep_runner.errors import InternalError
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "nbstep_runner.sweep")
-FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class SweepWorker:
@@ -35,16 +34,14 @@ class SweepWorker:
     def __init__(self, *, kernel: str | None, folder: str | None, cold: bool) -> None:
         options = [*(("--kernel", kernel) if kernel else ()), *(("--cwd", folder) if folder else ())]
         self._command = [*PROGRAM, *options, *(["--cold"] if cold else [])]
-        self._previous: dict[int, Any] = {}
+        self._signals = ExitStack()
         self.stopped_by: signal.Signals | None = None
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(  # noqa: S603 - our own worker; no shell
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
         )
-        if threading.current_thread() is threading.main_thread():
-            for number in FORWARDED:
-                self._previous[number] = signal.signal(number, self._forward)
+        self._signals.enter_context(signals_to(self._forward))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -53,10 +50,9 @@ class SweepWorker:
                 with suppress(BrokenPipeError):
                     stream.close()  # without a plan it ends, with one it saves and ends its runs
         self._process.wait()
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._signals.close()
 
-    def _forward(self, number: int, _frame: FrameType | None) -> None:
+    def _forward(self, number: int) -> None:
         self.stopped_by = self.stopped_by or signal.Signals(number)
         with suppress(ProcessLookupError):
             self._process.send_signal(number)

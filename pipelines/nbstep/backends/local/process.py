@@ -6,25 +6,22 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from types import FrameType, TracebackType
-from typing import Any, Final, Self
+from contextlib import ExitStack, suppress
+from types import TracebackType
+from typing import Final, Self
 
+from nbstep.backends.local.signals import signals_to
 from nbstep_runner.cli import TYPED_COMMAND
 from nbstep_runner.errors import InternalError
 from nbstep_runner.stores import name_of, sibling
 
 RUNNER: Final = (sys.executable, "-P", "-m", "nbstep_runner.cli")
 """``-P`` keeps the working directory off Python's path: a ``random.py`` beside a notebook is the notebook's alone."""
-FORWARDED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
 class Child:
     """``nbstep-runner`` with these arguments, as a context in which this process's signals are the child's.
-
-    Off the main thread signals stay with whoever handles them there.
 
     The child has a process group of its own: the terminal sends Ctrl-C to this process alone, which passes it on, so
     that one keystroke is one signal.
@@ -39,14 +36,12 @@ class Child:
         self._command = [*RUNNER, *arguments]
         self._environment = os.environ | {TYPED_COMMAND: program}
         self._stdout = stdout
-        self._previous: dict[int, Any] = {}
+        self._signals = ExitStack()
 
     def __enter__(self) -> Self:
         self._early: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
-        if threading.current_thread() is threading.main_thread():  # no other may have Python's signals
-            for number in FORWARDED:
-                self._previous[number] = signal.signal(number, self._forward)
+        self._signals.enter_context(signals_to(self._forward, signal.SIGQUIT))
         self._process = subprocess.Popen(  # noqa: S603 - our own runner; no shell
             self._command, env=self._environment, stdout=self._stdout, process_group=0
         )
@@ -58,10 +53,9 @@ class Child:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait()
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._signals.close()
 
-    def _forward(self, number: int, _frame: FrameType | None) -> None:
+    def _forward(self, number: int) -> None:
         if self._process is None:
             self._early.append(number)
             return
