@@ -1,0 +1,114 @@
+"""A run that was submitted, found again by its handle, by its id, or by its executed notebook."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from nbstep.backends.protocol import Located
+from nbstep.backends.recorded import RecordedBackend
+from nbstep.backends.registry import backend_of
+from nbstep.errors import RunNotFoundError
+from nbstep.profiles import Profile
+from nbstep.profiles.storage import absolute, store_of
+from nbstep.profiles.volume_claims import here
+from nbstep.runs.history import history
+from nbstep.runs.run import Run
+from nbstep.submission.places import RunPlaces
+from nbstep.submission.request import DEFAULT_RUNS
+from nbstep_runner.contract import RunResult, StorageOptions, decode
+from nbstep_runner.errors import InputNotFoundError
+from nbstep_runner.stores import join, sibling
+
+
+class Submitted(msgspec.Struct, frozen=True, kw_only=True):
+    """``submission.json``: where a run was sent."""
+
+    handle: str
+    on: str
+    submitted_at: str
+    image: str | None = None
+    schema_version: int = 1
+
+
+def find_run(name: str, chosen: Profile) -> Run:
+    """The run of that name; see :func:`nbstep.find`.
+
+    Raises:
+        RunNotFoundError: Neither its place nor the profile's folder knows it, or a beginning fits several.
+    """
+    if name.endswith(".ipynb"):
+        return _of_output(absolute(here(name, chosen.kubernetes.claims)), chosen.storage)
+    if "://" in name:
+        backend = backend_of(name)
+        try:
+            return Run(name, _reachable(backend.locate(name), chosen), backend)
+        except RunNotFoundError:
+            if chosen.runs is None:
+                raise
+            name = name.rpartition("/")[2]  # its place has forgotten it; its objects may still be there
+    return _by_id(name, chosen)
+
+
+def _of_output(uri: str, storage: StorageOptions) -> Run:
+    """The run that wrote a notebook; its record names it."""
+    place = sibling(uri, ".result.json")
+    try:
+        record = decode(store_of(place, storage).read(place).data, RunResult)
+    except InputNotFoundError:
+        raise RunNotFoundError(f"there is no record of a run beside {uri}") from None
+    return Run(uri, Located(run_id=record.run_id, spec_uri="", output_uri=uri, storage=storage), RecordedBackend())
+
+
+def _by_id(name: str, profile: Profile) -> Run:
+    runs = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
+    run_id = _latest(runs, profile) if name == "latest" else name
+    found = _submitted(runs, run_id, profile.storage) or _beginning(runs, run_id, profile.storage)
+    if found is None:
+        raise RunNotFoundError(f"there is no run {name} below {runs}")
+    return found
+
+
+def _submitted(runs: str, run_id: str, storage: StorageOptions) -> Run | None:
+    """The run of that id; one that something else started, such as a pipeline, is known by its record."""
+    places = RunPlaces.of(runs, run_id)
+    store = store_of(places.submission, storage)
+    with suppress(InputNotFoundError):
+        handle = decode(store.read(places.submission).data, Submitted).handle
+        return Run(handle, located_at(places, run_id, storage), backend_of(handle))
+    return _of_output(places.output, storage) if store.stat(places.record) is not None else None
+
+
+def _latest(runs: str, profile: Profile) -> str:
+    """The id of the run that was last heard of."""
+    newest = history(runs, storage=profile.storage, limit=1)
+    if not newest:
+        raise RunNotFoundError(f"there is no run below {runs}")
+    return newest[0].run_id
+
+
+def _beginning(runs: str, beginning: str, storage: StorageOptions) -> Run | None:
+    """The one run whose id begins so."""
+    prefix = join(runs, "")
+    names = {stat.uri.removeprefix(prefix).partition("/")[0] for stat in store_of(prefix, storage).list(prefix)}
+    fitting = sorted(name for name in names if name.startswith(beginning))
+    if len(fitting) > 1:
+        some = ", ".join(fitting[:5])
+        raise RunNotFoundError(
+            f"{len(fitting)} runs below {runs} begin with {beginning}: {some}", hint="Write more of the id."
+        )
+    return _submitted(runs, fitting[0], storage) if fitting else None
+
+
+def located_at(places: RunPlaces, run_id: str, storage: StorageOptions) -> Located:
+    """The run whose objects lie there."""
+    return Located(run_id=run_id, spec_uri=places.spec, output_uri=places.output, storage=storage)
+
+
+def _reachable(located: Located, profile: Profile) -> Located:
+    """The run's objects where this machine reaches them, if the profile says that it does so in another way."""
+    if profile.runs is None:
+        return located
+    places = RunPlaces.of(absolute(here(profile.runs, profile.kubernetes.claims)), located.run_id)
+    return located_at(places, located.run_id, profile.storage)
