@@ -6,12 +6,13 @@ descriptor, blocking calls through :meth:`Supervisor.call`, which waits for the 
 
 from __future__ import annotations
 
-import os
+import resource
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -22,6 +23,14 @@ from nbstep_runner.errors import InterruptedRunError, NbstepError, StorageUnavai
 
 T = TypeVar("T")
 STOPPING: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+LIMITS: Final = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_DATA,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_NPROC,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +41,6 @@ class Stop:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a call came to: its value or its error."""
-
-    value: Any
-    error: BaseException | None
-
-    def unwrap(self) -> Any:
-        """Return the value, or raise the error."""
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-
-Inbox = SimpleQueue[Answer | None]
-"""Where a call's answer arrives; ``None`` says that a signal came."""
-
-
 class Supervisor:
     """Holds the process's signal handlers while a run is under way, and puts the old ones back.
 
@@ -58,7 +49,7 @@ class Supervisor:
     Args:
         grace: Seconds from the first signal until the process has to be gone.
         on_child: Called by :meth:`attend` after children have ended; the place to reap orphans as PID 1.
-        on_stop: Called once for each :meth:`call` that goes on despite a stop, with the seconds that it still has.
+        on_stop: Called once for each :meth:`wait` that goes on despite a stop, with the seconds that it still has.
     """
 
     def __init__(
@@ -71,12 +62,13 @@ class Supervisor:
         self._grace = grace
         self._on_child = on_child
         self._on_stop = on_stop
-        self._inbox: Inbox = SimpleQueue()
+        self._news: SimpleQueue[None] = SimpleQueue()
         self.stop: Stop | None = None
         self._reader, self._writer = socket.socketpair()
         for end in (self._reader, self._writer):
             end.setblocking(False)  # noqa: FBT003 - the standard library's own signature
         self._old_handlers: dict[signal.Signals, Any] = {}
+        self._limits = {kind: resource.getrlimit(kind) for kind in LIMITS}
         self._old_wakeup = -1
 
     @property
@@ -105,12 +97,16 @@ class Supervisor:
             raise self.stop.error
 
     def call(self, work: Callable[[], T], *, doing: str, despite_stop: bool = False, share: float = 1.0) -> T:
-        """Do blocking work in a thread and return what it returns, or raise what it raises.
+        """Do blocking work in a thread and return what it returns, or raise what it raises; see :meth:`wait`."""
+        if not despite_stop:
+            self.check()
+        return self.wait(begin(work, doing), doing=doing, despite_stop=despite_stop, share=share)
 
-        Where no thread can be started, it is done in this one, and a signal waits for its end.
+    def wait(self, work: Future[T], *, doing: str, despite_stop: bool = False, share: float = 1.0) -> T:
+        """Wait for work that was begun, and for signals at once; its value, or its error raised.
 
         Args:
-            work: What to do. When the run is stopped meanwhile, it is left to itself in its daemon thread.
+            work: When it is not waited for any more, it is left to itself in its daemon thread.
             doing: What it is, for messages.
             despite_stop: Go on after a stop until the grace period ends.
             share: How much of what is left of the grace period it may take, from 0 to 1.
@@ -119,48 +115,56 @@ class Supervisor:
             InterruptedRunError, TerminatedError: The run was stopped, and ``despite_stop`` is not set.
             StorageUnavailableError: With ``despite_stop``, its share of the grace period ended first.
         """
-        inbox: Inbox = SimpleQueue()
-        self._inbox = inbox  # before the check, so that a signal after it is not told to the inbox of an earlier call
-        if not despite_stop:
-            self.check()
-        try:
-            threading.Thread(target=_deliver, args=(work, inbox), name=f"nbstep: {doing}", daemon=True).start()
-        except RuntimeError:  # the limit of processes leaves no room for a thread
-            _deliver(work, inbox)
+        news: SimpleQueue[None] = SimpleQueue()
+        self._news = news  # before the first look at what is there, so that nothing comes unnoticed after it
+        work.add_done_callback(lambda _: news.put(None))
         until: float | None = None
         while True:
             if self.stop is not None and until is None:
                 until = time.monotonic() + share * self.seconds_left
                 if self._on_stop is not None:
                     self._on_stop(share * self.seconds_left)
+            if work.done():
+                return work.result()
+            if not despite_stop:
+                self.check()
             try:
-                answer = inbox.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
+                news.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
             except Empty:
                 within = "the grace period" if share == 1 else "its share of the grace period"
                 raise StorageUnavailableError(f"{doing} did not end within {within}") from None
-            if answer is not None:
-                result: T = answer.unwrap()
-                return result
-            if not despite_stop:
-                self.check()
 
     def abort(self, error: NbstepError) -> None:
         """Stop the run for a reason of our own; from any thread."""
         if self.stop is None:
             self.stop = Stop(error, time.monotonic())
-        self._inbox.put(None)
+        self._news.put(None)
         with suppress(OSError):  # it is full, and wakes already, or nobody waits any more
             self._writer.send(b"\0")
+
+    def restore_limits(self) -> None:
+        """Put this process's limits back as they were: its notebook may have lowered them.
+
+        A hard limit that was lowered can be raised by root alone; then the soft one goes as far as it may.
+        """
+        for kind, (soft, hard) in self._limits.items():
+            try:
+                resource.setrlimit(kind, (soft, hard))
+            except (OSError, ValueError):
+                highest = resource.getrlimit(kind)[1]
+                with suppress(OSError, ValueError):
+                    resource.setrlimit(kind, (highest, highest))
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.stop is None:
             self.stop = Stop(_verdict(signal.Signals(number)), time.monotonic())
-        self._inbox.put(None)  # SimpleQueue.put is reentrant: made for handlers
+        self._news.put(None)  # SimpleQueue.put is reentrant: made for handlers
 
     def __enter__(self) -> Self:
         for number in STOPPING:
             self._old_handlers[number] = signal.signal(number, self._note)
         self._old_handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._old_handlers[signal.SIGXCPU] = signal.signal(signal.SIGXCPU, lambda *_: self.restore_limits())
         self._old_wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         if _noted:
             self.stop = self.stop or _noted[0]
@@ -202,13 +206,18 @@ def _verdict(number: signal.Signals) -> NbstepError:
     return TerminatedError(f"the run was terminated ({number.name})")
 
 
-def _deliver(work: Callable[[], Any], inbox: Inbox) -> None:
+def begin(work: Callable[[], T], doing: str) -> Future[T]:
+    """Begin work in a daemon thread, named by what it does; where no thread can be started, do it in this one."""
+    done: Future[T] = Future()
     try:
-        inbox.put(Answer(work(), None))
-    except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that asked
-        inbox.put(Answer(None, error))
+        threading.Thread(target=_do, args=(work, done), name=f"nbstep: {doing}", daemon=True).start()
+    except RuntimeError:  # the limit of processes leaves no room for a thread
+        _do(work, done)
+    return done
 
 
-def is_pid_one() -> bool:
-    """Whether this process is the init of its PID namespace, as in a container."""
-    return os.getpid() == 1
+def _do(work: Callable[[], T], done: Future[T]) -> None:
+    try:
+        done.set_result(work())
+    except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that asks
+        done.set_exception(error)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support import processes
 from support.notebooks import write
 from support.runs import run, start
 
@@ -57,7 +58,7 @@ def test_the_attempt_after_one_that_was_killed_takes_over_at_once(tmp_path: Path
     began = time.monotonic()
     second = run(tmp_path, ["print('done')"], "--run-id", "work", "--attempt", "2")
     assert (second.code, second.record["attempt"]) == (0, 2)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 25, "it waited for the lease of 30 s"
 
 
 @pytest.mark.fault(24)
@@ -133,7 +134,8 @@ def test_waiting_for_an_earlier_attempt_can_be_stopped(tmp_path: Path) -> None:
     place = tmp_path / "out.result.json"
     place.write_text(json.dumps(held))
     with start(tmp_path, ["2"], "--run-id", "work", "--attempt", "2") as second:
-        time.sleep(2)
+        assert processes.until(lambda: len(processes.marked(second.mark)) >= 3, 30), "its kernel has been launched"
+        time.sleep(0.5)
         assert not second.ended
         done = second.signal(signal.SIGTERM).finish(5, check=False)
     assert done.code == 143
@@ -155,3 +157,40 @@ def test_a_run_that_was_outdone_leaves_the_winners_log_and_record_alone(tmp_path
     assert done.code == 73
     assert (json.loads(record.read_text()), log.read_text()) == (won, "the winner's\n")
     assert (tmp_path / "out.ipynb").read_text() == "{}"
+
+
+@pytest.mark.fault(67)
+@pytest.mark.parametrize("how", ["removed", "taken"])
+def test_a_claim_that_is_lost_while_the_cells_run_publishes_nothing_and_says_so(tmp_path: Path, how: str) -> None:
+    record = tmp_path / "out.result.json"
+    with start(tmp_path, ["import time\nprint('begun', flush=True)\ntime.sleep(1)"]) as first:
+        first.wait_for("begun")
+        claimed = json.loads(record.read_text())
+        if how == "removed":
+            record.unlink()
+        else:
+            record.write_text(json.dumps(claimed | {"run_id": "thief", "claim": claimed["claim"] | {"token": "other"}}))
+        left = sorted(path.name for path in tmp_path.iterdir())
+        done = first.finish(check=False)
+    told = [line for line in done.shown() if line.get("event") == "run-finished"]
+    assert [(line["state"], line["exit_code"]) for line in told] == [("failed", 73)]
+    assert done.shown()[-1] == told[0]
+    assert done.code == 73
+    assert ("thief" in told[0]["message"]) is (how == "taken")
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
+
+
+def test_the_verdict_is_told_once_and_ends_the_stored_log(tmp_path: Path) -> None:
+    for cells in (["1"], ["1/0"]):
+        done = run(tmp_path, cells)
+        assert [line.get("event") for line in done.log].count("run-finished") == 1
+        assert (done.log[-1]["event"], done.log[-1]["exit_code"]) == ("run-finished", done.code)
+
+
+def test_outputs_that_would_share_a_record_are_refused(tmp_path: Path) -> None:
+    first = run(tmp_path, ["'first'"])
+    second = run(tmp_path, tmp_path / "in.ipynb", output="out", check=False)
+    assert second.code == 65
+    assert "is the record of another output" in second.stdout
+    assert json.loads((tmp_path / "out.result.json").read_text()) == first.record
+    assert not (tmp_path / "out").exists()

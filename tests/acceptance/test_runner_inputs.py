@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.notebooks import Code, notebook, write
-from support.runs import Done, run
+from support.runs import Done, command, run
 
 VALID = json.dumps(notebook(["print(1)"]))
 NO_CELLS = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}}
@@ -304,3 +304,22 @@ def test_credentials_in_uris_are_hidden(tmp_path: Path) -> None:
     written = "".join(path.read_text() for path in tmp_path.iterdir())
     assert "hunter" not in done.stdout + done.stderr + written
     assert "localhost:1" in done.stdout
+
+
+@pytest.mark.fault(50)
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("name", ["out.partial.ipynb", "out.result.json"])
+def test_an_input_that_is_one_of_the_runs_own_places_is_refused_and_untouched(
+    tmp_path: Path, name: str, link: bool
+) -> None:
+    own = write(tmp_path / name, ["1"])
+    before = own.read_bytes()
+    source = tmp_path / "link.ipynb" if link else own
+    if link:
+        source.symlink_to(own)
+    there = sorted(path.name for path in tmp_path.iterdir())
+    done = command(str(source), str(tmp_path / "out.ipynb"))
+    assert (done.returncode, done.stderr) == (65, b"")
+    assert b"would be read and is written by this run" in done.stdout
+    assert own.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == there

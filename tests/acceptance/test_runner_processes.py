@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from nbstep_runner.processes import runs, started_at
 from support import processes
+from support.notebooks import write
 from support.runs import run, start
 
 WANDERERS = """
@@ -63,5 +66,82 @@ import atexit, pathlib, subprocess
 subprocess.Popen(['sleep', '600'])
 atexit.register(lambda: pathlib.Path('{folder}/handled').touch())
 """
-    done = run(tmp_path, [cell.format(folder=tmp_path)], seconds=10)
+    done = run(tmp_path, [cell.format(folder=tmp_path)], seconds=30)
     assert (done.code, (tmp_path / "handled").exists()) == (0, True)
+
+
+@pytest.mark.fault(53)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
+@pytest.mark.parametrize("code", [0, 10])
+def test_a_watchdog_that_is_killed_or_stopped_changes_no_verdict(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    failing = "\n1/0" if code else ""
+    with start(tmp_path, [f"print('begun', flush=True)\nimport time; time.sleep(1){failing}"]) as running:
+        os.kill(running.wait_for("begun").watchdog, number)
+        done = running.finish(20)
+    assert (done.code, done.record["exit_code"], done.stderr) == (code, code, "")
+
+
+@pytest.mark.fault(53)
+def test_daemons_that_hide_from_the_mark_end_with_a_runner_that_is_killed(tmp_path: Path) -> None:
+    """They have neither its environment, nor its session, nor a parent that lives."""
+    cell = """
+import subprocess
+subprocess.run(['env', '-i', 'sh', '-c', 'setsid sleep 600 >/dev/null 2>&1 & echo $! > {path}'])
+print('begun', flush=True)
+import time; time.sleep(600)
+"""
+    path = tmp_path / "daemon"
+    with start(tmp_path, [cell.format(path=path)]) as running:
+        running.wait_for("begun")
+        daemon = int(path.read_text())
+        started = started_at(daemon)
+        assert started
+        running.signal(signal.SIGKILL).finish(10)
+        assert processes.until(lambda: not runs(daemon, started), 10)
+
+
+LOWER = """
+import os, resource
+
+def said(pid, name):
+    return open(f'/proc/{pid}/{name}', 'rb').read()
+
+pid, runner = os.getpid(), None
+while pid > 1:
+    pid = int(said(pid, 'stat').rpartition(b')')[2].split()[1])
+    runner = pid if b'/out.ipynb' in said(pid, 'cmdline') else runner
+hard = resource.prlimit(runner, resource.RLIMIT_LIMIT)[1]
+resource.prlimit(runner, resource.RLIMIT_LIMIT, (0, hard))
+print('lowered')
+"""
+
+
+@pytest.mark.fault(53)
+@pytest.mark.parametrize("limit", ["AS", "CPU", "FSIZE", "NPROC"])
+def test_limits_that_a_notebook_lowers_for_its_runner_lose_no_record(tmp_path: Path, limit: str) -> None:
+    done = run(tmp_path, [LOWER.replace("RLIMIT_LIMIT", f"RLIMIT_{limit}")])
+    assert done.code == 0, done.stdout
+    assert done.text(0) == "lowered\n"
+
+
+@pytest.mark.fault(54)
+def test_a_runner_that_was_killed_and_not_reaped_blocks_no_output(tmp_path: Path) -> None:
+    with start(tmp_path, ["print('begun', flush=True)\nimport time; time.sleep(600)"]) as first:
+        first.wait_for("begun").signal(signal.SIGKILL)
+        assert processes.until(lambda: first.ended, 10)
+        second = run(tmp_path, write(tmp_path / "quick.ipynb", ["1"]), "--run-id", "another")
+    assert (second.code, second.record["run_id"]) == (0, "another")
+
+
+@pytest.mark.fault(55)
+def test_a_local_run_is_not_submitted_from_a_run_that_would_end_it(tmp_path: Path) -> None:
+    write(tmp_path / "child.ipynb", ["1"])
+    submit = (
+        f"nbstep.submit({str(tmp_path / 'child.ipynb')!r}, runs={str(tmp_path / 'runs')!r}, on='local', html=False)"
+    )
+    cell = f"import nbstep\n{submit}"
+    done = run(tmp_path, [cell], env={"XDG_STATE_HOME": str(tmp_path / "state")})
+    assert (done.code, done.error["exception_name"]) == (10, "UsageError")
+    assert "cannot be submitted from a notebook that nbstep runs" in done.error["message"]

@@ -18,7 +18,7 @@ from nbstep_runner.cli import main as cli
 from nbstep_runner.cli import process
 from nbstep_runner.engine import cell_run, notebook_run
 from nbstep_runner.kernel import early, start
-from nbstep_runner.session import claim, publish, run
+from nbstep_runner.session import claim, run, stored_output
 from nbstep_runner.sinks import checkpoint
 from nbstep_runner.stores import local
 
@@ -99,7 +99,7 @@ def points(barrier: Barrier) -> dict[str, tuple[object, str, Wrap]]:
         "begun": (process, "become_subreaper", barrier.before),
         "fetch": (run, "fetch", barrier.before),
         "fetched": (run, "fetch", barrier.after),
-        "claim": (claim.ClaimKeeper, "take", barrier.before),
+        "claim": (claim.OutputClaim, "take", barrier.before),
         "claim-placing": placed(".result.json", running=True, late=False),
         "claim-placed": placed(".result.json", running=True, late=True),
         "kernel-start": (start, "await_ready", barrier.before),
@@ -109,15 +109,16 @@ def points(barrier: Barrier) -> dict[str, tuple[object, str, Wrap]]:
         "checkpoint-placing": placed(".partial.ipynb", late=False),
         "checkpoint-placed": placed(".partial.ipynb", late=True),
         "kernel-end": (notebook_run, "_end_kernel", barrier.before),
-        "output": (publish.Publisher, "notebook", barrier.before),
+        "confirm": (claim.OutputClaim, "confirm", barrier.before),
+        "output": (stored_output.StoredOutput, "_place_notebook", barrier.before),
         "output-placing": placed(".ipynb", late=False),
         "output-placed": placed(".ipynb", late=True),
-        "partial-removed": (publish.Publisher, "remove_partial", barrier.after),
-        "log-placing": placed(".log.jsonl", late=False),
-        "log-placed": placed(".log.jsonl", late=True),
-        "commit": (claim.ClaimKeeper, "commit", barrier.before),
+        "partial-removed": (stored_output.StoredOutput, "_remove_partial", barrier.after),
+        "commit": (claim.OutputClaim, "commit", barrier.before),
         "commit-placing": placed(".result.json", running=False, late=False),
         "commit-placed": placed(".result.json", running=False, late=True),
+        "log-placing": placed(".log.jsonl", late=False),
+        "log-placed": placed(".log.jsonl", late=True),
     }
 
 

@@ -378,7 +378,7 @@ OWNER = """
 import os, secrets, signal, sys, time
 from pathlib import Path
 from nbstep_runner.kernel import specs
-from nbstep_runner.kernel.processes import become_subreaper
+from nbstep_runner.processes import become_subreaper
 from nbstep_runner.sweep.pool import ServerProcess
 sys.path.insert(0, sys.argv[3])
 become_subreaper()

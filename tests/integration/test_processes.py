@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from nbstep_runner.kernel import processes
+from nbstep_runner import processes
 from nbstep_runner.kernel.memory import MemoryWatch
-from nbstep_runner.kernel.processes import (
+from nbstep_runner.processes import (
     TOKEN_VARIABLE,
     descendants,
     kill_marked,
@@ -26,7 +26,7 @@ from nbstep_runner.kernel.processes import (
     reap_zombies,
 )
 
-SOURCE = str(Path(processes.__file__).parents[2])
+SOURCE = str(Path(processes.__file__).parents[1])
 
 DAEMON = """
 import os, sys, time
@@ -61,7 +61,7 @@ def pid_in(path: Path) -> int:
 
 
 def alive(pid: int) -> bool:
-    process = processes._process(pid)
+    process = processes.find(pid)
     return process is not None and not process.ended
 
 
@@ -113,7 +113,7 @@ def test_a_run_that_lost_its_runner_is_ended_by_its_token(tmp_path: Path) -> Non
     token = uuid.uuid4().hex
     kernel = python(STARTS_A_DAEMON, str(tmp_path / "pid"), env={**os.environ, TOKEN_VARIABLE: token})
     daemon = pid_in(tmp_path / "pid")
-    script = f"from nbstep_runner.kernel.processes import kill_marked; print(kill_marked({token!r}))"
+    script = f"from nbstep_runner.processes import kill_marked; print(kill_marked({token!r}))"
     done = subprocess.run(
         [sys.executable, "-c", script], env={"PYTHONPATH": SOURCE}, capture_output=True, text=True, check=True
     )
@@ -125,7 +125,7 @@ def test_a_run_that_lost_its_runner_is_ended_by_its_token(tmp_path: Path) -> Non
 def test_a_token_never_ends_its_own_bearer_or_what_it_comes_from() -> None:
     script = (
         "import os, subprocess\n"
-        "from nbstep_runner.kernel.processes import kill_marked\n"
+        "from nbstep_runner.processes import kill_marked\n"
         "child = subprocess.Popen(['sleep', '600'])\n"
         "left = kill_marked(os.environ['NBSTEP_RUN_TOKEN'])\n"
         "print(left, child.wait())"
@@ -191,7 +191,7 @@ def test_a_pid_that_is_no_child_of_ours_is_not_touched() -> None:
 
 def test_a_pid_that_was_given_away_is_not_signalled() -> None:
     child = subprocess.Popen(["sleep", "600"])
-    present = processes._process(child.pid)
+    present = processes.find(child.pid)
     assert present
     processes._signal(present._replace(started=present.started - 1), signal.SIGKILL)
     time.sleep(0.05)
@@ -217,7 +217,7 @@ def test_zombies_are_reaped_except_those_that_others_wait_for() -> None:
 
 ADOPT = """
 import json, os, subprocess, sys, time
-from nbstep_runner.kernel.processes import become_subreaper, kill_tree, reap_zombies
+from nbstep_runner.processes import become_subreaper, kill_tree, reap_zombies
 if os.getpid() != 1:
     assert become_subreaper()
 kernel = subprocess.Popen([sys.executable, "-c", sys.argv[1], sys.argv[2], "{}"])

@@ -143,6 +143,14 @@ class Running:
         assert len(found) == 1, found
         return found[0]
 
+    @property
+    def watchdog(self) -> int:
+        """The pid of the process that outlives the runner: its fork, so that it has the same command line."""
+        command = processes.command_of(self.process.pid)
+        found = [pid for pid in processes.marked(self.mark) if processes.command_of(pid) == command]
+        (watchdog,) = {*found} - {self.process.pid}
+        return watchdog
+
     def signal(self, number: signal.Signals) -> Self:
         """Send the runner a signal."""
         self.process.send_signal(number)

@@ -111,11 +111,11 @@ def test_a_run_can_be_aborted_from_any_thread(supervisor: Supervisor) -> None:
 def test_a_signal_just_before_a_call_begins_to_wait_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with Supervisor(grace=5) as supervisor:
 
-        class Inbox(module.SimpleQueue):  # type: ignore[type-arg]  # of anything
+        class News(module.SimpleQueue):  # type: ignore[type-arg]  # of anything
             def __init__(self) -> None:
                 send(signal.SIGTERM)
 
-        monkeypatch.setattr(module, "SimpleQueue", Inbox)
+        monkeypatch.setattr(module, "SimpleQueue", News)
         began = time.monotonic()
         with pytest.raises(TerminatedError):
             supervisor.call(lambda: time.sleep(1), doing="sleeping")

@@ -106,8 +106,11 @@ def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
     from nbstep_runner.kernel.process import LaunchOptions
     from nbstep_runner.kernel.watchdog import Watchdog
 
-    launch = LaunchOptions(working_directory=options["cwd"], stock=options["stock_kernel"], token=os.urandom(16).hex())
-    watchdog = Watchdog(launch.token)
+    token = os.urandom(16).hex()
+    watchdog = Watchdog(token)
+    launch = LaunchOptions(
+        working_directory=options["cwd"], stock=options["stock_kernel"], token=token, watchdog=watchdog
+    )
     early = launch_early(options["kernel"], launch, wanted=not options["prepare_only"])
     from nbstep_runner.supervisor import note_signals
 

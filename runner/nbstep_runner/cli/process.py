@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from nbstep_runner.contract import RunResult, RunSpec, encode
+from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, encode
 from nbstep_runner.errors import ExitCode
 from nbstep_runner.kernel.early import EarlyKernel
-from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
+from nbstep_runner.processes import become_subreaper
 from nbstep_runner.session.kernels import KernelSource
 from nbstep_runner.session.ledger import LogSettings
+from nbstep_runner.session.process import supervised
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.streams import stream_files
 from nbstep_runner.sinks.trace import tracing
-from nbstep_runner.stores import hurry
 from nbstep_runner.supervisor import Supervisor
-
-STANDARD_STREAM = "-"
 
 
 def run_in_this_process(
@@ -39,31 +36,22 @@ def run_in_this_process(
         watchdog: The only child of this process that is not the run's.
     """
     become_subreaper()
-
-    def reap_orphans() -> None:
-        reap_zombies(exclude=[pid for pid in (watchdog, kernels.child) if pid is not None])
-
-    with Supervisor(options["grace_period"], on_child=reap_orphans, on_stop=hurry) as supervisor:
-        kernels = KernelSource(early, supervisor, spared=(watchdog,))
-        with closing(kernels):
-            spec = supervisor.call(spec_source, doing="reading the spec")
-            result = run_once(spec, _tools(spec, options, early, supervisor, kernels))
+    with supervised(early, watchdog, options["grace_period"]) as (supervisor, kernels):
+        spec = supervisor.call(spec_source, doing="reading the spec")
+        result = run_once(spec, _tools(spec, options, supervisor, kernels))
     write_termination_message(result)
     if options["record_file"]:
         _copy_record(result, options["record_file"])
     return int(ExitCode.INTERNAL) if result.exit_code is None else result.exit_code
 
 
-def _tools(
-    spec: RunSpec, options: dict[str, Any], early: EarlyKernel, supervisor: Supervisor, kernels: KernelSource
-) -> RunTools:
+def _tools(spec: RunSpec, options: dict[str, Any], supervisor: Supervisor, kernels: KernelSource) -> RunTools:
     """What the run uses of this process; with the notebook on standard output, the log goes to standard error."""
     traces = tracing()
     log_stream: BinaryIO = sys.stderr.buffer if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer
     return RunTools(
         supervisor=supervisor,
         kernels=kernels,
-        memory=early.memory,
         log=LogSettings(
             stream=log_stream,
             format=log_format(options["log_format"], log_stream),
@@ -72,7 +60,6 @@ def _tools(
             warnings=traces.warnings,
         ),
         notebook_stream=sys.stdout.buffer,
-        token=early.options.token,
     )
 
 

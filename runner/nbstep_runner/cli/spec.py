@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,10 +22,8 @@ from nbstep_runner.contract import (
     encode,
 )
 from nbstep_runner.errors import BadInputError, UsageError
-from nbstep_runner.session.claim import read_existing
-from nbstep_runner.stores import open_store, sibling
-
-STANDARD_STREAM = "-"
+from nbstep_runner.session.earlier import next_attempt
+from nbstep_runner.stores import open_store
 
 
 def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[str, Any]) -> RunSpec:
@@ -41,7 +39,7 @@ def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[s
         encode(spec)
     except UnicodeEncodeError:
         raise UsageError("an argument is not UTF-8 text", hint="Write it in UTF-8, and name files so.") from None
-    return _next_attempt(spec) if options["attempt"] == NEXT_ATTEMPT else spec
+    return next_attempt(spec) if options["attempt"] == NEXT_ATTEMPT else spec
 
 
 def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[str, Any]) -> RunSpec:
@@ -90,16 +88,7 @@ def read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
         BadInputError: It is not a spec.
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
     """
-    return _next_attempt(decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec))
-
-
-def _next_attempt(spec: RunSpec) -> RunSpec:
-    """The run as the attempt after that of its record; unchanged where there is none."""
-    place = sibling(spec.output_uri, ".result.json")
-    earlier = read_existing(open_store(place, spec.storage), place).record
-    if earlier is None or earlier.run_id != spec.run_id:
-        return spec
-    return replace(spec, attempt=earlier.attempt + 1)
+    return next_attempt(decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec))
 
 
 FLAGS = (

@@ -41,6 +41,7 @@ from nbstep_runner.contract.result import (
     StorePromises,
 )
 from nbstep_runner.contract.spec import (
+    STANDARD_STREAM,
     Deadlines,
     HtmlAllow,
     InputFile,
@@ -60,6 +61,7 @@ __all__ = [
     "KFP_TYPES",
     "METRICS",
     "NOTEBOOK",
+    "STANDARD_STREAM",
     "CellFinished",
     "CellRecord",
     "CellStarted",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from nbstep_runner.contract.needs import needs_of, since
+
+STANDARD_STREAM: Final = "-"
+"""As an input standard input, as an output standard output."""
 
 
 class UnknownParameters(StrEnum):

@@ -28,12 +28,12 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 PARTS = {
-    "slim": "slim_application",
-    "streams": "slim_streams",
-    "shell": "slim_shell",
-    "preload": "preload",
-    "processes": "processes",
-    "kernel": "forked_kernel",
+    "slim": FOLDER / "slim_application.py",
+    "streams": FOLDER / "slim_streams.py",
+    "shell": FOLDER / "slim_shell.py",
+    "preload": FOLDER / "preload.py",
+    "processes": FOLDER.parent / "processes.py",
+    "kernel": FOLDER / "forked_kernel.py",
 }
 WITHOUT = "--without"
 USED_BY_KERNELS = (
@@ -57,7 +57,7 @@ def main() -> None:
     """Import, then fork until the owner is gone."""
     del sys.path[0]  # this script's folder; ipykernel adds the working directory itself
     listener, owner, *options = sys.argv[1:]
-    parts = SimpleNamespace(**{name: _load(file) for name, file in PARTS.items()})
+    parts = SimpleNamespace(**{name: _load(path) for name, path in PARTS.items()})
     with parts.preload.without_garbage_collection():
         parts.slim.load()
         parts.preload.preload(USED_BY_KERNELS, ())
@@ -69,11 +69,11 @@ def main() -> None:
     Server(int(listener), int(owner), parts).serve()
 
 
-def _load(name: str) -> Any:
-    """A module of this folder, which is not on the path, and under no name that user code could come upon."""
-    spec = importlib.util.spec_from_file_location(f"_nbstep_{name}", FOLDER / f"{name}.py")
+def _load(path: Path) -> Any:
+    """A module by its file, which is not on the path, and under no name that user code could come upon."""
+    spec = importlib.util.spec_from_file_location(f"_nbstep_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise ImportError(name)
+        raise ImportError(str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

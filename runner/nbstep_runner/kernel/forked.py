@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from nbstep_runner.kernel.launched import ForkServer
-from nbstep_runner.kernel.processes import KILL_SECONDS
+from nbstep_runner.processes import KILL_SECONDS
 
 ANSWER_SECONDS: Final = 30.0
 """For the server to have imported what it preloads; whoever waits longer launches a kernel instead."""

@@ -67,7 +67,7 @@ class Guardian:
         for number in IGNORED:
             signal.signal(number, signal.SIG_IGN)
         parts.processes.become_subreaper()
-        self._wake = _wake_at_ended_children()
+        self._wake = parts.processes.wake_at_ended_children()
 
     def serve(self, client: socket.socket) -> bool:
         """Start the kernel and wait for its end or the client's; whether nothing is left behind."""
@@ -117,14 +117,6 @@ class Guardian:
         self._status = status
         with suppress(OSError):  # the client may be gone
             self._client.send(json.dumps({"status": status}).encode())
-
-
-def _wake_at_ended_children() -> int:
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    return reader
 
 
 def be_kernel(client: socket.socket, request: dict[str, Any], stderr: int, parts: Any) -> NoReturn:

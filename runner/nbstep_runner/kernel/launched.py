@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Collection
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from nbstep_runner.kernel.processes import kill_tree
 from nbstep_runner.kernel.specs import KernelSpec
+from nbstep_runner.kernel.watchdog import Watchdog
+from nbstep_runner.processes import kill_tree
 
 
 class StartedProcess(Protocol):
@@ -60,8 +62,51 @@ class ForkServer:
         return same and Path(folder or ".").absolute() == self.folder
 
 
+class GuardedProcess:
+    """A child of the run's watchdog.
+
+    Raises:
+        ConnectionError, TimeoutError: The watchdog is gone, or was stopped.
+        OSError: The command cannot be started.
+    """
+
+    def __init__(self, watchdog: Watchdog, command: list[str], folder: str | None, environment: dict[str, str]) -> None:
+        self._watchdog = watchdog
+        self._status: int | None = None
+        self.stderr, writer = os.pipe()
+        os.set_blocking(self.stderr, False)
+        try:
+            self.pid, self.pidfd = watchdog.launch(command, folder, environment, writer)
+        except OSError:
+            os.close(self.stderr)
+            raise
+        finally:
+            os.close(writer)
+        self._poll = select.poll()
+        self._poll.register(self.pidfd, select.POLLIN)
+
+    def exit_status(self) -> int | None:
+        """See :class:`StartedProcess`."""
+        if self._status is None and self._poll.poll(0):
+            self._status = self._watchdog.status_of(self.pid)
+        return self._status
+
+    def end(self, token: str, spared: Collection[int] | None) -> None:
+        """See :class:`StartedProcess`."""
+        kill_tree(
+            self.pid,
+            grace=0.0,
+            token=token,
+            own_all_children=spared is not None,
+            exclude=spared or (),
+            guardian=self._watchdog.pid,
+        )
+        os.close(self.pidfd)
+        os.close(self.stderr)
+
+
 class LaunchedProcess:
-    """A child of this process."""
+    """A child of this process, where there is no watchdog."""
 
     def __init__(self, command: list[str], folder: str | None, environment: dict[str, str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - the command of an installed kernelspec, no shell

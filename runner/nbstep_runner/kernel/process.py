@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Final
 from nbstep_runner.errors import KernelUnavailableError, StorageUnavailableError
 from nbstep_runner.folders import make_folder
 from nbstep_runner.kernel.connection import Connection, prepare
-from nbstep_runner.kernel.launched import ForkServer, LaunchedProcess, StartedProcess
-from nbstep_runner.kernel.processes import TOKEN_VARIABLE
+from nbstep_runner.kernel.launched import ForkServer, GuardedProcess, LaunchedProcess, StartedProcess
 from nbstep_runner.kernel.specs import KernelSpec
 from nbstep_runner.kernel.usage import ProcessUsage
+from nbstep_runner.kernel.watchdog import Watchdog
+from nbstep_runner.processes import TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from nbstep_runner.kernel.forked import ForkedProcess
@@ -38,12 +39,14 @@ class LaunchOptions:
         stock: Launch exactly what the kernelspec says.
         token: Marks the process and all that it starts, so that they can be found and ended.
         server: Forks kernels that it is able to make; others are launched.
+        watchdog: Launches them; this process does so itself where there is none, or it is gone.
     """
 
     working_directory: str | None = None
     stock: bool = False
     token: str = ""
     server: ForkServer | None = None
+    watchdog: Watchdog | None = None
 
 
 class KernelProcess:
@@ -77,7 +80,11 @@ class KernelProcess:
     def _launch(self) -> StartedProcess:
         try:
             environment = os.environ | self.spec.env | self._mark
-            return LaunchedProcess(self._command(), self.options.working_directory, environment)
+            command, folder = self._command(), self.options.working_directory
+            if self.options.watchdog is not None:
+                with suppress(ConnectionError, TimeoutError):
+                    return GuardedProcess(self.options.watchdog, command, folder, environment)
+            return LaunchedProcess(command, folder, environment)
         except OSError as error:
             raise KernelUnavailableError(f"the kernel {self.spec.name!r} cannot be started: {error}") from error
 
@@ -105,8 +112,9 @@ class KernelProcess:
 
     @property
     def child(self) -> int | None:
-        """Its pid where it is a child of this process, whose end somebody waits for."""
-        return self._started.pid if isinstance(self._started, LaunchedProcess) else None
+        """Its pid where it is a child of this process, or becomes one without its watchdog; its end is waited for."""
+        mine = isinstance(self._started, LaunchedProcess | GuardedProcess)
+        return self._started.pid if mine and self._started else None
 
     @property
     def pid(self) -> int:

@@ -31,11 +31,15 @@ class KernelSource:
         supervisor: Tells of signals.
         spared: Children of this process that are none of the run's: all others are. ``None`` where this process does
             other things too: then only what descends from a kernel, or carries the run's token, is the run's.
+
+    Attributes:
+        memory: Watches the cgroup since before the first kernel started.
     """
 
     def __init__(self, early: EarlyKernel, supervisor: Supervisor, spared: tuple[int, ...] | None = None) -> None:
         self._spared = spared
         self._options = early.options
+        self.memory = early.memory
         self._supervisor = supervisor
         self._process = early.process
         self._kernel: Kernel | None = None
@@ -59,6 +63,11 @@ class KernelSource:
         prefer_as_oom_victim(self._process.pid)
         info = await_ready(self._kernel, seconds, self._look_up)
         return ReadyKernel(self._kernel, info)
+
+    @property
+    def token(self) -> str:
+        """Marks what belongs to the run."""
+        return self._options.token
 
     @property
     def child(self) -> int | None:

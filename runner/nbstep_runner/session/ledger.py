@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from nbstep_runner.contract import Event, Notice, RunFinished, RunResult, RunSpec, Severity, Sink
+from nbstep_runner.contract import STANDARD_STREAM, Event, Notice, RunFinished, RunResult, RunSpec, Severity, Sink
+from nbstep_runner.errors import NbstepError
 from nbstep_runner.session import results
-from nbstep_runner.session.claim import ClaimKeeper
 from nbstep_runner.session.places import Places
-from nbstep_runner.session.work import OutputPlace
 from nbstep_runner.sinks.fanout import FanOut
 from nbstep_runner.sinks.log import LogFormat, LogSink
 
@@ -36,27 +35,23 @@ class LogSettings:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class Holding:
-    """What a run holds of its output's place: what was found there, and the claim once it is taken."""
-
-    place: OutputPlace | None = None
-    claim: ClaimKeeper | None = field(default=None)
-
-
 class Ledger:
     """The record of one run while it is under way.
 
     Args:
         spec: What was asked for.
-        places: Where the run's objects lie; ``None`` for standard output.
         log_path: The local file that gets the whole log; ``None`` where there is no place for one.
         settings: Who hears of it.
+
+    Attributes:
+        result: The record as far as it is known.
+        finished: The verdict is told.
     """
 
-    def __init__(self, spec: RunSpec, places: Places | None, log_path: Path | None, settings: LogSettings) -> None:
+    def __init__(self, spec: RunSpec, log_path: Path | None, settings: LogSettings) -> None:
         self.result: RunResult = results.blank(spec)
-        self.log_path = log_path
+        self.finished = False
+        self._adopted = False
         self._started = time.monotonic()
         self._log = LogSink(
             spec.run_id,
@@ -65,7 +60,7 @@ class Ledger:
             stream=settings.stream,
             format=settings.format,
             quiet=settings.quiet,
-            location=places.shown.log if places else "",
+            location="" if spec.output_uri == STANDARD_STREAM else Places.of(spec).shown.log,
         )
         self._listeners = FanOut([self._log, *settings.sinks])
         for warning in settings.warnings:
@@ -88,17 +83,31 @@ class Ledger:
         self.say(message, Severity.WARNING)
         self.change(warnings=(*self.result.warnings, message))
 
-    def end(self) -> None:
-        """The verdict is known: write down when, and tell it."""
-        self.result = results.ended(self.result, time.monotonic() - self._started)
-        self.tell(RunFinished(result=self.result))
+    def fail(self, error: NbstepError) -> None:
+        """An error that no cell has is the verdict; its context is for those who look closer."""
+        self.result = results.failed(self.result, error)
+        if error.context:
+            self.say(error.context, Severity.DEBUG)
 
-    def complete_log(self) -> Path | None:
-        """The log's file with all that was told so far, if it has one; what it lacks becomes warnings."""
+    def adopt(self, record: RunResult) -> None:
+        """Another attempt's record is the verdict."""
+        self.result = record
+        self._adopted = True
+
+    def end(self) -> None:
+        """The verdict is known: write down when, and what the log lacks."""
+        if self._adopted:
+            return
         self._log.flush(LOG_SECONDS)
         for warning in self._log.warnings:
             self.warn(warning)
-        return self.log_path
+        self.result = results.ended(self.result, time.monotonic() - self._started)
+
+    def finish(self) -> None:
+        """Tell the verdict, as the last that the run says; the log's file has all of it then."""
+        self.tell(RunFinished(result=self.result))
+        self.finished = True
+        self._log.flush(LOG_SECONDS)
 
     def close(self) -> None:
         """Let the listeners write out what they hold."""

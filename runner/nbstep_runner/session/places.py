@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 
-from nbstep_runner.contract import RunSpec
-from nbstep_runner.stores import redact, sibling
-
-STANDARD_STREAM = "-"
+from nbstep_runner.contract import STANDARD_STREAM, ParameterKind, RunSpec
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.stores import redact, same_object, sibling
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,29 @@ class Places:
     def shown(self) -> Places:
         """The same as they may be written down: without credentials."""
         return Places(*map(redact, astuple(self)))
+
+
+def refuse_own_places(spec: RunSpec, places: Places) -> None:
+    """Refuse to read what the run itself would overwrite or remove. Only a notebook may be run in its own place.
+
+    Raises:
+        BadInputError: The input, a parameters file or a declared file is, by whatever name, one of the run's own.
+    """
+    beside = (places.record, places.log, places.html, places.partial)
+    read = [each.uri for each in spec.parameters if each.kind is ParameterKind.FILE]
+    read += [each.uri for each in spec.files]
+    read += [os.path.join(spec.working_directory or "", each.path) for each in spec.files]  # noqa: PTH118 - text
+    pairs = [(spec.input_uri, own) for own in beside]
+    pairs += [(uri, own) for uri in read for own in (places.output, *beside)]
+    for uri, own in pairs:
+        if uri != STANDARD_STREAM and _is_same(uri, own):
+            raise BadInputError(
+                f"{redact(uri)} would be read and is written by this run: it lies at {redact(own)}",
+                hint="Choose another output, or copy the file to another name first.",
+            )
+
+
+def _is_same(uri: str, own: str) -> bool:
+    with suppress(BadInputError):  # a name that is refused: told by who uses it
+        return same_object(uri, own)
+    return False

@@ -58,6 +58,8 @@ def unpublished(result: RunResult, error: NbstepError) -> RunResult:
     """The record of a run whose output could not be stored: the cells' own error, if any, stays the first."""
     if result.exit_code == ExitCode.SUCCEEDED or result.error is None:
         return failed(result, error)
+    if result.error.reference == error.reference:  # it ended the cells, too: a claim that was lost while they ran
+        return result
     attached = (*result.error.attached, ErrorInfo.of(error))
     return replace(result, error=replace(result.error, attached=attached))
 
@@ -65,10 +67,3 @@ def unpublished(result: RunResult, error: NbstepError) -> RunResult:
 def ended(result: RunResult, seconds: float) -> RunResult:
     """The record with its end."""
     return replace(result, ended_at=datetime.now(UTC).isoformat(), seconds=round(seconds, 6))
-
-
-def answers(record: RunResult | None, digest: str) -> bool:
-    """Whether a record is the last word on the work of a digest: a success, or a failure that no retry can mend."""
-    if record is None or record.state not in (RunState.SUCCEEDED, RunState.FAILED) or record.spec_digest != digest:
-        return False
-    return record.error is None or not record.error.retryable

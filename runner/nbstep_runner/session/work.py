@@ -7,35 +7,31 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from nbstep_runner.contract import Need, ParameterKind, RunResult, RunSpec, knows, spec_digest
+from nbstep_runner.contract import STANDARD_STREAM, Need, ParameterKind, RunSpec, knows, spec_digest
 from nbstep_runner.errors import BadInputError, NbstepError
-from nbstep_runner.session.claim import Existing, read_existing
+from nbstep_runner.session.earlier import NOWHERE, OutputPlace, look_at_output
 from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.session.language import language_of
-from nbstep_runner.session.places import STANDARD_STREAM, Places
-from nbstep_runner.stores import ABSENT, Store, check_output, redact
+from nbstep_runner.session.places import Places
+from nbstep_runner.stores import Store, redact
 
 if TYPE_CHECKING:
     from nbstep_runner.parameters import Resolved
 
 AT_ONCE: Final = 4
+LATER: Final = (
+    "nbstep_runner.session.environment",
+    "nbstep_runner.parameters",
+    "nbstep_runner.kernel.start",
+    "nbstep_runner.papermill_bridge",
+    "nbstep_runner.engine.notebook_run",
+)
+"""What a run imports while its first requests are on their way; until then only what these need."""
 
 OpenStore = Callable[[str], Store]
-
-
-@dataclass(frozen=True, slots=True)
-class OutputPlace:
-    """What is at the output's place: its record, and the version of its notebook."""
-
-    existing: Existing
-    version: str
-
-
-NO_RECORD: Final = Existing(None, ABSENT)
-NOWHERE: Final = OutputPlace(NO_RECORD, ABSENT)
-"""What is at standard output's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +68,13 @@ class Work:
     warnings: tuple[str, ...]
 
 
-def fetch(
-    spec: RunSpec, places: Places | None, open_store: OpenStore, *, meanwhile: Callable[[], None] = lambda: None
-) -> Fetched:
-    """Read all that the run needs, at once, because each read may cost a round trip.
+def fetch(spec: RunSpec, places: Places | None, open_store: OpenStore) -> Fetched:
+    """Read all that the run needs, at once, because each read may cost a round trip; import the rest meanwhile.
 
     Args:
         spec: What was asked for.
         places: Where the run's objects lie; ``None`` for standard output.
         open_store: Finds the store of a URI.
-        meanwhile: What there is to do while the answers are on their way.
 
     Raises:
         StorageUnavailableError, StorageDeniedError: The output's place cannot be reached.
@@ -90,10 +83,11 @@ def fetch(
     uris = dict.fromkeys((spec.input_uri, *files))  # each once: standard input has no more to give the second time
     _import_clients((*uris, *((places.record,) if places else ())), open_store)
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-read") as pool:
-        place = pool.submit(look_at_output, places, open_store)
+        place = pool.submit(look_at_output, places, open_store) if places else None
         contents = {uri: pool.submit(_read, uri, open_store) for uri in uris}
-        meanwhile()
-    return Fetched(place.result(), {uri: content.result() for uri, content in contents.items()})
+        for name in LATER:
+            import_module(name)
+    return Fetched(place.result() if place else NOWHERE, {uri: content.result() for uri, content in contents.items()})
 
 
 def _import_clients(uris: Iterable[str], open_store: OpenStore) -> None:
@@ -102,32 +96,6 @@ def _import_clients(uris: Iterable[str], open_store: OpenStore) -> None:
         if uri != STANDARD_STREAM:
             with suppress(NbstepError):  # told by who reads or writes there
                 open_store(uri)
-
-
-def look_at_output(places: Places | None, open_store: OpenStore) -> OutputPlace:
-    """What is at the output's place now."""
-    if places is None:
-        return NOWHERE
-    store = open_store(places.output)
-    with ThreadPoolExecutor(2, thread_name_prefix="nbstep-stat") as pool:
-        checking = pool.submit(check_output, places.output, store)
-        looking = pool.submit(store.stat, places.output)
-        existing = read_existing(open_store(places.record), places.record)
-    checking.result()
-    stat = looking.result()
-    return OutputPlace(existing, ABSENT if stat is None else stat.version)
-
-
-def holds_what_is_recorded(place: OutputPlace, record: RunResult, uri: str, open_store: OpenStore) -> bool:
-    """Whether the notebook that a record speaks of, if it speaks of one, is still the one at the output's place.
-
-    Versions tell where they are equal. Some mounts number the same file anew for each client: then its bytes tell.
-    """
-    if record.output_version is None or place.version == record.output_version:
-        return True
-    if place.version == ABSENT:
-        return False
-    return f"sha256:{hashlib.sha256(open_store(uri).read(uri).data).hexdigest()}" == record.output_checksum
 
 
 def understand(spec: RunSpec, fetched: Fetched) -> Work:

@@ -8,7 +8,7 @@ import select
 import stat as modes
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
@@ -112,6 +112,15 @@ class LocalStore:
         if folder not in self._tidied:
             self._tidied.add(folder)
             atomicfile.remove_leftovers(folder)
+
+
+def same_file(one: str, other: str) -> bool:
+    """Whether two names are one file's, through whatever links."""
+    first, second = path_of(one), path_of(other)
+    with suppress(OSError):
+        if first.samefile(second):
+            return True
+    return os.path.realpath(first) == os.path.realpath(second)
 
 
 def path_of(uri: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Final, cast
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.stores.protocol import Store
-from nbstep_runner.stores.uris import checked, is_signed, redact, scheme_of
+from nbstep_runner.stores.uris import canonical, checked, is_plain_path, is_signed, redact, scheme_of
 
 OnRetry = Callable[[str], None]
 _DEFAULTS: Final = StorageOptions()
@@ -137,6 +137,15 @@ def check_output(uri: str, store: Store) -> None:
     look = getattr(store, "check_output", None)
     if look:
         look(uri)
+
+
+def same_object(one: str, other: str) -> bool:
+    """Whether two names are one object's, as far as can be told without asking a server; links are followed."""
+    if any(not is_plain_path(uri) and scheme_of(uri) != "file" for uri in (one, other)):
+        return canonical(one) == canonical(other)
+    from nbstep_runner.stores import local
+
+    return local.same_file(one, other)
 
 
 def describe() -> tuple[SchemeInfo, ...]:

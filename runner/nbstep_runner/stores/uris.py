@@ -141,6 +141,19 @@ def _shown_user(scheme: str, userinfo: str) -> str:
     return _HIDDEN if scheme in _USER_IS_A_SECRET else user + (f":{_HIDDEN}" if colon else "")
 
 
+def canonical(uri: str) -> str:
+    """The same for two URIs of one remote object: no user, no query, no default port, what is percent-coded decoded."""
+    scheme = scheme_of(uri)
+    path, _ = _split_query(uri)
+    authority, _, name = path.split("://", 1)[-1].partition("/")
+    host = (
+        authority.rpartition("@")[2]
+        .lower()
+        .removesuffix({"http": ":80", "https": ":443", "sftp": ":22"}.get(scheme, ":"))
+    )
+    return f"{scheme}://{host}/{_decoded(name) if scheme in _WITH_PORT else name}"
+
+
 def sibling(uri: str, suffix: str) -> str:
     """The object beside another that shares its stem: ``x/out.ipynb`` and ``.result.json`` give ``x/out.result.json``.
 

@@ -9,26 +9,26 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, encode
 from nbstep_runner.errors import ExitCode, NbstepError
 from nbstep_runner.kernel.early import launch_early
 from nbstep_runner.kernel.launched import ForkServer
 from nbstep_runner.kernel.process import LaunchOptions
-from nbstep_runner.kernel.processes import become_subreaper, reap_zombies
 from nbstep_runner.kernel.watchdog import Watchdog
-from nbstep_runner.session.claim import read_existing
-from nbstep_runner.session.kernels import KernelSource
+from nbstep_runner.processes import become_subreaper
+from nbstep_runner.session.earlier import next_attempt
 from nbstep_runner.session.ledger import LogSettings
-from nbstep_runner.session.places import Places
+from nbstep_runner.session.process import supervised
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.trace import tracing
-from nbstep_runner.stores import hurry, open_store
-from nbstep_runner.supervisor import STOPPING, Supervisor
+from nbstep_runner.supervisor import STOPPING
 
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
@@ -109,40 +109,18 @@ def _detach(parent: int, let_go: Callable[[], None]) -> None:
 def _run(task: Task, token: str, watchdog: Watchdog) -> RunResult:
     spec = task.spec
     options = LaunchOptions(
-        working_directory=spec.working_directory, stock=spec.stock_kernel, token=token, server=task.server
+        working_directory=spec.working_directory,
+        stock=spec.stock_kernel,
+        token=token,
+        server=task.server,
+        watchdog=watchdog,
     )
     early = launch_early(task.kernel, options, wanted=not spec.prepare_only)
 
-    def reap_orphans() -> None:
-        reap_zombies(exclude=[pid for pid in (watchdog.pid, kernels.child) if pid is not None])
-
-    with Supervisor(spec.deadlines.grace, on_child=reap_orphans, on_stop=hurry) as supervisor:
-        kernels = KernelSource(early, supervisor, spared=(watchdog.pid,))
+    with supervised(early, watchdog.pid, spec.deadlines.grace) as (supervisor, kernels):
         traces = tracing()
         log = LogSettings(stream=None, format=LogFormat.JSON, quiet=True, sinks=traces.sinks, warnings=traces.warnings)
-        tools = RunTools(
-            supervisor=supervisor,
-            kernels=kernels,
-            memory=early.memory,
-            log=log,
-            notebook_stream=sys.stdout.buffer,
-            token=token,
-        )
-        try:
-            numbered: Any = supervisor.call(lambda: next_attempt(spec), doing="reading the earlier attempt's record")
-        except NbstepError:
-            numbered = spec  # the run itself meets what went wrong, and says so
-        return run_once(numbered, tools)
-
-
-def next_attempt(spec: RunSpec) -> RunSpec:
-    """The same run, numbered after the attempt whose record is there.
-
-    Raises:
-        StorageDeniedError, StorageUnavailableError: The record's place cannot be read.
-    """
-    place = Places.of(spec).record
-    earlier = read_existing(open_store(place, spec.storage), place).record
-    if earlier is None or earlier.run_id != spec.run_id:
-        return spec
-    return replace(spec, attempt=earlier.attempt + 1)
+        with suppress(NbstepError):  # the run itself meets what went wrong, and says so
+            spec = supervisor.call(partial(next_attempt, spec), doing="reading the earlier attempt's record")
+        tools = RunTools(supervisor=supervisor, kernels=kernels, log=log, notebook_stream=sys.stdout.buffer)
+        return run_once(spec, tools)

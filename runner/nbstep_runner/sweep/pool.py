@@ -19,8 +19,8 @@ from nbstep_runner.folders import make_folder
 from nbstep_runner.kernel import specs
 from nbstep_runner.kernel.launched import ForkServer
 from nbstep_runner.kernel.process import argv_here
-from nbstep_runner.kernel.processes import TOKEN_VARIABLE
 from nbstep_runner.kernel.specs import KernelSpec
+from nbstep_runner.processes import TOKEN_VARIABLE
 
 PROGRAM: Final = Path(specs.__file__).with_name("fork_server.py")
 QUEUE: Final = 128

@@ -16,7 +16,7 @@ from typing import Final
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepEvent, SweepPlan, decode, encode
 from nbstep_runner.errors import BadInputError, ExitCode, InternalError
-from nbstep_runner.kernel.processes import become_subreaper, kill_tree, reap_zombies
+from nbstep_runner.processes import become_subreaper, kill_tree, reap_zombies
 from nbstep_runner.session import results
 from nbstep_runner.supervisor import STOPPING
 from nbstep_runner.sweep.child import Task, serve

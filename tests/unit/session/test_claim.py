@@ -14,16 +14,11 @@ import pytest
 
 from nbstep_runner.contract import Claim, RunResult, RunState, decode, encode
 from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError, StorageUnavailableError
+from nbstep_runner.processes import host_identity, started_at
 from nbstep_runner.session import claim as claims
-from nbstep_runner.session.claim import (
-    ClaimKeeper,
-    Existing,
-    host_identity,
-    owner_is_gone,
-    read_existing,
-    started_at,
-    wait_until_free,
-)
+from nbstep_runner.session import earlier
+from nbstep_runner.session.claim import OutputClaim
+from nbstep_runner.session.earlier import Existing, owner_is_gone, read_existing, wait_until_free
 from nbstep_runner.stores import ABSENT
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 
@@ -51,13 +46,13 @@ def store() -> MemoryStore:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of a fraction of a second."""
     monkeypatch.setattr(claims, "LEASE_SECONDS", 0.3)
-    monkeypatch.setattr(claims, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(claims, "SLACK_SECONDS", 0.1)
+    monkeypatch.setattr(earlier, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(earlier, "SLACK_SECONDS", 0.1)
 
 
-def taken(store: MemoryStore, run_id: str = "mine", version: str = ABSENT) -> tuple[ClaimKeeper, list[NbstepError]]:
+def taken(store: MemoryStore, run_id: str = "mine", version: str = ABSENT) -> tuple[OutputClaim, list[NbstepError]]:
     lost: list[NbstepError] = []
-    keeper = ClaimKeeper(store, URI, lost.append)
+    keeper = OutputClaim(lambda _: store, URI, lost.append)
     keeper.take(record(run_id), version)
     return keeper, lost
 
@@ -74,7 +69,7 @@ def test_a_claim_names_its_owner(store: MemoryStore) -> None:
     assert (found.claim.pid, found.claim.host) == (os.getpid(), host_identity())
     assert len(found.claim.token) == 32
     assert not found.claim.best_effort
-    keeper.stop()
+    keeper.commit(record(state=RunState.SUCCEEDED))
 
 
 def test_of_two_that_found_nothing_one_takes_it(store: MemoryStore) -> None:
@@ -92,7 +87,7 @@ def test_of_many_at_once_exactly_one_takes_it(store: MemoryStore) -> None:
     def attempt(number: int) -> None:
         ready.wait()
         try:
-            taken(store, str(number))[0].stop()
+            taken(store, str(number))
             outcomes.append("taken")
         except OutputConflictError:
             outcomes.append("lost")
@@ -185,7 +180,7 @@ def test_what_is_no_record_counts_as_none_and_is_replaced_at_its_version(store: 
     version = store.write(URI, b"not a record")
     assert read_existing(store, URI) == Existing(None, version)
     keeper, _ = taken(store, version=version)
-    keeper.stop()
+    keeper.commit(record(state=RunState.SUCCEEDED))
 
 
 @pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Kernels:
     """The kernels of a run, as far as ending them goes."""
 
+    token = "t"  # noqa: S105 - marks processes
     closed = False
 
     def close(self) -> None:
@@ -36,10 +37,8 @@ def test_it_is_told_in_the_log_and_leaves_no_kernel(monkeypatch: pytest.MonkeyPa
     tools = run.RunTools(
         supervisor=cast("Any", None),
         kernels=cast("Any", kernels),
-        memory=cast("Any", None),
         log=LogSettings(stream=stream, format=LogFormat.JSON),
         notebook_stream=io.BytesIO(),
-        token="t",  # noqa: S106 - marks processes
     )
     result = run.run_once(RunSpec(run_id="r", input_uri="in.ipynb", output_uri="out.ipynb"), tools)
     lines = [msgspec.json.decode(line) for line in stream.getvalue().splitlines()]

@@ -19,7 +19,7 @@ from nbstep_runner.errors import (
     TerminatedError,
     TimedOutError,
 )
-from nbstep_runner.session import results
+from nbstep_runner.session import earlier, results
 from nbstep_runner.session.termination import LIMIT, termination_error, termination_message
 
 SPEC = RunSpec(run_id="r", input_uri="https://user:hunter2@host/in.ipynb?token=hunter3", output_uri="gs://b/out.ipynb")
@@ -87,10 +87,10 @@ def test_a_failed_cell_stays_the_verdict_and_the_storages_error_is_attached() ->
 def test_which_records_answer_for_a_retry(error: NbstepError | None, answers: bool) -> None:
     success = executed(ExitCode.SUCCEEDED, RunState.SUCCEEDED, None)
     record = replace(results.failed(success, error) if error else success, spec_digest="d")
-    assert results.answers(record, "d") is answers
-    assert not results.answers(record, "another")
-    assert not results.answers(replace(record, state=RunState.RUNNING), "d")
-    assert not results.answers(None, "d")
+    assert earlier.answers(record, "d") is answers
+    assert not earlier.answers(record, "another")
+    assert not earlier.answers(replace(record, state=RunState.RUNNING), "d")
+    assert not earlier.answers(None, "d")
 
 
 def test_the_termination_message_fits_and_says_the_verdict() -> None:

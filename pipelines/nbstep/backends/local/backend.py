@@ -27,6 +27,7 @@ from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission, c
 from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
+from nbstep_runner import processes
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import UsageError
 
@@ -36,7 +37,7 @@ SCHEME: Final = "local"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """Which process a run is: a pid means the same one only within one boot, and with the same start."""
+    """Which process a run is: a pid means the same one only within one boot and namespace, and with the same start."""
 
     pid: int
     started: int
@@ -50,7 +51,8 @@ class Process:
         """Whether it still runs."""
         with suppress(ChildProcessError):  # reap it, if it is a child of ours that has ended
             os.waitpid(self.pid, os.WNOHANG)
-        return self.boot == _boot() and _started(self.pid) == self.started
+        here = processes.host_identity().startswith(self.boot)
+        return here and processes.runs(self.pid, self.started)
 
 
 class LocalBackend:
@@ -87,7 +89,16 @@ class LocalBackend:
         return Plan(handle=f"{SCHEME}://{spec.run_id}", body=body, text=text)
 
     def submit(self, plan: Plan) -> None:
-        """Start the process, unless it was started before."""
+        """Start the process, unless it was started before.
+
+        Raises:
+            UsageError: This process belongs to a run, which leaves no process behind when it ends.
+        """
+        if processes.TOKEN_VARIABLE in os.environ:
+            raise UsageError(
+                "a local run cannot be submitted from a notebook that nbstep runs: it would end with that run",
+                hint="Run it within the cell with `nbstep run`, or submit it to docker or Kubernetes.",
+            )
         folder = Path(plan.body["folder"])
         (folder / "work").mkdir(parents=True, exist_ok=True)
         with _locked(folder):
@@ -151,8 +162,8 @@ def _start(folder: Path, body: dict[str, Any]) -> Process:
     run = body["run"]
     return Process(
         pid=process.pid,
-        started=_started(process.pid),
-        boot=_boot(),
+        started=processes.started_at(process.pid),
+        boot=processes.host_identity(),
         spec_uri=run["spec_uri"],
         output_uri=run["output_uri"],
         storage=StorageOptions(**run["storage"]),
@@ -210,15 +221,3 @@ def _folder(run_id: str) -> Path:
 
 def _run_id(handle: str) -> str:
     return checked_run_id(handle.removeprefix(f"{SCHEME}://"))
-
-
-def _boot() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def _started(pid: int) -> int:
-    """When a process started, in ticks since boot (proc(5), fields 3 and 22 of ``stat``); 0 for none or a zombie."""
-    with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return 0 if fields[0] == "Z" else int(fields[19])
-    return 0

@@ -1,0 +1,162 @@
+"""What an earlier run left at an output's place: its notebook, its record, and perhaps its claim."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from nbstep_runner import processes
+from nbstep_runner.contract import Claim, RunResult, RunSpec, RunState, decode
+from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
+from nbstep_runner.session.places import Places
+from nbstep_runner.stores import ABSENT, Store, check_output, open_store, sibling
+
+LOOK_SECONDS: Final = 1.0
+SLACK_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """The record that is at the output's place, and its version; no record and :data:`ABSENT` where there is none."""
+
+    record: RunResult | None
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlace:
+    """What is at the output's place: its record, and the version of its notebook."""
+
+    existing: Existing
+    version: str
+
+
+NO_RECORD: Final = Existing(None, ABSENT)
+NOWHERE: Final = OutputPlace(NO_RECORD, ABSENT)
+"""What is at standard output's place."""
+
+
+def read_existing(store: Store, uri: str) -> Existing:
+    """What is at a record's place; what is not a record of ours counts as none, to be replaced at its version."""
+    try:
+        blob = store.read(uri)
+    except InputNotFoundError:
+        return NO_RECORD
+    with suppress(BadInputError):
+        return Existing(decode(blob.data, RunResult), blob.version)
+    return Existing(None, blob.version)
+
+
+def look_at_output(places: Places, open_store: Callable[[str], Store]) -> OutputPlace:
+    """What is at the output's place now.
+
+    Raises:
+        BadInputError: The name cannot be an output's, or its record is that of another output.
+        StorageUnavailableError, StorageDeniedError: The place cannot be reached.
+    """
+    store = open_store(places.output)
+    with ThreadPoolExecutor(2, thread_name_prefix="nbstep-stat") as pool:
+        checking = pool.submit(check_output, places.output, store)
+        looking = pool.submit(store.stat, places.output)
+        existing = read_existing(open_store(places.record), places.record)
+    checking.result()
+    stat = looking.result()
+    _refuse_shared_record(places, existing.record)
+    return OutputPlace(existing, ABSENT if stat is None else stat.version)
+
+
+def _refuse_shared_record(places: Places, record: RunResult | None) -> None:
+    """``out`` and ``out.ipynb`` would have one record, which can speak of one of them only."""
+    name, other = (uri.rpartition("/")[2] for uri in (places.shown.output, record.output_uri if record else ""))
+    if record is not None and name != other and sibling(name, "") == sibling(other, ""):
+        raise BadInputError(
+            f"{places.shown.record} is the record of another output, {record.output_uri}",
+            hint="Choose an output whose name differs by more than '.ipynb', or remove that record and its notebook.",
+        )
+
+
+def next_attempt(spec: RunSpec) -> RunSpec:
+    """The same run, numbered after the attempt whose record is there: whoever starts it again may not know which.
+
+    Raises:
+        NbstepError: The record's place cannot be read.
+    """
+    place = Places.of(spec).record
+    earlier = read_existing(open_store(place, spec.storage), place).record
+    if earlier is None or earlier.run_id != spec.run_id:
+        return spec
+    return replace(spec, attempt=earlier.attempt + 1)
+
+
+def answers(record: RunResult | None, digest: str) -> bool:
+    """Whether a record is the last word on the work of a digest: a success, or a failure that no retry can mend."""
+    if record is None or record.state not in (RunState.SUCCEEDED, RunState.FAILED) or record.spec_digest != digest:
+        return False
+    return record.error is None or not record.error.retryable
+
+
+def holds_what_is_recorded(place: OutputPlace, record: RunResult, uri: str, open_store: Callable[[str], Store]) -> bool:
+    """Whether the notebook that a record speaks of, if it speaks of one, is still the one at the output's place.
+
+    Versions tell where they are equal. Some mounts number the same file anew for each client: then its bytes tell.
+    """
+    if record.output_version is None or place.version == record.output_version:
+        return True
+    if place.version == ABSENT:
+        return False
+    return f"sha256:{hashlib.sha256(open_store(uri).read(uri).data).hexdigest()}" == record.output_checksum
+
+
+def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> Existing:
+    """Return what is at the record's place once no live claim of another run stands there.
+
+    A claim of the same run is an earlier attempt's: it is waited for until its lease has passed without a heartbeat
+    (judged by our own clock, so that no two clocks are compared), because the engine that started us counts it as dead.
+
+    Raises:
+        OutputConflictError: Another run holds the output, or the earlier attempt still lives.
+    """
+    claim = existing.record.claim if existing.record else None
+    if existing.record is None or claim is None or existing.record.state.final or owner_is_gone(claim):
+        return existing
+    if existing.record.run_id != run_id and not _expired(claim):
+        raise _conflict(existing.record, claim)
+    deadline = time.monotonic() + claim.lease_seconds + SLACK_SECONDS
+    while time.monotonic() < deadline and not _expired(claim):
+        time.sleep(LOOK_SECONDS)
+        current = read_existing(store, uri)
+        if current.record is None or current.record.state.final:
+            return current
+        if current.version != existing.version:
+            raise _conflict(existing.record, claim)
+    return existing
+
+
+def owner_is_gone(claim: Claim) -> bool:
+    """Whether a claim's owner provably does not run any more: it ran here, and there is no such process."""
+    return (
+        bool(claim.host)
+        and claim.host == processes.host_identity()
+        and not processes.runs(claim.pid, claim.pid_started)
+    )
+
+
+def _conflict(record: RunResult, claim: Claim) -> OutputConflictError:
+    return OutputConflictError(
+        f"the run {record.run_id} (attempt {record.attempt}) holds this output; "
+        f"its last heartbeat came at {claim.heartbeat_at}"
+    )
+
+
+def _expired(claim: Claim) -> bool:
+    """Whether the last heartbeat is so old that no clock's error explains it."""
+    with suppress(ValueError):
+        age = datetime.now(UTC) - datetime.fromisoformat(claim.heartbeat_at)
+        return age.total_seconds() > 10 * claim.lease_seconds
+    return False

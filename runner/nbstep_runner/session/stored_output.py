@@ -1,0 +1,297 @@
+"""An output in a store: looked at, claimed, published with what lies beside it, committed by its record."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, encode
+from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
+from nbstep_runner.session.claim import DOING, OutputClaim
+from nbstep_runner.session.earlier import (
+    OutputPlace,
+    answers,
+    holds_what_is_recorded,
+    look_at_output,
+    wait_until_free,
+)
+from nbstep_runner.session.html import render_html
+from nbstep_runner.session.ledger import Ledger
+from nbstep_runner.session.places import Places
+from nbstep_runner.sinks.checkpoint import Checkpointer
+from nbstep_runner.stores import ABSENT, Source, Store, is_remote
+from nbstep_runner.supervisor import Supervisor, begin
+
+T = TypeVar("T")
+BEST_EFFORT: Final = "the store has no conditional writes: a second run of this output was unlikely, not impossible"
+CONFIRM_SHARE: Final = 0.3
+NOTEBOOK_SHARE: Final = 0.6
+"""Of what is left of the grace period after a stop; log and record need some of it, above all if the notebook fails."""
+COMPANION_SHARE: Final = 0.25
+"""Of what is left of a stopped run's grace period, for each thing that the run can do without."""
+LOG_SHARE: Final = 0.5
+"""The same for the log, once the record is there."""
+
+
+class StoredOutput:
+    """The place of one run's output. What it writes goes on despite a stop, for its share of the grace period.
+
+    Args:
+        spec: What was asked for.
+        open_store: Finds the store of a URI.
+        supervisor: Tells of a stop, and is told of a claim that was lost.
+        ledger: The run's record in the making.
+    """
+
+    def __init__(
+        self, spec: RunSpec, open_store: Callable[[str], Store], supervisor: Supervisor, ledger: Ledger
+    ) -> None:
+        self.places = Places.of(spec)
+        self._spec = spec
+        self._open_store = open_store
+        self._supervisor = supervisor
+        self._ledger = ledger
+        self._claim = OutputClaim(open_store, self.places.record, supervisor.abort)
+        self._found: OutputPlace | None = None
+        self._written: dict[str, str] = {}
+        self._publishing: Future[dict[str, Any]] | None = None
+        self._checkpointed = False
+        self._lost = False
+
+    def claim_early(self) -> None:
+        """Try for the output while the inputs are read, where that saves a round trip."""
+        if not self._spec.prepare_only and is_remote(self.places.record):
+            self._claim.take_early(self._running)
+
+    def await_turn(self, found: OutputPlace) -> None:
+        """Wait until no live claim of another run is in the way.
+
+        Raises:
+            OutputConflictError: Another run holds the output.
+        """
+        self._claim.settle(self._supervisor)
+        if not self._claim.held:
+            store, existing = self._open_store(self.places.record), found.existing
+            wait = partial(wait_until_free, store, self.places.record, existing, self._spec.run_id)
+            if self._supervisor.call(wait, doing="waiting for the output") != existing:
+                found = look_at_output(self.places, self._open_store)
+        self._found = found
+
+    def answer(self, digest: str) -> RunResult | None:
+        """The final record of this very work, if there is one and its notebook is still there."""
+        record = self._found.existing.record if self._found and not self._claim.held else None
+        if self._found is None or record is None or self._spec.force or not answers(record, digest):
+            return None
+        look = partial(holds_what_is_recorded, self._found, record, self._spec.output_uri, self._open_store)
+        return record if self._supervisor.call(look, doing="looking at the output") else None
+
+    def claim(self) -> None:
+        """Take the output; a stop does not cut that short, for nobody would end a claim that nobody knows of.
+
+        Raises:
+            OutputConflictError: Another run was faster.
+        """
+        self._supervisor.check()
+        if self._claim.held:
+            self._claim.describe(self._running)
+        elif self._found is not None:
+            take = partial(self._claim.take, self._running, self._found.existing.version)
+            self._supervisor.call(take, doing=DOING, despite_stop=True)
+        self._ledger.result = self._running
+        self._warn_of_best_effort()
+        self._supervisor.check()
+
+    @property
+    def _running(self) -> RunResult:
+        return replace(self._ledger.result, state=RunState.RUNNING, log_uri=self.places.shown.log)
+
+    def checkpointer(self, scratch: Path) -> Checkpointer | None:
+        """What writes the partial notebook, if one is wanted."""
+        if not self._spec.checkpoint_seconds:
+            return None
+        return Checkpointer(self._open_store(self.places.partial), self.places.partial, scratch, self._ledger.tell)
+
+    def prepared(self, data: bytes) -> None:
+        """Publish a notebook that was not run, over whatever is there; the record that speaks of that goes first.
+
+        Raises:
+            OutputConflictError: Another run has taken the output since.
+            StorageUnavailableError, StorageDeniedError: The store does not take it.
+        """
+        version = self._found.existing.version if self._found else ABSENT
+        if version != ABSENT:
+            remove = partial(self._open_store(self.places.record).delete, self.places.record, if_version=version)
+            self._call(remove, "removing the earlier record")
+        self._remove_partial()
+        self._ledger.change(output_version=self._write(self.places.output, data))
+
+    def publish(self, data: Source, *, checkpointed: bool, at_once: bool = False) -> None:
+        """Confirm the claim, then put the notebook in place, and then what its readers may want besides.
+
+        Args:
+            data: The executed notebook.
+            checkpointed: There may be a partial notebook.
+            at_once: Only begin, so that the record need not wait; :meth:`complete` ends it. The claim is not confirmed
+                by a write of its own: the record's commit does that.
+
+        Raises:
+            OutputConflictError: The claim is another's by now; nothing is published.
+            StorageUnavailableError, StorageDeniedError: The store does not take the notebook.
+        """
+        self._checkpointed = checkpointed
+        if at_once:
+            self._publishing = begin(partial(self._place_notebook, data), "publishing")
+            return
+        self._confirm()
+        self._ledger.change(**self._place_notebook(data))
+        self._warn_of_best_effort()
+        if self._spec.html and self._attempt(partial(self._publish_page, data)):
+            self._ledger.change(html_uri=self.places.shown.html)
+        self._remove_partial()
+
+    def complete(self) -> None:
+        """Wait for a notebook that was begun at once; withdraw it where the claim was lost meanwhile.
+
+        Raises:
+            NbstepError: As :meth:`publish`.
+        """
+        if self._publishing is None:
+            return
+        self._ledger.change(**self._publishing.result())
+        if self._lost:
+            self._withdraw()
+        else:
+            self._remove_partial()
+
+    def _warn_of_best_effort(self) -> None:
+        """Say what a store has not promised, which some are found out in by a write only."""
+        if (
+            BEST_EFFORT not in self._ledger.result.warnings
+            and not self._open_store(self.places.record).conditional_write
+        ):
+            self._ledger.change(warnings=(*self._ledger.result.warnings, BEST_EFFORT))
+
+    def _confirm(self) -> None:
+        try:
+            self._call(self._claim.confirm, "confirming the claim", share=CONFIRM_SHARE)
+        except OutputConflictError:
+            self._lost = True
+            raise
+
+    def _place_notebook(self, data: Source) -> dict[str, Any]:
+        """Replace the notebook that was there when the run began, or whatever an attempt that lost has left since.
+
+        Returns:
+            What the record says of it.
+        """
+        assert self._found is not None  # noqa: S101 - nothing is executed before the claim is taken
+        store, checksum = self._open_store(self.places.output), f"sha256:{_sha256(data)}"
+        try:
+            version = self._write(self.places.output, data, self._found.version, share=NOTEBOOK_SHARE)
+        except OutputConflictError:
+            self._confirm()
+            stat = self._call(partial(store.stat, self.places.output))
+            version = self._write(self.places.output, data, stat.version if stat else ABSENT, share=NOTEBOOK_SHARE)
+        promises = StorePromises(
+            atomic_replace=store.atomic_replace, conditional_write=store.conditional_write, verified=store.verified
+        )
+        return {"output_version": version, "output_checksum": checksum, "store": promises}
+
+    def _publish_page(self, data: Source) -> None:
+        """Render the page and tell what it does not show.
+
+        It is written only once it is whole, so that none comes after the record that says there is none.
+        """
+        name = self.places.output.rpartition("/")[2].removesuffix(".ipynb")
+        content = data if isinstance(data, bytes) else data.read_bytes()
+        render = partial(render_html, content, name, self._spec.html_allow)
+        page = self._call(render, "rendering the page", share=COMPANION_SHARE)
+        self._write(self.places.html, page.content, doing="publishing the page", share=COMPANION_SHARE)
+        for warning in page.warnings:
+            self._ledger.warn(warning)
+
+    def _remove_partial(self) -> None:
+        """Remove the partial notebook of this run, or of an attempt that was killed: the finished one is there."""
+        record = self._found.existing.record if self._found else None
+        if self._checkpointed or (record is not None and not record.state.final):
+            store = self._open_store(self.places.partial)
+            doing = "removing the partial notebook"
+            delete = partial(store.delete, self.places.partial)
+            self._attempt(lambda: self._call(delete, doing, share=COMPANION_SHARE))
+
+    def commit(self) -> None:
+        """Put the record in the claim's place: the run has ended as it says.
+
+        A run that failed before it had a claim leaves another run's final record alone.
+
+        Raises:
+            OutputConflictError: The claim is another's by now; what was published is withdrawn.
+            StorageUnavailableError, StorageDeniedError: The store does not take it.
+        """
+        self._claim.settle(self._supervisor)
+        result, found = self._ledger.result, self._found
+        if self._lost or (found is None and not self._claim.held):
+            return
+        if self._claim.held:
+            try:
+                self._call(partial(self._claim.commit, result))
+            except OutputConflictError:
+                self._withdraw()
+                raise
+            return
+        assert found is not None  # noqa: S101 - see above
+        record = found.existing.record
+        if record is None or not record.state.final or record.run_id == self._spec.run_id:
+            self._write(self.places.record, encode(result, indent=1), found.existing.version)
+
+    def _withdraw(self) -> None:
+        """Take back what was published, where it is still what this run has written."""
+        self._lost = True
+        for uri, version in self._written.items():
+            with suppress(NbstepError):
+                self._call(partial(self._open_store(uri).delete, uri, if_version=version), share=COMPANION_SHARE)
+        self._ledger.change(output_version=None, output_checksum=None, html_uri=None, store=None)
+
+    def store_log(self, path: Path) -> None:
+        """Put the whole log beside the notebook."""
+        if self._claim.held and not self._lost:
+            write = partial(self._open_store(self.places.log).write, self.places.log, path)
+            self._attempt(lambda: self._call(write, "publishing the log", share=LOG_SHARE))
+
+    def _attempt(self, task: Callable[[], object]) -> bool:
+        """Do what the verdict does not depend on; whether it worked. If not, the record says why."""
+        try:
+            task()
+        except NbstepError as error:
+            self._ledger.warn(f"{error.message} ({error.context})" if error.context else error.message)
+            return False
+        return True
+
+    def _write(
+        self, uri: str, data: Source, version: str | None = None, *, doing: str = "publishing", share: float = 1.0
+    ) -> str:
+        written = self._call(partial(self._open_store(uri).write, uri, data, if_version=version), doing, share=share)
+        self._written[uri] = written
+        return written
+
+    def _call(self, work: Callable[[], T], doing: str = "publishing", *, share: float = 1.0) -> T:
+        """Do it despite a stop; what is no error of ours becomes one, so that nobody here has to expect others."""
+        try:
+            return self._supervisor.call(work, doing=doing, despite_stop=True, share=share)
+        except NbstepError:
+            raise
+        except Exception as error:
+            raise InternalError(f"{type(error).__name__}: {error}", context=doing) from error
+
+
+def _sha256(data: Source) -> str:
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    with data.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,72 @@
+"""Standard output as a run's output: there is no record, no claim, and nobody to conflict with."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from nbstep_runner.contract import RunResult
+from nbstep_runner.errors import StorageUnavailableError
+from nbstep_runner.session.earlier import OutputPlace
+from nbstep_runner.stores import Source
+
+PIPE_HINT: Final = "Let what reads it read to the end, or name a file or a URI as OUTPUT."
+
+
+class StreamOutput:
+    """The same steps as :class:`StoredOutput`; most of them have nothing to do."""
+
+    places: Final = None
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def claim_early(self) -> None:
+        """Nothing is claimed."""
+
+    def await_turn(self, found: OutputPlace) -> None:
+        """Nobody else writes there."""
+
+    def answer(self, digest: str) -> RunResult | None:
+        """There is no record to answer."""
+        del digest
+        return None
+
+    def claim(self) -> None:
+        """Nothing is claimed."""
+
+    def checkpointer(self, scratch: Path) -> None:
+        """A stream takes no partial notebooks."""
+
+    def prepared(self, data: bytes) -> None:
+        """Write a notebook that was not run."""
+        self.publish(data)
+
+    def publish(self, data: Source, *, checkpointed: bool = False, at_once: bool = False) -> None:
+        """Write the notebook.
+
+        Raises:
+            StorageUnavailableError: Nobody reads it to its end.
+        """
+        del checkpointed, at_once
+        try:
+            if isinstance(data, bytes):
+                self._stream.write(data)
+            else:
+                with data.open("rb") as file:
+                    shutil.copyfileobj(file, self._stream)
+            self._stream.flush()
+        except OSError as error:
+            raise StorageUnavailableError(
+                f"the notebook could not be written to standard output: {error.strerror or error}", hint=PIPE_HINT
+            ) from error
+
+    def complete(self) -> None:
+        """It is written already."""
+
+    def commit(self) -> None:
+        """There is no record."""
+
+    def store_log(self, path: Path) -> None:
+        """The log is shown only."""

@@ -1,0 +1,264 @@
+"""The end of a run at its output's place: who may publish, in what order, and in how much of the time that is left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nbstep_runner.contract import RunResult, RunSpec, RunState, decode
+from nbstep_runner.errors import OutputConflictError, StorageUnavailableError, TerminatedError
+from nbstep_runner.session import stored_output
+from nbstep_runner.session.earlier import look_at_output
+from nbstep_runner.session.html import Page
+from nbstep_runner.session.ledger import Ledger, LogSettings
+from nbstep_runner.session.stored_output import StoredOutput
+from nbstep_runner.sinks.log import LogFormat
+from nbstep_runner.stores import ABSENT, Source
+from nbstep_runner.stores.memory import MemorySpace, MemoryStore
+from nbstep_runner.supervisor import Supervisor
+from nbstep_runner.testing import Fault, FaultyStore
+
+OUTPUT = "memory://runs/out.ipynb"
+RECORD = "memory://runs/out.result.json"
+LOG = "memory://runs/out.log.jsonl"
+PAGE = "memory://runs/out.html"
+PARTIAL = "memory://runs/out.partial.ipynb"
+GRACE = 2.0
+
+
+class Held:
+    """A run that has claimed its output."""
+
+    def __init__(self, store: Any = None, **fields: Any) -> None:
+        self.spec = RunSpec(run_id="r", input_uri="in.ipynb", output_uri=OUTPUT, **fields)
+        self.store = store or MemoryStore(MemorySpace())
+        self.supervisor = Supervisor(GRACE)
+        self.ledger = Ledger(self.spec, None, LogSettings(stream=None, format=LogFormat.JSON))
+        self.output = StoredOutput(self.spec, lambda _: self.store, self.supervisor, self.ledger)
+        self.output.await_turn(look_at_output(self.output.places, lambda _: self.store))
+        if not self.spec.prepare_only:
+            self.output.claim()
+
+    def stop(self) -> None:
+        """As by a signal."""
+        self.supervisor.abort(TerminatedError("the run was stopped"))
+
+    def succeed(self) -> None:
+        """The cells have ended."""
+        self.ledger.change(state=RunState.SUCCEEDED, exit_code=0)
+
+    def stored(self) -> RunResult:
+        """The record in the store."""
+        return decode(self.store.read(RECORD).data, RunResult)
+
+    def close(self) -> None:
+        """Let go of threads and descriptors."""
+        self.ledger.close()
+        self.supervisor.close()
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    run = Held()
+    yield run
+    run.close()
+
+
+@pytest.fixture
+def patience() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def replace_by_another(store: MemoryStore, text: bytes = b"another run's") -> None:
+    store.write(RECORD, text)
+
+
+def test_the_notebook_is_published_before_the_record(held: Held) -> None:
+    held.succeed()
+    held.output.publish(b"{}", checkpointed=False)
+    assert held.stored().state is RunState.RUNNING
+    held.output.commit()
+    record = held.stored()
+    assert (record.state, record.claim) == (RunState.SUCCEEDED, None)
+    assert record.output_version == held.store.stat(OUTPUT).version
+    assert record.output_checksum is not None
+
+
+@pytest.mark.fault(67)
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_claim_that_was_lost_publishes_nothing(held: Held, tmp_path: Path, how: str) -> None:
+    held.succeed()
+    if how == "removed":
+        held.store.delete(RECORD)
+    else:
+        replace_by_another(held.store)
+    before = {each.uri: each.version for each in held.store.list("memory://runs/")}
+    with pytest.raises(OutputConflictError, match="removed while it ran"):
+        held.output.publish(b"{}", checkpointed=True)
+    held.output.commit()
+    (tmp_path / "log").write_bytes(b"{}\n")
+    held.output.store_log(tmp_path / "log")
+    held.output.complete()
+    assert {each.uri: each.version for each in held.store.list("memory://runs/")} == before
+
+
+@pytest.mark.fault(67)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_a_claim_that_is_lost_at_the_commit_withdraws_what_was_published(
+    monkeypatch: pytest.MonkeyPatch, at_once: bool, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(stored_output, "render_html", lambda *_: Page(b"<html>", ()))
+    held = Held(html=True)
+    held.succeed()
+    held.output.publish(b"{}", checkpointed=False, at_once=at_once)
+    written = {OUTPUT} if at_once else {OUTPUT, PAGE}
+    deadline = time.monotonic() + 30
+    while not all(map(held.store.stat, written)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    replace_by_another(held.store)
+    with pytest.raises(OutputConflictError):
+        held.output.commit()
+    (tmp_path / "log").write_bytes(b"{}\n")
+    held.output.store_log(tmp_path / "log")
+    held.output.complete()
+    held.close()
+    assert [each.uri for each in held.store.list("memory://runs/")] == [RECORD]
+    assert held.store.read(RECORD).data == b"another run's"
+    assert (held.ledger.result.output_version, held.ledger.result.html_uri) == (None, None)
+
+
+def test_what_another_run_has_published_meanwhile_is_not_withdrawn(held: Held) -> None:
+    held.succeed()
+    held.output.publish(b"{}", checkpointed=False)
+    replace_by_another(held.store)
+    held.store.write(OUTPUT, b"the winner's")
+    with pytest.raises(OutputConflictError):
+        held.output.commit()
+    assert held.store.read(OUTPUT).data == b"the winner's"
+
+
+def test_at_short_notice_the_record_waits_for_no_notebook(patience: threading.Event) -> None:
+    class Slow(MemoryStore):
+        def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+            if uri == OUTPUT:
+                patience.wait(30)
+            return super().write(uri, data, if_version=if_version)
+
+    held = Held(Slow(MemorySpace()))
+    held.stop()
+    held.ledger.change(state=RunState.CANCELLED, exit_code=143)
+    held.output.publish(b"{}", checkpointed=False, at_once=True)
+    held.output.commit()
+    assert (held.stored().exit_code, held.stored().output_version) == (143, None)
+    patience.set()
+    held.output.complete()
+    held.output.commit()
+    held.close()
+    assert held.stored().output_version == held.store.stat(OUTPUT).version
+
+
+def test_a_page_that_takes_long_leaves_time_for_log_and_record(
+    monkeypatch: pytest.MonkeyPatch, patience: threading.Event, tmp_path: Path
+) -> None:
+    rendered = threading.Event()
+
+    def render(*_: Any) -> Page:
+        patience.wait(30)
+        rendered.set()
+        return Page(b"late", ())
+
+    monkeypatch.setattr(stored_output, "render_html", render)
+    held = Held(html=True)
+    held.stop()
+    held.output.publish(b"{}", checkpointed=False)
+    assert held.ledger.result.warnings[0].startswith("rendering the page did not end within its share")
+    assert held.supervisor.seconds_left > GRACE / 2
+    held.output.commit()
+    (tmp_path / "log").write_bytes(b"{}\n")
+    held.output.store_log(tmp_path / "log")
+    assert held.store.read(LOG).data == b"{}\n"
+    patience.set()
+    assert rendered.wait(30)
+    held.close()
+    assert held.store.stat(PAGE) is None, "the page came after all, though the record says that there is none"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (Fault(operation="write", suffix=".log.jsonl", delay=1), "publishing the log did not end"),
+        (Fault(operation="delete", suffix=".partial.ipynb", delay=1), "removing the partial notebook did not end"),
+    ],
+    ids=["log", "partial"],
+)
+def test_a_store_that_hangs_on_a_companion_leaves_time_for_what_follows(
+    patience: threading.Event, tmp_path: Path, fault: Fault, words: str
+) -> None:
+    (tmp_path / "log").write_bytes(b"{}\n")
+    held = Held(FaultyStore(MemoryStore(MemorySpace()), [fault], sleep=lambda seconds: seconds and patience.wait(30)))
+    held.succeed()
+    held.stop()
+    held.output.publish(b"{}", checkpointed=True)
+    held.output.commit()
+    held.output.store_log(tmp_path / "log")
+    held.close()
+    assert words in held.ledger.result.warnings[0]
+    assert held.supervisor.seconds_left > GRACE / 4
+
+
+def test_a_fault_of_the_renderer_is_told_with_what_was_being_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def render(*_: Any) -> Page:
+        raise KeyError("cells")
+
+    monkeypatch.setattr(stored_output, "render_html", render)
+    held = Held(html=True)
+    held.output.publish(b"{}", checkpointed=False)
+    held.close()
+    assert held.ledger.result.warnings == ("KeyError: 'cells' (rendering the page)",)
+    assert held.ledger.result.html_uri is None
+
+
+def test_a_record_that_another_run_has_written_since_is_left_alone() -> None:
+    store = MemoryStore(MemorySpace())
+    store.write(RECORD, b"the earlier one")
+    held = Held(store, prepare_only=True)
+    replace_by_another(store)
+    with pytest.raises(OutputConflictError):
+        held.output.prepared(b"{}")
+    held.close()
+    assert store.read(RECORD).data == b"another run's"
+    assert store.stat(OUTPUT) is None
+
+
+def test_a_run_that_failed_before_its_claim_leaves_a_final_record_alone() -> None:
+    store = MemoryStore(MemorySpace())
+    first = Held(store)
+    first.succeed()
+    first.output.commit()
+    spec = RunSpec(run_id="other", input_uri="in.ipynb", output_uri=OUTPUT)
+    ledger = Ledger(spec, None, LogSettings(stream=None, format=LogFormat.JSON))
+    output = StoredOutput(spec, lambda _: store, first.supervisor, ledger)
+    output.await_turn(look_at_output(output.places, lambda _: store))
+    ledger.fail(StorageUnavailableError("no input"))
+    output.commit()
+    ledger.close()
+    first.close()
+    assert first.stored().run_id == "r"
+
+
+def test_nothing_is_written_where_the_place_was_never_looked_at() -> None:
+    store = MemoryStore(MemorySpace())
+    spec = RunSpec(run_id="r", input_uri="in.ipynb", output_uri=OUTPUT)
+    ledger, supervisor = Ledger(spec, None, LogSettings(stream=None, format=LogFormat.JSON)), Supervisor(GRACE)
+    StoredOutput(spec, lambda _: store, supervisor, ledger).commit()
+    ledger.close()
+    supervisor.close()
+    assert list(store.list("memory://runs/")) == []
+    assert store.write(RECORD, b"", if_version=ABSENT)
