@@ -36,6 +36,15 @@ test: $(installed)  ## Run the tests; where CI is set the slow ones too, with mo
 	@$(bin)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(CI),tests/faults --hypothesis-profile thorough,-m 'not slow') \
 		tests/unit tests/integration tests/acceptance $(PYTEST_ARGS)
 
+.PHONY: kernels
+kernels: $(VENV)/kernels/.installed  ## Install the kernels that tests run from npm (tslab and Deno's)
+
+$(VENV)/kernels/.installed: tests/kernels/package.json tests/kernels/package-lock.json $(installed)
+	@mkdir -p $(@D)
+	cp tests/kernels/package.json tests/kernels/package-lock.json $(@D)/
+	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
+	touch $@
+
 .PHONY: lint
 lint: $(installed)  ## Check format, lint, types and the import rules
 	@$(bin)/ruff format --check

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.parameters.cells import first_tagged, tags
+from nbstep_runner.parameters.cells import first_tagged, source_text, tags
 from nbstep_runner.parameters.jsonable import jsonable
 from nbstep_runner.parameters.language import notebook_language
 from nbstep_runner.parameters.languages import find_language
@@ -57,7 +57,9 @@ def parameterize(  # noqa: PLR0913 - what papermill's own three functions take t
     metadata = _papermill_metadata(prepared)
     if values:
         spoken = notebook_language(notebook, kernel=kernel, language=language)
-        _inject(cells, find_language(spoken).source(values, "Parameters"))
+        declared = first_tagged(cells, "parameters")
+        cell = "" if declared is None else source_text(cells[declared])
+        _inject(cells, find_language(spoken).source(values, "Parameters", cell))
         metadata["parameters"] = {name: jsonable(value) for name, value in values.items()}
     metadata |= {"version": _papermill_version(), "input_path": input_uri, "output_path": output_uri}
     if report_mode:

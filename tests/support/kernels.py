@@ -9,6 +9,7 @@ from pathlib import Path
 
 from support.needs import missing
 
+MODULES = Path(sys.prefix, "kernels/node_modules")
 DEBIAN_R = Path("/usr/lib/R/site-library/IRkernel/kernelspec")
 
 
@@ -26,6 +27,26 @@ def r(folder: Path) -> dict[str, str]:
     if not DEBIAN_R.exists():
         missing("r-cran-irkernel", "R's kernel is not installed (Debian package r-cran-irkernel)")
     return installed(folder, "ir", json.loads((DEBIAN_R / "kernel.json").read_text()))
+
+
+def deno(folder: Path) -> dict[str, str]:
+    """The environment in which Deno's kernel is installed."""
+    (binary,) = _from_npm("@deno/*/deno")
+    argv = [str(binary), "jupyter", "--kernel", "--conn", "{connection_file}"]
+    return installed(folder, "deno", {"argv": argv, "display_name": "Deno", "language": "typescript"})
+
+
+def tslab(folder: Path, *, javascript: bool = False) -> dict[str, str]:
+    """The environment in which tslab is installed, as ``tslab`` or ``jslab``; it finds Node's types in the folder."""
+    (script,) = _from_npm("tslab/bin/tslab")
+    (folder / "node_modules").symlink_to(MODULES)
+    argv = ["node", str(script), "kernel", "--config-path", "{connection_file}", *(["--js"] if javascript else [])]
+    name, language = ("jslab", "javascript") if javascript else ("tslab", "typescript")
+    return installed(folder, name, {"argv": argv, "display_name": name, "language": language})
+
+
+def _from_npm(pattern: str) -> list[Path]:
+    return list(MODULES.glob(pattern)) or missing("javascript", "tslab and Deno are not installed (make kernels)")
 
 
 def installed(folder: Path, name: str, spec: dict[str, object]) -> dict[str, str]:

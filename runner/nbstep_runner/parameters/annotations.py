@@ -69,7 +69,7 @@ def _structure(node: ast.expr) -> Kind:
         case ast.Constant(value=None):
             return NoneKind()
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _union([_kind(left), _kind(right)])
+            return union([_kind(left), _kind(right)])
         case ast.Name(id=name) if name in _BUILTINS:
             return _BUILTINS[name]
         case ast.Name() | ast.Attribute():
@@ -99,9 +99,9 @@ def _unsubscripted(name: str) -> Kind:
 
 def _subscripted(name: str, inner: list[ast.expr]) -> Kind:  # noqa: PLR0911 - a return for each type
     if name == "Optional" and len(inner) == 1:
-        return _union([_kind(inner[0]), NoneKind()])
+        return union([_kind(inner[0]), NoneKind()])
     if name == "Union":
-        return _union([_kind(node) for node in inner])
+        return union([_kind(node) for node in inner])
     if name == "Literal":
         return _literal(inner)
     if name in _LISTS and len(inner) == 1:
@@ -130,7 +130,7 @@ def _literal(inner: list[ast.expr]) -> Kind:
     return LiteralKind(choices) if all(isinstance(one, (str, int, type(None))) for one in choices) else ANY
 
 
-def _union(kinds: list[Kind]) -> Kind:
+def union(kinds: list[Kind]) -> Kind:
     """One kind for several: nested choices are opened, the same one twice is one, anything swallows the rest."""
     opened = [one for kind in kinds for one in (kind.options if isinstance(kind, UnionKind) else (kind,))]
     different = tuple(dict.fromkeys(opened))

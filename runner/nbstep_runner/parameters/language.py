@@ -13,6 +13,8 @@ _CANONICAL = {
     "scala": ("scala", "spark", "sparkkernel", "almond"),
     "matlab": ("matlab", "imatlab", "jupyter_matlab_kernel"),
     "csharp": ("c#", "csharp", ".net-csharp"),
+    "javascript": ("javascript", "js", "jslab", "ijavascript"),
+    "typescript": ("typescript", "ts", "tslab", "deno"),
     "fsharp": ("f#", "fsharp", ".net-fsharp"),
     "powershell": ("powershell", "pwsh", ".net-powershell", ".net-pwsh"),
 }

@@ -21,6 +21,8 @@ _MODULES = {
     "scala": "scala",
     "matlab": "matlab",
     "csharp": "csharp",
+    "javascript": "javascript",
+    "typescript": "javascript",
 }
 
 

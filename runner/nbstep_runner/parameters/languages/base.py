@@ -51,12 +51,18 @@ class Language:
         """The name as the notebook will find it."""
         return name
 
-    def source(self, values: Mapping[str, Any], comment: str) -> str:
+    def source(self, values: Mapping[str, Any], comment: str, cell: str = "") -> str:
         """The injected cell: a comment, and an assignment a line.
+
+        Args:
+            values: From ``Resolved.values``.
+            comment: The first line.
+            cell: The source of the parameters cell, whose declarations some languages have to repeat.
 
         Raises:
             BadInputError: A name is not valid, two names become one, or a value cannot be held.
         """
+        del cell
         lines = [f"{self.comment_mark} {' '.join(comment.split())}".strip()]
         taken: dict[str, str] = {}
         for name, value in values.items():
@@ -175,9 +181,9 @@ class Language:
 class UnwrittenLanguage(Language):
     """A language that values are not written in: no test here has read them back from its own interpreter."""
 
-    def source(self, values: Mapping[str, Any], comment: str) -> str:
+    def source(self, values: Mapping[str, Any], comment: str, cell: str = "") -> str:
         """Nothing: it is refused."""
-        del values, comment
+        del values, comment, cell
         raise BadInputError(
             f"parameters cannot be written in the language {self.title!r}",
             hint="Run the notebook without parameters, or let it read environment variables.",
@@ -195,6 +201,12 @@ def unicode_escape(character: str) -> str:
     r"""``\uXXXX`` or ``\UXXXXXXXX``, at full width so that no digit after it belongs to it."""
     code = ord(character)
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def utf16_escape(character: str) -> str:
+    r"""``\uXXXX`` for each unit of UTF-16, for languages whose text is made of those."""
+    units = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[index : index + 4]}" for index in range(0, len(units), 4))
 
 
 def same_scalars(values: Iterable[Any]) -> bool:

@@ -12,6 +12,7 @@ from nbstep_runner.parameters.languages.base import (
     Language,
     escaped,
     same_scalars,
+    utf16_escape,
     words,
 )
 
@@ -48,7 +49,7 @@ class Scala(Language):
     def _text(self, value: str) -> str:
         if _constant_bytes(value) > _MAX_CONSTANT_BYTES:
             raise CannotHoldError(f"text of more than {_MAX_CONSTANT_BYTES} bytes")
-        return f'"{escaped(value, _NAMED, _utf16)}"'
+        return f'"{escaped(value, _NAMED, utf16_escape)}"'
 
     def _sequence(self, value: list[Any]) -> str:
         """Without ``Any`` Scala widens numbers to one type."""
@@ -69,11 +70,6 @@ class Scala(Language):
 def _constant_bytes(text: str) -> int:
     """The size in a class file's modified UTF-8: two bytes for NUL, six for what UTF-16 takes two units for."""
     return len(text.encode()) + text.count("\0") + 2 * sum(character > "\uffff" for character in text)
-
-
-def _utf16(character: str) -> str:
-    units = character.encode("utf-16-be").hex()
-    return "".join(f"\\u{units[index : index + 4]}" for index in range(0, len(units), 4))
 
 
 LANGUAGE = Scala("Scala")
