@@ -134,7 +134,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
     notebook: str | Path,
     params: Mapping[str, Any] | None = None,
     *,
-    runs: str | None = None,
+    runs: str | Path | None = None,
     on: str | None = None,
     profile: str | Profile | None = None,
     image: str | None = None,
@@ -181,7 +181,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         BadInputError: The notebook or the parameters are not valid.
         NbstepError: What else keeps it from starting.
     """
-    place = {"runs": runs, "on": on, "image": image, "retries": retries}
+    place = {"runs": _text(runs), "on": on, "image": image, "retries": retries}
     groups = {"resources": resources, "env": env, "labels": labels, "deadlines": deadlines}
     request = Request(
         notebook=str(notebook),
@@ -225,7 +225,7 @@ def start(prepared: Prepared) -> Run:
     return Run(request.handle, located_at(places, submission.spec.run_id, prepared.storage), backend)
 
 
-def find(name: str | Path, *, runs: str | None = None, profile: str | Profile | None = None) -> Run:
+def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Profile | None = None) -> Run:
     """Find a run again, from any process.
 
     Args:
@@ -237,7 +237,11 @@ def find(name: str | Path, *, runs: str | None = None, profile: str | Profile | 
     Raises:
         RunNotFoundError: Neither its place nor the folder knows it, or the beginning of an id fits several.
     """
-    return find_run(str(name), _profile(profile, {"runs": runs}))
+    return find_run(str(name), _profile(profile, {"runs": _text(runs)}))
+
+
+def _text(place: str | Path | None) -> str | None:
+    return None if place is None else str(place)
 
 
 def _profile(profile: str | Profile | None, overrides: Mapping[str, Any]) -> Profile:

@@ -294,3 +294,30 @@ def test_shells_get_their_completion(shell: str) -> None:
     done = typed("completion", shell)
     assert (done.returncode, done.stderr) == (0, "")
     assert "_NBSTEP_COMPLETE" in done.stdout
+
+
+def test_one_id_in_two_folders_is_two_runs(tmp_path: Path) -> None:
+    write(tmp_path, "n: int = 1", "from nbstep_runner import result\nresult('n', n)")
+    first = nbstep.submit("train.ipynb", {"n": 1}, runs=tmp_path / "a", run_id="daily", html=False)
+    assert first.wait(60).results == {"n": 1}
+    second = nbstep.submit("train.ipynb", {"n": 2}, runs=tmp_path / "b", run_id="daily", html=False)
+    assert second.wait(60).results == {"n": 2}
+    assert nbstep.find("daily", runs=tmp_path / "a").results == {"n": 1}
+    assert [record.results for record in nbstep.history(tmp_path / "b")] == [{"n": 2}]
+
+
+def test_an_id_that_is_under_way_elsewhere_is_refused(tmp_path: Path) -> None:
+    write(tmp_path, "n: int = 1", "import time\ntime.sleep(600)")
+    first = nbstep.submit("train.ipynb", runs=tmp_path / "a", run_id="daily", html=False)
+    with pytest.raises(OutputConflictError, match="is under way for"):
+        nbstep.submit("train.ipynb", runs=tmp_path / "b", run_id="daily", html=False)
+    first.cancel()
+    assert first.wait(60, check=False).state is RunState.CANCELLED
+
+
+def test_an_id_is_free_again_once_its_run_is_deleted(tmp_path: Path) -> None:
+    write(tmp_path, "n: int = 1", "from nbstep_runner import result\nresult('n', n)")
+    for n in (1, 2):
+        run = nbstep.submit("train.ipynb", {"n": n}, runs=tmp_path / "a", run_id="daily", html=False)
+        assert run.wait(60).results == {"n": n}
+        assert typed("delete", "daily", "--runs", str(tmp_path / "a")).returncode == 0

@@ -13,7 +13,8 @@ A backend promises:
 
 Third parties add backends by the entry point group ``nbstep.backends``: the name is what ``on=`` takes, the object a
 class without arguments for its constructor. A backend whose runs do not see what this machine sees, or that takes
-required packages, has a method ``reach(profile)`` besides, which returns a :class:`nbstep.backends.reach.Reach`.
+required packages, has a method ``reach(profile)`` besides, which returns a :class:`nbstep.backends.reach.Reach`. One
+that remembers runs which have ended may have ``forget(handle)``, which ``nbstep delete`` calls.
 """
 
 from __future__ import annotations

@@ -24,4 +24,7 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, d
     check_ended(submitted.id, submitted.state)
     places = RunPlaces(submitted.output_uri.rpartition("/")[0])
     removed = remove_run(submitted.store, places.folder, places.found_by, dry_run=dry_run)
+    forget = getattr(submitted.backend, "forget", None)
+    if forget is not None and not dry_run:
+        forget(submitted.handle)
     click.echo(line_of(removed, dry_run=dry_run))

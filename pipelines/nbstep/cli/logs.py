@@ -50,8 +50,7 @@ def _view(run: Run, *, to_stderr: bool) -> None:
             view.feed(line.raw)
 
 
-def follow_run(run: Run, *, cancel: bool) -> int:
+def follow_run(run: Run) -> int:
     """Show a run to its end on standard error and return its exit code; a failure is told in two lines."""
-    with watching(run, cancel=cancel):
-        show(run, follow=True, as_json=False, to_stderr=True)
-        return concluded(run.wait(check=False))
+    show(run, follow=True, as_json=False, to_stderr=True)
+    return concluded(run.wait(check=False))

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from nbstep.cli.common import AS_JSON, WHERE
-from nbstep.cli.interrupts import CANCEL
+from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.parameters import Pair, parameter_sources
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
@@ -79,18 +79,16 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
             click.echo(f"nbstep: the image {prepared.image.name} would be built if it is not there", err=True)
         click.echo(plan(prepared).text, nl=False)
         return 0
-    run = start(prepared)
-    if options["as_json"]:
-        from nbstep.cli.output import show_json
-
-        show_json({"run": str(run), "run_id": run.id, "output_uri": run.output_uri})
-    else:
-        click.echo(str(run))
-    if not options["follow"]:
-        return 0
     from nbstep.cli.logs import follow_run
+    from nbstep.cli.output import show_json
 
-    return follow_run(run, cancel=options["cancel"])
+    run = start(prepared)
+    with watching(run, cancel=options["cancel"]):
+        if options["as_json"]:
+            show_json({"run": str(run), "run_id": run.id, "output_uri": run.output_uri})
+        else:
+            click.echo(str(run))
+        return follow_run(run) if options["follow"] else 0
 
 
 def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 
 from nbstep.backends.records import blank_record
 from nbstep.profiles.storage import absolute, store_of
@@ -21,7 +22,7 @@ AT_ONCE = 16
 
 
 def history(
-    runs: str, *, storage: StorageOptions | None = None, limit: int | None = None, state: str | None = None
+    runs: str | Path, *, storage: StorageOptions | None = None, limit: int | None = None, state: str | None = None
 ) -> list[RunResult]:
     """The records below a folder, newest first.
 
@@ -34,7 +35,7 @@ def history(
         limit: At most this many.
         state: Only those in this state.
     """
-    prefix = join(absolute(runs), "")
+    prefix = join(absolute(str(runs)), "")
     store = store_of(prefix, storage or StorageOptions())
     newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)
     return Records(islice((record for record in _records(store, newest) if state in (None, record.state)), limit))

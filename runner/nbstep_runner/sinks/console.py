@@ -39,7 +39,9 @@ class ConsoleLines:
             return _prefixed(self._prefix(tag, _RED if failed else _CYAN, time), visible(text))
         color = _MARKED.get(record.severity, _BLUE)
         tag = f"nbstep: {record.severity}:" if record.severity in _MARKED else "nbstep:"
-        return _prefixed(self._prefix(tag, color, time), visible_line(record.message))
+        error = record.fields.get("error") if record.event == "run-finished" else None
+        sentences = [record.message, error["hint"]] if error and error["hint"] else [record.message]
+        return _prefixed(self._prefix(tag, color, time), "\n".join(map(visible_line, sentences)))
 
     def _prefix(self, tag: str, color: str, time: float) -> str:
         stamp = f"{clock.strftime('%H:%M:%S', clock.localtime(time))}.{int(time % 1 * 1000):03d}"

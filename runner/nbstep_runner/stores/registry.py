@@ -15,7 +15,7 @@ from typing import Final, cast
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.stores.protocol import Store
-from nbstep_runner.stores.uris import canonical, checked, is_plain_path, is_signed, redact, scheme_of
+from nbstep_runner.stores.uris import canonical, checked, is_plain_path, is_signed, name_of, redact, scheme_of
 
 OnRetry = Callable[[str], None]
 _DEFAULTS: Final = StorageOptions()
@@ -134,6 +134,8 @@ def check_output(uri: str, store: Store) -> None:
             f"{redact(uri)} is signed for one object, and a run writes its record and log beside its output.",
             hint="Name an output in a folder that the run's credentials may write. As input a signed URI is fine.",
         )
+    if not name_of(uri) or uri.endswith("/"):
+        raise BadInputError(f"{redact(uri)} names a folder, not a notebook.", hint="Name a file as the output.")
     look = getattr(store, "check_output", None)
     if look:
         look(uri)

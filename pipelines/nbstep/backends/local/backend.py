@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -29,7 +30,7 @@ from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep_runner import processes
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import UsageError
+from nbstep_runner.errors import OutputConflictError, UsageError
 
 LOOK_SECONDS: Final = 0.05
 SCHEME: Final = "local"
@@ -53,6 +54,10 @@ class Process:
             os.waitpid(self.pid, os.WNOHANG)
         here = processes.host_identity().startswith(self.boot)
         return here and processes.runs(self.pid, self.started)
+
+
+_ASKED: Final = "asked-to-end"
+"""The file that says that somebody asked for the end: a runner that had not begun to listen left no record of it."""
 
 
 class LocalBackend:
@@ -93,6 +98,7 @@ class LocalBackend:
 
         Raises:
             UsageError: This process belongs to a run, which leaves no process behind when it ends.
+            OutputConflictError: A run of that id is under way below another folder of runs.
         """
         if processes.TOKEN_VARIABLE in os.environ:
             raise UsageError(
@@ -100,13 +106,25 @@ class LocalBackend:
                 hint="Run it within the cell with `nbstep run`, or submit it to docker or Kubernetes.",
             )
         folder = Path(plan.body["folder"])
-        (folder / "work").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
-            if _read(folder) is None:
+            earlier = _read(folder)
+            if earlier is not None and earlier.spec_uri != plan.body["run"]["spec_uri"]:
+                _make_room(folder, earlier, plan.handle)
+                earlier = None
+            (folder / "work").mkdir(exist_ok=True)
+            if earlier is None:
                 process = _start(folder, plan.body)
                 temporary = folder / "process.json.new"
                 temporary.write_bytes(msgspec.json.encode(process))
                 temporary.replace(folder / "process.json")
+
+    def forget(self, handle: str) -> None:
+        """Remove what is known of a run that has ended, so that its id can be used again."""
+        folder = _folder(_run_id(handle))
+        process = _read(folder)
+        if process is not None and not process.alive:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def locate(self, handle: str) -> Located:
         """Find a run by what its folder says."""
@@ -142,9 +160,22 @@ class LocalBackend:
             descriptor = os.pidfd_open(process.pid)
             try:
                 if process.alive:
+                    (_folder(_run_id(handle)) / _ASKED).touch()
                     signal.pidfd_send_signal(descriptor, signal.SIGTERM)
             finally:
                 os.close(descriptor)
+
+
+def _make_room(folder: Path, earlier: Process, handle: str) -> None:
+    """Forget a run of the same id that belongs to other runs; it has ended, and its objects stay where they are."""
+    if earlier.alive:
+        raise OutputConflictError(
+            f"the run {handle} is under way for {earlier.output_uri}",
+            hint="Give this run another run_id, or wait for the other's end.",
+        )
+    for name in ("process.json", "log.jsonl", "stderr.log", _ASKED):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "work", ignore_errors=True)
 
 
 def _start(folder: Path, body: dict[str, Any]) -> Process:
@@ -176,7 +207,8 @@ def _status(folder: Path) -> Status:
         return Status(phase=Phase.GONE, words="no process was started")
     if process.alive:
         return Status(phase=Phase.RUNNING, words=f"process {process.pid}")
-    return Status(phase=Phase.ENDED, words=f"process {process.pid} has ended", problems=_last_words(folder))
+    words, asked = f"process {process.pid} has ended", (folder / _ASKED).exists()
+    return Status(phase=Phase.ENDED, words=words, problems=_last_words(folder), cancelled=asked)
 
 
 def _last_words(folder: Path) -> tuple[str, ...]:
