@@ -101,6 +101,7 @@ class Watch:
                 listeners = list(self._listeners)
                 if not listeners:
                     self._thread = None
+                    _WATCHES.pop(self._backend, None)
                     return
                 pause = min(LONGEST_PAUSE, SHORTEST_PAUSE + (time.monotonic() - self._newest) / 60)
             self._look(listeners)
@@ -130,8 +131,9 @@ class Watch:
 
 
 _WATCHES: Final[dict[Backend, Watch]] = {}
+"""The watches that somebody listens to, or has just asked for."""
 
 
 def watch_of(backend: Backend) -> Watch:
-    """The one watch of a backend's runs in this process."""
+    """The one watch of a backend's runs in this process, for as long as somebody listens."""
     return _WATCHES.setdefault(backend, Watch(backend))

@@ -18,6 +18,7 @@ from nbstep_runner.kfp_adapter.arguments import Files, run_id_of, runner_argumen
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, try_to_deliver
 from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, given, read_executor_input, whole
 from nbstep_runner.kfp_adapter.notebook import step_notebook
+from support.records import run_record
 
 PLAN = StepPlan(
     name="train",
@@ -177,12 +178,9 @@ def test_what_is_no_executor_input_is_refused(text: str) -> None:
 
 def record(folder: Path, state: RunState = RunState.SUCCEEDED, **fields: Any) -> RunResult:
     (folder / "output.ipynb").write_text("{}")
-    return RunResult(
+    return run_record(
         run_id="train-1",
-        attempt=1,
-        spec_digest="",
         state=state,
-        input_uri="",
         output_uri=str(folder / "output.ipynb"),
         output_version="1",
         exit_code=0 if state is RunState.SUCCEEDED else 10,

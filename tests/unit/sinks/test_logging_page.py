@@ -19,7 +19,6 @@ from nbstep_runner.contract import (
     Notice,
     OutputEmitted,
     RunFinished,
-    RunResult,
     RunStarted,
     RunState,
     Severity,
@@ -28,6 +27,7 @@ from nbstep_runner.contract import (
 from nbstep_runner.sinks import LogFormat, LogSink
 from nbstep_runner.sinks.json_lines import JsonLines
 from nbstep_runner.sinks.lines import Block, Source
+from support.records import run_record
 
 PAGE = (Path(__file__).parents[3] / "docs/logging.md").read_text()
 ERROR = ErrorInfo(reference="cell-failed", message="cell 0 raised", attached=())
@@ -38,11 +38,7 @@ EVENTS: tuple[Event, ...] = (
     OutputEmitted(index=0, id=None, output={"output_type": "error", "ename": "E", "evalue": "", "traceback": ["t"]}),
     CellFinished(record=CellRecord(index=0, id=None, state=CellState.FAILED)),
     Notice(message="m", fields={"a": 1}),
-    RunFinished(
-        result=RunResult(
-            run_id="r", attempt=1, spec_digest="", state=RunState.FAILED, input_uri="i", output_uri="o", error=ERROR
-        )
-    ),
+    RunFinished(result=run_record(state=RunState.FAILED, output_uri="o", error=ERROR)),
 )
 
 

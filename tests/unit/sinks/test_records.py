@@ -23,6 +23,7 @@ from nbstep_runner.contract import (
 from nbstep_runner.sinks.console import ConsoleLines
 from nbstep_runner.sinks.json_lines import JsonLines
 from nbstep_runner.sinks.records import MAX_SHOWN, describe
+from support.records import run_record
 
 NOON = 1_800_000_000.25
 
@@ -49,17 +50,7 @@ def display(data: dict[str, Any], *, dropped: bool = False) -> OutputEmitted:
 
 
 def run_result(state: RunState, error: ErrorInfo | None = None) -> RunResult:
-    return RunResult(
-        run_id="run-1",
-        attempt=2,
-        spec_digest="",
-        state=state,
-        input_uri="in.ipynb",
-        output_uri="out.ipynb",
-        exit_code=10 if error else 0,
-        seconds=75.4,
-        error=error,
-    )
+    return run_record(run_id="run-1", attempt=2, state=state, exit_code=10 if error else 0, seconds=75.4, error=error)
 
 
 def test_the_start_of_a_run() -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from support.records import run_record
+
 pytest.importorskip("opentelemetry.sdk", reason="the trace extra is not installed")
 
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -22,7 +24,6 @@ from nbstep_runner.contract import (
     CellState,
     ErrorInfo,
     RunFinished,
-    RunResult,
     RunStarted,
     RunState,
 )
@@ -31,12 +32,8 @@ from nbstep_runner.sinks.trace import NOT_INSTALLED, TraceSink, Tracing, tracing
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
-ENDED = RunResult(
-    run_id="r",
-    attempt=1,
-    spec_digest="",
+ENDED = run_record(
     state=RunState.FAILED,
-    input_uri="in.ipynb",
     output_uri="out",
     exit_code=10,
     error=ErrorInfo(reference="cell-failed", message="cell 2 raised"),

@@ -14,10 +14,9 @@ from nbstep.errors import error_of
 from nbstep.runs.verdict import combine, final_record
 from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunState
 from nbstep_runner.errors import CellFailedError, InternalError, OutOfMemoryError, TerminatedError
+from support.records import run_record
 
-BLANK = RunResult(
-    run_id="r", attempt=1, spec_digest="", state=RunState.PENDING, input_uri="i", output_uri="o", labels={"a": "b"}
-)
+BLANK = run_record(state=RunState.PENDING, output_uri="o", labels={"a": "b"})
 DONE = replace(BLANK, state=RunState.SUCCEEDED, exit_code=0)
 FAILED = replace(BLANK, state=RunState.FAILED, exit_code=10, error=ErrorInfo.of(CellFailedError("no")))
 STOPPED = replace(BLANK, state=RunState.CANCELLED, exit_code=143, error=ErrorInfo.of(TerminatedError("stopped")))

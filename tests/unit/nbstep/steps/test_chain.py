@@ -14,9 +14,10 @@ import pytest
 import nbstep
 from nbstep.steps import NotebookStep
 from nbstep.steps.chain import INPUT, LOG, RECORD
-from nbstep_runner.contract import DIGEST_INPUT, ErrorInfo, RunResult, RunState, encode
+from nbstep_runner.contract import DIGEST_INPUT, ErrorInfo, RunState, encode
 from nbstep_runner.errors import BadInputError, CellFailedError, InternalError, NbstepError, OutOfMemoryError
 from support import notebooks
+from support.records import run_record
 
 Work = Callable[[dict[str, Any]], dict[str, Any]]
 """What a step's notebook does: its results, from its parameters and the places of its artifacts; or it raises."""
@@ -43,9 +44,7 @@ class StepProcess:
         given = dict(told["inputs"]["parameterValues"])
         for name, artifact in told["inputs"]["artifacts"].items():
             given[name] = artifact["artifacts"][0]["uri"]
-        record = RunResult(
-            run_id="r", attempt=1, spec_digest="", state=RunState.SUCCEEDED, input_uri="i", output_uri="o", exit_code=0
-        )
+        record = run_record(output_uri="o", exit_code=0)
         members: dict[str, Any] = {}
         try:
             members["results"] = type(self).work(given)

@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import component_ir
-from nbstep_runner.contract import RunResult, RunState, StepPlan, StorageOptions, decode
+from nbstep_runner.contract import StepPlan, StorageOptions, decode
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.arguments import Files, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver
 from nbstep_runner.kfp_adapter.executor_input import read_executor_input
 from nbstep_runner.kfp_adapter.notebook import step_notebook
 from support import kfp_engine, notebooks
+from support.records import run_record
 
 PIECES = (
     *("{{", "}}", "{", "}", "=", "$", "$$", "$(", ")", "$(KFP_POD_NAME)", "{{$}}", " ", "\n", '"', "'", "\\", ",", ":"),
@@ -117,16 +118,7 @@ def test_a_result_on_its_way_to_the_next_step(folder: Path, text: str) -> None:
     ir = component_ir(first)["components"]["comp-work"]
     message = kfp_engine.executor_input(ir, {}, str(folder), str(folder))
     outputs = read_executor_input(json.dumps(message)).outputs
-    done = RunResult(
-        run_id="work-1",
-        attempt=1,
-        spec_digest="",
-        state=RunState.SUCCEEDED,
-        input_uri="",
-        output_uri="",
-        results={"note": text},
-        exit_code=0,
-    )
+    done = run_record(run_id="work-1", output_uri="", results={"note": text}, exit_code=0)
     deliver(first.plan(), done, outputs, StorageOptions())
     try:
         check_promises(first.plan(), done, outputs)

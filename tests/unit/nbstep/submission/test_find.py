@@ -11,9 +11,10 @@ import pytest
 
 import nbstep
 import nbstep.errors
-from nbstep_runner.contract import Claim, RunResult, RunState, encode
+from nbstep_runner.contract import Claim, RunState, encode
 from nbstep_runner.errors import UsageError
 from support import notebooks
+from support.records import run_record
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +30,7 @@ def submitted(run_id: str) -> nbstep.Run:
     return nbstep.submit("train.ipynb", on="memory", runs="runs", run_id=run_id)
 
 
-RECORD = RunResult(
-    run_id="alone", attempt=1, spec_digest="", state=RunState.SUCCEEDED, input_uri="in", output_uri="out.ipynb",
-    exit_code=0, results={"n": 1},
-)  # fmt: skip
+RECORD = run_record(run_id="alone", exit_code=0, results={"n": 1})
 
 
 def test_the_beginning_of_an_id_is_enough_where_no_other_has_it() -> None:

@@ -18,10 +18,11 @@ from nbstep.sweeps.naming import LONGEST, run_id, set_name
 from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
 from nbstep.sweeps.sets import Axis, Sources, axis, combine, names_given, read_matrix, row, typed_axis
-from nbstep_runner.contract import ErrorInfo, ParameterSource, RunResult, RunState
+from nbstep_runner.contract import ErrorInfo, ParameterSource, RunState
 from nbstep_runner.errors import BadInputError, CellFailedError, InternalError, InterruptedRunError, UsageError
 from support import notebooks
 from support.notebooks import Code
+from support.records import run_record
 
 
 def values_of(sources: Sources) -> dict[str, Any]:
@@ -194,10 +195,7 @@ def run(name: str, state: RunState, code: int | None, **more: Any) -> SweepRun:
     error = None
     if state is not RunState.SUCCEEDED:
         error = ErrorInfo(reference="cell-failed" if code == 10 else "internal", message=f"{name} failed")
-    result = RunResult(
-        run_id=name, attempt=1, spec_digest="", state=state, input_uri="in", output_uri="out", exit_code=code,
-        error=error, seconds=1.5, **more,
-    )  # fmt: skip
+    result = run_record(run_id=name, state=state, output_uri="out", exit_code=code, error=error, seconds=1.5, **more)
     return SweepRun(name=name, parameters={"n": name}, output_uri="out", result=result)
 
 
@@ -282,9 +280,7 @@ def compared(**results: list[Any]) -> Sweep:
     for number, values in enumerate(zip(*results.values(), strict=True)):
         found = {name: value for name, value in zip(results, values, strict=True) if value is not None}
         state = RunState.SUCCEEDED if found else RunState.FAILED
-        record = RunResult(
-            run_id="r", attempt=1, spec_digest="", state=state, input_uri="", output_uri="", results=found, seconds=1.0
-        )
+        record = run_record(state=state, output_uri="", results=found, seconds=1.0)
         runs.append(SweepRun(name=f"run-{number}", parameters={"n": number}, output_uri="", result=record))
     return Sweep(runs=tuple(runs))
 

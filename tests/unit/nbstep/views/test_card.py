@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from nbstep.views.card import LARGEST, CardData, card
 from nbstep.views.progress import RunningCell
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunResult, RunState
+from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunState
+from support.records import run_record
 
 FAILED = CellRecord(index=3, id="c", state=CellState.FAILED, title="fit(model)", execution_count=2)
 
 
 def data(state: RunState, **more: Any) -> CardData:
-    record = RunResult(
-        run_id="train-1", attempt=1, spec_digest="", state=state, input_uri="in", output_uri="r/output.ipynb",
-        **{"cells": (FAILED,), **more},
-    )  # fmt: skip
+    record = run_record(run_id="train-1", state=state, output_uri="r/output.ipynb", **{"cells": (FAILED,), **more})
     status = RunStatus(state=state, words="waits for a node", record=record)
     return CardData(run_id="train-1", handle="local://train-1", output_uri="r/output.ipynb", status=status)
 
@@ -46,10 +44,17 @@ class Page(HTMLParser):
 
 def test_a_run_under_way_shows_how_far_it_is() -> None:
     running = CardData(
-        run_id="train-1", handle="local://train-1", output_uri="r/output.ipynb",
-        status=RunStatus(state=RunState.RUNNING), running=RunningCell(3, "Train", 0.0), done=3, cells=7,
-        elapsed=12.0, expected=30.0, lines=["epoch 1", "epoch 2"],
-    )  # fmt: skip
+        run_id="train-1",
+        handle="local://train-1",
+        output_uri="r/output.ipynb",
+        status=RunStatus(state=RunState.RUNNING),
+        running=RunningCell(3, "Train", 0.0),
+        done=3,
+        cells=7,
+        elapsed=12.0,
+        expected=30.0,
+        lines=["epoch 1", "epoch 2"],
+    )
     page = Page(card(running))
     for text in ("running", "train-1", "12 s, 30 s the last time", "3 of 7 cells", "[*] Train", "epoch 2"):
         assert text in page.text

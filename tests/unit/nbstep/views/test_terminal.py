@@ -27,13 +27,13 @@ from nbstep_runner.contract import (
     Notice,
     OutputEmitted,
     RunFinished,
-    RunResult,
     RunStarted,
     RunState,
     Severity,
     StreamText,
 )
 from nbstep_runner.sinks import LogFormat, LogSink
+from support.records import run_record
 
 STARTED = RunStarted(run_id="r", attempt=1, input_uri="in", output_uri="out.ipynb", kernel="python3", code_cells=2)
 CELL = CellStarted(index=3, id="c", title="Load [bold]data[/bold]")
@@ -52,13 +52,8 @@ def ended(state: CellState) -> CellFinished:
 
 def finished(state: RunState, error: ErrorInfo | None = None) -> RunFinished:
     return RunFinished(
-        result=RunResult(
-            run_id="r",
-            attempt=1,
-            spec_digest="",
+        result=run_record(
             state=state,
-            input_uri="in",
-            output_uri="out.ipynb",
             output_version="7",
             log_uri="out.log.jsonl",
             html_uri="out.html",
@@ -220,9 +215,13 @@ def test_json_that_is_no_log_line_ends_nothing() -> None:
 
 def test_a_successful_run_on_the_screen() -> None:
     shown = screen(
-        STARTED, CELL, StreamText(3, "c", "stdout", "[red]3 rows[/red] :smile:\n"), ended(CellState.SUCCEEDED),
-        Notice(message="slow disk", severity=Severity.WARNING), finished(RunState.SUCCEEDED),
-    )  # fmt: skip
+        STARTED,
+        CELL,
+        StreamText(3, "c", "stdout", "[red]3 rows[/red] :smile:\n"),
+        ended(CellState.SUCCEEDED),
+        Notice(message="slow disk", severity=Severity.WARNING),
+        finished(RunState.SUCCEEDED),
+    )
     for line in (
         f"▸ {CELL.title}\n  │ [red]3 rows[/red] :smile:\n✓ [4] {CELL.title}  1.50 s\n",
         "! slow disk\n",

@@ -15,8 +15,8 @@ from nbstep.backends.kubernetes.follow import Follower
 from nbstep.backends.kubernetes.names import JobName
 from nbstep.runs.log import Seen, complete, stored_log
 from nbstep.views.log_lines import LogLine, for_people, notice, parse
-from nbstep_runner.contract import RunResult, RunState
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
+from support.records import run_record
 
 
 def numbered(count: int) -> bytes:
@@ -89,11 +89,7 @@ def test_what_has_not_come_is_known(missing: set[int]) -> None:
 
 def test_a_stored_log_that_comes_a_moment_after_the_record_is_waited_for() -> None:
     store = MemoryStore(MemorySpace())
-    record = RunResult(
-        run_id="r",
-        attempt=1,
-        spec_digest="",
-        state=RunState.SUCCEEDED,
+    record = run_record(
         input_uri="memory://runs/input.ipynb",
         output_uri="memory://runs/output.ipynb",
         log_uri="memory://runs/output.log.jsonl",
