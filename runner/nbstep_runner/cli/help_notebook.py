@@ -17,7 +17,7 @@ def show_parameters(uri: str, storage: StorageOptions, kernel: str | None, langu
         BadInputError, InputNotFoundError: The notebook cannot be read.
     """
     data = read_standard_input() if uri == "-" else open_store(uri, storage).read(uri).data
-    signature = read_signature(parse_notebook(data).content, language=language, kernel=kernel)
+    signature = read_signature(parse_notebook(data, uri).content, language=language, kernel=kernel)
     click.echo(f"Usage: nbstep-runner [OPTIONS] {uri} OUTPUT [PARAMS]\n\nParameters inferred for notebook {uri!r}:")
     if not signature.declared:
         click.echo("  No cell is tagged 'parameters'.")

@@ -13,6 +13,7 @@ import msgspec
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.session.notebook_format import is_surely_valid
 from nbstep_runner.session.notebook_repair import Repairs, repair, replace_what_json_lacks
+from nbstep_runner.session.text_notebook import read_text_notebook, text_suffix
 
 MAX_BYTES: Final = 512 * 2**20
 MAX_CELLS: Final = 100_000
@@ -27,16 +28,23 @@ class ParsedNotebook:
     warnings: tuple[str, ...] = ()
 
 
-def parse_notebook(data: bytes) -> ParsedNotebook:
+def parse_notebook(data: bytes, uri: str = "") -> ParsedNotebook:
     """Read a notebook's bytes; what older formats and harmless violations need is done to it.
+
+    Args:
+        data: All of it.
+        uri: Where it comes from; its ending tells a notebook that is kept as text.
 
     Raises:
         BadInputError: It is not a notebook; the message says in one line why not.
+        UsageError: Reading it takes a library that is not installed.
     """
     _check_bytes(data)
+    suffix = text_suffix(uri)
     repairs = Repairs()
     try:
-        return ParsedNotebook(_valid(_decode(data, repairs), repairs), repairs.warnings)
+        notebook = read_text_notebook(data, suffix) if suffix else _decode(data, repairs)
+        return ParsedNotebook(_valid(notebook, repairs), repairs.warnings)
     except RecursionError as error:
         raise BadInputError("the notebook is nested too deeply") from error
 
@@ -48,11 +56,11 @@ def _check_bytes(data: bytes) -> None:
         raise BadInputError(f"the notebook is larger than {MAX_BYTES // 2**20} MiB")
     if data.startswith(BYTE_ORDER_MARKS):
         raise BadInputError("the notebook starts with a byte order mark", hint="Save it as UTF-8 without one.")
-    if data.lstrip()[:1] == b"<":
-        raise BadInputError("the notebook is HTML or XML, not JSON", hint="Download the raw file, not its page.")
 
 
 def _decode(data: bytes, repairs: Repairs) -> dict[str, Any]:
+    if data.lstrip()[:1] == b"<":
+        raise BadInputError("the notebook is HTML or XML, not JSON", hint="Download the raw file, not its page.")
     try:
         notebook = msgspec.json.decode(data)
     except UnicodeDecodeError as error:

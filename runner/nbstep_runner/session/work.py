@@ -109,7 +109,7 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
 
     _check_needs(spec)
     data = fetched[spec.input_uri]
-    parsed = parse_notebook(data)
+    parsed = parse_notebook(data, spec.input_uri)
     notebook = parsed.content
     unused = _check_tags(spec, notebook)
     language = language_of(spec, notebook)
