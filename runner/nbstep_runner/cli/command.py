@@ -57,8 +57,8 @@ def command(
 ) -> int:
     """Run the notebook INPUT with the parameters in PARAMS and write the executed notebook to OUTPUT.
 
-    Each is a path or a URI (gs://, s3://, sftp://, https://, …); "-" is standard input or output. INPUT may be a notebook
-    that is kept as text (.py, .md, …): jupytext reads it.
+    Each is a path or a URI (gs://, s3://, sftp://, https://, …); "-" is standard input or output.
+    INPUT may be a notebook that is kept as text (.py, .md, …): jupytext reads it.
 
     The exit code says how the run ended: 0 succeeded, 2 usage, 10 a cell raised, 11 timed out, 12 the kernel died,
     13 out of memory, 65 bad input, 66 input not found, 70 internal, 73 output conflict, 75 storage unavailable,
