@@ -24,13 +24,12 @@ import msgspec
 
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.backends.reach import Packages, Reach
-from nbstep.backends.records import blank_record
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import store_of
 from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState, encode
 from nbstep_runner.errors import ExitCode, NbstepError, TerminatedError
-from nbstep_runner.stores import sibling
+from nbstep_runner.stores import redact, sibling
 
 PENDING: Final = Status(phase=Phase.PENDING, words="nothing has begun the run")
 
@@ -138,7 +137,7 @@ class MemoryBackend:
         """
         code = ExitCode.SUCCEEDED if error is None else error.exit_code
         record = replace(
-            blank_record(self.spec(handle)),
+            RunResult.blank(self.spec(handle), redact),
             state=state or (RunState.SUCCEEDED if error is None else RunState.FAILED),
             exit_code=int(code),
             ended_at=datetime.now(UTC).isoformat(),

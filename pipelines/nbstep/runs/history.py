@@ -8,13 +8,12 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from nbstep.backends.records import blank_record
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.runs.verdict import as_it_looks
 from nbstep.views.runs_table import Records
 from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
-from nbstep_runner.stores import Stat, Store, join
+from nbstep_runner.stores import Stat, Store, join, redact
 
 RECORD = ".result.json"
 SPEC = "/spec.json"
@@ -60,5 +59,9 @@ def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
 def _read(store: Store, uri: str) -> RunResult | None:
     with suppress(InputNotFoundError, BadInputError):
         data = store.read(uri).data
-        return as_it_looks(decode(data, RunResult)) if uri.endswith(RECORD) else blank_record(decode(data, RunSpec))
+        return (
+            as_it_looks(decode(data, RunResult))
+            if uri.endswith(RECORD)
+            else RunResult.blank(decode(data, RunSpec), redact)
+        )
     return None

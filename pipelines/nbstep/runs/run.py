@@ -11,7 +11,6 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status
-from nbstep.backends.records import blank_record
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.profiles.storage import store_of
 from nbstep.runs.history import history
@@ -22,7 +21,7 @@ from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunResult, RunSpec, RunState, decode, encode
 from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
-from nbstep_runner.stores import ABSENT, Store, sibling
+from nbstep_runner.stores import ABSENT, Store, redact, sibling
 
 _MADE_ID: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{6}$")
 _EARLIER: Final = 50
@@ -193,7 +192,7 @@ class Run:
 
     def _write_verdict(self, status: Status, record: RunResult | None, version: str) -> RunResult:
         """Write the verdict that the run could not write; if it did so in the last moment, its own stands."""
-        verdict = final_record(status, record or blank_record(self.spec()))
+        verdict = final_record(status, record or RunResult.blank(self.spec(), redact))
         uri = sibling(self.output_uri, ".result.json")
         try:
             self.store.write(uri, encode(verdict, indent=1), if_version=version)

@@ -16,7 +16,7 @@ from nbstep.steps.ports import Artifact, InputParameter
 from nbstep.steps.sizes import Held, check_argument, check_stored, container_text
 from nbstep.steps.step import Step
 from nbstep.steps.storing import stored_with_runs
-from nbstep_runner.contract import DIGEST_INPUT, Deadlines, StepPlan
+from nbstep_runner.contract import DIGEST_INPUT, Deadlines, StepSpec
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import MISSING
 
@@ -80,7 +80,7 @@ def step_arguments(step: Step, extra: Mapping[str, Artifact] | None = None) -> l
     return ["--plan", plan_text(step.plan(extra)), *embedded, "--", *_options(step)]
 
 
-def plan_text(plan: StepPlan) -> str:
+def plan_text(plan: StepSpec) -> str:
     """The plan as JSON that passes Argo, KFP and Kubernetes unchanged and that any database takes.
 
     What they would replace begins with two braces or with a dollar: the second brace and every dollar are written as

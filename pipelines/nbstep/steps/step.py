@@ -11,7 +11,7 @@ from nbstep.profiles.kubernetes import Claim
 from nbstep.profiles.volume_claims import in_pod
 from nbstep.steps.embedding import Source
 from nbstep.steps.ports import Artifact, InputParameter, input_parameter
-from nbstep_runner.contract import HTML, METRICS, NOTEBOOK, Deadlines, Slot, StepPlan, StorageOptions
+from nbstep_runner.contract import HTML, METRICS, NOTEBOOK, Deadlines, Slot, StepSpec, StorageOptions
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Signature
 
@@ -93,11 +93,11 @@ class Step:
         taken = {slot.parameter for slot in (*come.values(), *go.values())} | set(self.values)
         return {one.name: input_parameter(one) for one in self.signature.parameters if one.name not in taken}
 
-    def plan(self, extra: Mapping[str, Artifact] | None = None) -> StepPlan:
+    def plan(self, extra: Mapping[str, Artifact] | None = None) -> StepSpec:
         """What the step's container has to know."""
         come, go = self.slots(extra)
         texts = tuple(name for name, one in self.parameters(extra).items() if one.text)
-        return StepPlan(
+        return StepSpec(
             name=self.name,
             digest=self.source.digest,
             source=in_pod(self.place),

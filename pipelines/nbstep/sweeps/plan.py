@@ -13,7 +13,7 @@ from nbstep.profiles.storage import absolute
 from nbstep.sweeps.imports import imported_modules
 from nbstep.sweeps.naming import run_id, set_name
 from nbstep.sweeps.sets import Sources, names_given
-from nbstep_runner.contract import ParameterSource, RunSpec, StorageOptions, SweepPlan, UnknownParameters
+from nbstep_runner.contract import ParameterSource, RunSpec, StorageOptions, SweepSpec, UnknownParameters
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Resolved, read_signature, resolve
 from nbstep_runner.stores import join, open_store
@@ -62,7 +62,7 @@ class PreparedSweep:
 
     names: tuple[str, ...]
     varied: tuple[dict[str, Any], ...]
-    plan: SweepPlan
+    plan: SweepSpec
     warnings: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ def prepare(request: SweepRequest) -> PreparedSweep:
     names = tuple(map(set_name, varied))
     _check_different(names)
     specs = [_spec(request, name, values) for name, values in zip(names, resolved, strict=True)]
-    plan = SweepPlan(
+    plan = SweepSpec(
         specs=tuple(specs),
         jobs=request.jobs or len(os.sched_getaffinity(0)),
         kernel=request.spec.get("kernel") or _name(metadata.get("kernelspec")),

@@ -13,7 +13,7 @@ from typing import Final, Self
 import msgspec
 
 from nbstep.backends.local.signals import signals_to
-from nbstep_runner.contract import SweepEvent, SweepPlan
+from nbstep_runner.contract import SweepEvent, SweepSpec
 from nbstep_runner.errors import InternalError
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "nbstep_runner.sweep")
@@ -57,7 +57,7 @@ class SweepWorker:
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
-    def carry_out(self, plan: SweepPlan) -> Iterator[SweepEvent]:
+    def carry_out(self, plan: SweepSpec) -> Iterator[SweepEvent]:
         """Say what to do, and hear what comes of it, until every run has ended or the worker was stopped.
 
         Raises:

@@ -52,8 +52,8 @@ from nbstep_runner.contract.spec import (
     StorageOptions,
     UnknownParameters,
 )
-from nbstep_runner.contract.step import Slot, StepPlan
-from nbstep_runner.contract.sweep import SweepEvent, SweepPlan
+from nbstep_runner.contract.step import Slot, StepSpec
+from nbstep_runner.contract.sweep import SweepEvent, SweepSpec
 
 __all__ = [
     "DIGEST_INPUT",
@@ -88,12 +88,12 @@ __all__ = [
     "Severity",
     "Sink",
     "Slot",
-    "StepPlan",
+    "StepSpec",
     "StorageOptions",
     "StorePromises",
     "StreamText",
     "SweepEvent",
-    "SweepPlan",
+    "SweepSpec",
     "UnknownParameters",
     "beyond_utf8mb3",
     "decode",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from nbstep_runner.contract.spec import RunSpec
 from nbstep_runner.errors import NbstepError, Retry
 from nbstep_runner.nonfinite import read
 
@@ -192,6 +194,24 @@ class RunResult:
     warnings: tuple[str, ...] = ()
     store: StorePromises | None = None
     schema_version: int = 1
+
+    @classmethod
+    def blank(cls, spec: RunSpec, shown: Callable[[str], str]) -> RunResult:
+        """The record of a run of which nothing is known but what was asked for.
+
+        Args:
+            spec: What was asked for.
+            shown: Hides the credentials of a URI.
+        """
+        return cls(
+            run_id=spec.run_id,
+            attempt=spec.attempt,
+            spec_digest="",
+            state=RunState.PENDING,
+            input_uri=shown(spec.input_uri),
+            output_uri=shown(spec.output_uri),
+            labels=spec.labels,
+        )
 
     def __post_init__(self) -> None:
         """Read the results' numbers."""

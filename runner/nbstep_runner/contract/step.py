@@ -18,7 +18,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepPlan:
+class StepSpec:
     """What is fixed when a step is compiled.
 
     Attributes:

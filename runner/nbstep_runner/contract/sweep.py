@@ -9,7 +9,7 @@ from nbstep_runner.contract.spec import RunSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SweepPlan:
+class SweepSpec:
     """Runs to make, in order.
 
     Attributes:

@@ -13,7 +13,7 @@ from nbstep_runner.engine.escalation import Escalation
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.stall import StallWatch
 from nbstep_runner.errors import TimedOutError
-from nbstep_runner.kernel.kernel import Heard, Kernel
+from nbstep_runner.kernel.kernel import Kernel, Received
 from nbstep_runner.supervisor import Supervisor
 
 IDLE_SECONDS: Final = 5.0
@@ -30,7 +30,7 @@ Tick = Callable[[float], float | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CellOutcome:
     """How a cell ended.
 
     Attributes:
@@ -47,7 +47,7 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class CellContext:
     """What the cells of one run share.
 
     Attributes:
@@ -69,7 +69,7 @@ class Surroundings:
 class CellRun:
     """Sends one cell and listens until it has ended, or has been ended."""
 
-    def __init__(self, around: Surroundings, index: int, cell: dict[str, Any]) -> None:
+    def __init__(self, around: CellContext, index: int, cell: dict[str, Any]) -> None:
         self._around = around
         self._kernel = around.kernel
         self._index = index
@@ -84,7 +84,7 @@ class CellRun:
         self._died = False
         self._cut: Escalation | None = None
 
-    def run(self) -> Ending:
+    def run(self) -> CellOutcome:
         """Run the cell to its end; in bounded time once a deadline passes or a signal comes."""
         self._request_id = self._kernel.request(
             "execute_request",
@@ -102,7 +102,7 @@ class CellRun:
         self._around.stall.begin()
         while not self._ended(now := time.monotonic()):
             self._take(self._kernel.wait(self._seconds_to_wait(now)))
-        return Ending(self._reply, self._cut, self._died, time.monotonic() - self._started)
+        return CellOutcome(self._reply, self._cut, self._died, time.monotonic() - self._started)
 
     def _ended(self, now: float) -> bool:
         if self._died or (self._reply is not None and self._idle):
@@ -170,7 +170,7 @@ class CellRun:
         if state == "busy" and self._cut is not None:
             self._kernel.interrupt()  # the one before came while the kernel was not yet listening for it
 
-    def _take(self, heard: Heard) -> None:
+    def _take(self, heard: Received) -> None:
         for message in heard.iopub:
             self._around.recorder.handle(message)
             if message.type == "status" and message.parent_id == self._request_id:

@@ -21,7 +21,7 @@ from nbstep_runner.contract import (
 )
 from nbstep_runner.engine import cells, metadata
 from nbstep_runner.engine.ansi import without_ansi
-from nbstep_runner.engine.cell_run import CellRun, Ending, Surroundings
+from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import Raised, asks_to_exit
 from nbstep_runner.errors import (
@@ -95,7 +95,7 @@ class Executor:
     def __init__(
         self,
         document: Document,
-        around: Surroundings,
+        around: CellContext,
         memory: MemoryWatch,
         emit: Callable[[Event], None],
         rules: Rules,
@@ -199,7 +199,7 @@ class Executor:
             data = {"method": "update", "state": state, "buffer_paths": []}
             self._around.kernel.request("comm_msg", {"comm_id": comm_id, "data": data})
 
-    def _judge(self, index: int, cell: dict[str, Any], ending: Ending) -> tuple[CellState, Verdict | None]:
+    def _judge(self, index: int, cell: dict[str, Any], ending: CellOutcome) -> tuple[CellState, Verdict | None]:
         if ending.cut is not None:
             return ending.cut.state, verdict_of(ending.cut.error, index, cell)
         if ending.reply is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from nbstep_runner.contract import Event, RunSpec, RunStarted, RunState
 from nbstep_runner.engine import cells, error_cells, metadata
-from nbstep_runner.engine.cell_run import Surroundings
+from nbstep_runner.engine.cell_run import CellContext
 from nbstep_runner.engine.document import Document, Snapshot
 from nbstep_runner.engine.execute import Execution, Executor, Rules
 from nbstep_runner.engine.messages import language_info_of
@@ -66,7 +66,7 @@ def run_notebook(
     budget = OutputBudget(spec.limits, tools.log_name)
     recorder = Recorder(document, budget, tools.masker, tools.emit)
     tools.emit(_started(notebook, kernel, spec))
-    around = Surroundings(
+    around = CellContext(
         kernel=kernel,
         recorder=recorder,
         supervisor=tools.supervisor,

@@ -23,7 +23,7 @@ BATCH_TEXT: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Received:
     """What a wait brought: messages by channel, and what else there was.
 
     ``died`` comes after every message that the kernel sent before its death. ``woken`` says that the run's own file
@@ -64,17 +64,17 @@ class Kernel:
             self._native = NativeOutput(self.process.pid, self.process.stderr)
             self._poller.register(self._native, zmq.POLLIN)
 
-    def wait(self, seconds: float | None) -> Heard:
+    def wait(self, seconds: float | None) -> Received:
         """Wait until the kernel says something, dies, or the run is to stop; at most ``seconds``."""
         ready = {source for source, _ in self._poller.poll(self._timeout(seconds))}
         stuck = self._stuck_output(ready) if self._native else ()
         if not ready:
-            return Heard(iopub=stuck)
+            return Received(iopub=stuck)
         if self.process.stderr in ready:
             self._read_stderr()
         died = self.process.pidfd in ready
         take = self._drain if died else partial(self._take, ready=ready)
-        heard = Heard(
+        heard = Received(
             iopub=(*take(self._client.iopub), *stuck),
             shell=take(self._client.shell),
             control=take(self._client.control),

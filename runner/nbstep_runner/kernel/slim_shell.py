@@ -15,12 +15,12 @@ COMMAND_FAILED = "nbstep_command_failed"
 
 def patch_shell(application: Any) -> None:
     """Give the shell of an initialized application the behaviour that ``slim_ipykernel`` promises."""
-    _compile_no_cell_to_see_that_it_awaits_nothing()
+    _skip_compiling_for_await()
     _attend_to_commands(application.kernel)
     _keep_few_outputs(application.shell)
 
 
-def _compile_no_cell_to_see_that_it_awaits_nothing() -> None:
+def _skip_compiling_for_await() -> None:
     """A cell without either word has no ``await`` at its top level; IPython would compile it to find that out."""
     from IPython.core import interactiveshell
 

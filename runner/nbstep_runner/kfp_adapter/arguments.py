@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, Slot, StepPlan
+from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, Slot, StepSpec
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.executor_input import Artifact, ExecutorInput, given
 from nbstep_runner.stores import join
@@ -37,7 +37,7 @@ class Files:
         return self.folder / "record.json"
 
 
-def run_id_of(plan: StepPlan, executor_input: ExecutorInput) -> str:
+def run_id_of(plan: StepSpec, executor_input: ExecutorInput) -> str:
     """Names the run: the same for each retry of one execution, because the engine keeps its outputs' places.
 
     Only those of the step's own outputs count. KFP adds others whose places name the attempt, such as executor-logs.
@@ -48,13 +48,13 @@ def run_id_of(plan: StepPlan, executor_input: ExecutorInput) -> str:
     return f"{plan.name}-{hashlib.sha256(chr(0).join(places).encode()).hexdigest()[:12]}"
 
 
-def output_uri_of(plan: StepPlan, run_id: str, folder: Path) -> str:
+def output_uri_of(plan: StepSpec, run_id: str, folder: Path) -> str:
     """Where the executed notebook goes, and beside it the record, the log and the page."""
     return join(plan.runs, f"{run_id}/output.ipynb") if plan.runs else str(folder / "output.ipynb")
 
 
 def runner_arguments(
-    plan: StepPlan, executor_input: ExecutorInput, files: Files, options: tuple[str, ...]
+    plan: StepSpec, executor_input: ExecutorInput, files: Files, options: tuple[str, ...]
 ) -> list[str]:
     """The runner's command line; writes the parameters file and sets the environment that slots ask for.
 
@@ -76,7 +76,7 @@ def runner_arguments(
     ]
 
 
-def _split(plan: StepPlan, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+def _split(plan: StepSpec, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """The values that have their types, and the texts whose type the notebook decides."""
     digest = values.pop(DIGEST_INPUT, plan.digest)
     if digest != plan.digest:
@@ -100,7 +100,7 @@ def _structure(text: str) -> list[Any] | dict[str, Any] | None:
     return found
 
 
-def _paths(plan: StepPlan, executor_input: ExecutorInput) -> dict[str, Any]:
+def _paths(plan: StepSpec, executor_input: ExecutorInput) -> dict[str, Any]:
     """The parameters that say where artifacts are; those told by the environment are set there."""
     values: dict[str, Any] = {}
     for name, slot in plan.inputs.items():

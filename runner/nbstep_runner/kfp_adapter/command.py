@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StepPlan, StorageOptions, decode, encode
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StepSpec, StorageOptions, decode, encode
 from nbstep_runner.errors import BadInputError, ExitCode, StorageUnavailableError
 from nbstep_runner.kfp_adapter.arguments import Files, runner_arguments
 from nbstep_runner.kfp_adapter.attempts import repeat
@@ -65,7 +65,7 @@ def command(
     if (executor_input is None) == (executor_input_file is None):
         raise click.UsageError("Give --executor-input or --executor-input-file.")
     message = executor_input.encode() if executor_input is not None else Path(str(executor_input_file)).read_bytes()
-    return Step(decode(plan.encode(), StepPlan), read_executor_input(message), runner, options).execute(notebook)
+    return Step(decode(plan.encode(), StepSpec), read_executor_input(message), runner, options).execute(notebook)
 
 
 class Step:
@@ -79,7 +79,7 @@ class Step:
     """
 
     def __init__(
-        self, plan: StepPlan, executor_input: ExecutorInput, runner: RunnerCommand, options: tuple[str, ...]
+        self, plan: StepSpec, executor_input: ExecutorInput, runner: RunnerCommand, options: tuple[str, ...]
     ) -> None:
         self._plan = plan
         self._input = executor_input

@@ -14,7 +14,7 @@ from nbstep_runner.contract import (
     METRICS,
     NOTEBOOK,
     RunResult,
-    StepPlan,
+    StepSpec,
     StorageOptions,
     is_of_kfp_type,
     lost_on_the_way,
@@ -24,7 +24,7 @@ from nbstep_runner.kfp_adapter.executor_input import Outputs
 from nbstep_runner.stores import open_store, sibling
 
 
-def deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: StorageOptions) -> None:
+def deliver(plan: StepSpec, record: RunResult, outputs: Outputs, storage: StorageOptions) -> None:
     """Write everything that the record has; of a failed run that is its notebook, page, metrics and results so far.
 
     ``storage`` is how the run's own objects are reached.
@@ -41,7 +41,7 @@ def deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: Storag
     _write(outputs.output_file, _message(plan, record, outputs, metrics))
 
 
-def check_promises(plan: StepPlan, record: RunResult, outputs: Outputs) -> None:
+def check_promises(plan: StepSpec, record: RunResult, outputs: Outputs) -> None:
     """Whether a run that succeeded has left all that its step declares.
 
     Raises:
@@ -59,7 +59,7 @@ def check_promises(plan: StepPlan, record: RunResult, outputs: Outputs) -> None:
         )
 
 
-def missing_artifacts(plan: StepPlan, outputs: Outputs) -> list[str]:
+def missing_artifacts(plan: StepSpec, outputs: Outputs) -> list[str]:
     """The declared artifacts that are not there."""
     return [name for name in plan.artifacts if _artifact_problem(outputs, name)]
 
@@ -127,7 +127,7 @@ def _write(path: str | None, data: bytes) -> None:
     Path(path).write_bytes(data)
 
 
-def _message(plan: StepPlan, record: RunResult, outputs: Outputs, metrics: dict[str, Any]) -> bytes:
+def _message(plan: StepSpec, record: RunResult, outputs: Outputs, metrics: dict[str, Any]) -> bytes:
     """The ExecutorOutput: every artifact that exists, with what is known of it."""
     metadata = {NOTEBOOK: _about(plan, record), METRICS: metrics}
     artifacts = {
@@ -139,7 +139,7 @@ def _message(plan: StepPlan, record: RunResult, outputs: Outputs, metrics: dict[
     return json.dumps({"artifacts": artifacts}).encode()
 
 
-def _about(plan: StepPlan, record: RunResult) -> dict[str, Any]:
+def _about(plan: StepSpec, record: RunResult) -> dict[str, Any]:
     """What KFP's UI shows of a run; the record's place where it outlives the pod."""
     about = {
         "run_id": record.run_id,
@@ -152,7 +152,7 @@ def _about(plan: StepPlan, record: RunResult) -> dict[str, Any]:
     return {name: value for name, value in about.items() if value is not None}
 
 
-def try_to_deliver(plan: StepPlan, record: RunResult, outputs: Outputs, storage: StorageOptions) -> str:
+def try_to_deliver(plan: StepSpec, record: RunResult, outputs: Outputs, storage: StorageOptions) -> str:
     """Deliver a failed run's outputs; what went wrong with that, which is not the step's verdict."""
     try:
         deliver(plan, record, outputs, storage)

@@ -10,7 +10,7 @@ import io
 import zlib
 from typing import Final
 
-from nbstep_runner.contract import StepPlan, StorageOptions
+from nbstep_runner.contract import StepSpec, StorageOptions
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import open_store
 
@@ -18,7 +18,7 @@ MAX_BYTES: Final = 64 * 2**20
 """An embedded notebook is at most 96 KiB of compressed text: what unpacks to more is not one of ours."""
 
 
-def step_notebook(plan: StepPlan, embedded: str | None, storage: StorageOptions) -> bytes:
+def step_notebook(plan: StepSpec, embedded: str | None, storage: StorageOptions) -> bytes:
     """The notebook's bytes.
 
     Args:
@@ -51,7 +51,7 @@ def _unpacked(embedded: str) -> bytes:
     return data
 
 
-def _fetched(plan: StepPlan, storage: StorageOptions) -> bytes:
+def _fetched(plan: StepSpec, storage: StorageOptions) -> bytes:
     if not plan.source:
         raise BadInputError("the component carries no notebook and names none", hint="Compile the pipeline again.")
     return open_store(plan.source, storage).read(plan.source).data

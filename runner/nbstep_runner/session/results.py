@@ -15,17 +15,8 @@ if TYPE_CHECKING:
 
 
 def blank(spec: RunSpec) -> RunResult:
-    """The record of a run of which nothing is known but what was asked for; its URIs hold no credentials."""
-    return RunResult(
-        run_id=spec.run_id,
-        attempt=spec.attempt,
-        spec_digest="",
-        state=RunState.PENDING,
-        input_uri=redact(spec.input_uri),
-        output_uri=redact(spec.output_uri),
-        started_at=datetime.now(UTC).isoformat(),
-        labels=spec.labels,
-    )
+    """The record of a run that begins now."""
+    return replace(RunResult.blank(spec, redact), started_at=datetime.now(UTC).isoformat())
 
 
 def failed(result: RunResult, error: NbstepError) -> RunResult:

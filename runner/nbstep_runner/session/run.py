@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 LOG_NAME: Final = "run.log.jsonl"
 KEPT_NAME: Final = "output.ipynb"
-CHECKPOINT_SECONDS: Final = 5.0
+CHECKPOINT_CLOSE_SECONDS: Final = 5.0
 """How long the end of a run waits for a checkpoint that is being written."""
 
 
@@ -219,7 +219,9 @@ class Run:
             if not self._at_once:  # else it ends with the run
                 self._kernels.close()
             if checkpoints:
-                checkpoints.close(0 if self._at_once else min(CHECKPOINT_SECONDS, self._supervisor.seconds_left / 4))
+                checkpoints.close(
+                    0 if self._at_once else min(CHECKPOINT_CLOSE_SECONDS, self._supervisor.seconds_left / 4)
+                )
                 self._ledger.change(warnings=(*self._ledger.result.warnings, *checkpoints.warnings))
 
     @property

@@ -42,7 +42,7 @@ class TransientError(Exception):
         self.retry_after = retry_after
 
 
-class _Ending:
+class _Deadline:
     """When this process has to be done with storage, by ``time.monotonic``; what sleeps wakes when that changes."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class _Ending:
             self._changed.wait_for(lambda: self.at != before, timeout=seconds)
 
 
-_ENDING: Final = _Ending()
+_DEADLINE: Final = _Deadline()
 
 
 def hurry(seconds: float) -> None:
@@ -68,7 +68,7 @@ def hurry(seconds: float) -> None:
 
     Not for signal handlers: it takes a lock.
     """
-    _ENDING.set(time.monotonic() + seconds)
+    _DEADLINE.set(time.monotonic() + seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Try:
     @property
     def left(self) -> float:
         """The seconds of the budget that are left; never negative."""
-        return max(0.0, min(self.deadline, _ENDING.at) - time.monotonic())
+        return max(0.0, min(self.deadline, _DEADLINE.at) - time.monotonic())
 
     @property
     def idle(self) -> float:
@@ -94,7 +94,7 @@ class Try:
 
         The first try gets some time even where the budget is none: no retries does not mean no patience.
         """
-        hurried = _ENDING.at < float("inf")
+        hurried = _DEADLINE.at < float("inf")
         later = max(_SHORTEST_IDLE, min(IDLE_SECONDS, self.left / 2))
         return later if hurried or self.number > 1 else idle_within(self.left)
 
@@ -201,8 +201,8 @@ class Retrier:
         return Retrying(
             retry=retry_if_exception_type(TransientError),
             wait=lambda state: max(_failure(state).retry_after, jitter(state)),
-            stop=lambda state: time.monotonic() + state.upcoming_sleep > min(deadline, _ENDING.at),
-            sleep=_ENDING.sleep,
+            stop=lambda state: time.monotonic() + state.upcoming_sleep > min(deadline, _DEADLINE.at),
+            sleep=_DEADLINE.sleep,
             before_sleep=say,
             reraise=True,
         )

@@ -85,7 +85,7 @@ class Watched:
         self._moved = time.monotonic()
 
     def moved(self) -> None:
-        """Something has: wait on."""
+        """Note that bytes have moved, so the idle time starts again."""
         self._moved = time.monotonic()
 
     async def run(self, work: Awaitable[_Result]) -> _Result:
@@ -167,7 +167,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 @cache
 def connections() -> Connections:
-    """Those of this process."""
+    """The connections that this process shares."""
     return Connections()
 
 

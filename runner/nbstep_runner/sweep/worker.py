@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final
 
-from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepEvent, SweepPlan, decode, encode
+from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepEvent, SweepSpec, decode, encode
 from nbstep_runner.errors import BadInputError, ExitCode, InternalError
 from nbstep_runner.processes import become_subreaper, kill_tree, reap_zombies
 from nbstep_runner.session import results
@@ -85,7 +85,7 @@ class Worker:
     def _note(self, number: int, _: FrameType | None) -> None:
         self._stop = self._stop or signal.Signals(number)
 
-    def _read_plan(self) -> SweepPlan | None:
+    def _read_plan(self) -> SweepSpec | None:
         """The plan; ``None`` where the launcher thought better of it."""
         line = b""
         while not line.endswith(b"\n"):
@@ -94,7 +94,7 @@ class Worker:
                 return None
             line += data
         try:
-            return decode(line, SweepPlan)
+            return decode(line, SweepSpec)
         except BadInputError as error:
             sys.stderr.write(f"{error.message}\n")
             return None

@@ -17,7 +17,7 @@ import pytest
 
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import step_arguments
-from nbstep_runner.contract import Deadlines, StepPlan, encode
+from nbstep_runner.contract import Deadlines, StepSpec, encode
 from servers.fixtures import new_name
 from servers.s3 import S3Server
 from support import notebooks
@@ -96,7 +96,7 @@ def test_a_declared_artifact_that_is_not_written_is_a_failure(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--plan", "{}", "--executor-input", "{}"], 65, "not a valid StepPlan"),
+        (["--plan", "{}", "--executor-input", "{}"], 65, "not a valid StepSpec"),
         (
             ["--plan", '{"name": "n", "digest": "d"}', "--executor-input", "{{$}}"],
             65,
@@ -178,7 +178,7 @@ def test_storage_options_hold_for_what_the_step_fetches_and_delivers(
     s3_server.make_bucket(bucket)
     source = notebooks.write(tmp_path / "work.ipynb", ["print('on s3')"]).read_bytes()
     s3_server.client().put_object(Bucket=bucket, Key="work.ipynb", Body=source)
-    plan = StepPlan(
+    plan = StepSpec(
         name="work",
         digest=f"sha256:{hashlib.sha256(source).hexdigest()}",
         source=f"s3://{bucket}/work.ipynb",

@@ -13,13 +13,13 @@ import pytest
 
 from nbstep_runner.contract import CellState, OutputLimits
 from nbstep_runner.engine import cell_run, metadata
-from nbstep_runner.engine.cell_run import CellRun, Ending, Surroundings
+from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.stall import StallWatch
 from nbstep_runner.errors import TerminatedError
-from nbstep_runner.kernel.kernel import Heard, Kernel
+from nbstep_runner.kernel.kernel import Kernel, Received
 from nbstep_runner.kernel.usage import ProcessUsage
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
@@ -47,9 +47,9 @@ class ScriptedProcess:
 class ScriptedKernel:
     """Says what its script holds: each entry is a pause in seconds, then what is heard; after it, silence."""
 
-    script: Sequence[tuple[float, Heard]] = ()
+    script: Sequence[tuple[float, Received]] = ()
     process: ScriptedProcess = field(default_factory=ScriptedProcess)
-    answers_interrupt: Heard | None = None
+    answers_interrupt: Received | None = None
     last_sign_of_life: float = 0.0
 
     def __post_init__(self) -> None:
@@ -68,33 +68,33 @@ class ScriptedKernel:
     def ping(self) -> None:
         """Nobody answers."""
 
-    def wait(self, seconds: float | None) -> Heard:
+    def wait(self, seconds: float | None) -> Received:
         until = time.monotonic() + (0.01 if seconds is None else min(seconds, 0.01))
         time.sleep(max(0.0, until - time.monotonic()))
         if self.process.dead:
-            return Heard(died=True)
+            return Received(died=True)
         if not self._next or time.monotonic() < self._due:
-            return Heard()
+            return Received()
         _, heard = self._next.pop(0)
         self._due = time.monotonic() + (self._next[0][0] if self._next else 0.0)
         return heard
 
 
-def text(printed: str) -> Heard:
-    return Heard(iopub=(Message("stream", REQUEST, {"name": "stdout", "text": printed}),))
+def text(printed: str) -> Received:
+    return Received(iopub=(Message("stream", REQUEST, {"name": "stdout", "text": printed}),))
 
 
-def status(state: str) -> Heard:
-    return Heard(iopub=(Message("status", REQUEST, {"execution_state": state}),))
+def status(state: str) -> Received:
+    return Received(iopub=(Message("status", REQUEST, {"execution_state": state}),))
 
 
-def reply(result: str = "ok") -> Heard:
-    return Heard(shell=(Message("execute_reply", REQUEST, {"status": result}),))  # noqa: S604 - a channel of that name
+def reply(result: str = "ok") -> Received:
+    return Received(shell=(Message("execute_reply", REQUEST, {"status": result}),))  # noqa: S604 - a channel of that name
 
 
 @dataclass(frozen=True)
 class Outcome:
-    ending: Ending
+    ending: CellOutcome
     printed: str
     seconds: float
 
@@ -113,7 +113,7 @@ def play(kernel: ScriptedKernel, folder: Path, **how: Any) -> Outcome:
     recorder = Recorder(document, OutputBudget(OutputLimits(), "log"), Masker(()), lambda _: None)
     supervisor = how.pop("supervisor", None) or Supervisor(grace=2)
     real = cast("Kernel", kernel)
-    around = Surroundings(
+    around = CellContext(
         kernel=real,
         recorder=recorder,
         supervisor=supervisor,
@@ -156,19 +156,19 @@ def test_a_kernel_that_never_says_idle_is_not_waited_for(tmp_path: Path) -> None
 
 
 def test_idle_of_another_request_does_not_end_it(tmp_path: Path) -> None:
-    foreign = Heard(iopub=(Message("status", "other", {"execution_state": "idle"}),))
+    foreign = Received(iopub=(Message("status", "other", {"execution_state": "idle"}),))
     outcome = play(ScriptedKernel([(0, reply()), (0, foreign), (0.1, text("more")), (0, status("idle"))]), tmp_path)
     assert outcome.printed == "more"
 
 
 def test_a_death_ends_it_with_its_last_words(tmp_path: Path) -> None:
-    last = Heard(iopub=text("last words").iopub, died=True)
+    last = Received(iopub=text("last words").iopub, died=True)
     outcome = play(ScriptedKernel([(0.05, last)]), tmp_path)
     assert (outcome.ending.died, outcome.ending.reply, outcome.printed) == (True, None, "last words")
 
 
 def test_a_deadline_interrupts_first(tmp_path: Path) -> None:
-    answer = Heard(iopub=status("idle").iopub, shell=reply("error").shell)
+    answer = Received(iopub=status("idle").iopub, shell=reply("error").shell)
     kernel = ScriptedKernel(answers_interrupt=answer)
     outcome = play(kernel, tmp_path, cell_seconds=0.1)
     assert kernel.process.signals == ["interrupt"]
@@ -213,8 +213,8 @@ def test_silence_is_a_stall_only_where_there_is_a_deadline_for_it(tmp_path: Path
 
 def test_a_stop_interrupts_and_names_its_reason(tmp_path: Path) -> None:
     supervisor = Supervisor(grace=2)
-    answer = Heard(iopub=status("idle").iopub, shell=reply("error").shell)
-    kernel = ScriptedKernel([(0.05, Heard(woken=True))], answers_interrupt=answer)
+    answer = Received(iopub=status("idle").iopub, shell=reply("error").shell)
+    kernel = ScriptedKernel([(0.05, Received(woken=True))], answers_interrupt=answer)
     supervisor.abort(TerminatedError("SIGTERM"))
     outcome = play(kernel, tmp_path, supervisor=supervisor)
     assert outcome.ending.cut is not None

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState, Slot, StepPlan, StorageOptions
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState, Slot, StepSpec, StorageOptions
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.arguments import Files, run_id_of, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, try_to_deliver
@@ -20,7 +20,7 @@ from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, given, read_
 from nbstep_runner.kfp_adapter.notebook import step_notebook
 from support.records import run_record
 
-PLAN = StepPlan(
+PLAN = StepSpec(
     name="train",
     digest="sha256:0",
     texts=("anything",),
@@ -164,7 +164,7 @@ def test_another_notebook_than_the_compiled_one_is_refused(tmp_path: Path) -> No
     (tmp_path / "n.ipynb").write_bytes(b"{}")
     with pytest.raises(BadInputError, match="is not the one that was compiled"):
         step_notebook(
-            StepPlan(name="train", digest="sha256:0", source=str(tmp_path / "n.ipynb")), None, StorageOptions()
+            StepSpec(name="train", digest="sha256:0", source=str(tmp_path / "n.ipynb")), None, StorageOptions()
         )
     with pytest.raises(BadInputError, match="the embedded notebook is damaged"):
         step_notebook(PLAN, "bm90IGd6aXA=", StorageOptions())

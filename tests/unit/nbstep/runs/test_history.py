@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import nbstep
-from nbstep.backends.records import blank_record
 from nbstep.runs.history import AT_ONCE
 from nbstep_runner.contract import Claim, RunResult, RunSpec, RunState, decode, encode
+from nbstep_runner.stores import redact
 
 
 def test_the_limit_is_of_those_in_the_state(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_the_limit_is_of_those_in_the_state(tmp_path: Path) -> None:
         state = RunState.SUCCEEDED if number % 10 else RunState.FAILED
         file = tmp_path / spec.run_id / "output.result.json"
         file.parent.mkdir()
-        file.write_bytes(encode(replace(blank_record(spec), state=state)))
+        file.write_bytes(encode(replace(RunResult.blank(spec, redact), state=state)))
         os.utime(file, (number, number))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/output.result.json").write_text("{")
@@ -50,7 +50,7 @@ def test_a_run_without_a_heartbeat_is_shown_as_lost_and_settled_by_whoever_asks(
     file.parent.mkdir()
     for age, state in ((61, "lost"), (20, "running")):
         beat = (datetime.now(UTC) - timedelta(seconds=age)).isoformat()
-        held = replace(blank_record(spec), state=RunState.RUNNING, claim=replace(claim, heartbeat_at=beat))
+        held = replace(RunResult.blank(spec, redact), state=RunState.RUNNING, claim=replace(claim, heartbeat_at=beat))
         file.write_bytes(encode(held))
         (seen,) = nbstep.history(str(tmp_path))
         assert seen.state == state

@@ -13,7 +13,7 @@ import yaml
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import component_ir, component_yaml
 from nbstep.steps.embedding import LIMIT
-from nbstep_runner.contract import Deadlines, StepPlan, StorageOptions, decode
+from nbstep_runner.contract import Deadlines, StepSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.notebook import step_notebook
 from support import notebooks
@@ -33,9 +33,9 @@ def container(one: NotebookStep) -> dict[str, Any]:
     return found
 
 
-def plan_of(one: NotebookStep) -> StepPlan:
+def plan_of(one: NotebookStep) -> StepSpec:
     arguments = container(one)["args"]
-    return decode(arguments[arguments.index("--plan") + 1].encode(), StepPlan)
+    return decode(arguments[arguments.index("--plan") + 1].encode(), StepSpec)
 
 
 def test_its_ports_are_the_notebooks_own(tmp_path: Path) -> None:

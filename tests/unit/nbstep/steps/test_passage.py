@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import component_ir
-from nbstep_runner.contract import StepPlan, StorageOptions, decode
+from nbstep_runner.contract import StepSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.arguments import Files, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver
@@ -63,7 +63,7 @@ def arrived(step: NotebookStep, values: dict[str, Any], folder: Path) -> dict[st
     container = ir["deploymentSpec"]["executors"][f"exec-{step.name}"]["container"]
     command = kfp_engine.started(ir["components"][f"comp-{step.name}"], container, values)
     told = dict(zip(command[2::2], command[3::2], strict=False))
-    plan = decode(told["--plan"].encode(), StepPlan)
+    plan = decode(told["--plan"].encode(), StepSpec)
     assert step_notebook(plan, told["--notebook"], StorageOptions()) == step.source.data
     runner_arguments(plan, read_executor_input(told["--executor-input"]), Files(folder), ())
     return dict(json.loads((folder / "params.yaml").read_text()))
