@@ -23,7 +23,7 @@ from nbstep.errors import LostRunError
 from nbstep.profiles import load_profile
 from nbstep.runs.run import Run
 from nbstep.views.log_lines import for_people, parse
-from nbstep_runner.contract import RunResult, RunSpec
+from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec
 from nbstep_runner.errors import OutOfMemoryError
 
 GRACE_SECONDS: Final = 25.0
@@ -126,7 +126,7 @@ def _concluded(ended: Status, log: Watched, *, as_json: bool) -> int:
 
 
 def _record(ended: Status, log: Watched) -> RunResult | None:
-    if log.output_uri == "-":
+    if log.output_uri == STANDARD_STREAM:
         return None
     return _Started(log).status_seen(ended).record
 

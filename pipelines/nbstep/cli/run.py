@@ -5,16 +5,14 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
 from nbstep.backends.local.process import Child, default_output
 from nbstep_runner.cli.command import command as runner_command
 from nbstep_runner.cli.sections import SectionedCommand, section
-from nbstep_runner.contract import RunResult, decode
-
-STANDARD_STREAM: Final = "-"
+from nbstep_runner.contract import STANDARD_STREAM, RunResult, decode
 
 
 class RunCommand(SectionedCommand):
@@ -90,10 +88,8 @@ def command(
 
         return run_in_container(arguments, place, log_format, as_json=as_json, quiet=quiet)
     form = "console" if log_format == "auto" else log_format
-    if output in {
-        None,
-        STANDARD_STREAM,
-    }:  # standard output is the notebook's, or its parameters' where those are asked for
+    # Standard output is the notebook's then, or its parameters' where those are asked for.
+    if output in {None, STANDARD_STREAM}:
         if as_json:
             raise click.UsageError("--json prints the record on standard output: name an OUTPUT for the notebook.")
         return _plain([*arguments, *(["--quiet"] if quiet else [])], form, program=ctx.command_path)

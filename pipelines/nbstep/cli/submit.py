@@ -11,7 +11,7 @@ from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.parameters import Pair, parameter_sources
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
-from nbstep_runner.contract import ParameterSource
+from nbstep_runner.contract import STANDARD_STREAM, ParameterSource
 from nbstep_runner.errors import UsageError
 
 
@@ -137,6 +137,6 @@ def _nested(path: str, text: str) -> dict[str, Any]:
 
 
 def _sources(params: str | None, options: dict[str, Any]) -> list[ParameterSource]:
-    if params == "-":
+    if params == STANDARD_STREAM:
         raise UsageError("parameters of a submitted run come from a file, not from a pipe", hint="Name the file.")
     return parameter_sources(params, options)

@@ -1,0 +1,110 @@
+"""Local runs without a notebook: any small program stands for the runner, since a backend only knows its process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from nbstep.backends.local.backend import LocalBackend
+from nbstep.backends.protocol import Phase, Plan, Submission
+from nbstep.errors import RunNotFoundError
+from nbstep.profiles import Profile, Reference
+from nbstep_runner.contract import RunSpec
+from nbstep_runner.errors import OutputConflictError, UsageError
+
+BACKEND = LocalBackend()
+WAITS = "import sys, time; print('begun', flush=True); time.sleep(600)"
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "nbstep/local"
+
+
+def submission(runs: str = "runs", **profile: object) -> Submission:
+    spec = RunSpec(run_id="r", input_uri=f"{runs}/r/input.ipynb", output_uri=f"{runs}/r/output.ipynb")
+    return Submission(spec=spec, spec_uri=f"{runs}/r/spec.json", profile=msgspec.convert(profile, Profile))
+
+
+def running(program: str, runs: str = "runs") -> Plan:
+    """The plan of a run, with another program in the runner's place."""
+    plan = BACKEND.plan(submission(runs))
+    return replace(plan, body={**plan.body, "command": [sys.executable, "-c", program]})
+
+
+def started(program: str) -> str:
+    plan = running(program)
+    BACKEND.submit(plan)
+    return plan.handle
+
+
+def lines_of(handle: str) -> Sequence[bytes]:
+    return list(BACKEND.logs(handle, follow=True))
+
+
+def test_a_plan_says_what_would_run_and_where(state: Path) -> None:
+    plan = BACKEND.plan(submission(env={"MODE": "a b"}))
+    assert plan.handle == "local://r"
+    first, second = plan.text.splitlines()
+    assert first == f"cd {state / 'r/work'}"
+    assert second.startswith("MODE='a b' ")
+    assert "--spec runs/r/spec.json" in second
+    assert not state.exists()
+
+
+def test_a_secret_of_a_cluster_is_refused() -> None:
+    with pytest.raises(UsageError, match="TOKEN"):
+        BACKEND.plan(submission(env={"TOKEN": Reference(config_map="api", key="token")}))
+
+
+def test_a_process_writes_its_log_and_ends() -> None:
+    handle = started("import os, sys; print(os.getcwd()); print('no newline', end='')\nsys.exit('last words')")
+    folder, rest, words = lines_of(handle)
+    assert folder.endswith(b"/nbstep/local/r/work")
+    assert (rest, words) == (b"no newline", b"last words")
+    status = BACKEND.statuses([handle])[handle]
+    assert (status.phase, status.problems, status.cancelled) == (Phase.ENDED, ("last words",), False)
+
+
+def test_submitted_twice_it_is_one_process() -> None:
+    plan = running("print('once')")
+    BACKEND.submit(plan)
+    BACKEND.submit(plan)
+    assert lines_of(plan.handle) == [b"once"]
+
+
+def test_it_is_found_again_and_cancelled() -> None:
+    handle = started(WAITS)
+    assert next(BACKEND.logs(handle, follow=True)) == b"begun"
+    assert BACKEND.statuses([handle])[handle].phase is Phase.RUNNING
+    assert LocalBackend().locate(handle).output_uri == "runs/r/output.ipynb"
+    BACKEND.cancel(handle)
+    assert lines_of(handle) == [b"begun"]
+    status = BACKEND.statuses([handle])[handle]
+    assert (status.phase, status.cancelled) == (Phase.ENDED, True)
+    BACKEND.cancel(handle)  # one that has ended stays as it is
+
+
+def test_another_run_of_the_same_id_waits_for_the_first_to_end() -> None:
+    handle = started(WAITS)
+    with pytest.raises(OutputConflictError, match="under way"):
+        BACKEND.submit(running("print('other')", "elsewhere"))
+    BACKEND.cancel(handle)
+    lines_of(handle)
+    BACKEND.submit(running("print('other')", "elsewhere"))
+    assert lines_of(handle) == [b"other"]
+
+
+def test_a_run_that_nobody_started_is_not_found() -> None:
+    for ask in (BACKEND.locate, BACKEND.cancel, lines_of):
+        with pytest.raises(RunNotFoundError, match=r"no local run local://r"):
+            ask("local://r")
+    assert BACKEND.statuses(["local://r"])["local://r"].phase is Phase.GONE
+    with pytest.raises(UsageError, match="refused"):
+        BACKEND.locate("local://../../etc")
