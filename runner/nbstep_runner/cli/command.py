@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nbstep_runner.contract import RunSpec
 
 STANDARD_STREAM = "-"
+"""As in the contract, which is not imported before the kernel is launched."""
 
 
 class Version:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nbstep_runner.contract import StorageOptions
+from nbstep_runner.contract import STANDARD_STREAM, StorageOptions
 from nbstep_runner.parameters import Parameter, read_signature
 from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.stores import open_store
@@ -16,7 +16,7 @@ def show_parameters(uri: str, storage: StorageOptions, kernel: str | None, langu
     Raises:
         BadInputError, InputNotFoundError: The notebook cannot be read.
     """
-    data = read_standard_input() if uri == "-" else open_store(uri, storage).read(uri).data
+    data = read_standard_input() if uri == STANDARD_STREAM else open_store(uri, storage).read(uri).data
     signature = read_signature(parse_notebook(data, uri).content, language=language, kernel=kernel)
     click.echo(f"Usage: nbstep-runner [OPTIONS] {uri} OUTPUT [PARAMS]\n\nParameters inferred for notebook {uri!r}:")
     if not signature.declared:

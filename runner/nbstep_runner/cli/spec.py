@@ -7,7 +7,7 @@ import binascii
 import secrets
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from nbstep_runner.cli.options import NEXT_ATTEMPT
 from nbstep_runner.contract import (
@@ -91,10 +91,8 @@ def read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
     return next_attempt(decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec))
 
 
-FLAGS = (
-    *("report_mode", "prepare_only", "html", "stock_kernel", "allow_errors", "strict_shell", "error_cells"),
-    *("short_notice", "force"),
-)
+FLAGS: Final = tuple(field.name for field in fields(RunSpec) if isinstance(field.default, bool))
+"""The fields of a spec that are options of the same name, on or off."""
 
 
 def parameter_sources(

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from nbstep_runner.cli import command as module
 from nbstep_runner.cli.command import command
-from nbstep_runner.cli.spec import spec_of
+from nbstep_runner.cli.spec import FLAGS, spec_of
+from nbstep_runner.contract import STANDARD_STREAM, RunSpec
 from nbstep_runner.errors import UsageError
 
 
@@ -28,3 +30,21 @@ def test_what_is_not_utf8_is_refused(arguments: tuple[str, ...]) -> None:
 def test_text_of_any_language_is_taken() -> None:
     spec = spec_of("größe.ipynb", "日本.ipynb", None, options("--label", "team=größe"))
     assert (spec.input_uri, spec.labels) == ("größe.ipynb", {"team": "größe"})
+
+
+def test_standard_streams_have_the_contracts_name() -> None:
+    assert module.STANDARD_STREAM == STANDARD_STREAM
+
+
+def test_the_options_defaults_are_those_of_the_spec() -> None:
+    """The options are read before anything is imported that knows the spec; so they repeat its defaults."""
+    spec = spec_of("in.ipynb", "out.ipynb", None, options())
+    assert spec == RunSpec(run_id=spec.run_id, input_uri="in.ipynb", output_uri="out.ipynb")
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_each_flag_of_the_spec_has_its_option(name: str) -> None:
+    on = not getattr(RunSpec(run_id="r", input_uri="", output_uri=""), name)
+    word = name.replace("_", "-")
+    spec = spec_of("in.ipynb", "out.ipynb", None, options(f"--{word}" if on else f"--no-{word}"))
+    assert getattr(spec, name) is on
