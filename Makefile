@@ -60,6 +60,10 @@ bench: $(installed)  ## Measure against papermill (minutes; leave the machine al
 faults: $(installed)  ## Try every fault at every phase of a run (minutes)
 	@$(bin)/python -m pytest tests/faults $(PYTEST_ARGS)
 
+.PHONY: argo
+argo: $(installed)  ## Stop a pipeline's step at many moments on the Argo of KUBECONFIG's cluster (half an hour)
+	@$(bin)/python -m pytest tests/sweeps $(PYTEST_ARGS)
+
 .PHONY: lock
 lock: $(installed)  ## Resolve the dependencies anew into the lock files
 	@$(uv_compile) --upgrade --extra dev --output-file requirements-dev.lock

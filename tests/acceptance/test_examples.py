@@ -23,11 +23,12 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from nbstep.steps.kfp import local_runs
 from nbstep_runner.contract import RunResult, decode
-from servers.fixtures import ssh_server
+from servers.fixtures import new_name, s3_server, ssh_server
+from servers.s3 import S3Server
 from servers.sshd import SshServer
 from support import notebooks
 
-__all__ = ["ssh_server"]
+__all__ = ["s3_server", "ssh_server"]
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "pipelines/examples"
@@ -111,6 +112,23 @@ def test_flights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "model.joblib",
         "metadata.json",
     }
+
+
+@pytest.mark.server
+def test_flights_opens_its_data_in_a_bucket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3_server: S3Server
+) -> None:
+    """As on a cluster, where the folder is a bucket: fsspec finds the client that the image has, too."""
+    bucket = new_name()
+    s3_server.make_bucket(bucket)
+    for name in ("airports.csv", "flights.csv.gz"):
+        data = (ROOT / "notebooks/data" / name).read_bytes()
+        s3_server.client().put_object(Bucket=bucket, Key=f"data/{name}", Body=data)
+    for name, value in s3_server.environment().items():
+        monkeypatch.setenv(name, value)
+    with local_runs(tmp_path):
+        example("flights", monkeypatch)(bucket=f"s3://{bucket}/data")
+    assert record(step(tmp_path, "flights")).results["flights"] > 1_000
 
 
 def test_process_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,3 +35,23 @@ def test_the_launcher_runs_the_flights_notebook_as_a_process(tmp_path: Path, mon
     assert "flights on 14 days" in done.stderr
     (output,) = (tmp_path / "nbstep-runs").glob("*/output.ipynb")
     assert output.with_suffix(".html").exists()
+
+
+@pytest.mark.timeout(240)
+def test_the_launcher_runs_the_flights_notebook_as_a_step_of_a_pipeline(tmp_path: Path) -> None:
+    shutil.copytree(NOTEBOOKS / "data", tmp_path / "data")
+    for name in ("flights.ipynb", "launcher.ipynb"):
+        shutil.copy(NOTEBOOKS / name, tmp_path / name)
+    done = subprocess.run(
+        [NBSTEP, "run", "launcher.ipynb", "out.ipynb", "-y", "{ON: [], PIPELINES: [local]}", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 0.5 < json.loads(done.stdout)["results"]["pipeline_auc"] <= 1
+    assert "exec-flights" in (tmp_path / "flights.yaml").read_text()
+    (record,) = (tmp_path / "pipelines").glob("*/flights/output.result.json")
+    assert json.loads(record.read_text())["state"] == "succeeded"

@@ -1,0 +1,60 @@
+"""A step's pod deleted, and its workflow terminated, at moments from before its start to after its end, on a real Argo.
+
+``make argo`` runs it; ``NBSTEP_ARGO_MOMENTS`` sets the number of moments.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from nbstep import find
+from nbstep.profiles import Profile
+from nbstep_runner.contract import StorageOptions
+from servers.argo import Argo
+
+MOMENTS = [second * 1.5 for second in range(int(os.environ.get("NBSTEP_ARGO_MOMENTS", "12")))]
+"""Seconds after the pod was made: it starts after some four, its cell after some eight, and ends after some fourteen."""
+CELL = "print('at work', flush=True)\nimport time\ntime.sleep(4)\nprint('done')"
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+@pytest.mark.fault(68)
+@pytest.mark.fault(71)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_pod_deleted_with_a_second_of_grace(argo: Argo, moment: float) -> None:
+    """As 2.17 is installed: tried again without being asked. One run, whose record says how it ended."""
+    workflow = argo.submit(argo.step([CELL]), policy="OnError", retries=2)
+    pod = workflow.until(workflow.pods)[0]
+    time.sleep(moment)
+    argo.api("delete", "pod", pod, "--grace-period=1", "--wait=false", check=False)
+    phase = workflow.ended(300)
+    (record,) = argo.records()
+    assert (phase, record["state"]) == ("Succeeded", "succeeded")
+    assert record["attempt"] <= len(workflow.attempts())
+
+
+@pytest.mark.fault(71)
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_workflow_terminated(argo: Argo, moment: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was reached: no record, a final one, or one that is settled by whoever looks."""
+    workflow = argo.submit(argo.step([CELL]))
+    workflow.until(workflow.pods)
+    time.sleep(moment)
+    argo.api("patch", "workflow", workflow.name, "--type=merge", "--patch", '{"spec":{"shutdown":"Terminate"}}')
+    workflow.ended(300)
+    found = argo.records()
+    if not found:
+        return
+    (record,) = found
+    if record["exit_code"] is None:
+        for name, value in argo.bucket.server.environment(argo.bucket.endpoint).items():
+            monkeypatch.setenv(name, value)
+        profile = Profile(storage=StorageOptions(endpoint_url=argo.bucket.endpoint))
+        record = {"state": str(find(record["run_id"], runs=argo.runs, profile=profile).wait(120, check=False).state)}
+    assert record["state"] in {"succeeded", "cancelled", "lost"}
+    if record["state"] == "cancelled" and "cells" in record and record["cells"]:
+        assert "output.ipynb" in argo.objects() or record["output_version"] is None
