@@ -16,7 +16,7 @@ from nbstep_runner.contract import StorageOptions
 from servers.argo import Argo
 
 MOMENTS = [second * 1.5 for second in range(int(os.environ.get("NBSTEP_ARGO_MOMENTS", "12")))]
-"""Seconds after the pod was made: it starts after some four, its cell after some eight, and ends after some fourteen."""
+"""Seconds after the pod was made: it starts after some four, its cell after eight, and it ends after fourteen."""
 CELL = "print('at work', flush=True)\nimport time\ntime.sleep(4)\nprint('done')"
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -23,6 +23,7 @@ from nbstep_runner.parameters import MISSING
 LOG: Final = "step.log"
 RECORD: Final = "record.json"
 INPUT: Final = "executor_input.json"
+SOURCE: Final = "source.ipynb"
 OPTIONS: Final = ("--force", "--no-short-notice", "--log-format", "console")
 """Here a stopped step has the time to let its cell clean up."""
 
@@ -117,7 +118,10 @@ class _Execution:
 
     def _child(self, *, quiet: bool) -> int:
         arguments = ["kfp-step", "--executor-input-file", str(self._folder / INPUT)]
-        arguments += [*step_arguments(replace(self._step, runs=None), self._call.brought), *OPTIONS]
+        source = self._folder / SOURCE
+        source.write_bytes(self._step.source.data)
+        here = replace(self._step, runs=None, place=self._step.place or str(source))
+        arguments += [*step_arguments(here, self._call.brought), *OPTIONS]
         with (self._folder / LOG).open("wb") as log, Child(arguments) as child:
             for line in child.lines():
                 log.write(line)

@@ -1,5 +1,6 @@
 """Components and pipelines as kfp itself reads them."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -185,3 +186,78 @@ def test_the_calls_own_values_go_over_a_profile(tmp_path: Path) -> None:
     container, _ = placed(tmp_path, profile, resources={"memory": "8Gi"})
     assert container["resources"]["resourceMemoryLimit"] == "8Gi"
     assert container["resources"]["resourceCpuRequest"] == "2"
+
+
+@pytest.mark.fault(69)
+@pytest.mark.parametrize("value", ["{{workflow.name}}", "a$$b", "$(KFP_POD_NAME)"])
+def test_a_variable_that_the_engine_would_change_is_refused(tmp_path: Path, value: str) -> None:
+    prepare = steps.prepare_step(tmp_path)
+
+    def placed() -> None:
+        place(prepare(), Profile(env={"TEMPLATE": value}))
+
+    with pytest.raises(BadInputError, match="the environment variable TEMPLATE holds the text"):
+        dsl.pipeline(placed)
+
+
+@pytest.mark.fault(69)
+def test_a_text_around_another_steps_output_has_to_pass_the_engine_too(tmp_path: Path) -> None:
+    prepare = steps.prepare_step(tmp_path)
+
+    def passing() -> None:
+        first = prepare()
+        prepare(name=f"of {first.outputs['rows']} rows in {{name}}")
+
+    def replaced() -> None:
+        first = prepare()
+        prepare(name=f"of {first.outputs['rows']} rows in {{{{workflow.name}}}}")
+
+    dsl.pipeline(passing)
+    with pytest.raises(BadInputError, match=r"holds the text '\{\{workflow.name\}\}', which Argo replaces"):
+        dsl.pipeline(replaced)
+
+
+@pytest.mark.fault(70)
+def test_steps_of_a_pipeline_are_added_up_while_it_is_defined(tmp_path: Path) -> None:
+    noise = "# " + random.Random(1).randbytes(26_000).hex()  # noqa: S311 - text that does not compress
+    path = notebooks.write(tmp_path / "large.ipynb", [notebooks.Code("x: int = 1", ("parameters",)), noise])
+    large = notebook_step(path, image="image:1")
+
+    def looped() -> None:
+        with dsl.ParallelFor([1, 2, 3, 4]) as item:
+            large(x=item)
+
+    def several() -> None:
+        for number in range(4):
+            large(x=number)
+
+    for defined in (looped, several):
+        with pytest.raises(BadInputError, match="that Argo can store; most of it is step large"):
+            dsl.pipeline(defined)
+
+
+def test_any_default_compiles(tmp_path: Path) -> None:
+    cell = """from typing import Literal
+a: tuple[int, str] = (1, 'x')
+b = (1, 2)
+c: dict = {1: 'a'}
+d: list = [None, 1.0]
+e: dict = {'a': None}
+f: Literal['a', 'b'] = 'a'
+g: float = float('nan')
+h: str = '{{inputs.parameters.name}} 🎉'
+i: list = ['$$']
+j: int = 2**70
+k: dict[str, list[float]] = {'a': [1.5]}
+"""
+    path = notebooks.write(tmp_path / "odd.ipynb", [notebooks.Code(cell, ("parameters",)), "1"])
+    one = notebook_step(path, image="image:1")
+
+    def odd() -> None:
+        one()
+
+    (spec,) = compiled(tmp_path, dsl.pipeline(odd))
+    inputs = spec["components"]["comp-odd"]["inputDefinitions"]["parameters"]
+    told = {name: value["defaultValue"] for name, value in inputs.items() if "defaultValue" in value}
+    assert {name for name in told if len(name) == 1} == {"f", "k"}
+    assert {value["parameterType"] for name, value in inputs.items() if name == "f"} == {"STRING"}

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from nbstep.profiles import Profile
 from nbstep.steps import NotebookStep, notebook_step
-from nbstep.steps.component import step_arguments
-from nbstep_runner.contract import Deadlines, StepSpec, encode
+from nbstep.steps.component import component_ir, step_arguments
+from nbstep_runner.contract import Deadlines, StepSpec, StorageOptions, decode, encode
 from servers.fixtures import new_name
 from servers.s3 import S3Server
 from support import notebooks
@@ -252,3 +253,34 @@ def test_no_attempt_begins_after_the_deadline(tmp_path: Path) -> None:
     code, _, log = attempt(one, tmp_path, tmp_path / "disk")
     assert code in {11, 12}, log
     assert "the next begins" not in log
+
+
+def test_a_compiled_step_stores_its_notebook_with_its_runs_as_the_profile_reaches_them(
+    tmp_path: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = new_name()
+    s3_server.make_bucket(bucket)
+    environment = s3_server.environment()
+    profile = Profile(storage=StorageOptions(endpoint_url=environment.pop("AWS_ENDPOINT_URL_S3")))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    one = step(tmp_path, "open(model_path, 'w').write('7')", runs=f"s3://{bucket}/runs", profile=profile, image="i:1")
+    arguments = component_ir(one)["deploymentSpec"]["executors"]["exec-work"]["container"]["args"]
+    assert "--notebook" not in arguments
+    plan = decode(arguments[arguments.index("--plan") + 1].encode(), StepSpec)
+    assert plan.source is not None
+    assert plan.source.startswith(f"s3://{bucket}/runs/.notebooks/")
+    places = {
+        name: {"artifacts": [{"name": name, "uri": str(tmp_path / name)}]} for name in ("model", "notebook", "metrics")
+    }
+    message = {"outputs": {"outputFile": str(tmp_path / "disk/executor_output.json"), "artifacts": places}}
+    done = subprocess.run(
+        [RUNNER, "kfp-step", "--executor-input", json.dumps(message), *arguments[2:]],
+        env=os.environ | {"COUNTER": str(tmp_path / "counter")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "model").read_text() == "7"

@@ -10,6 +10,7 @@ from nbstep.profiles import Profile, Resources, load_profile, overlaid
 from nbstep.profiles.kubernetes import KubernetesOptions, Toleration
 from nbstep.profiles.quantities import written
 from nbstep.profiles.volume_claims import ROOT
+from nbstep_runner.contract import lost_on_the_way
 from nbstep_runner.errors import BadInputError
 
 
@@ -76,11 +77,21 @@ def _set_resources(task: Any, resources: Resources) -> None:
 def _set_environment(task: Any, profile: Profile) -> None:
     for name, value in profile.env.items():
         if isinstance(value, str):
+            _check_text(name, value)
             task.set_env_variable(name, value)
         elif value.secret is not None:
             kubernetes.use_secret_as_env(task, value.secret, {value.key: name})
         else:
             kubernetes.use_config_map_as_env(task, value.config_map, {value.key: name})
+
+
+def _check_text(variable: str, value: str) -> None:
+    """Whether a variable's value passes Argo and Kubernetes."""
+    if lost := lost_on_the_way(value):
+        raise BadInputError(
+            f"the environment variable {variable} holds {lost}",
+            hint="Let the profile take it from a Secret or a ConfigMap, whose values nobody changes.",
+        )
 
 
 def _set_pod(task: Any, options: KubernetesOptions) -> None:

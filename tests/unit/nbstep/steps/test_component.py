@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nbstep.profiles import Profile, overlaid
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import component_ir, component_yaml
 from nbstep.steps.embedding import LIMIT
@@ -146,3 +148,35 @@ def test_arguments_are_checked_when_a_step_is_called(tmp_path: Path, arguments: 
 def test_a_secret_is_no_argument(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="epochs of step train-model is a reference to a secret"):
         step(tmp_path)(data="d", epochs={"secret": "env:EPOCHS"})
+
+
+def test_a_notebook_is_stored_with_runs_on_a_claim_that_this_machine_has(tmp_path: Path) -> None:
+    claims = {"claims": {"digits": {"here": str(tmp_path / "claim")}}}
+    (tmp_path / "claim/runs").mkdir(parents=True)
+    profile = overlaid(Profile(), {"kubernetes": claims})
+    one = step(tmp_path, runs="pvc://digits/runs", profile=profile)
+    assert "--notebook" not in container(one)["args"]
+    source = plan_of(one).source
+    assert source is not None
+    assert source.startswith("/pvc/digits/runs/.notebooks/")
+    assert (tmp_path / "claim" / source.removeprefix("/pvc/digits/")).read_bytes() == one.source.data
+
+
+def test_where_it_cannot_be_stored_from_here_it_is_embedded_and_a_warning_says_so(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="is embedded, because it could not be stored: this machine has no access"):
+        arguments = container(step(tmp_path, runs="pvc://digits/runs"))["args"]
+    assert "--notebook" in arguments
+
+
+def test_the_embedded_text_is_the_same_on_every_machine(tmp_path: Path) -> None:
+    packed = base64.b64decode(step(tmp_path).source.embedded())
+    assert packed[:10] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+
+
+def test_a_profile_gives_what_the_call_leaves_out(tmp_path: Path) -> None:
+    profile = Profile(image="profile:1", runs="/data/runs", retries=3, deadlines=Deadlines(run=60))
+    one = step(tmp_path, image=None, profile=profile)
+    assert (one.image, one.runs, one.retries, one.deadlines.run) == ("profile:1", "/data/runs", 3, 60)
+    other = step(tmp_path, profile=profile, retries=0, deadlines=Deadlines(run=5))
+    assert (other.image, other.retries, other.deadlines.run) == ("image:1", 0, 5)
+    assert plan_of(one).retries == 3
