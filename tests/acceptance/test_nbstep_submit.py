@@ -321,3 +321,29 @@ def test_an_id_is_free_again_once_its_run_is_deleted(tmp_path: Path) -> None:
         run = nbstep.submit("train.ipynb", {"n": n}, runs=tmp_path / "a", run_id="daily", html=False)
         assert run.wait(60).results == {"n": n}
         assert typed("delete", "daily", "--runs", str(tmp_path / "a")).returncode == 0
+
+
+def test_runs_are_listed_and_compared(tmp_path: Path) -> None:
+    write(tmp_path, "rate: float = 1.0", "from nbstep_runner import result\nresult('loss', rate * 2)")
+    for name, rate, team in (("first", 0.5, "a"), ("second", 0.25, "b")):
+        run = nbstep.submit("train.ipynb", {"rate": rate}, run_id=name, labels={"team": team}, html=False)
+        run.wait(60)
+
+    assert [line.split()[0] for line in typed("list").stdout.splitlines()] == ["RUN", "second", "first"]
+    for filters in (("--label", "team=a"), ("--notebook", "fir"), ("--notebook", "f", "--since", "1h")):
+        assert [line.split()[0] for line in typed("list", *filters).stdout.splitlines()] == ["RUN", "first"]
+    assert typed("list", "--label", "team=c").stdout.splitlines()[1:] == []
+
+    done = typed("compare", "first", "latest")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines[0] == ["first", "second"]
+    assert ["*", "parameters.rate", "0.5", "0.25"] in lines
+    assert ["*", "results.loss", "1.0", "0.5"] in lines
+    assert ["state", "succeeded", "succeeded"] in lines
+    told = {line["name"]: line for line in json.loads(typed("compare", "first", "second", "--json").stdout)}
+    assert told["results.loss"] == {"name": "results.loss", "values": [1.0, 0.5], "differs": True}
+    assert typed("compare", "first", "second", "--csv").stdout.startswith("run,first,second\n")
+    done = typed("compare", "first")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Name two runs or more" in done.stderr

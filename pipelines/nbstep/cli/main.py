@@ -23,6 +23,7 @@ LINES: Final = {
     "wait": "Wait for the end of a run.",
     "cancel": "Ask a run to save and end.",
     "list": "List the runs of a folder.",
+    "compare": "Compare runs: parameters, results, times.",
     "delete": "Remove a run and all that it left.",
     "prune": "Remove old runs of a folder.",
     "open": "Open a run's executed notebook.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
@@ -21,7 +21,12 @@ AT_ONCE = 16
 
 
 def history(
-    runs: str | Path, *, storage: StorageOptions | None = None, limit: int | None = None, state: str | None = None
+    runs: str | Path,
+    *,
+    storage: StorageOptions | None = None,
+    limit: int | None = None,
+    state: str | None = None,
+    keep: Callable[[RunResult], bool] | None = None,
 ) -> list[RunResult]:
     """The records below a folder, newest first.
 
@@ -33,11 +38,13 @@ def history(
         storage: How its store is reached.
         limit: At most this many.
         state: Only those in this state.
+        keep: Only those for which it is true.
     """
     prefix = join(absolute(str(runs)), "")
     store = store_of(prefix, storage or StorageOptions())
     newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)
-    return Records(islice((record for record in _records(store, newest) if state in (None, record.state)), limit))
+    wanted = (record for record in _records(store, newest) if state in (None, record.state))
+    return Records(islice(wanted if keep is None else filter(keep, wanted), limit))
 
 
 def _records(store: Store, stats: Sequence[Stat]) -> Iterator[RunResult]:

@@ -1,0 +1,56 @@
+"""``nbstep compare``: runs side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbstep.cli.common import Storage, found, where
+
+if TYPE_CHECKING:
+    from nbstep.views.comparison import Line
+
+
+@click.command("compare", short_help="Compare runs: parameters, results, times.")
+@click.argument("runs_named", nargs=-1, required=True, metavar="RUN RUN…")
+@where
+@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+def command(
+    runs_named: tuple[str, ...], profile: str | None, runs: str | None, storage: Storage, form: str | None
+) -> None:
+    """Show runs side by side: a line for each parameter and result, ``*`` where the runs differ.
+
+    Each RUN is a run's string, its id or the beginning of it, ``latest``, or its executed notebook.
+    """
+    from nbstep.errors import NotStartedError
+    from nbstep.views.comparison import compared, csv_of
+    from nbstep_runner.errors import UsageError
+
+    if len(runs_named) < 2:
+        raise UsageError("one run cannot be compared", hint="Name two runs or more.")
+    records = []
+    for name in runs_named:
+        run = found(name, profile, runs, storage)
+        record = run.status().record
+        if record is None:
+            raise NotStartedError(f"the run {run.id} has not begun", hint="Compare it once it has.")
+        records.append(record)
+    lines = compared(records)
+    if form == "json":
+        from nbstep.cli.output import show_json
+
+        show_json([_as_json(line) for line in lines])
+    elif form == "csv":
+        click.echo(csv_of(lines), nl=False)
+    else:
+        from nbstep.cli.output import show_table
+
+        head, *rest = lines
+        rows = (("*" if line.differs else "", line.name, *line.texts) for line in rest)
+        show_table(("", "", *head.texts), rows)
+
+
+def _as_json(line: Line) -> dict[str, Any]:
+    return {"name": line.name, "values": line.values, "differs": line.differs}

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from nbstep.views.run_list import run_list
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState
+
+NOW = datetime(2026, 1, 2, 12, 0, 30, tzinfo=UTC)
+ERROR = ErrorInfo(reference="cell-failed", message="cell 3 raised ValueError: \x1b[2Jno data")
+
+
+def record(run_id: str, state: RunState, **members: object) -> RunResult:
+    return RunResult(
+        run_id=run_id, attempt=1, spec_digest="", state=state, input_uri="", output_uri="",
+        started_at="2026-01-02T12:00:00+00:00", parameters={"rate": 0.1}, **members,
+    )  # fmt: skip
+
+
+RECORDS = [
+    record("train-3", RunState.RUNNING),
+    record("train-2", RunState.FAILED, seconds=2.5, error=ERROR),
+    record("train-1", RunState.SUCCEEDED, seconds=185, results={"rmse": 0.29}),
+]
+
+
+def shown(width: int) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width).print(run_list(RECORDS, width, NOW))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("width", "there", "not_there"),
+    [(80, [], ["rmse", "rate"]), (120, ["rmse=0.29"], ["rate"]), (180, ["rmse=0.29", "rate=0.1"], [])],
+)
+def test_a_terminal_shows_as_much_as_it_has_room_for(width: int, there: list[str], not_there: list[str]) -> None:
+    text = shown(width)
+    for part in ("train-3", "running", "30 s", "train-2", "failed", "cell 3 raised", "train-1", "3 min 5 s", *there):
+        assert part in text
+    assert not [part for part in not_there if part in text]
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= width
