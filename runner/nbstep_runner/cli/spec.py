@@ -84,11 +84,19 @@ def storage_of(options: dict[str, Any]) -> StorageOptions:
 def read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
     """The run that a file describes, as its next attempt: whoever starts it again does not know which that is.
 
+    Each start of an endpoint is a run of its own, in a folder of its own beside the output that the spec names, so that
+    replicas and restarts never meet.
+
     Raises:
         BadInputError: It is not a spec.
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
     """
-    return next_attempt(decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec))
+    spec = decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec)
+    if spec.serving is None:
+        return next_attempt(spec)
+    run_id = f"{spec.run_id}-{new_run_id()}"
+    folder, _, name = spec.output_uri.rpartition("/")
+    return replace(spec, run_id=run_id, output_uri=f"{folder}/{run_id}/{name}")
 
 
 FLAGS: Final = tuple(field.name for field in fields(RunSpec) if isinstance(field.default, bool))

@@ -38,6 +38,7 @@ from nbstep_runner.contract.result import (
     ErrorInfo,
     RunResult,
     RunState,
+    Serving,
     StorePromises,
 )
 from nbstep_runner.contract.spec import (
@@ -49,6 +50,7 @@ from nbstep_runner.contract.spec import (
     ParameterKind,
     ParameterSource,
     RunSpec,
+    ServingOptions,
     StorageOptions,
     UnknownParameters,
 )
@@ -85,6 +87,8 @@ __all__ = [
     "RunSpec",
     "RunStarted",
     "RunState",
+    "Serving",
+    "ServingOptions",
     "Severity",
     "Sink",
     "Slot",

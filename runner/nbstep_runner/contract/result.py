@@ -140,6 +140,19 @@ class Claim:
     best_effort: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """That a run serves, or has served.
+
+    Attributes:
+        url: Where it answers, as the process itself sees it: behind a Service or a published port it is another.
+        since: UTC, RFC 3339.
+    """
+
+    url: str
+    since: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorePromises:
     """What the place of a run's output promised, as far as this run found out.
@@ -168,6 +181,7 @@ class RunResult:
         parameters: What the notebook was given; secrets as their references.
         warnings: What a reader of the result should know, such as a checkpoint or log that could not be written.
         store: What the output's place promised; ``None`` where nothing was published.
+        serving: Since when the run serves what its notebook offers; its state stays ``running`` meanwhile.
     """
 
     run_id: str
@@ -193,6 +207,7 @@ class RunResult:
     environment: Environment | None = None
     warnings: tuple[str, ...] = ()
     store: StorePromises | None = None
+    serving: Serving | None = None
     schema_version: int = 1
 
     @classmethod

@@ -160,6 +160,29 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServingOptions:
+    """How a notebook is served once its last cell has succeeded.
+
+    Attributes:
+        name: The model's, in the addresses of the Open Inference Protocol.
+        host: The address to listen on; on a loopback address, only requests for loopback's names are answered.
+        port: 0 takes a free one.
+        body_bytes: The largest body of a request that is read.
+        request_seconds: How long a request may take, its body and its wait included each.
+        concurrency: Calls of the served function at once.
+        waiting: Requests that may wait for one of them; further ones are answered with 503.
+    """
+
+    name: str = "model"
+    host: str = "127.0.0.1"
+    port: int = 0
+    body_bytes: int = 64 * 2**20
+    request_seconds: float = 60.0
+    concurrency: int = 4
+    waiting: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """One run of one notebook: everything that decides what happens, and nothing that results from it.
 
@@ -187,6 +210,7 @@ class RunSpec:
         force: Run even if a final record of the same work exists.
         needs: What a runner must know to make this run, such as ``deadlines.idle>=0.2``. The spec itself lists its
             fields that came after 0.1 and are not at their default; see :mod:`nbstep_runner.contract.needs`.
+        serving: Serve what the notebook offers, until the run is stopped; ``None`` for an ordinary run.
     """
 
     run_id: str
@@ -217,6 +241,7 @@ class RunSpec:
     short_notice: bool = field(default=False, metadata=since("0.2"))
     force: bool = False
     needs: tuple[str, ...] = ()
+    serving: ServingOptions | None = field(default=None, metadata=since("0.2"))
     schema_version: int = 1
 
     def __post_init__(self) -> None:

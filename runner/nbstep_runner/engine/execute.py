@@ -53,6 +53,11 @@ class Execution:
     results: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    def ended_by(self, error: NbstepError) -> Execution:
+        """The same cells, and another end that came after them."""
+        verdict = verdict_of(error)
+        return replace(self, state=verdict.state, exit_code=verdict.exit_code, error=verdict.error)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from nbstep_runner.contract import Event, RunSpec, RunStarted, RunState
+from nbstep_runner.contract import Event, RunSpec, RunStarted, RunState, Serving
 from nbstep_runner.engine import cells, error_cells, metadata
 from nbstep_runner.engine.cell_run import CellContext
 from nbstep_runner.engine.document import Document, Snapshot
@@ -21,6 +21,9 @@ from nbstep_runner.kernel.kernel import Kernel
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.masking import Masker
 from nbstep_runner.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from nbstep_runner.engine.held import Endpoint
 
 SHUTDOWN_SHARE: Final = 0.1
 """Of what is left of a grace period, what the kernel has for its exit handlers."""
@@ -37,6 +40,7 @@ class Tools:
         offer: Takes a snapshot for a checkpoint, without waiting for it to be written.
         scratch: A folder for output that is too large for memory.
         log_name: Where all output is, for the notes that stand for left-out output.
+        listening: Told where a served notebook answers, once it does.
     """
 
     emit: Callable[[Event], None]
@@ -46,6 +50,7 @@ class Tools:
     memory: MemoryWatch
     scratch: Path
     log_name: str
+    listening: Callable[[Serving], None] = lambda _: None
 
 
 def run_notebook(
@@ -59,6 +64,9 @@ def run_notebook(
         info: The kernel's ``kernel_info_reply``.
         spec: What was asked for.
         tools: What else is used.
+
+    Raises:
+        NbstepError: The notebook is to be served, and this kernel cannot do that.
     """
     _describe_kernel(notebook, kernel, info)
     metadata.begin_notebook(notebook)
@@ -66,12 +74,14 @@ def run_notebook(
     budget = OutputBudget(spec.limits, tools.log_name)
     recorder = Recorder(document, budget, tools.masker, tools.emit)
     tools.emit(_started(notebook, kernel, spec))
+    tick = CheckpointTick(document, recorder, tools.offer, spec.checkpoint_seconds)
+    endpoint = _endpoint(spec, kernel, recorder, tick, tools)
     around = CellContext(
         kernel=kernel,
         recorder=recorder,
         supervisor=tools.supervisor,
         stall=StallWatch(kernel, stall_seconds(kernel.process.spec, spec.deadlines.stall)),
-        tick=CheckpointTick(document, recorder, tools.offer, spec.checkpoint_seconds),
+        tick=tick,
         cell_seconds=spec.deadlines.cell,
         run_deadline=None if spec.deadlines.run is None else time.monotonic() + spec.deadlines.run,
         short_notice=spec.short_notice,
@@ -84,6 +94,8 @@ def run_notebook(
     executor = Executor(document, around, tools.memory, tools.emit, rules)
     execution = executor.run()
     try:
+        if endpoint is not None and execution.state is RunState.SUCCEEDED:
+            execution = execution.ended_by(endpoint.serve())
         if not (spec.short_notice and tools.supervisor.stop):
             _end_kernel(kernel, recorder, spec, tools.supervisor)
         recorder.finish()
@@ -115,6 +127,37 @@ class CheckpointTick:
             self._offer(self._document.snapshot())
             self._due = time.monotonic() + self._interval
         return self._due
+
+    def offer_now(self) -> None:
+        """Offer a snapshot, due or not, if snapshots are wanted at all."""
+        if self._due is not None:
+            self(self._due)
+
+
+def _endpoint(spec: RunSpec, kernel: Kernel, recorder: Recorder, tick: CheckpointTick, tools: Tools) -> Endpoint | None:
+    """The endpoint that the notebook is to become, made ready; ``None`` in an ordinary run."""
+    if spec.serving is None:
+        return None
+    from nbstep_runner.engine.held import Endpoint, Held
+
+    def listening(serving: Serving) -> None:
+        tick.offer_now()  # the cells are done: who looks at the running endpoint sees all of them
+        tools.listening(serving)
+
+    endpoint = Endpoint(
+        Held(
+            kernel=kernel,
+            recorder=recorder,
+            masker=tools.masker,
+            supervisor=tools.supervisor,
+            memory=tools.memory,
+            emit=tools.emit,
+            listening=listening,
+        ),
+        spec.serving,
+    )
+    endpoint.prepare()
+    return endpoint
 
 
 def _mask_widgets(notebook: dict[str, Any], masker: Masker) -> None:

@@ -89,11 +89,13 @@ class OutputClaim:
         self._record = claimed
         threading.Thread(target=self._keep_alive, name="nbstep-heartbeat", daemon=True).start()
 
-    def describe(self, record: RunResult) -> None:
-        """Know more of the run by now: the next heartbeat writes it down."""
+    def describe(self, record: RunResult, *, at_once: bool = False) -> None:
+        """Know more of the run by now: the next heartbeat writes it down, or one that is made now in the background."""
         with self._lock:
             if self._record is not None:
                 self._record = replace(record, claim=self._record.claim)
+        if at_once:
+            threading.Thread(target=self._beat, name="nbstep-heartbeat-now", daemon=True).start()
 
     def confirm(self) -> None:
         """Write a heartbeat now: afterwards the claim is ours for a whole lease.
@@ -134,13 +136,19 @@ class OutputClaim:
 
     def _keep_alive(self) -> None:
         while not self._ended.wait(LEASE_SECONDS / HEARTBEATS):
-            try:
-                self.confirm()
-            except OutputConflictError as error:
-                self._lost(error)
+            if not self._beat():
                 return
-            except NbstepError:
-                continue  # the store does not answer: the lease outlasts it, or another takes over and wins
+
+    def _beat(self) -> bool:
+        """Make a heartbeat; whether the claim may be ours still."""
+        try:
+            self.confirm()
+        except OutputConflictError as error:
+            self._lost(error)
+            return False
+        except NbstepError:
+            pass  # the store does not answer: the lease outlasts it, or another takes over and wins
+        return True
 
 
 def _lost_to(record: RunResult | None) -> OutputConflictError:

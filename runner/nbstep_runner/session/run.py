@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from nbstep_runner.collector import resume
-from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, RunState, Severity
+from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, RunState, Serving, Severity
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError
 from nbstep_runner.masking import MIN_LENGTH, Masker
 from nbstep_runner.session import results
@@ -212,6 +212,7 @@ class Run:
             memory=self._kernels.memory,
             scratch=self._scratch.folder,
             log_name=self._output.places.shown.log if self._output.places else "the log",
+            listening=self._tell_serving,
         )
         try:
             return run_notebook(notebook, ready.kernel, ready.info, shown, tools)
@@ -223,6 +224,11 @@ class Run:
                     0 if self._at_once else min(CHECKPOINT_CLOSE_SECONDS, self._supervisor.seconds_left / 4)
                 )
                 self._ledger.change(warnings=(*self._ledger.result.warnings, *checkpoints.warnings))
+
+    def _tell_serving(self, serving: Serving) -> None:
+        """The notebook is served from now on: the record says so at once."""
+        self._ledger.change(serving=serving)
+        self._output.describe()
 
     @property
     def _at_once(self) -> bool:

@@ -107,6 +107,11 @@ class StoredOutput:
         self._warn_of_best_effort()
         self._supervisor.check()
 
+    def describe(self) -> None:
+        """Let the claim say at once what is known of the run by now."""
+        if self._claim.held:
+            self._claim.describe(self._ledger.result, at_once=True)
+
     @property
     def _running(self) -> RunResult:
         return replace(self._ledger.result, state=RunState.RUNNING, log_uri=self.places.shown.log)

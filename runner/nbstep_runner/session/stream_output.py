@@ -36,6 +36,9 @@ class StreamOutput:
     def claim(self) -> None:
         """Nothing is claimed."""
 
+    def describe(self) -> None:
+        """Nothing is claimed."""
+
     def checkpointer(self, scratch: Path) -> None:
         """A stream takes no partial notebooks."""
 

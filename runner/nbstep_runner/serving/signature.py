@@ -1,0 +1,233 @@
+"""What a served callable takes and gives: read once from its signature, its annotations and its example."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, get_type_hints, is_typeddict
+
+import msgspec
+import numpy as np
+
+from nbstep_runner.serving.kinds import ANY, DATATYPE_OF, Array, Image
+from nbstep_runner.serving.problems import InvalidError
+from nbstep_runner.serving.tensors import Tensor
+from nbstep_runner.serving.values import PlainValue, Schema, TensorPlan, Value, bare, plain, value_of
+
+OUTPUT: Final = "output"
+"""The name of the only output, where the answer is not a mapping of names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One parameter of the callable; ``default`` only counts where it is not ``required``."""
+
+    name: str
+    value: Value
+    required: bool
+    default: Any = None
+
+
+class Signature:
+    """The inputs and outputs of a callable.
+
+    Args:
+        function: Any callable whose signature Python knows.
+        example: Arguments by name.
+
+    Raises:
+        TypeError: It has no signature, or a parameter that a request cannot give.
+    """
+
+    def __init__(self, function: Callable[..., Any], example: Mapping[str, Any]) -> None:
+        self._signature = _signature(function)
+        self.description = inspect.getdoc(function) if inspect.isroutine(function) else inspect.getdoc(type(function))
+        self.inputs: dict[str, Input] = {}
+        for name, parameter in self._signature.parameters.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            self.inputs[name] = _input(name, parameter, example.get(name))
+        names = [plan.name for plan in self.plans]
+        if len(names) != len(set(names)):
+            raise TypeError("two inputs would be tensors of one name; give the table's columns other names")
+        self._answer = (
+            Any if self._signature.return_annotation is inspect.Signature.empty else (self._signature.return_annotation)
+        )
+        self._function = function
+        self._learned: tuple[TensorPlan, ...] = ()
+        self.example: dict[str, Any] = json_of(dict(example))
+        if example:
+            self._example_arguments()
+
+    @property
+    def plans(self) -> tuple[TensorPlan, ...]:
+        """The tensors that it is called with."""
+        return tuple(plan for each in self.inputs.values() for plan in each.value.plans(each.name))
+
+    def from_json(self, body: Any) -> inspect.BoundArguments:
+        """The arguments of a JSON object of them by name; raises InvalidError where they are none."""
+        if not isinstance(body, dict):
+            raise InvalidError("expected a JSON object of the inputs by name")
+        for name in body:
+            if name not in self.inputs:
+                raise InvalidError(f"there is no input {name!r}{_suggestion(name, list(self.inputs))}")
+        return self._bound({each.name: each.value.from_json(body[each.name], each.name) for each in self._given(body)})
+
+    def from_tensors(self, tensors: Mapping[str, Tensor]) -> inspect.BoundArguments:
+        """The arguments of the tensors of an inference request; raises InvalidError where they are none."""
+        names = [plan.name for plan in self.plans]
+        for name in tensors:
+            if name not in names:
+                raise InvalidError(f"there is no input {name!r}{_suggestion(name, names)}")
+        arguments = {}
+        for each in self.inputs.values():
+            needed = [plan.name for plan in each.value.plans(each.name)]
+            missing = [name for name in needed if name not in tensors]
+            if not missing:
+                arguments[each.name] = each.value.from_tensors(tensors, each.name)
+            elif each.required or len(missing) < len(needed):
+                raise InvalidError(f"the input {missing[0]!r} is missing")
+        return self._bound(arguments)
+
+    def _given(self, body: Mapping[str, Any]) -> list[Input]:
+        for each in self.inputs.values():
+            if each.required and each.name not in body:
+                raise InvalidError(f"the input {each.name!r} is missing")
+        return [each for each in self.inputs.values() if each.name in body]
+
+    def _bound(self, arguments: Mapping[str, Any]) -> inspect.BoundArguments:
+        bound = inspect.BoundArguments(self._signature, dict(arguments))
+        bound.apply_defaults()
+        return bound
+
+    def input_schema(self) -> Schema:
+        """JSON Schema of the object that :meth:`from_json` takes."""
+        properties = {}
+        for each in self.inputs.values():
+            properties[each.name] = {"title": each.name, **each.value.schema()}
+            if not each.required:
+                properties[each.name]["default"] = json_of(each.default)
+        required = [each.name for each in self.inputs.values() if each.required]
+        return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+    def output_schema(self) -> Schema:
+        """JSON Schema of an answer, as far as its annotation says it."""
+        mark = _mark(self._answer)
+        if mark is not None:
+            return value_of(self._answer, None).schema()
+        try:
+            return PlainValue(self._answer).schema()
+        except TypeError:
+            return {}
+
+    def learn(self) -> None:
+        """Call the callable with its example, if there is one, and take the outputs' names and types from the answer.
+
+        Raises:
+            TypeError: The answer cannot be said.
+            Exception: What the callable raised.
+        """
+        if not self.example:
+            return
+        arguments = self._example_arguments()
+        answer = self._function(*arguments.args, **arguments.kwargs)
+        encode_answer(answer)
+        self._learned = tuple(
+            TensorPlan(tensor.name, tensor.datatype, (ANY,) * tensor.data.ndim) for tensor in tensors_of(answer)
+        )
+
+    def _example_arguments(self) -> inspect.BoundArguments:
+        try:
+            return self.from_json(self.example)
+        except InvalidError as error:
+            raise TypeError(f"the example is none: {error}") from error
+
+    @property
+    def outputs(self) -> tuple[TensorPlan, ...]:
+        """The tensors of an answer."""
+        mark, kind = _mark(self._answer), bare(self._answer)
+        if mark is not None:
+            return (
+                TensorPlan(
+                    OUTPUT, DATATYPE_OF[mark.dtype] if isinstance(mark, Array) else "UINT8", mark.shape or (ANY,)
+                ),
+            )
+        if is_typeddict(kind) or dataclasses.is_dataclass(kind):
+            hints = get_type_hints(kind, include_extras=True)
+            return tuple(PlainValue(hint).plans(name)[0] for name, hint in hints.items())
+        return self._learned or PlainValue(self._answer).plans(OUTPUT)
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function, eval_str=True)
+    except (ValueError, NameError) as error:
+        raise TypeError(f"a callable whose signature is not known cannot be served: {error}") from error
+
+
+def _input(name: str, parameter: inspect.Parameter, example: Any) -> Input:
+    empty = inspect.Parameter.empty
+    annotation = Any if parameter.annotation is empty else parameter.annotation
+    try:
+        value = value_of(annotation, example)
+    except TypeError as error:
+        raise TypeError(f"the parameter {name!r} cannot be read from a request: {error}") from error
+    required = parameter.default is empty
+    return Input(name, value, required, None if required else parameter.default)
+
+
+def _mark(annotation: Any) -> Array | Image | None:
+    marks = [each for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Array | Image)]
+    return marks[-1] if marks else None
+
+
+def _suggestion(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, 1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(map(repr, names)) or 'none'}"
+
+
+def encode_answer(value: Any) -> bytes:
+    """An answer as JSON; NaN and infinity, which JSON does not have, become null.
+
+    Raises:
+        TypeError: JSON cannot say it.
+    """
+    return msgspec.json.encode(value, enc_hook=plain)
+
+
+def json_of(value: Any) -> Any:
+    """What JSON says of a value, as Python has it; raises TypeError where it says nothing."""
+    return msgspec.json.decode(encode_answer(value))
+
+
+def tensors_of(answer: Any) -> list[Tensor]:
+    """An answer as tensors: one for each name of a mapping or record, else one.
+
+    Raises:
+        TypeError: Neither a tensor nor JSON can say a part of it.
+    """
+    if dataclasses.is_dataclass(answer) and not isinstance(answer, type):
+        answer = {each.name: getattr(answer, each.name) for each in dataclasses.fields(answer)}
+    if type(answer).__name__ == "DataFrame" and hasattr(answer, "to_dict"):
+        answer = {str(name): answer[name].to_numpy() for name in answer.columns}
+    named = answer if isinstance(answer, Mapping) else {OUTPUT: answer}
+    return [_tensor(str(name), value) for name, value in named.items()]
+
+
+def _tensor(name: str, value: Any) -> Tensor:
+    """A value as a tensor; one of BYTES that holds JSON where it has no other form."""
+    with suppress(TypeError, ValueError):
+        data = np.asarray(value)
+        if data.dtype.kind not in "USO" or _is_text(value):
+            return Tensor.of(name, data if data.ndim else data.reshape(1))
+    return Tensor.of(name, np.array([encode_answer(value)], dtype=object))
+
+
+def _is_text(value: Any) -> bool:
+    """Whether every element is text, where NumPy would make text of a number among words."""
+    elements = np.asarray(value, dtype=object).ravel().tolist()
+    return all(isinstance(each, str | bytes) for each in elements)
