@@ -1,4 +1,4 @@
-"""The launcher side: run, submit, follow, chain, compile, build and view runs of notebooks.
+"""The launcher side: run, submit, follow, chain, serve, compile, build and view runs of notebooks.
 
 ::
 
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nbstep.api import find, run, submit, submit_async
+    from nbstep.endpoints.api import serve
+    from nbstep.endpoints.endpoint import Endpoint
     from nbstep.profiles import Profile
     from nbstep.runs.history import history
     from nbstep.runs.run import Run
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Endpoint",
     "Profile",
     "Run",
     "chain",
@@ -35,6 +38,7 @@ __all__ = [
     "history",
     "notebook_step",
     "run",
+    "serve",
     "submit",
     "submit_async",
     "sweep",
@@ -42,6 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Endpoint": "endpoints.endpoint",
     "Profile": "profiles",
     "Run": "runs.run",
     "chain": "steps.chain",
@@ -49,6 +54,7 @@ _HOMES = {
     "history": "runs.history",
     "notebook_step": "steps",
     "run": "api",
+    "serve": "endpoints.api",
     "submit": "api",
     "submit_async": "api",
     "sweep": "sweeps.api",

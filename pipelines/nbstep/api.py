@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,9 +16,10 @@ from nbstep.backends.local.process import default_output
 from nbstep.backends.protocol import Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
-from nbstep.errors import error_of
+from nbstep.endpoints.endpoint import Endpoint, find_endpoint
+from nbstep.errors import RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
-from nbstep.profiles import Profile, load_profile, merged, overlaid
+from nbstep.profiles import Profile, chosen_profile, merged
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.runs.here import run_here
 from nbstep.runs.run import Run
@@ -26,7 +28,6 @@ from nbstep.submission.find import Submitted, find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload
 from nbstep_runner.contract import ParameterSource, encode
-from nbstep_runner.errors import UsageError
 from nbstep_runner.parameters import dump_yaml
 
 
@@ -113,7 +114,7 @@ def run(  # noqa: PLR0913 - papermill's arguments, by their names
         "--allow-errors": allow_errors,
         "--force": force,
     }
-    reached = load_profile(None, {"storage": dict(storage or {})}).storage
+    reached = chosen_profile(None, {"storage": dict(storage or {})}).storage
     with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
         arguments = [source, target, *storage_options(reached)]
         arguments += [f"{name}={value}" for name, value in values.items() if value is not None]
@@ -185,7 +186,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
     groups = {"resources": resources, "env": env, "labels": labels, "deadlines": deadlines}
     request = Request(
         notebook=str(notebook),
-        profile=_profile(profile, merged(options or {}, place | groups)),
+        profile=chosen_profile(profile, merged(options or {}, place | groups)),
         sources=(ParameterSource.values(dict(params)),) if params else (),
         files=files,
         requirements=requirements,
@@ -225,28 +226,24 @@ def start(prepared: Prepared) -> Run:
     return Run(request.handle, located_at(places, submission.spec.run_id, prepared.storage), backend)
 
 
-def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Profile | None = None) -> Run:
-    """Find a run again, from any process.
+def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Profile | None = None) -> Run | Endpoint:
+    """Find a run or an endpoint again, from any process.
 
     Args:
         name: The run's string, such as ``k8s://context/namespace/name``; its id, or a beginning of it that no other
-            run's has; ``latest``; or its executed notebook, as a path or URI that ends with ``.ipynb``.
-        runs: The folder of all runs; the profile's otherwise. An id is looked for there.
+            run's has; ``latest``; or its executed notebook, as a path or URI that ends with ``.ipynb``. The endpoint's
+            name.
+        runs: The folder of all runs; the profile's otherwise. An id and a name are looked for there.
         profile: Whose ``runs`` and storage options to use.
 
     Raises:
         RunNotFoundError: Neither its place nor the folder knows it, or the beginning of an id fits several.
     """
-    return find_run(str(name), _profile(profile, {"runs": _text(runs)}))
+    chosen = chosenchosen_profile(profile, {"runs": _text(runs)})
+    with suppress(RunNotFoundError):
+        return find_endpoint(str(name), chosen)
+    return find_run(str(name), chosen)
 
 
 def _text(place: str | Path | None) -> str | None:
     return None if place is None else str(place)
-
-
-def _profile(profile: str | Profile | None, overrides: Mapping[str, Any]) -> Profile:
-    if isinstance(profile, Profile):
-        return overlaid(profile, overrides)
-    if not isinstance(profile, str | None):
-        raise UsageError("a profile is named by text, or is a Profile")
-    return load_profile(profile, overrides)

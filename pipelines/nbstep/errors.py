@@ -63,6 +63,15 @@ class WaitTimeoutError(NbstepError):
     default_hint = "The run itself goes on: wait again, or cancel it."
 
 
+class EndpointUnavailableError(NbstepError):
+    """An endpoint does not answer, or has too much to do."""
+
+    exit_code = ExitCode.STORAGE_UNAVAILABLE
+    reference = "endpoint-unavailable"
+    retry = Retry.ALWAYS
+    default_hint = "Look how it stands with: nbstep status NAME."
+
+
 def _table(base: type[NbstepError]) -> dict[str, type[NbstepError]]:
     return {kind.reference: kind for kind in base.__subclasses__()} | {base.reference: errors.InternalError}
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("html", "s3", "sftp", "http", "gcs")
+EXTRAS = ("html", "s3", "sftp", "http", "gcs", "serve")
 MORE = ("pandas", "scikit-learn", "matplotlib", "jupyter-client")
 PROGRAMS = (
     "awk",
@@ -180,7 +180,8 @@ def _compiled(files: dict[str, Path]) -> Iterator[tuple[str, Path]]:
 
 def _own_files() -> dict[str, Path]:
     root = Path(__file__).parents[2] / "runner"
-    return {f"{OWN}/{path.relative_to(root).as_posix()}": path for path in root.rglob("*.py")}
+    files = (path for path in root.rglob("*") if path.suffix in (".py", ".html", ".css", ".js"))
+    return {f"{OWN}/{path.relative_to(root).as_posix()}": path for path in files}
 
 
 @cache

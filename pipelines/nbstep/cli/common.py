@@ -12,6 +12,7 @@ import click
 from nbstep_runner.errors import ExitCode
 
 if TYPE_CHECKING:
+    from nbstep.endpoints.endpoint import Endpoint, EndpointStatus
     from nbstep.profiles import Profile
     from nbstep.runs.run import Run
     from nbstep.views.status import RunStatus
@@ -73,9 +74,20 @@ def found(run: str, profile: str | None, runs: str | None, storage: Storage) -> 
     Raises:
         RunNotFoundError: There is none.
     """
+    from nbstep.submission.find import find_run
+
+    return find_run(run, chosen(profile, runs, storage))
+
+
+def found_any(name: str, profile: str | None, runs: str | None, storage: Storage) -> Run | Endpoint:
+    """The run or the endpoint that the arguments name.
+
+    Raises:
+        RunNotFoundError: There is neither.
+    """
     from nbstep.api import find
 
-    return find(run, profile=chosen(profile, runs, storage))
+    return find(name, profile=chosen(profile, runs, storage))
 
 
 def chosen(profile: str | None, runs: str | None, storage: Storage) -> Profile:
@@ -96,6 +108,19 @@ def described(run: Run, status: RunStatus) -> dict[str, Any]:
         "problems": list(status.problems),
         "output_uri": run.output_uri,
         "record": record,
+    }
+
+
+def described_endpoint(endpoint: Endpoint, status: EndpointStatus) -> dict[str, Any]:
+    """An endpoint's state as JSON has it."""
+    return {
+        "endpoint": endpoint.name,
+        "handle": endpoint.handle,
+        "state": str(status.state),
+        "words": status.words,
+        "problems": list(status.problems),
+        "url": status.url,
+        "record": status.record,
     }
 
 

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import click
 
-from nbstep.cli.common import RUN, Storage, found, where
+from nbstep.cli.common import RUN, Storage, found_any, where
 
 
-@click.command("delete", short_help="Remove a run and all that it left.")
+@click.command("delete", short_help="Remove a run or an endpoint, and all that it left.")
 @RUN
 @where
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
 def command(run: str, profile: str | None, runs: str | None, storage: Storage, dry_run: bool) -> None:
     """Remove a run that has ended: its notebook, record, log, page and all else in its folder.
 
-    A run that has not ended is refused; nothing of it is touched.
+    A run that has not ended is refused; nothing of it is touched. An endpoint answers what is under way, ends, and is
+    removed with all of its runs.
     """
     from nbstep.cli.prune import line_of
     from nbstep.runs.removal import check_ended, remove_run
+    from nbstep.runs.run import Run
     from nbstep.submission.places import RunPlaces
 
-    submitted = found(run, profile, runs, storage)
+    submitted = found_any(run, profile, runs, storage)
+    if not isinstance(submitted, Run):
+        if not dry_run:
+            submitted.delete()
+        click.echo(f"{submitted.name}: {'would be' if dry_run else 'was'} ended and removed")
+        return
     check_ended(submitted.id, submitted.state)
     places = RunPlaces(submitted.output_uri.rpartition("/")[0])
     removed = remove_run(submitted.store, places.folder, places.found_by, dry_run=dry_run)

@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbstep.cli.common import RUN, concluded, found, where
+from nbstep.cli.common import RUN, concluded, found_any, where
 from nbstep.cli.interrupts import CANCEL, watching
 
 if TYPE_CHECKING:
+    from nbstep.endpoints.endpoint import Endpoint
     from nbstep.runs.run import Run
 
 
-@click.command("logs", short_help="Show a run's log.")
+@click.command("logs", short_help="Show the log of a run or an endpoint.")
 @RUN
 @where
 @click.option("-f", "--follow", is_flag=True, help="Go on to the end of the run.")
 @CANCEL
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as the runner wrote them, JSON each.")
 def command(run: str, follow: bool, cancel: bool, as_json: bool, **place: Any) -> None:
-    """Show a run's log. With --follow it goes on to the end; Ctrl-C leaves the run alone."""
-    submitted = found(run, **place)
-    with watching(submitted, cancel=cancel):
+    """Show the log of a run, or of an endpoint's newest start.
+
+    With --follow it goes on to the end; Ctrl-C leaves the run alone.
+    """
+    from nbstep.runs.run import Run
+
+    submitted = found_any(run, **place)
+    with watching(submitted, cancel=cancel) if isinstance(submitted, Run) else nullcontext():
         show(submitted, follow=follow, as_json=as_json)
 
 
-def show(run: Run, *, follow: bool, as_json: bool, to_stderr: bool = False) -> None:
+def show(run: Run | Endpoint, *, follow: bool, as_json: bool, to_stderr: bool = False) -> None:
     """Print a run's log: a view on a terminal, lines elsewhere."""
     stream = sys.stderr if to_stderr else sys.stdout
     if follow and not as_json and stream.isatty():
@@ -40,7 +47,7 @@ def show(run: Run, *, follow: bool, as_json: bool, to_stderr: bool = False) -> N
         run.logs(follow=follow, file=stream)
 
 
-def _view(run: Run, *, to_stderr: bool) -> None:
+def _view(run: Run | Endpoint, *, to_stderr: bool) -> None:
     from rich.console import Console
 
     from nbstep.views.terminal import RunView

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from nbstep_runner.contract import ParameterSource
+from nbstep_runner.contract import STANDARD_STREAM, ParameterSource
+from nbstep_runner.errors import UsageError
 
 
 class Pair(click.ParamType[tuple[str, str]]):
@@ -40,3 +41,14 @@ def parameter_sources(params: str | None, options: Mapping[str, Any]) -> list[Pa
         *(ParameterSource.typed(name, text) for name, text in options["parameters"]),
         *(ParameterSource.raw(name, text) for name, text in options["parameters_raw"]),
     ]
+
+
+def submitted_sources(params: str | None, options: Mapping[str, Any]) -> list[ParameterSource]:
+    """As :func:`parameter_sources`, of what does not run in this process.
+
+    Raises:
+        UsageError: They would come from a pipe.
+    """
+    if params == STANDARD_STREAM:
+        raise UsageError("parameters of a submitted run come from a file, not from a pipe", hint="Name the file.")
+    return parameter_sources(params, options)

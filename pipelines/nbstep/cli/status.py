@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from nbstep.cli.common import AS_JSON, RUN, Storage, described, found, where
+from nbstep.cli.common import AS_JSON, RUN, Storage, described, described_endpoint, found_any, where
 from nbstep.views.text import visible_line
 
+if TYPE_CHECKING:
+    from nbstep.endpoints.endpoint import Endpoint
 
-@click.command("status", short_help="Show how a run stands.")
+
+@click.command("status", short_help="Show how a run or an endpoint stands.")
 @RUN
 @where
 @AS_JSON
 def command(run: str, profile: str | None, runs: str | None, storage: Storage, as_json: bool) -> None:
-    """Show how a run stands, and what holds it up."""
-    submitted = found(run, profile, runs, storage)
+    """Show how a run or an endpoint stands, and what holds it up."""
+    from nbstep.runs.run import Run
+
+    submitted = found_any(run, profile, runs, storage)
+    if not isinstance(submitted, Run):
+        _show_endpoint(submitted, as_json=as_json)
+        return
     status = submitted.status()
     if as_json:
         from nbstep.cli.output import show_json
@@ -32,3 +42,16 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
         click.echo(f"  {error.hint}")
     if status.state.final and status.record is not None and status.record.output_version:
         click.echo(f"  executed notebook: {status.record.output_uri}")
+
+
+def _show_endpoint(endpoint: Endpoint, *, as_json: bool) -> None:
+    status = endpoint.status()
+    if as_json:
+        from nbstep.cli.output import show_json
+
+        show_json(described_endpoint(endpoint, status))
+        return
+    click.echo(f"{endpoint.name}: {status.state}" + (f" ({status.words})" if status.words else ""))
+    for problem in status.problems:
+        if problem not in status.words:
+            click.echo(f"  {problem}")

@@ -19,7 +19,7 @@ from nbstep.profiles.kubernetes import KubernetesOptions
 from nbstep.profiles.quantities import quantity
 from nbstep.profiles.schema import ClosedSchema
 from nbstep_runner.contract import Deadlines, StorageOptions
-from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 
 PLACES: Final = ("nbstep.yaml", "~/.config/nbstep/profiles.yaml")
 VARIABLE: Final = "NBSTEP_PROFILES"
@@ -161,6 +161,21 @@ def overlaid(profile: Profile, overrides: Mapping[str, Any]) -> Profile:
         BadInputError: They do not fit the schema.
     """
     return _converted(merged(msgspec.to_builtins(profile), overrides), "the call")
+
+
+def chosen_profile(profile: str | Profile | None, overrides: Mapping[str, Any]) -> Profile:
+    """The profile that a call gives or names, with the call's own values over it.
+
+    Raises:
+        BadInputError: They do not fit the schema.
+        InputNotFoundError: There is no profile of that name.
+        UsageError: It is neither a name nor a profile.
+    """
+    if isinstance(profile, Profile):
+        return overlaid(profile, overrides)
+    if not isinstance(profile, str | None):
+        raise UsageError("a profile is named by text, or is a Profile")
+    return load_profile(profile, overrides)
 
 
 def profile_names() -> list[str]:

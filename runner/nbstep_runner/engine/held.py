@@ -13,7 +13,7 @@ from nbstep_runner.engine.ansi import without_ansi
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.errors import BadInputError, CellFailedError, KernelUnavailableError, NbstepError
 from nbstep_runner.kernel.death import explain
-from nbstep_runner.kernel.kernel import Heard, Kernel
+from nbstep_runner.kernel.kernel import Kernel, Received
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
@@ -139,7 +139,7 @@ class Endpoint:
             "execute_request", content | {"user_expressions": {}, "stop_on_error": True}
         )
 
-    def _take(self, heard: Heard) -> None:
+    def _take(self, heard: Received) -> None:
         for message in heard.iopub:
             if message.type == MESSAGE:
                 self._note(message)

@@ -10,7 +10,9 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any, Final
 
 import urllib3
@@ -33,6 +35,12 @@ TOLD_AFTER: Final = 4
 """Failed attempts after which whoever waits is told: about two seconds."""
 PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
 
+PATHS: Final = {
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
+    "Service": "/api/v1/namespaces/{}/services",
+    "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
+}
+_JSON: Final = "application/json"
 Reply = dict[str, Any]
 _LOG: Final = logging.getLogger("nbstep")
 
@@ -108,6 +116,73 @@ class Cluster:
             return
         finally:
             reply.close()
+
+    def apply(self, manifest: Reply) -> Reply:
+        """Make an object what its manifest says, whether it is there or not (server-side apply)."""
+        metadata = manifest["metadata"]
+        path = f"{_path(manifest['kind'], metadata['namespace'])}/{metadata['name']}"
+        query = [("fieldManager", "nbstep"), ("force", "true")]
+        return self._request("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
+
+    def read(self, kind: str, namespace: str, name: str) -> Reply:
+        """An object of one of the kinds of :data:`PATHS`."""
+        return self._request("GET", f"{_path(kind, namespace)}/{name}")
+
+    def remove(self, kind: str, namespace: str, name: str) -> None:
+        """Delete an object and what belongs to it; one that is gone is as good."""
+        with suppress(RunNotFoundError):
+            self._request("DELETE", f"{_path(kind, namespace)}/{name}", [("propagationPolicy", "Background")])
+
+    def node_addresses(self) -> list[Reply]:
+        """The addresses of the nodes that are ready."""
+        nodes = _items(self._call(self._core.list_node))
+        ready = [node for node in nodes if ("Ready", "True") in _conditions(node)]
+        return [address for node in ready for address in node["status"]["addresses"]]
+
+    def ask_service(self, namespace: str, service: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        """Ask a Service through the API's own proxy: the status and the body of its answer."""
+        place = f"{_path('Service', namespace)}/{service}/proxy/{path}"
+        try:
+            value = None if body is None else json.loads(body)  # the library writes JSON of whatever it is given
+            reply = self._send("GET" if body is None else "POST", place, [], value, _JSON)
+        except ApiException as error:
+            return error.status, (error.body or b"") if isinstance(error.body, bytes) else str(error.body).encode()
+        except urllib3.exceptions.HTTPError as error:
+            raise ClusterUnavailableError(f"the cluster does not answer: {error}") from error
+        return reply.status, reply.data
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        body: Reply | None = None,
+        *,
+        content_type: str = _JSON,
+    ) -> Reply:
+        return self._call(partial(self._send, method, path, query, body, content_type))
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]],
+        body: Any,
+        content_type: str,
+        **options: Any,
+    ) -> Any:
+        options = {"_request_timeout": TIMEOUT, "_preload_content": False} | options
+        reply, _, _ = self._api.call_api(
+            path,
+            method,
+            query_params=list(query),
+            header_params={"Accept": _JSON, "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+            _return_http_data_only=False,
+            **options,
+        )
+        return reply
 
     def _call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Reply:
         reply = self._raw(function, *arguments, _request_timeout=TIMEOUT, **options)
@@ -198,6 +273,14 @@ def _own_namespace() -> str | None:
         return None
 
 
+def _path(kind: str, namespace: str) -> str:
+    return PATHS[kind].format(namespace)
+
+
+def _conditions(node: Reply) -> list[tuple[str, str]]:
+    return [(each["type"], each["status"]) for each in node["status"].get("conditions") or ()]
+
+
 def _items(reply: Reply) -> list[Reply]:
     return list(reply.get("items") or ())
 
@@ -229,7 +312,7 @@ def _explained(error: ApiException) -> NbstepError:
         case 409:
             return OutputConflictError(message)
         case 400 | 422:
-            return BadInputError(f"the cluster does not accept the Job: {message}")
+            return BadInputError(f"the cluster does not accept it: {message}")
         case status:
             return ClusterUnavailableError(f"the cluster answers {status}: {message}")
 

@@ -26,7 +26,7 @@ def declared(*extras: str) -> list[Requirement]:
     return [Requirement(line) for line in [*PROJECT["dependencies"], *lines]]
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "images/data-science.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "images/data-science.lock", "images/serving.lock"])
 def test_every_declared_requirement_is_locked_in_a_version_that_fits(lock: str) -> None:
     versions = locked(lock)
     unfit = [
@@ -36,7 +36,9 @@ def test_every_declared_requirement_is_locked_in_a_version_that_fits(lock: str) 
     assert not LEFT_OUT & versions.keys()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "images/data-science.lock", "images/build.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "images/data-science.lock", "images/serving.lock", "images/build.lock"]
+)
 def test_everything_is_held_to_hashes_and_names_no_index(lock: str) -> None:
     text = (ROOT / lock).read_text()
     entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
@@ -47,6 +49,12 @@ def test_everything_is_held_to_hashes_and_names_no_index(lock: str) -> None:
 def test_the_images_share_their_versions() -> None:
     slim, science = locked("requirements.lock"), locked("images/data-science.lock")
     assert {name: (slim[name], science.get(name)) for name in slim if science.get(name) != slim[name]} == {}
+
+
+def test_an_endpoints_image_is_data_science_and_what_serving_takes() -> None:
+    science, serving = locked("images/data-science.lock"), locked("images/serving.lock")
+    assert serving == science | {name: serving[name] for name in ("starlette", "uvicorn")}
+    assert [each for each in declared("serve") if serving.get(canonicalize_name(each.name)) not in each.specifier] == []
 
 
 def test_what_is_asked_for_is_locked() -> None:

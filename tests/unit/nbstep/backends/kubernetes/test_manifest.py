@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from kubernetes import client
 
 from nbstep.backends.kubernetes.manifest import job, located
 from nbstep.backends.kubernetes.names import WORK, JobName
@@ -22,6 +20,7 @@ from nbstep.backends.protocol import Submission
 from nbstep.profiles import Profile, load_profile
 from nbstep_runner.contract import Deadlines, RunSpec, StorageOptions
 from nbstep_runner.errors import BadInputError, UsageError
+from support.manifests import known_to_kubernetes, violations
 
 DATA = Path(__file__).parent / "manifests"
 FOLDER = "gs://bucket/runs/train-1"
@@ -145,35 +144,6 @@ def profiles(draw: Any) -> Profile:
     return msgspec.convert(values, Profile)
 
 
-RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
-
-
-def violations(spec: dict[str, Any]) -> list[str]:
-    """What level restricted (https://kubernetes.io/docs/concepts/security/pod-security-standards/) forbids in a pod."""
-    found = [
-        f"{name} is set" for name in ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace") if spec.get(name)
-    ]
-    found += [f"volume {each}" for each in spec["volumes"] if not RESTRICTED_VOLUMES & set(each)]
-    pod = spec["securityContext"]
-    if pod.get("runAsNonRoot") is not True or pod.get("runAsUser") == 0:
-        found.append("may run as root")
-    if pod.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
-        found.append("no seccomp profile")
-    if pod.get("sysctls") or pod.get("seLinuxOptions"):
-        found.append("sysctls or SELinux")
-    for container in [*spec["containers"], *spec.get("initContainers", [])]:
-        security = container["securityContext"]
-        if security.get("allowPrivilegeEscalation") is not False or security.get("privileged"):
-            found.append("may gain privileges")
-        if security.get("capabilities", {}).get("drop") != ["ALL"] or security.get("capabilities", {}).get("add"):
-            found.append("capabilities")
-        if security.get("readOnlyRootFilesystem") is not True:
-            found.append("its root can be written")
-        if any(port.get("hostPort") for port in container.get("ports", [])):
-            found.append("host port")
-    return found
-
-
 @given(profiles())
 @pytest.mark.fault(45)
 def test_every_manifest_is_restricted_and_valid(profile: Profile) -> None:
@@ -181,20 +151,6 @@ def test_every_manifest_is_restricted_and_valid(profile: Profile) -> None:
     assert violations(manifest["spec"]["template"]["spec"]) == []
     assert json.loads(json.dumps(manifest)) == manifest
     assert known_to_kubernetes(manifest) == manifest
-
-
-def known_to_kubernetes(manifest: dict[str, Any]) -> Any:
-    """What is left of a manifest in the types that the client is generated with, from the API's own OpenAPI schema.
-
-    Fields that the API does not know are gone, and missing or impossible ones raise.
-    """
-    api = client.ApiClient()
-    return api.sanitize_for_serialization(api.deserialize(_Body(json.dumps(manifest)), "V1Job"))
-
-
-@dataclass
-class _Body:
-    data: str
 
 
 @pytest.mark.parametrize(

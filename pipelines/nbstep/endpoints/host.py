@@ -1,0 +1,67 @@
+"""Where endpoints run: what each place has to be able to do, and which places there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from nbstep.backends.protocol import Plan, Status
+from nbstep.endpoints.plan import Deployment
+from nbstep_runner.contract import RunResult
+from nbstep_runner.errors import UsageError
+
+HOSTS: Final = {
+    "local": "nbstep.endpoints.local:LocalHost",
+    "kubernetes": "nbstep.endpoints.kubernetes:KubernetesHost",
+}
+
+
+class Host(Protocol):
+    """A place where endpoints run."""
+
+    def plan(self, deployment: Deployment) -> Plan:
+        """What :meth:`start` would send; asks nobody and changes nothing."""
+
+    def start(self, plan: Plan) -> None:
+        """Start a revision, or find it started. Where the place can, it takes over from the one before."""
+
+    def status(self, handle: str, revision: str) -> Status:
+        """How the revision stands: ``running`` once it answers and no older one does, ``ended`` once it never will."""
+
+    def url(self, handle: str, record: RunResult | None) -> str:
+        """Where it is reached; empty while that is not known. ``record`` is of its newest start."""
+
+    def ask(self, handle: str, url: str, path: str, body: bytes | None) -> bytes:
+        """Ask it: GET without a body, POST of JSON with one.
+
+        Raises:
+            EndpointUnavailableError: It does not answer, or has too much to do.
+            NbstepError: It answers with a problem.
+        """
+
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+        """The lines of its newest start's log."""
+
+    def remove(self, handle: str) -> None:
+        """End it, with its grace period, and take away all that the place has of it; returns when it has ended."""
+
+
+@cache
+def host_named(name: str) -> Host:
+    """The host that ``on=`` names.
+
+    Raises:
+        UsageError: Nothing can be served there, or its packages are not installed.
+    """
+    if name not in HOSTS:
+        raise UsageError(f"nothing can be served on {name!r}", hint=f"It is one of {', '.join(HOSTS)}.")
+    module, _, attribute = HOSTS[name].partition(":")
+    try:
+        return cast("Host", getattr(import_module(module), attribute)())
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"serving on {name!r} needs a package that is not installed: {error.name}",
+            hint=f"Install it: pip install 'nbstep[{name}]'",
+        ) from error

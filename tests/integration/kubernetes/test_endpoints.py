@@ -1,0 +1,109 @@
+"""Endpoints on a real cluster: ready only once they answer, rolled over without a lost request, removed whole."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import nbstep
+from nbstep import Endpoint, Profile
+from nbstep.endpoints.kubernetes import host
+from nbstep_runner.contract import RunState, StorageOptions
+from nbstep_runner.errors import BadInputError, CellFailedError
+from servers.cluster import Launcher
+from support import notebooks
+
+SCALED = """
+import os, pathlib
+from nbstep_runner import serve
+if not model:
+    raise FileNotFoundError("no model: " + repr(model))
+
+def predict(x: float) -> dict[str, float]:
+    return {"y": x * factor}
+
+serve(predict, example={"x": 2.0})
+"""
+PARAMETERS = notebooks.Code("factor: float = 1.0\nmodel: str = 'here'", tags=("parameters",))
+
+Serve = Callable[..., Endpoint]
+
+
+@pytest.fixture
+def serve(launcher: Launcher, tmp_path: Path) -> Iterator[Serve]:
+    host.cluster.cache_clear()
+    path = notebooks.write(tmp_path / "scaled.ipynb", [PARAMETERS, SCALED])
+    names: list[str] = []
+
+    def start(params: Mapping[str, Any], **more: Any) -> Endpoint:
+        names.append(more.setdefault("name", "scaled"))
+        options: dict[str, Any] = {
+            "runs": launcher.bucket.runs,
+            "on": "kubernetes",
+            "image": launcher.image,
+            "env": launcher.environment(),
+            "resources": {"cpu": "50m", "memory": "400Mi"},
+            "options": launcher.options(),
+            "timeout": 240.0,
+        }
+        return nbstep.serve(path, params, **options | more)
+
+    yield start
+    for kind in ("deployment", "service", "poddisruptionbudget"):
+        launcher.cluster("delete", kind, "--all", "--wait=false", check=False)
+
+
+def ask_until(stop: threading.Event, url: str, answers: list[Any]) -> None:
+    """Requests on connections that are kept, as a client of a service makes them."""
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+        while not stop.is_set():
+            try:
+                answers.append(client.post("/predict", json={"x": 2.0}).json())
+            except httpx.HTTPError as error:
+                answers.append(repr(error))
+            time.sleep(0.01)
+
+
+@pytest.mark.fault(63)
+def test_it_answers_rolls_over_without_a_lost_request_and_is_removed_whole(serve: Serve, launcher: Launcher) -> None:
+    endpoint = serve({"factor": 2.0}, service="NodePort")
+    assert endpoint.predict(x=4.0) == {"y": 8.0}
+    assert endpoint.status().state is RunState.RUNNING
+    with pytest.raises(BadInputError, match="the input 'x' is missing"):
+        endpoint.predict()
+
+    stop, answers = threading.Event(), list[Any]()
+    here = str(httpx.URL(endpoint.url).copy_with(host="127.0.0.1"))  # the test's cluster has its node ports there
+    asking = [threading.Thread(target=ask_until, args=(stop, here, answers)) for _ in range(3)]
+    for each in asking:
+        each.start()
+    try:
+        after = serve({"factor": 3.0}, service="NodePort")
+    finally:
+        stop.set()
+        for each in asking:
+            each.join()
+    assert {str(each) for each in answers} == {"{'y': 4.0}", "{'y': 6.0}"}
+    assert answers[-1] == {"y": 6.0}
+    assert after.predict(x=1.0) == {"y": 3.0}
+
+    with pytest.raises(CellFailedError, match="FileNotFoundError: no model"):
+        serve({"factor": 3.0, "model": ""}, service="NodePort")
+    profile = Profile(storage=StorageOptions(endpoint_url=launcher.bucket.endpoint))
+    failed = nbstep.find("scaled", runs=launcher.bucket.runs, profile=profile)
+    assert isinstance(failed, Endpoint)
+    assert failed.status().state is RunState.FAILED
+    assert failed.predict(x=1.0) == {"y": 3.0}, "the revision before goes on answering"
+
+    failed.delete()
+    for kind in ("deployments", "services", "poddisruptionbudgets", "pods"):
+        selector = "nbstep/endpoint=scaled"
+        assert launcher.cluster.get(kind, "--selector", selector)["items"] == []
+    left = launcher.bucket.server.client().list_objects_v2(Bucket="runs", Prefix="k8s/scaled")
+    assert left["KeyCount"] == 0
