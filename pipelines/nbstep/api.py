@@ -239,7 +239,7 @@ def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Pro
     Raises:
         RunNotFoundError: Neither its place nor the folder knows it, or the beginning of an id fits several.
     """
-    chosen = chosenchosen_profile(profile, {"runs": _text(runs)})
+    chosen = chosen_profile(profile, {"runs": _text(runs)})
     with suppress(RunNotFoundError):
         return find_endpoint(str(name), chosen)
     return find_run(str(name), chosen)

@@ -165,12 +165,6 @@ class LocalBackend:
             finally:
                 os.close(descriptor)
 
-    def forget(self, handle: str) -> None:
-        """Remove what is known here of a run that has ended; its name can be used anew."""
-        folder = _folder(_run_id(handle))
-        if _status(folder).phase is not Phase.RUNNING:
-            shutil.rmtree(folder, ignore_errors=True)
-
 
 def _make_room(folder: Path, earlier: Process, handle: str) -> None:
     """Forget a run of the same id that belongs to other runs; it has ended, and its objects stay where they are."""
