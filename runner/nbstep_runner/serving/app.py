@@ -24,6 +24,7 @@ from nbstep_runner.serving.calls import REQUEST, Calls, traceback_of
 from nbstep_runner.serving.metrics import CONTENT_TYPE, Metrics
 from nbstep_runner.serving.openapi import document
 from nbstep_runner.serving.problems import (
+    EncodedError,
     InvalidError,
     Problem,
     RaisedError,
@@ -164,6 +165,9 @@ class Endpoint:
     async def _body(self, request: Request) -> bytes:
         """The request's body, as long as it is small and quick enough."""
         limit = self._options.body_bytes
+        encoding = request.headers.get("content-encoding", "identity")
+        if encoding != "identity":
+            raise EncodedError(f"a body in the encoding {encoding!r} is not read; send it as it is")
         if int(request.headers.get("content-length") or 0) > limit:
             raise TooLargeError(f"the request's body is larger than {limit} bytes")
         parts = bytearray()

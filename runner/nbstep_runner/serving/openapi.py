@@ -14,6 +14,7 @@ PROBLEM = {
 PROBLEMS = {
     "408": "The body did not arrive in time",
     "413": "The body is too large",
+    "415": "The body is compressed",
     "422": "The inputs are not ones that the callable takes; the error says why",
     "500": "The callable raised",
     "503": "Too many requests at once; try again",

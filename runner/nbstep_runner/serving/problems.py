@@ -38,6 +38,13 @@ class TooLargeError(Problem):
     reference = "too-large"
 
 
+class EncodedError(Problem):
+    """The request's body is compressed, which would let a small one become a large one."""
+
+    status = 415
+    reference = "bad-input"
+
+
 class SlowBodyError(Problem):
     """The request's body did not arrive in time."""
 

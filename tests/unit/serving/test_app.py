@@ -196,6 +196,11 @@ def test_a_body_past_the_limit_is_not_read() -> None:
     assert asyncio.run(ask()).status_code == 413
 
 
+def test_a_compressed_body_is_not_read(served: Served) -> None:
+    response = served.post("/predict", content=b"\x1f\x8b", headers={"Content-Encoding": "gzip"})
+    assert (response.status_code, response.json()["reference"]) == (415, "bad-input")
+
+
 def test_a_body_that_does_not_come_is_given_up() -> None:
     served = Served(double, name="double", request_seconds=0.05)
 
