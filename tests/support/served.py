@@ -12,6 +12,7 @@ import httpx
 from nbstep_runner.contract import ServingOptions
 from nbstep_runner.serving.app import Endpoint
 from nbstep_runner.serving.calls import Calls
+from nbstep_runner.serving.printed import Prints
 from nbstep_runner.serving.signature import Signature
 
 
@@ -20,7 +21,6 @@ class Told:
     """What the endpoint told its run's log."""
 
     lines: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    answered: list[str] = field(default_factory=list)
 
     def tell(self, message: str, **fields: Any) -> None:
         self.lines.append((message, fields))
@@ -35,7 +35,7 @@ class Served:
         signature = Signature(function, example or {})
         signature.learn()
         self.calls = Calls(function, self.options)
-        self.endpoint = Endpoint(signature, self.calls, self.options, self.told.tell, self.told.answered.append)
+        self.endpoint = Endpoint(signature, self.calls, self.options, self.told.tell, Prints(self.told.tell))
         self.app = self.endpoint.app()
 
     def client(self) -> httpx.AsyncClient:

@@ -23,6 +23,7 @@ from nbstep_runner.contract import ServingOptions
 from nbstep_runner.serving.calls import REQUEST, Calls, traceback_of
 from nbstep_runner.serving.metrics import CONTENT_TYPE, Metrics
 from nbstep_runner.serving.openapi import document
+from nbstep_runner.serving.printed import Prints
 from nbstep_runner.serving.problems import (
     EncodedError,
     InvalidError,
@@ -61,7 +62,7 @@ class Endpoint:
         calls: Calls it.
         options: Name and limits.
         tell: Tells the run's log a sentence, with fields.
-        answered: Called with a request's id once it has its answer.
+        prints: Tells what requests print.
     """
 
     def __init__(
@@ -70,13 +71,13 @@ class Endpoint:
         calls: Calls,
         options: ServingOptions,
         tell: Tell,
-        answered: Callable[[str], None],
+        prints: Prints,
     ) -> None:
         self._signature = signature
         self._calls = calls
         self._options = options
         self._tell = tell
-        self._answered = answered
+        self._prints = prints
         self._metrics = Metrics()
         self._count = 0
         self._openapi = document(signature, options.name)
@@ -117,6 +118,7 @@ class Endpoint:
             self._count += 1
             identity = name if re.fullmatch(r"[\w.:-]{1,64}", name) else f"{self._count:x}-{time.time_ns():x}"
             token = REQUEST.set(identity)
+            self._prints.begin()
             try:
                 response = await handler(request)
             except Problem as problem:
@@ -125,7 +127,7 @@ class Endpoint:
                 response = Response(status_code=499)  # nobody reads it; the log does
             finally:
                 REQUEST.reset(token)
-                self._answered(identity)
+                self._prints.end(identity)
             seconds = time.monotonic() - started
             response.headers["X-Request-Id"] = identity
             self._metrics.count(route, response.status_code, seconds)

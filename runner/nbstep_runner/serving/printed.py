@@ -21,17 +21,21 @@ class Printed:
 
     def __init__(self, name: str, stream: Any, tell: Callable[..., None]) -> None:
         self._name = name
+        self._stream = stream
         self._tell = tell
-        self._write: Callable[[str], int | None] = stream.write
         self._begun: dict[str, str] = {}
-        stream.write = self.write
-        stream.writelines = self.writelines
 
-    def write(self, text: str) -> int | None:
+    def begin(self) -> None:
+        """Stand in, if that is not so: IPython takes what was put there during a cell away again at its end."""
+        if self._stream.__dict__.get("write") != self.write:
+            self._stream.write = self.write
+            self._stream.writelines = self.writelines
+
+    def write(self, text: str) -> Any:
         """See :meth:`io.TextIOBase.write`."""
         request = REQUEST.get()
         if not request or not isinstance(text, str):
-            return self._write(text)
+            return type(self._stream).write(self._stream, text)
         *lines, rest = (self._begun.pop(request, "") + text).split("\n")
         while len(rest) > LONGEST:
             lines.append(rest[:LONGEST])
@@ -53,6 +57,18 @@ class Printed:
             self._tell(rest, request=request, stream=self._name)
 
 
-def take_over(tell: Callable[..., None]) -> tuple[Printed, Printed]:
-    """Take what requests print from now on."""
-    return Printed("stdout", sys.stdout, tell), Printed("stderr", sys.stderr, tell)
+class Prints:
+    """What requests print to the streams of this process; around each request."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self._streams = (Printed("stdout", sys.stdout, tell), Printed("stderr", sys.stderr, tell))
+
+    def begin(self) -> None:
+        """A request is about to be answered."""
+        for each in self._streams:
+            each.begin()
+
+    def end(self, request: str) -> None:
+        """A request has its answer."""
+        for each in self._streams:
+            each.end(request)

@@ -15,7 +15,7 @@ from nbstep_runner.serving.app import Endpoint
 from nbstep_runner.serving.calls import REQUEST, Calls
 from nbstep_runner.serving.channel import say, tell
 from nbstep_runner.serving.offer import Offer
-from nbstep_runner.serving.printed import take_over
+from nbstep_runner.serving.printed import Prints
 from nbstep_runner.serving.signature import Signature
 
 LULL_SECONDS: Final = 1.0
@@ -40,9 +40,9 @@ class Server:
     def __init__(self, offered: Offer, options: ServingOptions) -> None:
         signature = Signature(offered.function, offered.example)
         self._options = options
-        self._printed = take_over(tell)
+        self._prints = Prints(tell)
         contextvars.copy_context().run(self._answer_example, signature)
-        self._endpoint = Endpoint(signature, Calls(offered.function, options), options, tell, self._answered)
+        self._endpoint = Endpoint(signature, Calls(offered.function, options), options, tell, self._prints)
         self._begun = threading.Event()
         self._failure: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -50,8 +50,9 @@ class Server:
 
     def _answer_example(self, signature: Signature) -> None:
         REQUEST.set("example")
+        self._prints.begin()
         signature.learn()
-        self._answered("example")
+        self._prints.end("example")
 
     def start(self) -> None:
         """Listen, and tell where.
@@ -111,10 +112,6 @@ class Server:
         await asyncio.sleep(lull)
         server.config.timeout_graceful_shutdown = max(1, int(seconds - lull))
         server.should_exit = True
-
-    def _answered(self, request: str) -> None:
-        for each in self._printed:
-            each.end(request)
 
 
 def _listen(host: str, port: int) -> socket.socket:
