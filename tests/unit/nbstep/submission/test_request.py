@@ -104,3 +104,18 @@ def test_a_request_that_fits_is_prepared_without_a_trace(tmp_path: Path) -> None
     prepared = prepare(Request(notebook="train.ipynb", profile=Profile(), spec={"allow_errors": True}))
     assert prepared.submission.spec.allow_errors
     assert [path.name for path in tmp_path.iterdir()] == ["train.ipynb"]
+
+
+def test_a_working_directory_is_where_the_run_takes_place(tmp_path: Path) -> None:
+    def prepared(**profile: Any) -> Any:
+        folder = profile.pop("folder")
+        request = Request(
+            notebook="train.ipynb", profile=load_profile(None, profile), spec={"working_directory": folder}
+        )
+        return prepare(request).submission
+
+    assert prepared(folder="project").spec.working_directory == str(tmp_path / "project")
+    cluster = {"on": "kubernetes", "runs": "gs://bucket/runs", "image": "image:1"}
+    assert prepared(folder="project", **cluster).spec.working_directory == "project"
+    claimed = prepared(folder="pvc://shared/project", **cluster)
+    assert (claimed.spec.working_directory, claimed.claims) == ("/pvc/shared/project", ("shared",))

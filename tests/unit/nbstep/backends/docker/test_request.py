@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -126,3 +128,15 @@ def test_trailing_zeros_of_a_time_do_not_matter() -> None:
     first = list(joiner.feed(iter([b"2026-01-01T00:00:00.1Z a\n", b"2026-01-01T00:00:00.15Z b\n"])))
     again = list(joiner.feed(iter([b"2026-01-01T00:00:00.15Z b\n", b"2026-01-01T00:00:00.150000001Z c\n"])))
     assert (first, again) == ([b"a", b"b"], [b"c"])
+
+
+def test_a_working_directory_of_this_machine_is_the_containers_too(tmp_path: Path) -> None:
+    def asked(folder: str) -> dict[str, Any]:
+        one = submission(image="image:1")
+        return request(replace(one, spec=replace(one.spec, working_directory=folder)))
+
+    here, path = asked(str(tmp_path)), str(tmp_path)
+    mounts = here["HostConfig"]["Mounts"]
+    assert {"Type": "bind", "Source": path, "Target": path, "ReadOnly": False} in mounts
+    assert here["Cmd"][here["Cmd"].index("--cwd") + 1] == path
+    assert "Mounts" not in asked("/no/such/folder/here")["HostConfig"]
