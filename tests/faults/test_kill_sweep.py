@@ -71,6 +71,18 @@ def test_the_kernel_at(point: str, number: signal.Signals, tmp_path: Path, tried
     tried(f"{number.name} to the kernel, at each phase", seconds)
 
 
+@pytest.mark.fault(53)
+@pytest.mark.parametrize("point", POINTS)
+def test_the_watchdog_at(point: str, tmp_path: Path, tried: Tried) -> None:
+    with begin(tmp_path, point=point) as running:
+        reach(running, tmp_path)
+        os.kill(running.watchdog, signal.SIGKILL)
+        (tmp_path / "go").touch()
+        _, seconds = end(running, {0})
+    again(tmp_path)
+    tried("SIGKILL to the watchdog, at each phase", seconds)
+
+
 @pytest.mark.fault(12)
 @pytest.mark.parametrize("seed", range(RANDOM_POINTS))
 def test_at_a_random_moment(seed: int, tmp_path: Path, tried: Tried) -> None:
