@@ -323,3 +323,16 @@ def test_an_input_that_is_one_of_the_runs_own_places_is_refused_and_untouched(
     assert b"would be read and is written by this run" in done.stdout
     assert own.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == there
+
+
+@pytest.mark.fault(50)
+@pytest.mark.parametrize("option", ["--stdout-file", "--stderr-file", "--record-file"])
+@pytest.mark.parametrize("name", ["in.ipynb", "out.ipynb", "out.result.json"])
+def test_a_further_file_takes_no_place_of_the_run(tmp_path: Path, option: str, name: str) -> None:
+    source = write(tmp_path / "in.ipynb", ["1"])
+    before = source.read_bytes()
+    done = command(str(source), str(tmp_path / "out.ipynb"), option, str(tmp_path / name))
+    assert (done.returncode, done.stdout) == (65, b"")
+    assert b"would be written over" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.ipynb"]
+    assert source.read_bytes() == before

@@ -15,6 +15,7 @@ from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.processes import become_subreaper
 from nbstep_runner.session.kernels import KernelSource
 from nbstep_runner.session.ledger import LogSettings
+from nbstep_runner.session.places import refuse_own_place
 from nbstep_runner.session.process import supervised
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.termination import write_termination_message
@@ -34,10 +35,16 @@ def run_in_this_process(
         options: The command line's values that are not part of the spec.
         early: The kernel that was launched before.
         watchdog: The only child of this process that is not the run's.
+
+    Raises:
+        BadInputError: A file that is to be written besides is one that the run reads or writes.
     """
     become_subreaper()
     with supervised(early, watchdog, options["grace_period"]) as (supervisor, kernels):
         spec = supervisor.call(spec_source, doing="reading the spec")
+        for name in ("stdout_file", "stderr_file", "record_file"):
+            if options[name]:
+                refuse_own_place(spec, options[name])
         result = run_once(spec, _tools(spec, options, supervisor, kernels))
     write_termination_message(result)
     if options["record_file"]:

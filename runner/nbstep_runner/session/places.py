@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import astuple, dataclass
+from functools import cached_property
 
 from nbstep_runner.contract import STANDARD_STREAM, ParameterKind, RunSpec
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import redact, same_object, sibling
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Places:
     """The URIs of a run's objects."""
 
@@ -33,7 +34,7 @@ class Places:
             partial=sibling(output, ".partial.ipynb"),
         )
 
-    @property
+    @cached_property
     def shown(self) -> Places:
         """The same as they may be written down: without credentials."""
         return Places(*map(redact, astuple(self)))
@@ -57,6 +58,18 @@ def refuse_own_places(spec: RunSpec, places: Places) -> None:
                 f"{redact(uri)} would be read and is written by this run: it lies at {redact(own)}",
                 hint="Choose another output, or copy the file to another name first.",
             )
+
+
+def refuse_own_place(spec: RunSpec, path: str) -> None:
+    """Refuse to write a further file over the run's input, its output or what lies beside it.
+
+    Raises:
+        BadInputError: It would.
+    """
+    own = () if spec.output_uri == STANDARD_STREAM else astuple(Places.of(spec))
+    for uri in (spec.input_uri, *own):
+        if uri != STANDARD_STREAM and _is_same(path, uri):
+            raise BadInputError(f"{path} would be written over {redact(uri)}", hint="Choose another file.")
 
 
 def _is_same(uri: str, own: str) -> bool:
