@@ -172,7 +172,7 @@ class Run:
             )
 
     def _parameterize(self, work: Work) -> dict[str, Any]:
-        from nbstep_runner.papermill_bridge import parameterize  # may import papermill, while the kernel starts
+        from nbstep_runner.papermill_bridge import parameterize
 
         return parameterize(
             work.notebook,
