@@ -369,3 +369,58 @@ def test_an_older_format_beyond_repair_is_refused_with_its_place(notebook: Noteb
     with pytest.raises(BadInputError) as caught:
         parse(notebook)
     assert place in caught.value.message
+
+
+WORDS = [
+    "code",
+    "stream",
+    "a,b",
+    "parameters",
+    "name",
+    "tags",
+    "text/plain",
+    "application/json",
+    "output_type",
+    "input",
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 9) | st.floats() | st.text(max_size=4) | st.sampled_from(WORDS),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS) | st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of everything in a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [one for key, item in items for one in ((*path, key), *places(item, (*path, key)))]
+
+
+@pytest.mark.fault(57)
+@given(data=st.data(), form=st.sampled_from([2, 3, 4, 4, 4]), minor=st.integers(0, 7))
+def test_whatever_is_broken_anywhere_is_valid_once_published_or_refused(
+    data: st.DataObject, form: int, minor: int
+) -> None:
+    old_cells = [{"cell_type": "heading", "level": 1, "source": ["x"]}, OLD_CODE | {"outputs": OLD_OUTPUTS}]
+    notebook: Any = copy.deepcopy(
+        valid(min(minor, 5)) | {"nbformat_minor": minor} if form == 4 else old(*old_cells, form=form)
+    )
+    for _ in range(data.draw(st.integers(1, 3))):
+        *path, last = data.draw(st.sampled_from(places(notebook) or [("x",)]))
+        holder = notebook
+        for key in path:
+            holder = holder[key]
+        match data.draw(st.sampled_from(["replace", "remove", "add"])):
+            case "remove" if holder:
+                del holder[last]
+            case "add" if isinstance(holder, dict):
+                holder[data.draw(st.sampled_from(WORDS))] = data.draw(JSON)
+            case _ if holder:
+                holder[last] = data.draw(JSON)
+    try:
+        parsed = parse(notebook)
+    except BadInputError:
+        return
+    nbformat.validate(published(parsed), relax_add_props=False)
