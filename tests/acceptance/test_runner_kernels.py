@@ -15,6 +15,7 @@ from support.runs import run, start
 pytestmark = pytest.mark.slow
 
 BASH = {"name": "bash", "display_name": "Bash", "language": "bash"}
+OCTAVE = {"name": "octave", "display_name": "Octave", "language": "octave"}
 R = {"name": "ir", "display_name": "R", "language": "R"}
 VALUES = {
     "text": "quote ' double \" back \\ dollar $HOME `id` tab\tend",
@@ -33,6 +34,20 @@ def test_bash(tmp_path: Path) -> None:
     assert done.text(1) == "6\n"
     assert done.record["environment"]["kernel"] == "bash"
     assert done.notebook.metadata.language_info.name == "bash"
+
+
+def test_bash_tells_a_status_only(tmp_path: Path) -> None:
+    done = run(tmp_path, ["exit_with() { return $1; }", "exit_with 7"], kernelspec=BASH, env=kernels.bash(tmp_path))
+    assert (done.code, done.error["message"]) == (10, "cell 1 failed with status 7")
+
+
+def test_an_error_that_octave_only_prints_fails_its_cell(tmp_path: Path) -> None:
+    caught = "try\n  error('caught')\ncatch problem\n  disp(problem.message)\nend"
+    cells = [caught, "error('no such station')", "disp(1)"]
+    done = run(tmp_path, cells, kernelspec=OCTAVE, env=kernels.octave(tmp_path))
+    assert (done.code, done.states) == (10, ["succeeded", "failed", "not_run"])
+    assert done.error["message"] == "cell 1 failed: no such station"
+    assert done.cells[1].outputs[-1].evalue == "no such station"
 
 
 def test_a_signal_interrupts_bash(tmp_path: Path) -> None:

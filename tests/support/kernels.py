@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,17 @@ def bash(folder: Path) -> dict[str, str]:
     argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
     spec: dict[str, object] = {"argv": argv, "display_name": "Bash", "language": "bash", "env": {"PS1": "$"}}
     return installed(folder, "bash", spec)
+
+
+def octave(folder: Path) -> dict[str, str]:
+    """The environment in which octave_kernel and Octave are installed."""
+    if find_spec("octave_kernel") is None or shutil.which("octave") is None:
+        missing(
+            "octave_kernel",
+            "octave_kernel or Octave is not installed (pip install 'nbstep[dev]', Debian package octave)",
+        )
+    argv = [sys.executable, "-m", "octave_kernel", "-f", "{connection_file}"]
+    return installed(folder, "octave", {"argv": argv, "display_name": "Octave", "language": "octave"})
 
 
 def r(folder: Path) -> dict[str, str]:

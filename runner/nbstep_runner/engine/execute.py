@@ -24,6 +24,7 @@ from nbstep_runner.engine.ansi import without_ansi
 from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import Raised, asks_to_exit
+from nbstep_runner.engine.printed_errors import complaint_in, printed_error
 from nbstep_runner.errors import (
     CellFailedError,
     ExitCode,
@@ -214,7 +215,7 @@ class Executor:
         if ending.reply.get("status") != "ok":
             return self._judge_reply(index, cell, Raised.of(ending.reply))
         exits = SUCCESS if asks_to_exit(ending.reply) else None
-        raised = self._around.recorder.raised(index) or self._failed_command(index)
+        raised = self._around.recorder.raised(index) or self._failed_command(index) or self._printed_error(index)
         if raised is not None:
             state, verdict = self._judge_raised(index, cell, raised, goes_on=True)
             return state, verdict or exits
@@ -227,6 +228,14 @@ class Executor:
             return None
         raised = Raised("CommandFailed", str(failed[0]))
         self._around.recorder.add_error(index, raised)
+        return raised
+
+    def _printed_error(self, index: int) -> Raised | None:
+        """An error that the kernel has only printed, as one that the cell shows."""
+        text = self._around.recorder.last_text(index)
+        raised = printed_error(self._around.kernel.process.spec.language, text) if text else None
+        if raised is not None:
+            self._around.recorder.add_error(index, raised)
         return raised
 
     def _judge_reply(self, index: int, cell: dict[str, Any], raised: Raised) -> tuple[CellState, Verdict | None]:
@@ -247,7 +256,9 @@ class Executor:
         if self._rules.allow_errors and goes_on:
             self._allowed += 1
             return CellState.FAILED, None
-        return CellState.FAILED, failure(index, cell, raised, self._around.recorder.last_complaint(index))
+        return CellState.FAILED, failure(
+            index, cell, raised, complaint_in(self._around.recorder.last_text(index, "stderr"))
+        )
 
     def _close(
         self,

@@ -120,12 +120,12 @@ class Recorder:
         outputs = self._open[index].outputs.finished() if index in self._open else []
         return any(output["output_type"] == "error" for output in outputs)
 
-    def last_complaint(self, index: int) -> str:
-        """The last line that a running cell printed to stderr; empty where there is none."""
+    def last_text(self, index: int, stream: str | None = None) -> str:
+        """What a running cell printed last: to a stream, or as its last output; empty where that is no text."""
         outputs = self._open[index].outputs.finished() if index in self._open else []
-        texts = (messages.text_of(output["text"]) for output in reversed(outputs) if output.get("name") == "stderr")
-        lines = [line for line in next(texts, "").splitlines() if line.strip()]
-        return lines[-1].strip() if lines else ""
+        names = (stream,) if stream else (outputs[-1].get("name"),) if outputs else ()
+        texts = (messages.text_of(output["text"]) for output in reversed(outputs) if output.get("name", "") in names)
+        return next(texts, "")
 
     def widget_news(self) -> list[tuple[str, dict[str, Any]]]:
         """State by widget (comm id) that the kernel has to be told, as a page that shows the notebook would."""

@@ -1,0 +1,48 @@
+"""Errors that a kernel only prints: what its reply and its messages leave out, for languages where that is so."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from nbstep_runner.engine.ansi import without_ansi
+from nbstep_runner.engine.messages import Raised
+
+TAIL: Final = 16 * 1024
+"""Characters at the end of a cell's text that are looked at: an error ends a cell, so nothing is printed after it."""
+
+AT_THE_END: Final = {
+    # octave_kernel replies "ok" to a call of error(), and prints what Octave prints, with its callers in further lines.
+    "octave": re.compile(
+        r"^error: (?P<value>[^\n]*)(?P<more>(?:\n(?:error: |>>> |[ \t])[^\n]*|\n)*)\s*\Z", re.MULTILINE
+    ),
+}
+COMPLAINT: Final = re.compile(r"\w*(?:error|exception)\b", re.IGNORECASE)
+
+
+def printed_error(language: str, text: str) -> Raised | None:
+    """The error that the text of a cell ends with.
+
+    Args:
+        language: The kernel's.
+        text: What the cell printed last, to one stream.
+    """
+    pattern = AT_THE_END.get(language.lower())
+    found = pattern.search(_readable(text)) if pattern else None
+    if found is None:
+        return None
+    more = next(filter(None, map(str.strip, found["more"].splitlines())), "")
+    value = f"{found['value']} {more}" if found["value"].endswith(":") else found["value"]
+    return Raised("", value, tuple(found[0].strip().splitlines()))
+
+
+def complaint_in(text: str) -> str:
+    """The line of a text on stderr that says best what went wrong: the last that names an error, else the last."""
+    lines = [line for line in _readable(text).splitlines() if line.strip()]
+    plain = [line for line in lines if not line[0].isspace()]
+    naming = [line for line in plain if COMPLAINT.search(line)]
+    return next((found[-1].strip() for found in (naming, plain, lines) if found), "")
+
+
+def _readable(text: str) -> str:
+    return without_ansi(text[-TAIL:]).replace("\r\n", "\n")

@@ -1,0 +1,49 @@
+"""Errors that kernels only print are found where they end a cell, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+
+from nbstep_runner.engine.printed_errors import complaint_in, printed_error
+
+CALLED_FROM = "x = 2\r\nerror: boom: no such station\r\nerror: called from\r\n    f at line 2 column 2\r\n"
+PARSE_ERROR = "error: parse error:\r\n\r\n  invalid use of =\r\n\r\n>>> x = 3 = = 4\r\n          ^\r\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (CALLED_FROM, "boom: no such station"),
+        (PARSE_ERROR, "parse error: invalid use of ="),
+        ("error: 'x' undefined", "'x' undefined"),
+        ("\x1b[31merror: red\x1b[0m\n", "red"),
+    ],
+)
+def test_octave_prints_its_errors(text: str, value: str) -> None:
+    raised = printed_error("Octave", text)
+    assert raised is not None
+    assert (raised.name, raised.value) == ("", value)
+    assert raised.traceback[0].startswith("error: ")
+
+
+@pytest.mark.parametrize("text", ["error: said\non it goes\n", "no error: here\n", "", "an error\n", "x = error\n"])
+def test_what_only_mentions_an_error_is_none(text: str) -> None:
+    assert printed_error("octave", text) is None
+
+
+def test_other_languages_tell_their_errors() -> None:
+    assert printed_error("python", "error: said\n") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("/in.ts:1\nthrow new Error('no');\n^\n\nTypeError: no\n    at f (x.js:1)\n    at g\n", "TypeError: no"),
+        ("first\n  second\n", "first"),
+        ("  only\n", "only"),
+        ("\x1b[31mls: cannot access\x1b[0m\n", "ls: cannot access"),
+        ("", ""),
+    ],
+)
+def test_of_what_was_printed_the_line_that_says_most_is_told(text: str, line: str) -> None:
+    assert complaint_in(text) == line
