@@ -204,7 +204,7 @@ def test_standard_input_and_output(tmp_path: Path) -> None:
 def test_a_failed_run_still_writes_its_notebook_to_standard_output() -> None:
     done = command("-", "-", stdin=json.dumps(notebook(["1/0"])).encode())
     assert done.returncode == 10
-    assert nbformat.reads(done.stdout.decode(), as_version=4).cells[0].outputs[0].ename == "ZeroDivisionError"
+    assert nbformat.reads(done.stdout.decode(), as_version=4).cells[-1].outputs[0].ename == "ZeroDivisionError"
 
 
 @pytest.mark.parametrize(("cell", "code"), [("print(1)", 75), ("1/0", 10)])
