@@ -15,6 +15,7 @@ from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, 
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
 from nbstep_runner.session.claim import DOING, OutputClaim
 from nbstep_runner.session.earlier import (
+    NO_RECORD,
     OutputPlace,
     answers,
     holds_what_is_recorded,
@@ -76,7 +77,9 @@ class StoredOutput:
             OutputConflictError: Another run holds the output.
         """
         self._claim.settle(self._supervisor)
-        if not self._claim.held:
+        if self._claim.held:  # the record that was found may be this run's own, which took a free place
+            found = OutputPlace(NO_RECORD, found.version)
+        else:
             store, existing = self._open_store(self.places.record), found.existing
             wait = partial(wait_until_free, store, self.places.record, existing, self._spec.run_id)
             if self._supervisor.call(wait, doing="waiting for the output") != existing:
@@ -85,7 +88,7 @@ class StoredOutput:
 
     def answer(self, digest: str) -> RunResult | None:
         """The final record of this very work, if there is one and its notebook is still there."""
-        record = self._found.existing.record if self._found and not self._claim.held else None
+        record = self._found.existing.record if self._found else None
         if self._found is None or record is None or self._spec.force or not answers(record, digest):
             return None
         look = partial(holds_what_is_recorded, self._found, record, self._spec.output_uri, self._open_store)

@@ -237,6 +237,31 @@ def test_a_record_that_another_run_has_written_since_is_left_alone() -> None:
     assert store.stat(OUTPUT) is None
 
 
+def test_a_claim_that_was_taken_while_the_output_was_looked_at_is_not_taken_for_anothers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored_output, "is_remote", lambda _: True)
+    store = FaultyStore(MemoryStore(MemorySpace()))
+    spec = RunSpec(run_id="r", input_uri="in.ipynb", output_uri=OUTPUT)
+    ledger, supervisor = Ledger(spec, None, LogSettings(stream=None, format=LogFormat.JSON)), Supervisor(GRACE)
+    output = StoredOutput(spec, lambda _: store, supervisor, ledger)
+    output.claim_early()
+    deadline = time.monotonic() + 30
+    while store.stat(RECORD) is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    output.await_turn(look_at_output(output.places, lambda _: store))
+    assert output.answer("sha256:0") is None
+    output.claim()
+    output.publish(b"{}", checkpointed=False)
+    output.commit()
+    ledger.close()
+    supervisor.close()
+    assert "delete" not in {call.operation for call in store.calls}, (
+        "there is no partial notebook of an earlier attempt"
+    )
+    assert decode(store.read(RECORD).data, RunResult).claim is None
+
+
 def test_a_run_that_failed_before_its_claim_leaves_a_final_record_alone() -> None:
     store = MemoryStore(MemorySpace())
     first = Held(store)
