@@ -131,9 +131,10 @@ def test_parameters_follow_text_that_is_tagged_as_with_papermill(tmp_path: Path)
 
 def test_the_output_names_the_kernel_that_ran(tmp_path: Path) -> None:
     source = write(tmp_path / "in.ipynb", ["1"], kernelspec={"name": "conda-env-team-py", "display_name": "team"})
-    done = run(tmp_path, source, "-k", "python3")
-    assert done.code == 0
-    assert done.notebook.metadata.kernelspec == {"name": "python3", "display_name": ANY, "language": "python"}
+    for options in ((), ("--prepare-only",)):
+        done = run(tmp_path, source, "-k", "python3", *options, check=False, output=f"out{len(options)}.ipynb")
+        assert done.code == 0
+        assert done.notebook.metadata.kernelspec == {"name": "python3", "display_name": ANY, "language": "python"}
 
 
 def test_a_set_by_default_stays_one(tmp_path: Path) -> None:

@@ -167,14 +167,8 @@ def _mask_widgets(notebook: dict[str, Any], masker: Masker) -> None:
 
 
 def _describe_kernel(notebook: dict[str, Any], kernel: Kernel, info: dict[str, Any]) -> None:
-    """Write down which kernel ran, as Jupyter does; a notebook that named this one keeps what it says of it."""
-    spec = kernel.process.spec
-    if notebook["metadata"].get("kernelspec", {}).get("name") != spec.name:
-        notebook["metadata"]["kernelspec"] = {
-            "name": spec.name,
-            "display_name": spec.display_name or spec.name,
-            "language": spec.language,
-        }
+    """Write down which kernel ran, as Jupyter does."""
+    kernel.process.spec.name_in(notebook["metadata"])
     if language_info := language_info_of(info):
         notebook["metadata"]["language_info"] = language_info
 

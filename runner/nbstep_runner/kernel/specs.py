@@ -46,6 +46,12 @@ class KernelSpec:
         """Whether the kernel is a Python process: such kernels are built on ipykernel and share its transports."""
         return Path(self.argv[0]).name.startswith("python")
 
+    def name_in(self, metadata: dict[str, Any]) -> None:
+        """Write into a notebook's metadata that this is its kernel; what they said of this very one is kept."""
+        if metadata.get("kernelspec", {}).get("name") != self.name:
+            display_name = self.display_name or self.name
+            metadata["kernelspec"] = {"name": self.name, "display_name": display_name, "language": self.language}
+
     @property
     def is_ipykernel(self) -> bool:
         """Whether the kernel is ipykernel itself, started in the way that its own kernelspec starts it."""

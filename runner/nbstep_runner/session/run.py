@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from nbstep_runner.collector import resume
 from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, RunState, Serving, Severity
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError
+from nbstep_runner.kernel import specs
 from nbstep_runner.masking import MIN_LENGTH, Masker
 from nbstep_runner.session import results
 from nbstep_runner.session.files import place_files
@@ -159,7 +160,10 @@ class Run:
         """Only parameters were asked for: publish the notebook; there is no record of a run that was none."""
         from nbstep_runner.engine.document import encode_notebook
 
-        self._output.prepared(encode_notebook(self._parameterize(work)))
+        notebook = self._parameterize(work)
+        if self._spec.kernel:
+            specs.find(self._spec.kernel).name_in(notebook["metadata"])
+        self._output.prepared(encode_notebook(notebook))
         self._ledger.change(state=RunState.SUCCEEDED, exit_code=int(ExitCode.SUCCEEDED))
 
     def _read_secrets(self, work: Work) -> None:
