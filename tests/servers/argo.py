@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,15 @@ POLICIES: Mapping[str, Mapping[str, Any]] = {
     "OnFailure": {},
 }
 """What a controller does by itself: as 2.17 is installed, and as Argo does where nothing is said."""
-PLACES = ("gcs", "s3", "minio", "kfp")
+PLACES = ("gcs", "s3", "minio")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Workflow:
     """A workflow that was submitted."""
 
     api: Api
     name: str
-    phases: list[str] = field(default_factory=list)
 
     def get(self) -> dict[str, Any]:
         return self.api.get("workflow", self.name)
@@ -194,7 +193,7 @@ def _executor() -> dict[str, Any]:
 def _implementation(runner: str, retries: int) -> dict[str, Any]:
     main = _container(runner, command=["should-be-overridden"], envFrom=[{"secretRef": {"name": SECRET}}])
     main["env"].append({"name": "KFP_RETRY_INDEX", "value": "{{retries}}"})
-    main["volumeMounts"] += [{"name": f"{place}-scratch", "mountPath": f"/{place}"} for place in PLACES[:3]]
+    main["volumeMounts"] += [{"name": f"{place}-scratch", "mountPath": f"/{place}"} for place in PLACES]
     main["resources"] = {"requests": {"cpu": "50m", "memory": "200Mi"}}
     template = {
         "name": "implementation",
@@ -202,7 +201,7 @@ def _implementation(runner: str, retries: int) -> dict[str, Any]:
         "inputs": {"parameters": [{"name": "pod-spec-patch"}]},
         "podSpecPatch": "{{inputs.parameters.pod-spec-patch}}",
         "container": main,
-        "volumes": [*VOLUMES, *({"name": f"{place}-scratch", "emptyDir": {}} for place in PLACES[:3])],
+        "volumes": [*VOLUMES, *({"name": f"{place}-scratch", "emptyDir": {}} for place in PLACES)],
     }
     if retries:
         template["retryStrategy"] = {"limit": str(retries)}
