@@ -8,6 +8,7 @@ import click
 
 from nbstep.cli.common import AS_JSON, RUN, Storage, described, described_endpoint, found_any, where
 from nbstep.views.text import visible_line
+from nbstep_runner.contract import RunResult
 
 if TYPE_CHECKING:
     from nbstep.endpoints.endpoint import Endpoint
@@ -38,6 +39,8 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
     error = status.record.error if status.record is not None else None
     for line in error.traceback if error is not None else ():
         click.echo(f"  {visible_line(line)}")
+    if status.record is not None and (told := _told_of_pod(status.record)):
+        click.echo(f"  {told}")
     if error is not None and error.hint:
         click.echo(f"  {error.hint}")
     if status.state.final and status.record is not None and status.record.output_version:
@@ -55,3 +58,14 @@ def _show_endpoint(endpoint: Endpoint, *, as_json: bool) -> None:
     for problem in status.problems:
         if problem not in status.words:
             click.echo(f"  {problem}")
+
+
+def _told_of_pod(record: RunResult) -> str:
+    """Where a step of Kubeflow Pipelines ran, and its code, which its pod hides."""
+    there = record.environment
+    if there is None or there.pod is None:
+        return ""
+    pod = visible_line("pod " + "/".join(part for part in (there.namespace, there.pod) if part))
+    if not record.exit_code:
+        return f"in {pod}"
+    return f"ended with {record.exit_code} in {pod}; the pod itself says 1, as KFP's launcher does for every failure"

@@ -45,7 +45,8 @@ def described_pod() -> str:
         return ""
     retry = os.environ.get(RETRY_VARIABLE)
     times = f", {retry} retries of its engine before it" if retry and retry != "0" else ""
-    return f"in pod {environment.pod} of namespace {environment.namespace}{times}"
+    place = "/".join(part for part in (environment.namespace, environment.pod) if part)
+    return f"in pod {place}{times}"
 
 
 def _namespace() -> str | None:

@@ -215,7 +215,10 @@ def test_each_attempt_of_a_retrying_engine_is_the_next_of_one_run(tmp_path: Path
     record = json.loads((run / "output.result.json").read_text())
     assert (record["attempt"], record["environment"]["pod"]) == (2, "work-1")
     log = (run / "output.log.jsonl").read_text()
-    assert "in pod work-1 of namespace None, 1 retries of its engine before it" in log
+    assert "in pod work-1, 1 retries of its engine before it" in log
+    status = [RUNNER.replace("nbstep-runner", "nbstep"), "status", run.name, "--runs", str(tmp_path / "runs")]
+    told = subprocess.run(status, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert "ended with 12 in pod work-1; the pod itself says 1" in told
 
 
 def pod_attempt(one: NotebookStep, folder: Path, number: int) -> tuple[int, int]:
