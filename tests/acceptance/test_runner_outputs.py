@@ -269,6 +269,40 @@ def test_a_huge_print_does_not_grow_the_runner(tmp_path: Path) -> None:
     assert done.memory < 256 * 2**20
 
 
+@pytest.mark.fault(52)
+def test_bytes_that_are_no_text_cost_no_memory_and_are_all_in_the_log(tmp_path: Path) -> None:
+    cell = "import os\nassert os.system('head -c 20000000 /dev/zero') == 0"
+    done = run(tmp_path, [cell], "--quiet", seconds=120)
+    assert (done.code, done.record["cells"][0]["output_bytes"]) == (0, 20_000_000)
+    assert done.place.with_suffix(".log.jsonl").read_bytes().count(rb"\\x00") == 20_000_000
+    assert done.output.stat().st_size < 6 * 2**20
+    assert done.memory < 110 * 2**20
+
+
+@pytest.mark.fault(52)
+def test_what_a_running_cell_shows_is_on_disk_and_not_in_memory(tmp_path: Path) -> None:
+    """80 MB of images."""
+    cell = """
+import base64, os
+from IPython.display import display
+for _ in range(12):
+    display({'image/png': base64.b64encode(os.urandom(5_000_000)).decode()}, raw=True)
+"""
+    done = run(tmp_path, [cell], "--quiet", "--cell-output-limit", "1G", seconds=120)
+    assert (done.code, len(done.notebook.cells[0].outputs)) == (0, 12)
+    assert done.output.stat().st_size > 80_000_000
+    assert done.memory < 115 * 2**20
+
+
+@pytest.mark.fault(52)
+def test_updates_of_displays_are_limited_and_the_log_has_them(tmp_path: Path) -> None:
+    cell = "handle = display('x', display_id=True)\nhandle.update({'text/plain': 'y' * 2_000_000}, raw=True)"
+    done = run(tmp_path, [cell] * 3, "--quiet", "--cell-output-limit", "1M")
+    assert (done.code, done.output.stat().st_size < 2**20) == (0, True)
+    assert "left out here" in json.dumps(done.notebook.cells[0].outputs)
+    assert done.place.with_suffix(".log.jsonl").stat().st_size > 6_000_000
+
+
 @pytest.mark.fault(31)
 def test_a_notebook_has_a_limit_of_its_own(tmp_path: Path) -> None:
     cells = ["print('x' * 4000)"] * 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from nbstep_runner.engine.outputs import CellOutputs, OutputBudget
+from nbstep_runner.engine.outputs import CellOutputs, OutputBudget, PutAway
 from nbstep_runner.masking import Masker, StreamMasker
 
 
@@ -17,13 +17,20 @@ class OutputArea:
         masker: Hides secrets, those too that are split over several messages.
         outputs: What is there already.
         name: An output widget's comm id; empty for a cell.
+        put_away: Takes what is too much for memory.
     """
 
     def __init__(
-        self, budget: OutputBudget, masker: Masker, outputs: list[dict[str, Any]] | None = None, *, name: str = ""
+        self,
+        budget: OutputBudget,
+        masker: Masker,
+        outputs: list[dict[str, Any]] | None = None,
+        *,
+        name: str = "",
+        put_away: PutAway | None = None,
     ) -> None:
         self.name = name
-        self.outputs = CellOutputs(budget, outputs)
+        self.outputs = CellOutputs(budget, outputs, put_away)
         self._masker = masker
         self._streams: dict[str, StreamMasker] = {}
 
@@ -49,10 +56,12 @@ class OutputArea:
 
 
 class OpenCell(OutputArea):
-    """A cell whose outputs are in memory, because it runs or because more came after its end."""
+    """A cell that takes outputs, because it runs or because more came after its end."""
 
-    def __init__(self, index: int, cell: dict[str, Any], budget: OutputBudget, masker: Masker) -> None:
-        super().__init__(budget, masker, cell["outputs"])
+    def __init__(
+        self, index: int, cell: dict[str, Any], budget: OutputBudget, masker: Masker, put_away: PutAway
+    ) -> None:
+        super().__init__(budget, masker, cell["outputs"], put_away=put_away)
         self.index = index
         self.cell = cell
 

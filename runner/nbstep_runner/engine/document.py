@@ -10,100 +10,68 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from nbstep_runner.engine.encoding import encode_around_outputs, encode_cell, encode_output
+from nbstep_runner.engine.spool import Part, Segment, Spool
+
 HEADER: Final = b'{\n "cells": ['
 SEPARATOR: Final = b","
 MEMORY_BYTES: Final = 16 * 2**20
-COPY_BYTES: Final = 2**20
-READABLE: Final = 2**20
+SPOOLED: Final = "spooled"
+"""Of an output that lies in the file: where. No output of nbformat has that key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
-    """A part of the spool file."""
+class SpooledOutput(Segment):
+    """An output of a cell, in the file.
 
-    offset: int
-    size: int
+    Attributes:
+        counted: What it takes of the limits.
+        rest: The output without its data and metadata.
+    """
+
+    counted: int
+    rest: dict[str, Any]
+
+    def as_output(self) -> dict[str, Any]:
+        """What stands for it among a cell's outputs."""
+        return self.rest | {SPOOLED: self}
 
 
-Part = bytes | Segment
-
-
-class Spool:
-    """An append-only file; its parts can be read from any thread while it grows."""
-
-    def __init__(self, folder: Path) -> None:
-        self._descriptor, path = tempfile.mkstemp(prefix="notebook-", suffix=".spool", dir=folder)
-        self.path = Path(path)
-        self.size = 0
-
-    def append(self, data: bytes) -> Segment:
-        """Write all of the data at the end.
-
-        Raises:
-            OSError: It does not fit; what was written of it is cut off again.
-        """
-        view = memoryview(data)
-        try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
-        except OSError:
-            os.ftruncate(self._descriptor, self.size)
-            os.lseek(self._descriptor, self.size, os.SEEK_SET)
-            raise
-        segment = Segment(self.size, len(data))
-        self.size += len(data)
-        return segment
-
-    def read(self, segment: Segment) -> Iterator[bytes]:
-        """The bytes of a part, a piece at a time.
-
-        Raises:
-            OSError: They cannot be read; somebody else has cut the file off.
-        """
-        offset, end = segment.offset, segment.offset + segment.size
-        while offset < end:
-            data = os.pread(self._descriptor, min(COPY_BYTES, end - offset), offset)
-            if not data:
-                raise OSError(f"{self.path} is shorter than what was written to it")
-            offset += len(data)
-            yield data
-
-    def close(self) -> None:
-        """Remove the file."""
-        os.close(self._descriptor)
-        self.path.unlink(missing_ok=True)
+Parts = tuple[Part, ...]
+"""A cell's JSON: one part, or what stands before its outputs, outputs with separators between them, and the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The whole notebook at one moment, as parts that do not change any more."""
 
-    parts: tuple[Part, ...]
+    cells: tuple[Parts, ...]
     footer: bytes
     spool: Spool | None
 
     @property
     def size(self) -> int:
         """Bytes of the notebook."""
-        separators = max(0, len(self.parts) - 1) * len(SEPARATOR)
-        cells = sum(len(part) if isinstance(part, bytes) else part.size for part in self.parts)
-        return len(HEADER) + cells + separators + len(self.footer)
+        separators = max(0, len(self.cells) - 1) * len(SEPARATOR)
+        return len(HEADER) + sum(size_of(part) for cell in self.cells for part in cell) + separators + len(self.footer)
 
     def chunks(self) -> Iterator[bytes]:
         """The notebook's bytes, in pieces of bounded size as far as they lie in the file."""
         yield HEADER
-        for index, part in enumerate(self.parts):
+        for index, cell in enumerate(self.cells):
             if index:
                 yield SEPARATOR
-            if isinstance(part, bytes):
-                yield part
-            elif self.spool is not None:
-                yield from self.spool.read(part)
+            for part in cell:
+                if isinstance(part, bytes):
+                    yield part
+                elif self.spool is not None:
+                    yield from self.spool.read(part)
         yield self.footer
 
 
@@ -118,7 +86,7 @@ class Document:
     def __init__(self, notebook: dict[str, Any], scratch: Path) -> None:
         self.notebook = notebook
         self._scratch = scratch
-        self._parts: list[Part | None] = [None] * len(self.cells)
+        self._parts: list[Parts | None] = [None] * len(self.cells)
         self._spool: Spool | None = None
         self._held = 0
         self._spilled = 0
@@ -134,12 +102,12 @@ class Document:
     def finish(self, index: int) -> None:
         """Take a cell as it stands: serialise it and let go of its outputs."""
         cell = self.cells[index]
-        part = encode_cell(cell)
-        old = self._parts[index]
-        if isinstance(old, Segment):
+        parts = encoded_parts(cell)
+        old = self._parts[index] or ()
+        if any(isinstance(part, Segment) for part in (*old, *parts)):
             self._in_order = False
-        self._parts[index] = part
-        self._held += len(part) - (len(old) if isinstance(old, bytes) else 0)
+        self._parts[index] = parts
+        self._held += _in_memory(parts) - _in_memory(old)
         if "outputs" in cell:
             self.cells[index] = cell | {"outputs": []}
         if self._held > MEMORY_BYTES:
@@ -152,31 +120,62 @@ class Document:
         self._in_order = False
 
     def reopen(self, index: int) -> dict[str, Any]:
-        """A finished cell with its outputs again; :meth:`finish` has to follow."""
-        part = self._parts[index]
-        if part is None:
+        """A finished cell with its outputs again, as they were before; :meth:`finish` has to follow."""
+        parts = self._parts[index]
+        if parts is None:
             return self.cells[index]
-        data = part if isinstance(part, bytes) else b"".join(self._read(part))
-        cell: dict[str, Any] = msgspec.json.decode(data)
+        head, *outputs = parts
+        tail = outputs.pop() if outputs else b""
+        cell: dict[str, Any] = msgspec.json.decode(self._bytes(head) + self._bytes(tail))
+        for output in outputs[::2]:  # the others are separators
+            cell["outputs"] += (
+                [output.as_output()]
+                if isinstance(output, SpooledOutput)
+                else msgspec.json.decode(b"[" + self._bytes(output) + b"]")
+            )
         self.cells[index] = cell
         return cell
 
-    def _read(self, segment: Segment) -> Iterator[bytes]:
-        return self._spool.read(segment) if self._spool is not None else iter(())
+    def put_away(self, output: dict[str, Any], counted: int) -> dict[str, Any] | None:
+        """Write an output of a running cell to the file; what stands for it, or ``None`` where the file cannot take it.
+
+        Args:
+            output: A display or a value.
+            counted: What it takes of the limits.
+        """
+        rest = {key: value for key, value in output.items() if key not in {"data", "metadata"}}
+        try:
+            segment = self._file().append(encode_output(output))
+        except OSError as error:
+            self.spill_error = error
+            return None
+        self._in_order = False
+        return SpooledOutput(segment.offset, segment.size, counted, rest).as_output()
+
+    def _bytes(self, part: Part) -> bytes:
+        if isinstance(part, bytes):
+            return part
+        return b"".join(self._spool.read(part)) if self._spool is not None else b""
+
+    def _file(self) -> Spool:
+        if self._spool is None:
+            self._spool = Spool(self._scratch)
+            self._spool.append(HEADER)
+        return self._spool
 
     def _spill(self) -> None:
         """Move finished cells to the file, in order; where it cannot take them they stay in memory."""
         if self.spill_error is not None:
             return
         try:
-            if self._spool is None:
-                self._spool = Spool(self._scratch)
-                self._spool.append(HEADER)
-            while self._spilled < len(self._parts) and isinstance(part := self._parts[self._spilled], bytes):
+            spool = self._file()
+            while self._spilled < len(self._parts) and (parts := self._parts[self._spilled]):
                 if self._spilled:
-                    self._spool.append(SEPARATOR)
-                self._parts[self._spilled] = self._spool.append(part)
-                self._held -= len(part)
+                    spool.append(SEPARATOR)
+                self._parts[self._spilled] = tuple(
+                    spool.append(part) if isinstance(part, bytes) else part for part in parts
+                )
+                self._held -= _in_memory(parts)
                 self._spilled += 1
         except OSError as error:
             self.spill_error = error
@@ -184,10 +183,10 @@ class Document:
 
     def snapshot(self) -> Snapshot:
         """The notebook as it stands."""
-        parts = tuple(
-            encode_cell(cell) if part is None else part for cell, part in zip(self.cells, self._parts, strict=True)
+        cells = (
+            encoded_parts(cell) if parts is None else parts for cell, parts in zip(self.cells, self._parts, strict=True)
         )
-        return Snapshot(parts, self._footer(), self._spool)
+        return Snapshot(tuple(cells), self._footer(), self._spool)
 
     def complete(self) -> bytes | Path:
         """The whole notebook: bytes, or a file where it is large.
@@ -204,7 +203,7 @@ class Document:
     def _complete_spool(self, spool: Spool) -> Path:
         """Add to the file what it lacks; all parts after those in it are bytes, because they came in order."""
         snapshot = self.snapshot()
-        rest = (SEPARATOR + part for part in snapshot.parts[self._spilled :] if isinstance(part, bytes))
+        rest = (SEPARATOR + self._bytes(part) for cell in snapshot.cells[self._spilled :] for part in cell)
         spool.append(b"".join(rest) + snapshot.footer)
         return spool.path
 
@@ -225,10 +224,28 @@ def encode_notebook(notebook: dict[str, Any]) -> bytes:
     return b"".join(document.snapshot().chunks())
 
 
-def encode_cell(cell: dict[str, Any]) -> bytes:
-    """A cell's JSON as Jupyter writes it: keys sorted, one space a level, text as lists of lines."""
-    data = msgspec.json.encode([[_split_cell(cell)]], order="sorted")
-    return msgspec.json.format(data, indent=1)[len(b"[\n [") : -len(b"\n ]\n]")]
+def encoded_parts(cell: dict[str, Any]) -> Parts:
+    """A cell's JSON, around those of its outputs that lie in the file."""
+    outputs = cell.get("outputs") or []
+    if not any(SPOOLED in output for output in outputs):
+        return (encode_cell(cell),)
+    head, tail = encode_around_outputs(cell)
+    parts: list[Part] = [head]
+    for spooled, run in groupby(outputs, key=lambda output: SPOOLED in output):
+        several = list(run)
+        encoded = [output[SPOOLED] for output in several] if spooled else [SEPARATOR.join(map(encode_output, several))]
+        for part in encoded:
+            parts += (part, SEPARATOR)
+    return (*parts[:-1], tail)
+
+
+def size_of(part: Part) -> int:
+    """Bytes of a part."""
+    return len(part) if isinstance(part, bytes) else part.size
+
+
+def _in_memory(parts: Parts) -> int:
+    return sum(len(part) for part in parts if isinstance(part, bytes))
 
 
 def write_snapshot(snapshot: Snapshot, folder: Path) -> Path:
@@ -246,24 +263,3 @@ def write_snapshot(snapshot: Snapshot, folder: Path) -> Path:
         path.unlink(missing_ok=True)
         raise
     return path
-
-
-def _split_cell(cell: dict[str, Any]) -> dict[str, Any]:
-    split = cell | {"source": _lines(cell["source"])}
-    if "outputs" in cell:
-        split["outputs"] = [_split_output(output) for output in cell["outputs"]]
-    return split
-
-
-def _split_output(output: dict[str, Any]) -> dict[str, Any]:
-    if "text" in output:
-        return output | {"text": _lines(output["text"])}
-    if "data" in output:
-        data = {mime: value if mime.endswith("json") else _lines(value) for mime, value in output["data"].items()}
-        return output | {"data": data}
-    return output
-
-
-def _lines(text: Any) -> Any:
-    """Text as a list of lines, which makes changes readable; text too large to be read stays one string."""
-    return text.splitlines(keepends=True) if isinstance(text, str) and len(text) <= READABLE else text

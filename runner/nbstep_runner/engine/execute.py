@@ -69,6 +69,9 @@ class Verdict:
     state: RunState
 
 
+LONGEST_REASON: Final = 1000
+"""Characters of an error's own words in a line that says how a run ended; the record has more of them."""
+
 SUCCESS: Final = Verdict(None, ExitCode.SUCCEEDED, RunState.SUCCEEDED)
 
 
@@ -365,7 +368,7 @@ def _reason(value: str, complaint: str) -> str:
 
 
 def _first_line(text: str) -> str:
-    return next(iter(without_ansi(text).strip().splitlines()), "")
+    return next(iter(without_ansi(text).strip().splitlines()), "")[:LONGEST_REASON]
 
 
 def verdict_of(error: NbstepError, index: int | None = None, cell: dict[str, Any] | None = None) -> Verdict:

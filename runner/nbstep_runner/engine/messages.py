@@ -36,6 +36,10 @@ LANGUAGE_INFO: Final[dict[str, tuple[type, ...]]] = {
 }
 
 
+LONGEST_TEXT: Final = 2**18
+"""Characters of an error's value, or of an entry of its traceback, which is shown in notebook, log and record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Raised:
     """An error as a kernel tells of it; kernels of some languages leave its name empty, its value, or both."""
@@ -46,10 +50,11 @@ class Raised:
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> Self:
-        """The error in an ``error`` message or in a reply."""
+        """The error in an ``error`` message or in a reply, without the middle of texts that nobody would read."""
         lines = content.get("traceback")
-        traceback = tuple(map(text_of, lines)) if isinstance(lines, list) else tuple(text_of(lines or "").splitlines())
-        return cls(text_of(content.get("ename") or ""), text_of(content.get("evalue") or ""), traceback)
+        traceback = map(text_of, lines) if isinstance(lines, list) else text_of(lines or "").splitlines()
+        name, value = text_of(content.get("ename") or ""), text_of(content.get("evalue") or "")
+        return cls(_readable(name), _readable(value), tuple(map(_readable, traceback)))
 
     @property
     def is_exit(self) -> bool:
@@ -83,6 +88,13 @@ class FailedCommand:
         shown = self.command if len(self.command) <= COMMAND_LENGTH else f"{self.command[:COMMAND_LENGTH]}..."
         how = f"was ended by {signal_name(-self.status)}" if self.status < 0 else f"ended with status {self.status}"
         return f"the command {shown!r} {how}"
+
+
+def _readable(text: str) -> str:
+    if len(text) <= LONGEST_TEXT:
+        return text
+    half = LONGEST_TEXT // 2
+    return f"{text[:half]}\n[nbstep: {len(text) - 2 * half:,} characters are left out here]\n{text[-half:]}"
 
 
 def output_of(message: Message) -> dict[str, Any]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from nbstep_runner.contract import OutputLimits
-from nbstep_runner.engine.text import BoundedText
+from nbstep_runner.engine.document import SPOOLED
+from nbstep_runner.engine.text import BoundedText, written_size
 
 OUTPUT_OVERHEAD: Final = 100
 """Bytes that any output takes besides its content, so that a million empty ones meet the limit too."""
+HELD_BYTES: Final = 4 * 2**20
+"""Of displays in memory, past which they are put away."""
+SHORTEST_ERROR: Final = 64 * 2**10
+"""Bytes of each text of an error that are kept whatever the limits say."""
+
+PutAway = Callable[[dict[str, Any], int], dict[str, Any] | None]
+"""Takes an output with its size out of memory; what stands for it, see :meth:`Document.put_away`."""
 
 
 class OutputBudget:
@@ -37,13 +46,18 @@ class CellOutputs:
     Args:
         budget: Shared by the cells of a notebook.
         outputs: What a cell already has, when more comes after its end.
+        put_away: Takes displays that are too much for memory.
     """
 
-    def __init__(self, budget: OutputBudget, outputs: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, budget: OutputBudget, outputs: list[dict[str, Any]] | None = None, put_away: PutAway | None = None
+    ) -> None:
         self._budget = budget
         self._outputs = outputs or []
         self._streams: dict[int, BoundedText] = {}
         self._room = budget.cell_bytes - sum(map(size_of, self._outputs))
+        self._put_away = put_away
+        self._held = 0
         self._left_out: int | None = None
         self._clear_on_next = False
         self.received = 0
@@ -60,6 +74,7 @@ class CellOutputs:
         self._streams = {}
         self._budget.left += self._budget.cell_bytes - self._room
         self._room = self._budget.cell_bytes
+        self._held = 0
         self._left_out = None
         self._clear_on_next = False
 
@@ -94,21 +109,57 @@ class CellOutputs:
         return stream
 
     def append(self, output: dict[str, Any]) -> bool:
-        """A display, a value or an error; false where a limit keeps it out of the notebook. Errors always stay."""
+        """A display, a value or an error; false where a limit keeps it out of the notebook. Errors stay, shortened."""
         self._before_output()
         size = size_of(output)
         self.received += size
-        if size > self._available and output["output_type"] != "error":
-            self._leave_out(f"an output of {size:,} bytes")
-            return False
-        self._spend(size)
+        if size > self._available:
+            if output["output_type"] != "error":
+                self._leave_out(f"an output of {size:,} bytes")
+                return False
+            output = self._shortened(output, size)
         self._outputs.append(output)
-        return True
+        self._spend(size_of(output))
+        self._hold(size if "data" in output else 0)
+        return size <= size_of(output)
 
-    def replace(self, position: int, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-        """``update_display_data`` for the output at a position; nothing happens where it has been cleared away."""
-        if position < len(self._outputs) and "data" in self._outputs[position]:
-            self._outputs[position] = self._outputs[position] | {"data": data, "metadata": metadata}
+    def replace(self, position: int, data: dict[str, Any], metadata: dict[str, Any]) -> bool:
+        """``update_display_data`` for the output at a position; nothing happens where it has been cleared away.
+
+        False where a limit keeps the new state out of the notebook: then a note stands in its place.
+        """
+        if position >= len(self._outputs) or not is_display(old := self._outputs[position]):
+            return True
+        rest = {key: value for key, value in old.items() if key not in {"data", "metadata", SPOOLED}}
+        new = rest | {"data": data, "metadata": metadata}
+        size = size_of(new)
+        self.received += size
+        kept = size - size_of(old) <= self._available
+        if not kept:
+            note = self._budget.note(f"an update of {size:,} bytes")["text"]
+            new = rest | {"data": {"text/plain": note}, "metadata": {}}
+        self._outputs[position] = new
+        self._spend(size_of(new) - size_of(old))
+        self._hold(size_of(new) - (0 if SPOOLED in old else size_of(old)))
+        return kept
+
+    def _hold(self, size: int) -> None:
+        """So much more is in memory; too much is put away, in the order of its coming."""
+        self._held += size
+        if self._held <= HELD_BYTES or self._put_away is None:
+            return
+        for position, output in enumerate(self._outputs):
+            if "data" in output:
+                self._outputs[position] = self._put_away(output, size_of(output)) or output
+        self._held = 0
+
+    def _shortened(self, error: dict[str, Any], size: int) -> dict[str, Any]:
+        """An error for which there is no room, with the head and tail of each of its texts where it is large."""
+        limit = max(SHORTEST_ERROR, min(self._available, self._budget.text_bytes))
+        if size <= limit:
+            return error
+        texts = {key: _bounded(error[key], limit, self._budget.where) for key in ("ename", "evalue")}
+        return error | texts | {"traceback": [_bounded("\n".join(error["traceback"]), limit, self._budget.where)]}
 
     def finished(self) -> list[dict[str, Any]]:
         """The outputs as nbformat has them."""
@@ -137,20 +188,38 @@ class CellOutputs:
         self._budget.left -= size
 
 
+COUNTED: Final = ("data", "metadata", "text", "ename", "evalue", "traceback")
+
+
 def size_of(output: dict[str, Any]) -> int:
     """About how many bytes an output takes in the notebook; strings are counted, not encoded."""
-    return OUTPUT_OVERHEAD + sum(_size(output[key]) for key in ("data", "text", "traceback") if key in output)
+    if SPOOLED in output:
+        counted: int = output[SPOOLED].counted
+        return counted
+    return OUTPUT_OVERHEAD + sum(size_of_value(output[key]) for key in COUNTED if key in output)
 
 
-def _size(value: Any) -> int:
+def is_display(output: dict[str, Any]) -> bool:
+    """Whether an output shows data, here or in the file."""
+    return "data" in output or SPOOLED in output
+
+
+def size_of_value(value: Any) -> int:
+    """About how many bytes a value of JSON takes."""
     if isinstance(value, str):
-        return len(value)
+        return written_size(value)
     if isinstance(value, dict):
-        return sum(len(key) + _size(each) for key, each in value.items())
+        return sum(written_size(key) + size_of_value(each) for key, each in value.items())
     if isinstance(value, list) and value and isinstance(value[0], str | dict | list):
-        return sum(map(_size, value))
+        return sum(map(size_of_value, value))
     return len(msgspec.json.encode(value))
 
 
 def _joined(text: str | list[str]) -> str:
     return text if isinstance(text, str) else "".join(text)
+
+
+def _bounded(text: str, limit: int, where: str) -> str:
+    bounded = BoundedText(limit, where)
+    bounded.append(text)
+    return bounded.join()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from nbstep_runner.contract import Event, OutputEmitted, OutputsCleared, StreamText
+from nbstep_runner.contract import Event, Notice, OutputEmitted, OutputsCleared, Severity, StreamText
 from nbstep_runner.engine import messages, metadata
 from nbstep_runner.engine.area import OpenCell, OutputArea
 from nbstep_runner.engine.document import Document
@@ -47,7 +47,7 @@ class Recorder:
         self._displays: dict[str, set[tuple[Place, int]]] = {}
         self._display_at: dict[tuple[Place, int], str] = {}
         self._raised: dict[int, Raised] = {}
-        self._widgets = WidgetState(lambda name: OutputArea(budget, masker, name=name))
+        self._widgets = WidgetState(budget, lambda name: OutputArea(budget, masker, name=name))
         self.results: dict[str, Any] = {}
         self.output_bytes: dict[int, int] = {}
         self.failed_commands: dict[int, list[FailedCommand]] = {}
@@ -59,7 +59,7 @@ class Recorder:
         """A cell was sent to the kernel."""
         self._requests[request_id] = index
         self._running = self._latest = index
-        self._open[index] = OpenCell(index, self._document.cells[index], self._budget, self._masker)
+        self._open[index] = self._opened(index, self._document.cells[index])
 
     def end(self, index: int) -> None:
         """The cell has its final metadata: hand it to the document."""
@@ -95,6 +95,9 @@ class Recorder:
         self._flush_widgets()
         self.settle()
         self._widgets.store(self._document.notebook)
+        if self._widgets.left_out:
+            message = f"the state of {self._widgets.left_out} widgets is left out of the notebook: the limits forbid it"
+            self._emit(Notice(message=message, severity=Severity.WARNING))
 
     def abandon(self, index: int) -> None:
         """Hand a cell to the document without what could not be recorded."""
@@ -137,8 +140,11 @@ class Recorder:
             reopened = [each for each in self._open if each != self._running]
             if len(reopened) >= REOPENED_AT_ONCE:
                 self._close(reopened[0])
-            self._open[index] = OpenCell(index, self._document.reopen(index), self._budget, self._masker)
+            self._open[index] = self._opened(index, self._document.reopen(index))
         return self._open[index]
+
+    def _opened(self, index: int, cell: dict[str, Any]) -> OpenCell:
+        return OpenCell(index, cell, self._budget, self._masker, self._document.put_away)
 
     def _close(self, index: int) -> None:
         cell = self._open[index]
@@ -233,8 +239,13 @@ class Recorder:
         output = self._masker.mask_value(messages.output_of(message))
         self.results.update(results_of(output))
         display_id = messages.display_id_of(message.content)
-        for place, position in self._displays.get(display_id, ()) if display_id is not None else ():
-            self._outputs_of(place).replace(position, output["data"], output["metadata"])
+        places = self._displays.get(display_id, ()) if display_id is not None else ()
+        kept = [
+            self._outputs_of(place).replace(position, output["data"], output["metadata"]) for place, position in places
+        ]
+        if not all(kept) and self._latest is not None:
+            cell = self._cell(self._latest)
+            self._emit(OutputEmitted(index=cell.index, id=cell.id, output=output, dropped=True))
 
     def _outputs_of(self, place: Place) -> CellOutputs:
         if isinstance(place, int):

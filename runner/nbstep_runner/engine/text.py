@@ -6,15 +6,16 @@ from collections import deque
 from typing import Final
 
 HEAD_SHARE: Final = 0.5
+CONTROLS: Final = tuple(chr(code) for code in range(32) if chr(code) not in "\b\t\n\f\r")
+ESCAPE: Final = len(r"\u0000") - 1
+"""Bytes that a control character takes more in JSON than it is."""
 
 
 class BoundedText:
     """Text as it arrives, joined once at the end; past the limit the middle is left out, with a line that says so.
 
-    Sizes are counted in characters, which is exact for ASCII and otherwise at most a quarter of the bytes.
-
     Args:
-        limit: Characters to keep.
+        limit: Bytes to keep, as :func:`written_size` counts them.
         where: Names the place that holds all of it, for the line in the middle.
     """
 
@@ -23,54 +24,59 @@ class BoundedText:
         self._tail_limit = limit - self._head_room
         self._where = where
         self._head: list[str] = []
-        self._tail: deque[str] = deque()
+        self._tail: deque[tuple[str, int]] = deque()
         self._tail_size = 0
         self.kept = 0
         self.dropped = 0
 
     def append(self, text: str) -> None:
-        """Add text at the end; :attr:`kept` and :attr:`dropped` count the characters since the start."""
-        dropped_before = self.dropped
-        self._append(text)
-        self.kept += len(text) - (self.dropped - dropped_before)
-
-    def _append(self, text: str) -> None:
-        if self._head_room >= len(text):
+        """Add text at the end; :attr:`kept` counts the bytes since the start, :attr:`dropped` the characters."""
+        size = written_size(text)
+        if self._head_room >= size:
             self._head.append(text)
-            self._head_room -= len(text)
+            self._head_room -= size
+            self.kept += size
             return
         if self._head_room:
-            self._head.append(text[: self._head_room])
-            text = text[self._head_room :]
+            cut = len(text) * self._head_room // size
+            self._head.append(text[:cut])
+            text, size = text[cut:], size - self._head_room
+            self.kept += self._head_room
             self._head_room = 0
-        self._append_tail(text)
-
-    def _append_tail(self, text: str) -> None:
-        if len(text) > self._tail_limit:
-            self.dropped += len(text) - self._tail_limit
-            text = text[len(text) - self._tail_limit :]
-        self._tail.append(text)
-        self._tail_size += len(text)
-        while self._tail_size > self._tail_limit:
-            self._cut(self._tail_size - self._tail_limit)
+        self._tail.append((text, size))
+        self._tail_size += size
+        self.kept += size
+        while (surplus := self._tail_size - self._tail_limit) > 0:
+            self._cut(surplus)
 
     def _cut(self, surplus: int) -> None:
-        first = self._tail[0]
-        if len(first) <= surplus:
+        """Leave out that many bytes at the start of the tail, or the first of its pieces."""
+        first, size = self._tail[0]
+        if size <= surplus:
             self._tail.popleft()
-            cut = len(first)
+            cut, surplus = len(first), size
         else:
-            self._tail[0] = first[surplus:]
-            cut = surplus
+            cut = -(-len(first) * surplus // size)
+            self._tail[0] = first[cut:], size - surplus
         self.dropped += cut
-        self._tail_size -= cut
+        self.kept -= surplus
+        self._tail_size -= surplus
 
     def join(self) -> str:
         """The whole text, or its head and tail around a line that declares what is missing."""
+        head, tail = "".join(self._head), "".join(text for text, _ in self._tail)
         if not self.dropped:
-            return "".join([*self._head, *self._tail])
-        head, tail = "".join(self._head), "".join(self._tail)
+            return head + tail
         head = head[: head.rfind("\n") + 1] or head
         tail = tail[tail.find("\n") + 1 :] or tail
         said = f"[nbstep: about {self.dropped:,} characters are left out here; {self._where} has all of it]"
         return f"{head.rstrip(chr(10))}\n{said}\n{tail}"
+
+
+def written_size(text: str) -> int:
+    """Bytes that a text takes in the notebook, but for the escapes of quotes and of ends of lines.
+
+    A control character takes six.
+    """
+    size = len(text) if text.isascii() else len(text.encode(errors="replace"))
+    return size + ESCAPE * sum(text.count(control) for control in CONTROLS)

@@ -13,8 +13,11 @@ from typing import Any, Final
 
 from nbstep_runner.engine.area import OutputArea
 from nbstep_runner.engine.messages import mapping, outputs_of, text_of
+from nbstep_runner.engine.outputs import OutputBudget, size_of_value
 from nbstep_runner.kernel.wire import Message
 
+HELD_BYTES: Final = 64 * 2**20
+"""Of all widgets' state, which is in memory until the end."""
 STATE_MIME: Final = "application/vnd.jupyter.widget-state+json"
 TARGET: Final = "jupyter.widget"
 OUTPUT_MODEL: Final = {"_model_module": "@jupyter-widgets/output", "_model_name": "OutputModel"}
@@ -40,11 +43,16 @@ class WidgetState:
     """Collects what widgets are told and tell, from comm messages on the iopub channel.
 
     Args:
+        budget: What the notebook may still keep, which the widgets' state counts against.
         make_area: Makes a place for the outputs of an output widget, by its comm id.
     """
 
-    def __init__(self, make_area: Callable[[str], OutputArea]) -> None:
+    def __init__(self, budget: OutputBudget, make_area: Callable[[str], OutputArea]) -> None:
+        self._budget = budget
         self._make_area = make_area
+        self._sizes: dict[str, int] = {}
+        self.left_out = 0
+        """Widgets whose state is more than the limits allow."""
         self._models: dict[str, dict[str, Any]] = {}
         self._buffers: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
         self._output_widgets: dict[str, OutputWidget] = {}
@@ -65,9 +73,28 @@ class WidgetState:
         for path, buffer in zip(_paths(data), message.buffers, strict=False):
             encoded = {"data": b64encode(buffer).decode(), "encoding": "base64", "path": path}
             self._buffers.setdefault(comm_id, {})[tuple(path)] = encoded
+        if not self._fits(comm_id):
+            return
         widget = self._output_widgets.get(comm_id)
         if widget is not None and data.get("method") != "echo_update":
             self._change(widget, {"msg_id": ""} if message.type == "comm_close" else state)
+
+    def _fits(self, comm_id: str) -> bool:
+        """Whether the limits allow the state that a widget has now; if not, the widget is forgotten."""
+        size = size_of_value(self._models[comm_id])
+        size += sum(len(buffer["data"]) for buffer in self._buffers.get(comm_id, {}).values())
+        more = size - self._sizes.get(comm_id, 0)
+        if size <= self._budget.cell_bytes and more <= min(self._budget.left, HELD_BYTES - sum(self._sizes.values())):
+            self._sizes[comm_id] = size
+            self._budget.left -= more
+            return True
+        self._budget.left += self._sizes.pop(comm_id, 0)
+        self.left_out += 1
+        for kept in (self._models, self._buffers):
+            kept.pop(comm_id, None)
+        if (widget := self._output_widgets.get(comm_id)) is not None:
+            self._change(widget, {"msg_id": ""})
+        return False
 
     def _change(self, widget: OutputWidget, state: dict[str, Any]) -> None:
         """The kernel sets which request an output widget attends to, or what it holds."""
@@ -104,7 +131,8 @@ class WidgetState:
     def store(self, notebook: dict[str, Any]) -> None:
         """Put the state into the notebook's metadata; nothing where there were no widgets."""
         for widget in self.output_widgets():
-            self._models[widget.comm_id] |= {"outputs": widget.area.outputs.finished(), "msg_id": ""}
+            if widget.comm_id in self._models:
+                self._models[widget.comm_id] |= {"outputs": widget.area.outputs.finished(), "msg_id": ""}
         if self._models:
             notebook["metadata"]["widgets"] = {
                 STATE_MIME: {

@@ -13,7 +13,7 @@ from typing import Any
 
 HISTORY_OF_ITS_OWN = {"HistoryManager": {"hist_file": ":memory:"}}
 TEST_VARIABLE = "PYTEST_CURRENT_TEST"
-HELD_MESSAGES = 4
+HELD_MESSAGES = 2
 PARENT_VARIABLE = "JPY_PARENT_PID"
 
 

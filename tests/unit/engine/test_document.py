@@ -5,17 +5,19 @@ from __future__ import annotations
 import errno
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbstep_runner.engine import document
-from nbstep_runner.engine.document import Document, Spool, encode_notebook
+from nbstep_runner.engine.document import Document, encode_notebook
+from nbstep_runner.engine.spool import Spool
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
     ["", "\n", "a\nb", "a\r\nb\n", "\x0b\x0c\x1c\x85", "\u2028", 'quotes " and \\ \\n', "</script>", "\x00\x7f", "😀"]
@@ -185,3 +187,38 @@ def test_a_spool_that_was_cut_off_by_others_is_an_error_not_a_hang(tmp_path: Pat
     with pytest.raises(OSError, match="shorter"):
         list(spool.read(segment))
     spool.close()
+
+
+@settings(max_examples=50)
+@given(NOTEBOOK, st.data())
+def test_outputs_that_were_put_away_leave_the_same_bytes(notebook: dict[str, Any], data: st.DataObject) -> None:
+    expected = encode_notebook(copy_of(notebook))
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Document(copy_of(notebook), Path(scratch))
+        for index, cell in enumerate(made.cells):
+            for position, output in enumerate(cell.get("outputs", [])):
+                if "data" in output and data.draw(st.booleans()):
+                    cell["outputs"][position] = made.put_away(output, 7)
+            made.finish(index)
+        assert complete(made) == expected
+        for index in range(len(made.cells)):
+            made.reopen(index)
+            made.finish(index)
+        assert complete(made) == expected
+        made.close()
+
+
+def complete(made: Document) -> bytes:
+    whole = made.complete()
+    return whole if isinstance(whole, bytes) else whole.read_bytes()
+
+
+@pytest.mark.fault(21)
+def test_an_output_that_cannot_be_put_away_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_spool: Spool, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Spool, "append", full)
+    made = Document({"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, tmp_path)
+    assert made.put_away({"output_type": "display_data", "data": {}, "metadata": {}}, 1) is None
+    made.close()

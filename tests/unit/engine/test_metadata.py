@@ -21,7 +21,8 @@ def empty(**fields: Any) -> dict[str, Any]:
 
 
 def widget_state() -> WidgetState:
-    return WidgetState(lambda name: OutputArea(OutputBudget(OutputLimits(), "the log"), Masker(()), name=name))
+    budget = OutputBudget(OutputLimits(), "the log")
+    return WidgetState(budget, lambda name: OutputArea(budget, Masker(()), name=name))
 
 
 def opened(data: Any, buffers: tuple[bytes, ...] = ()) -> Message:
@@ -63,3 +64,16 @@ def test_widgets_hold_no_secret() -> None:
     widgets.store(notebook)
     _mask_widgets(notebook, Masker(["s3cr3t-token"]))
     assert notebook["metadata"]["widgets"][STATE_MIME]["state"]["w"]["state"]["value"] == "my ***"
+
+
+@pytest.mark.fault(52)
+@pytest.mark.parametrize("large", [{"state": {"value": "x" * 17_000_000}}, {"state": {}, "buffer_paths": [["raw"]]}])
+def test_the_state_of_a_widget_counts_against_the_limits(large: dict[str, Any]) -> None:
+    """One that outgrows them is left out whole: part of a state shows something else than there was."""
+    widgets, notebook = widget_state(), empty()
+    widgets.handle(opened({"state": {"value": 1}}))
+    buffers = (b"x" * 17_000_000,) if "buffer_paths" in large else ()
+    widgets.handle(Message("comm_msg", "", {"comm_id": "w", "data": {"method": "update"} | large}, buffers=buffers))
+    widgets.handle(Message("comm_msg", "", {"comm_id": "w", "data": {"method": "update", "state": {"value": 2}}}))
+    widgets.store(notebook)
+    assert (notebook["metadata"], widgets.left_out) == ({}, 1)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep_runner.contract import OutputLimits
+from nbstep_runner.engine.document import SPOOLED, SpooledOutput
 from nbstep_runner.engine.messages import output_of
 from nbstep_runner.engine.outputs import OUTPUT_OVERHEAD, CellOutputs, OutputBudget, size_of
 from nbstep_runner.kernel.wire import Message
@@ -123,3 +124,71 @@ def test_messages_lack_nothing_that_the_format_asks_for(kind: str) -> None:
         "error": {"ename", "evalue", "traceback"},
     }
     assert output.keys() == required[kind] | {"output_type"}
+
+
+@pytest.mark.fault(52)
+def test_updates_count_against_the_limits_and_a_later_one_that_fits_is_shown() -> None:
+    budget = OutputBudget(LIMITS, "out.log.jsonl")
+    outputs = CellOutputs(budget)
+    outputs.append(display("first"))
+    assert not outputs.replace(0, {"text/plain": "x" * 3000}, {})
+    (shown,) = outputs.finished()
+    assert (
+        shown["data"]["text/plain"]
+        == "[nbstep: an update of 3,110 bytes is left out here; out.log.jsonl has all of it]\n"
+    )
+    assert outputs.replace(0, {"text/plain": "last"}, {})
+    assert outputs.finished() == [display("last")]
+    assert budget.left == LIMITS.notebook_bytes - size_of(display("last"))
+
+
+@pytest.mark.fault(52)
+def test_metadata_and_control_characters_count_as_they_are_written() -> None:
+    outputs = fresh()
+    assert not outputs.append(display("x") | {"metadata": {"note": "y" * 2000}})
+    assert not outputs.append(display("\0" * 400))
+    assert outputs.append(display("z" * 400))
+
+
+@pytest.mark.fault(52)
+def test_printed_text_is_limited_as_it_is_written() -> None:
+    limits = OutputLimits(text_bytes=60_000, cell_bytes=100_000, notebook_bytes=100_000)
+    for text in ("\0" * 20_000, "\u4e2d" * 50_000, "x" * 100_000):
+        outputs = fresh(limits)
+        for start in range(0, len(text), 7000):
+            outputs.append_text("stdout", text[start : start + 7000])
+        assert 50_000 < len(json.dumps(outputs.finished(), ensure_ascii=False).encode()) < 61_000
+
+
+@pytest.mark.fault(52)
+def test_displays_that_are_too_much_for_memory_are_put_away_in_order() -> None:
+    away: list[dict[str, Any]] = []
+    spooled = SpooledOutput(0, 1, 7, {"output_type": "display_data"})
+
+    def put_away(output: dict[str, Any], _size: int) -> dict[str, Any]:
+        away.append(output)
+        return spooled.as_output()
+
+    outputs = CellOutputs(OutputBudget(OutputLimits(), "log"), put_away=put_away)
+    outputs.append_text("stdout", "text stays")
+    large = [display(f"{number}" * 3_000_000) for number in range(3)]
+    for output in large:
+        outputs.append(output)
+    assert away == large[:2]
+    assert [output.get("name") or list(output) for output in outputs.finished()] == [
+        "stdout",
+        ["output_type", SPOOLED],
+        ["output_type", SPOOLED],
+        ["output_type", "data", "metadata"],
+    ]
+    assert outputs.replace(1, {"text/plain": "updated"}, {})
+    assert outputs.finished()[1] == display("updated")
+
+
+@pytest.mark.fault(52)
+def test_an_error_without_room_is_shortened() -> None:
+    outputs = fresh()
+    assert not outputs.append(error() | {"evalue": "x" * 500_000})
+    (shown,) = outputs.finished()
+    assert "are left out here; out.log.jsonl has all of it" in shown["evalue"]
+    assert size_of(shown) < 100_000
