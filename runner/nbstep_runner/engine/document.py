@@ -116,7 +116,7 @@ class Document:
     def insert(self, index: int, cell: dict[str, Any]) -> None:
         """Add a cell that is finished, once all others are."""
         self.cells.insert(index, cell)
-        self._parts.insert(index, encode_cell(cell))
+        self._parts.insert(index, (encode_cell(cell),))
         self._in_order = False
 
     def reopen(self, index: int) -> dict[str, Any]:
