@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from parameter_values import AWKWARD, EDGES, any_inside, integers, same, texts, translate, values
-from support import kernels
+from support.needs import missing
 
 few = settings(max_examples=2, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 # mono rounds decimals below the smallest normal double wrongly; .NET's own compiler does not.
@@ -166,7 +166,7 @@ def form(value: Any) -> Any:
 def check(held: list[Any], language: str, folder: Path) -> None:
     tool = {"csharp": "mcs", "scala": "scalac", "matlab": "octave-cli"}[language]
     if shutil.which(tool) is None:
-        kernels.missing(f"{tool} is not installed (Debian packages mono-mcs, scala, octave)")
+        missing(tool, f"{tool} is not installed (Debian packages mono-mcs, scala, octave)")
     named = {f"v{index}": value for index, value in enumerate(held)}
     found = compiled(named, language, folder)
     seen = doubled if language == "matlab" else form
@@ -174,11 +174,13 @@ def check(held: list[Any], language: str, folder: Path) -> None:
     assert not wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["csharp", "scala"])
 def test_edges_are_held(language: str, tmp_path: Path) -> None:
     check(EXAMPLES, language, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["csharp", "scala"])
 @few
 @given(held=st.lists(values(normal), min_size=20, max_size=80))
