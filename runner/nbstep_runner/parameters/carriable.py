@@ -85,10 +85,15 @@ def _leaf(value: Any) -> Any:  # noqa: PLR0911 - a return for each type
 
 def _own_datetime(value: dt.datetime) -> dt.datetime:
     """A ``datetime`` in place of another library's kind of it."""
+    if type(value) is dt.datetime:
+        return value
     try:
-        return value if type(value) is dt.datetime else dt.datetime.fromisoformat(value.isoformat())
+        own = dt.datetime.fromisoformat(value.isoformat())
     except ValueError:
         raise MismatchError(f"a value of type {type(value).__name__} is no point in time") from None
+    if own != value:
+        raise MismatchError(f"{value.isoformat()} is finer than a microsecond; as text it arrives whole")
+    return own
 
 
 def _bounded(value: int) -> int:

@@ -271,6 +271,16 @@ def test_numbers_of_numpy_become_numbers_of_python() -> None:
     assert same(moment, {"a": "2024-01-01T00:00:00"})
 
 
+@pytest.mark.parametrize("zone", ["", "+02:00", "Z"])
+def test_a_moment_finer_than_a_microsecond_is_refused_not_rounded(zone: str) -> None:
+    pandas = pytest.importorskip("pandas")
+    exact = pandas.Timestamp(f"2026-01-02T03:04:05.123456{zone}")
+    assert resolved(ParameterSource.values({"a": exact})).values == {"a": exact.isoformat()}
+    finer = pandas.Timestamp(f"2026-01-02T03:04:05.123456789{zone}")
+    with pytest.raises(BadInputError, match="finer than a microsecond"):
+        resolved(ParameterSource.values({"a": finer}))
+
+
 @pytest.mark.parametrize(
     ("value", "reason"),
     [
