@@ -105,7 +105,8 @@ class RunnerOnStore:
         record = remote.record()
         assert (record["state"], record["error"]["reference"]) == ("failed", "cell-failed")
         executed = nbformat.reads(remote.store.read(remote.folder + "runs/out.ipynb").data.decode(), as_version=4)
-        assert executed.cells[3].outputs[0]["ename"] == "ValueError"
+        outputs = [output for cell in executed.cells for output in cell.get("outputs", ())]
+        assert [output["ename"] for output in outputs if output["output_type"] == "error"] == ["ValueError"]
 
     @pytest.mark.fault(19)
     def test_a_missing_input_runs_nothing(self, remote: Remote, tmp_path: Path) -> None:
