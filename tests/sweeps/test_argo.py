@@ -26,14 +26,17 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(600)]
 @pytest.mark.fault(71)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_pod_deleted_with_a_second_of_grace(argo: Argo, moment: float) -> None:
-    """As 2.17 is installed: tried again without being asked. One run, whose record says how it ended."""
+    """As 2.17 is installed: tried again without being asked. One run, whose record says how it ended.
+
+    A step that has the time to end by itself, with its record, is a failure to Argo, which this policy does not retry.
+    """
     workflow = argo.submit(argo.step([CELL]), policy="OnError", retries=2)
     pod = workflow.until(workflow.pods)[0]
     time.sleep(moment)
     argo.api("delete", "pod", pod, "--grace-period=1", "--wait=false", check=False)
     phase = workflow.ended(300)
     (record,) = argo.records()
-    assert (phase, record["state"]) == ("Succeeded", "succeeded")
+    assert (phase, record["state"]) in {("Succeeded", "succeeded"), ("Failed", "cancelled")}
     assert record["attempt"] <= len(workflow.attempts())
 
 
