@@ -64,6 +64,10 @@ faults: $(installed)  ## Try every fault at every phase of a run (minutes)
 argo: $(installed)  ## Stop a pipeline's step at many moments on the Argo of KUBECONFIG's cluster (half an hour)
 	@$(bin)/python -m pytest tests/sweeps $(PYTEST_ARGS)
 
+.PHONY: stores
+stores: $(installed)  ## Race and kill writers on every storage server (minutes), for the table in docs/storage.md
+	@NBSTEP_STORE_RACES=30 NBSTEP_STORE_KILLS=20 $(bin)/python -m pytest tests/integration/stores/test_rounds.py -q $(PYTEST_ARGS)
+
 .PHONY: lock
 lock: $(installed)  ## Resolve the dependencies anew into the lock files
 	@$(uv_compile) --upgrade --extra dev --output-file requirements-dev.lock

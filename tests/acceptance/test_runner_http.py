@@ -23,6 +23,56 @@ class TestWebDav(RunnerOnStore):
         return Remote(web_folder, store, flags=("--allow-private-addresses",))
 
 
+class TestApache(RunnerOnStore):
+    @pytest.fixture
+    def remote(self, apache_folder: str) -> Remote:
+        store = open_store(apache_folder, StorageOptions(allow_private_addresses=True))
+        return Remote(apache_folder, store, flags=("--allow-private-addresses",))
+
+    @pytest.mark.fault(66)
+    def test_the_record_says_what_its_store_promised(self, remote: Remote, tmp_path: Path) -> None:
+        remote.put(CELLS)
+        assert remote.run(tmp_path).code == 0
+        record = remote.record()
+        assert record["store"] == {"atomic_replace": False, "conditional_write": False, "verified": True}
+        assert any("no conditional writes" in warning for warning in record["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [
+        ("https://bucket.s3.amazonaws.com/out.ipynb?X-Amz-Signature=s3cret-sign", 65, b"signed for one object"),
+        ("ftp://user:s3cret-word@host/out.ipynb", 65, b"ftp:// is not served"),
+    ],
+    ids=["signed", "ftp"],
+)
+def test_an_output_that_could_keep_no_run_is_refused(tmp_path: Path, output: str, code: int, said: bytes) -> None:
+    notebooks.write(tmp_path / "in.ipynb", CELLS)
+    done = command("in.ipynb", output, cwd=tmp_path)
+    assert done.returncode == code
+    assert said in done.stdout + done.stderr
+    assert b"Ada has" not in done.stdout
+    assert b"s3cret" not in done.stdout + done.stderr
+    assert b"Traceback" not in done.stdout + done.stderr
+
+
+def test_an_empty_output_is_an_error(tmp_path: Path) -> None:
+    notebooks.write(tmp_path / "in.ipynb", CELLS)
+    done = command("in.ipynb", "", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"Argument 'OUTPUT' is empty." in done.stderr
+    assert b"Traceback" not in done.stdout + done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["in.ipynb"]
+
+
+def test_a_path_longer_than_the_system_takes_is_bad_input(tmp_path: Path) -> None:
+    notebooks.write(tmp_path / "in.ipynb", CELLS)
+    for output in ("x" * 300 + ".ipynb", "/".join(["folder"] * 1000) + "/out.ipynb"):
+        done = command("in.ipynb", output, cwd=tmp_path)
+        assert done.returncode == 65
+        assert b"Traceback" not in done.stdout + done.stderr
+
+
 @pytest.mark.fault(37)
 def test_a_private_address_is_refused_by_default(web_server: NginxServer, tmp_path: Path) -> None:
     notebooks.write(web_server.root / "private.ipynb", CELLS)

@@ -15,6 +15,21 @@ from servers.sshd import SshServer
 pytestmark = pytest.mark.slow
 
 
+@pytest.mark.fault(65)
+@pytest.mark.fault(66)
+def test_a_server_without_extensions_keeps_a_run_and_promises_less(
+    plain_ssh_server: SshServer, plain_sftp_folder: str, tmp_path: Path
+) -> None:
+    known, key = str(plain_ssh_server.known_hosts), str(plain_ssh_server.identity_file)
+    store = open_store(plain_sftp_folder, StorageOptions(known_hosts=known, identity_file=key))
+    remote = Remote(plain_sftp_folder, store, flags=("--known-hosts", known, "--identity-file", key))
+    remote.put(CELLS)
+    for _ in range(2):
+        assert remote.run(tmp_path, "--force").code == 0
+        assert remote.names() == {"out.ipynb", "out.result.json", "out.log.jsonl"}
+    assert remote.record()["store"] == {"atomic_replace": False, "conditional_write": False, "verified": True}
+
+
 class TestSftp(RunnerOnStore):
     @pytest.fixture
     def remote(self, ssh_server: SshServer, sftp_folder: str) -> Remote:

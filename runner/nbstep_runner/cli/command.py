@@ -92,6 +92,9 @@ def _read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
 
 def _standard_streams(input_uri: str | None, output_uri: str | None, *, help_notebook: bool) -> tuple[str, str]:
     """The input and the output, where a pipe stands for what is not named, as with papermill."""
+    for name, given in (("INPUT", input_uri), ("OUTPUT", output_uri)):
+        if given == "":  # an empty variable of a script, which must not send a notebook to the log
+            raise click.UsageError(f"Argument '{name}' is empty.")
     piped_in = stat.S_ISFIFO(os.fstat(0).st_mode)
     if piped_in and input_uri and not output_uri and not help_notebook:
         return STANDARD_STREAM, input_uri

@@ -26,9 +26,11 @@ from nbstep_runner.errors import (
     StorageDeniedError,
     StorageUnavailableError,
 )
-from nbstep_runner.stores import ABSENT, addresses, open_store
+from nbstep_runner.stores import ABSENT, addresses, check_output, open_store
+from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX
+from servers.faultproxy import Kind
 from servers.nginx import NginxServer
-from servers.places import within
+from servers.places import Place, within
 from servers.ports import LOOPBACK, require
 
 OPTIONS = StorageOptions(allow_private_addresses=True, retry_seconds=3.0)
@@ -278,10 +280,166 @@ def test_a_server_that_keeps_conditions_is_found_out() -> None:
             store.write(uri, b"2", if_version=ABSENT)
 
 
-def test_nginx_is_found_to_ignore_conditions(web_folder: str) -> None:
+@pytest.fixture(params=["web_folder", "apache_folder", "rclone_dav_folder"], ids=["nginx", "apache", "rclone"])
+def dav_folder(request: pytest.FixtureRequest) -> str:
+    """A folder on each WebDAV server in turn."""
+    folder: str = request.getfixturevalue(request.param)
+    return folder
+
+
+@pytest.mark.fault(66)
+def test_webdav_promises_no_condition_and_keeps_what_can_be_kept(dav_folder: str) -> None:
+    store, uri = open_store(dav_folder, OPTIONS), dav_folder + "a"
+    first = store.write(uri, b"1", if_version=ABSENT)
+    for version in (ABSENT, '"stale"'):
+        with pytest.raises(OutputConflictError):
+            store.write(uri, b"2", if_version=version)
+    second = store.write(uri, b"22", if_version=first)
+    with pytest.raises(OutputConflictError):
+        store.write(uri, b"333", if_version=first)
+    time.sleep(1.1)  # Apache's entity tags are strong from now on, and were weak when the version was told
+    store.write(uri, b"4444", if_version=second)
+    assert store.read(uri).data == b"4444"
+    assert (store.atomic_replace, store.conditional_write, store.verified) == (False, False, True)
+    assert [stat.uri for stat in store.list(dav_folder)] == [uri]
+
+
+@pytest.mark.fault(65)
+def test_an_upload_that_never_arrives_whole_leaves_the_old_object(web_place: Place) -> None:
+    web_place.put(b"good")
+    web_place.proxy.add(Kind.FLIP_REQUEST, "PUT", times=10_000)
+    with pytest.raises(StorageUnavailableError, match="other bytes are in place"):
+        web_place.store(1.0).write(web_place.uri(), os.urandom(300_000))
+    assert web_place.truth() == b"good"
+    assert web_place.names() == ["a.ipynb"]
+
+
+@pytest.mark.fault(15)
+def test_a_lock_is_waited_for(web_place: Place) -> None:
+    web_place.proxy.add(Kind.STATUS, "MOVE", times=2, status=423)
+    web_place.store().write(web_place.uri(), b"x", if_version=ABSENT)
+    assert web_place.truth() == b"x"
+    assert all("423" in line for line in web_place.lines)
+
+
+def test_a_folder_with_the_outputs_name_is_found_before_the_first_cell_and_never_replaced(dav_folder: str) -> None:
+    """``MOVE`` with ``Overwrite`` would replace it, with all that it holds."""
+    store = open_store(dav_folder, OPTIONS)
+    store.write(dav_folder + "out.ipynb/inner", b"precious")
+    with pytest.raises(BadInputError, match="is a folder"):
+        check_output(dav_folder + "out.ipynb", store)
+    for version in (None, ABSENT):
+        with pytest.raises(BadInputError, match="is a folder"):
+            store.write(dav_folder + "out.ipynb", b"x", if_version=version)
+    assert store.read(dav_folder + "out.ipynb/inner").data == b"precious"
+    assert [stat.uri for stat in store.list(dav_folder)] == [dav_folder + "out.ipynb/inner"]
+
+
+def test_an_object_where_a_folder_should_be_is_bad_input(dav_folder: str) -> None:
+    store = open_store(dav_folder, OPTIONS)
+    store.write(dav_folder + "object", b"x")
+    with pytest.raises(BadInputError, match="is an object, where a folder should be"):
+        store.write(dav_folder + "object/out.ipynb", b"x")
+
+
+@pytest.mark.fault(12)
+def test_leftovers_of_killed_writers_go_when_old(web_server: NginxServer, web_folder: str) -> None:
+    place = web_server.root / web_folder.removeprefix(web_server.uri())
+    place.mkdir()
+    old, young = (place / f"{TEMP_PREFIX}{name}{TEMP_SUFFIX}" for name in ("old", "young"))
+    for leftover in (old, young):
+        leftover.write_bytes(b"half")
+    os.utime(old, (1, 1))
     store = open_store(web_folder, OPTIONS)
-    store.write(web_folder + "a", b"1", if_version=ABSENT)
-    assert not store.conditional_write
+    store.write(web_folder + "a", b"x")
+    assert [stat.uri for stat in store.list(web_folder)] == [web_folder + "a"]
+    assert (old.exists(), young.exists()) == (False, True)
+
+
+def test_a_body_that_is_too_large_names_the_servers_setting() -> None:
+    with serving(lambda handler: send(handler, b"", 413)) as port:
+        uri = f"http://{LOOPBACK}:{port}/a"
+        with within(3.0), pytest.raises(StorageDeniedError, match="larger than the server takes") as refused:
+            open_store(uri, OPTIONS).write(uri, b"x")
+    assert "client_max_body_size" in refused.value.hint
+
+
+@pytest.mark.fault(66)
+def test_a_server_that_checks_before_the_body_is_not_trusted() -> None:
+    bodies: dict[str, bytes] = {}
+
+    def hasty(handler: BaseHTTPRequestHandler) -> None:
+        refused = handler.headers.get("If-None-Match") == "*" and handler.path in bodies
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        if handler.command == "PUT" and refused:
+            send(handler, b"", 412)
+        elif handler.command == "PUT":
+            bodies[handler.path] = body
+            send(handler, b"", 201)
+        elif handler.path in bodies:
+            send(handler, bodies[handler.path], ETag=f'"{hash(bodies[handler.path])}"')
+        else:
+            send(handler, b"", 404)
+
+    with serving(hasty) as port:
+        uri = f"http://{LOOPBACK}:{port}/a"
+        store = open_store(uri, OPTIONS)
+        store.write(uri, b"1", if_version=ABSENT)
+        assert not store.conditional_write
+        assert store.read(uri).data == b"1"
+
+
+@pytest.mark.fault(66)
+def test_a_weak_entity_tag_is_no_version() -> None:
+    """The server says that other bytes may have the same tag, and they do."""
+    bodies: dict[str, bytes] = {}
+
+    def vague(handler: BaseHTTPRequestHandler) -> None:
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        if handler.command == "PUT":
+            bodies[handler.path] = body
+            send(handler, b"", 201, ETag='W/"same"')
+        elif handler.path in bodies:
+            send(handler, bodies[handler.path], ETag='W/"same"')
+        else:
+            send(handler, b"", 404)
+
+    with serving(vague) as port:
+        uri = f"http://{LOOPBACK}:{port}/a"
+        store = open_store(uri, OPTIONS)
+        first = store.write(uri, b"1", if_version=ABSENT)
+        second = store.write(uri, b"2", if_version=first)
+        assert first != second
+        with pytest.raises(OutputConflictError):
+            store.write(uri, b"3", if_version=first)
+        stat = store.stat(uri)
+        assert stat is not None
+        assert stat.version == second == store.read(uri).version
+        assert not store.conditional_write
+
+
+def test_a_place_that_may_only_be_written_is_said_to_be_unverified() -> None:
+    def one_way(handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        send(handler, b"", 201 if handler.command == "PUT" else 403)
+
+    with serving(one_way) as port:
+        uri = f"http://{LOOPBACK}:{port}/a"
+        store = open_store(uri, OPTIONS)
+        store.write(uri, b"1")
+        assert not store.verified
+
+
+def test_the_other_protocol_is_said_at_once(web_server: NginxServer, secure_port: int) -> None:
+    for uri, other in (
+        (f"https://{LOOPBACK}:{web_server.port}/a", "http://"),
+        (f"http://{LOOPBACK}:{secure_port}/a", "https://"),
+    ):
+        lines: list[str] = []
+        with pytest.raises(BadInputError, match="TLS") as refused:
+            open_store(uri, OPTIONS, on_retry=lines.append).read(uri)
+        assert other in refused.value.hint
+        assert lines == []
 
 
 @pytest.mark.fault(19)

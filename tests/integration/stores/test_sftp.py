@@ -5,20 +5,23 @@ from __future__ import annotations
 import getpass
 import os
 import pwd
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import BadInputError, StorageDeniedError, StorageUnavailableError
-from nbstep_runner.stores import Store, open_store
+from nbstep_runner.errors import BadInputError, OutputConflictError, StorageDeniedError, StorageUnavailableError
+from nbstep_runner.stores import ABSENT, Store, check_output, open_store, sftp_files
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX
 from servers import cutproxy, sshd
 from servers.cutproxy import Cut, CutProxy, Plan
 from servers.places import within
 from servers.ports import wait_until
+from servers.rclone import RcloneSftp
 
 OBJECT = os.urandom(3_000_000)
 
@@ -209,3 +212,117 @@ def test_fifty_megabytes_take_seconds(store: Store, sftp_folder: str, tmp_path: 
     blob = store.read(sftp_folder + "large")
     assert time.monotonic() - started < 10.0
     assert blob.data == (tmp_path / "large").read_bytes()
+
+
+@pytest.fixture
+def plain(plain_ssh_server: sshd.SshServer, plain_sftp_folder: str) -> Store:
+    """On a server that has neither ``posix-rename`` nor hard links."""
+    return open_store(plain_sftp_folder, options(plain_ssh_server))
+
+
+@pytest.mark.fault(66)
+def test_the_flag_follows_what_the_server_offers(
+    store: Store, sftp_folder: str, plain: Store, plain_sftp_folder: str
+) -> None:
+    for each, folder, at_once in ((store, sftp_folder, True), (plain, plain_sftp_folder, False)):
+        assert not each.atomic_replace
+        each.write(folder + "a", b"x")
+        assert (each.atomic_replace, each.conditional_write, each.verified) == (at_once, False, True)
+
+
+@pytest.mark.fault(65)
+def test_a_file_that_a_killed_writer_left_aside_is_not_lost(plain: Store, plain_sftp_folder: str) -> None:
+    """Without ``posix-rename`` the old file is aside for a moment; a writer that dies then leaves it there."""
+    uri, place = plain_sftp_folder + "a.ipynb", _folder_of(plain_sftp_folder)
+    version = plain.write(uri, b"precious")
+    aside = place / f"{TEMP_PREFIX}a.ipynb.old"
+    (place / "a.ipynb").rename(aside)
+    assert plain.read(uri).data == b"precious"
+    stat = plain.stat(uri)
+    assert stat is not None
+    assert (stat.version, [found.uri for found in plain.list(plain_sftp_folder)]) == (version, [uri])
+    with pytest.raises(OutputConflictError):
+        plain.write(uri, b"another", if_version=ABSENT)
+    plain.write(uri, b"the next writer's", if_version=version)
+    assert plain.read(uri).data == b"the next writer's"
+    assert not aside.exists()
+    (place / "a.ipynb").rename(aside)
+    plain.delete(uri)
+    assert list(place.iterdir()) == []
+
+
+@pytest.mark.fault(66)
+def test_a_server_whose_rename_replaces_promises_nothing_and_is_asked_first(
+    rclone_sftp: RcloneSftp, rclone_sftp_folder: str
+) -> None:
+    settings = StorageOptions(known_hosts=str(rclone_sftp.known_hosts), identity_file=str(rclone_sftp.identity_file))
+    store, uri = open_store(rclone_sftp_folder, settings), rclone_sftp_folder + "a"
+    store.write(uri, b"first", if_version=ABSENT)
+    with pytest.raises(OutputConflictError):
+        store.write(uri, b"second", if_version=ABSENT)
+    version = store.write(uri, OBJECT * 3)
+    stat = store.stat(uri)
+    assert stat is not None
+    assert (stat.version, store.conditional_write) == (version, False)
+
+
+@pytest.mark.fault(59)
+def test_a_server_that_keeps_other_bytes_is_found_out(
+    store: Store, sftp_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the disk of the server makes of the bytes is read back before the file gets its name."""
+    store.write(sftp_folder + "a", b"good")
+    send = sftp_files._send
+    damages = iter([True])
+
+    async def damaging(file: Any, data: Any, *rest: Any) -> None:
+        await send(file, b"damaged" if next(damages, False) else data, *rest)
+
+    monkeypatch.setattr(sftp_files, "_send", damaging)
+    lines: list[str] = []
+    again = open_store(sftp_folder, store._options, on_retry=lines.append)  # type: ignore[attr-defined]  # as the fixture made it
+    again.write(sftp_folder + "a", b"precise")
+    assert store.read(sftp_folder + "a").data == b"precise"
+    assert "kept other bytes" in lines[0]
+
+
+@pytest.fixture
+def stranger() -> Iterator[tuple[Path, StorageOptions, str]]:
+    """A server that logs everybody in as a user who is not the owner of what is here; and a folder."""
+    if os.geteuid() != 0:
+        pytest.skip("another user's files need root")
+    with tempfile.TemporaryDirectory(prefix="nbstep-stranger-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with sshd.running(folder) as server:
+            key = server.identity_file.with_suffix(".pub")
+            key.chmod(0o644)
+            (folder / "root").chmod(0o755)
+            yield folder / "root", options(server, retry_seconds=5.0), server.uri().replace("//", "//nobody@")
+
+
+@pytest.mark.fault(19)
+def test_a_folder_below_one_that_is_forbidden_is_denied(stranger: tuple[Path, StorageOptions, str]) -> None:
+    _, settings, uri = stranger
+    with pytest.raises(StorageDeniedError, match="does not allow"):
+        open_store(uri, settings).write(uri + "one/two/three/a.ipynb", b"x")
+
+
+@pytest.mark.fault(19)
+def test_anothers_file_in_a_sticky_folder_is_found_before_the_first_cell(
+    stranger: tuple[Path, StorageOptions, str],
+) -> None:
+    root, settings, uri = stranger
+    shared = root / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "out.ipynb").write_text("another's")
+    store = open_store(uri, settings)
+    with pytest.raises(StorageDeniedError, match="another user's"):
+        check_output(uri + "shared/out.ipynb", store)
+    check_output(uri + "shared/new.ipynb", store)
+    assert [path.name for path in shared.iterdir()] == ["out.ipynb"]
+
+
+def _folder_of(uri: str) -> Path:
+    return Path("/" + uri.partition("//")[2].partition("/")[2])
