@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, answer = self._ask(_flipped(body) if kind is Kind.FLIP_REQUEST else body)
             self._pass_on(fault, status, headers, answer)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PROPFIND = do_MKCOL = relay  # noqa: N815 - names that http.server calls
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PROPFIND = do_MKCOL = do_MOVE = do_OPTIONS = relay  # noqa: N815 - names that http.server calls
 
     def _pass_on(self, fault: Fault | None, status: int, headers: dict[str, str], body: bytes) -> None:
         kind = fault.kind if fault else None

@@ -24,8 +24,8 @@ DIGEST: Final = "sha256:"
 _READ: Final = frozenset({200, 203})
 _WRITTEN: Final = frozenset({200, 201, 202, 204})
 _LISTED: Final = frozenset({207})
-_NO_FOLDER: Final = frozenset({403, 404, 409, 500})
-"""What servers answer to a PUT below a folder that is missing (RFC 4918: 409, nginx: 500), or that is a file."""
+_NO_FOLDER: Final = frozenset({400, 403, 404, 409, 500})
+"""What servers answer to a PUT below a folder that is missing (RFC 4918: 409, nginx: 500), or an object (Apache: 400)."""
 _CANNOT_MOVE: Final = frozenset({403, 405, 501})
 
 
