@@ -15,7 +15,7 @@ from nbstep_runner import processes
 from nbstep_runner.contract import Claim, RunResult, RunSpec, RunState, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
 from nbstep_runner.session.places import Places
-from nbstep_runner.stores import ABSENT, Store, check_output, open_store, sibling
+from nbstep_runner.stores import ABSENT, Store, check_name, check_output, open_store, sibling
 
 LOOK_SECONDS: Final = 1.0
 SLACK_SECONDS: Final = 2.0
@@ -60,6 +60,7 @@ def look_at_output(places: Places, open_store: Callable[[str], Store]) -> Output
         BadInputError: The name cannot be an output's, or its record is that of another output.
         StorageUnavailableError, StorageDeniedError: The place cannot be reached.
     """
+    check_name(places.output)
     store = open_store(places.output)
     with ThreadPoolExecutor(2, thread_name_prefix="nbstep-stat") as pool:
         checking = pool.submit(check_output, places.output, store)

@@ -1,7 +1,7 @@
 """Where notebooks, parameters and records live: one protocol, a backend a scheme, each imported when it is used."""
 
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
-from nbstep_runner.stores.registry import SchemeInfo, check_output, describe, open_store, same_object
+from nbstep_runner.stores.registry import SchemeInfo, check_name, check_output, describe, open_store, same_object
 from nbstep_runner.stores.retrying import hurry
 from nbstep_runner.stores.uris import is_remote, join, name_of, redact, sibling
 
@@ -12,6 +12,7 @@ __all__ = [
     "Source",
     "Stat",
     "Store",
+    "check_name",
     "check_output",
     "describe",
     "hurry",

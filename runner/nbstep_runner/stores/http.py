@@ -24,6 +24,7 @@ from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Condi
 from nbstep_runner.stores.http_answers import is_weak, translated
 from nbstep_runner.stores.http_requests import DIGEST, Requests, Upload, condition_of, digest_of, doing
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
+from nbstep_runner.stores.registry import check_name
 from nbstep_runner.stores.retrying import Retrier, Try
 from nbstep_runner.stores.uris import beside, checked, redact
 
@@ -66,6 +67,7 @@ class HttpStore:
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
         """Put the object in place, and read it back before that or after."""
         _object(uri)
+        check_name(uri)
         upload = Upload.of(uri, data)
         if self._can_rename(uri):
             try:

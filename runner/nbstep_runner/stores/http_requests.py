@@ -25,7 +25,7 @@ _READ: Final = frozenset({200, 203})
 _WRITTEN: Final = frozenset({200, 201, 202, 204})
 _LISTED: Final = frozenset({207})
 _NO_FOLDER: Final = frozenset({400, 403, 404, 409, 500})
-"""What servers answer to a PUT below a folder that is missing (RFC 4918: 409, nginx: 500), or an object (Apache: 400)."""
+"""What servers answer to a PUT below a folder that is missing (nginx: 500), or below an object (Apache: 400)."""
 _CANNOT_MOVE: Final = frozenset({403, 405, 501})
 
 

@@ -120,6 +120,21 @@ def open_store(uri: str, options: StorageOptions = _DEFAULTS, *, on_retry: OnRet
     return cast("Store", module.open_backend(uri, options, on_retry))
 
 
+def check_name(uri: str) -> None:
+    """Refuse the name of an output that no run could be kept at, without asking its store.
+
+    Raises:
+        BadInputError: The name is refused.
+    """
+    if is_signed(checked(uri)):
+        raise BadInputError(
+            f"{redact(uri)} is signed for one object, and a run writes its record and log beside its output.",
+            hint="Name an output in a folder that the run's credentials may write. As input a signed URI is fine.",
+        )
+    if not name_of(uri) or uri.endswith("/"):
+        raise BadInputError(f"{redact(uri)} names a folder, not a notebook.", hint="Name a file as the output.")
+
+
 def check_output(uri: str, store: Store) -> None:
     """Refuse a name that no write could succeed at, such as a folder's, before a run is begun for it.
 
@@ -129,13 +144,7 @@ def check_output(uri: str, store: Store) -> None:
         BadInputError: The name is refused.
         StorageDeniedError: What is there may not be replaced.
     """
-    if is_signed(checked(uri)):
-        raise BadInputError(
-            f"{redact(uri)} is signed for one object, and a run writes its record and log beside its output.",
-            hint="Name an output in a folder that the run's credentials may write. As input a signed URI is fine.",
-        )
-    if not name_of(uri) or uri.endswith("/"):
-        raise BadInputError(f"{redact(uri)} names a folder, not a notebook.", hint="Name a file as the output.")
+    check_name(uri)
     look = getattr(store, "check_output", None)
     if look:
         look(uri)
