@@ -17,6 +17,7 @@ from nbstep_runner.stores.http_answers import check_digests, require, time_of, v
 from nbstep_runner.stores.http_client import Ask, HttpClient, body_of, pieces_of
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import TransientError, Try
+from nbstep_runner.stores.statuses import explained
 from nbstep_runner.stores.uris import redact
 
 DIGEST: Final = "sha256:"
@@ -143,7 +144,7 @@ class Requests:
         An entity tag goes along as a condition on the target, which some servers check and others never find true: the
         caller has compared the version just before, and tells them apart by comparing it again.
         """
-        target = urlsplit(uri)._replace(netloc=urlsplit(uri).netloc.rpartition("@")[2], query="", fragment="").geturl()
+        target = urlsplit(uri).path  # no scheme and host: behind a proxy the server knows itself by others
         headers = {"Destination": target, "Overwrite": "F" if if_version == ABSENT else "T"}
         if if_version and if_version.startswith('"'):
             headers["If"] = f"<{target}> ([{if_version}])"
@@ -161,6 +162,9 @@ class Requests:
     def speaks_webdav(self, uri: str, attempt: Try) -> bool:
         """Whether objects of this place can be renamed and listed."""
         with self._client.answer(Ask(method="OPTIONS", uri=uri), attempt) as response:
+            meaning = explained(response.status_code, doing("asking the server of", uri))
+            if isinstance(meaning, TransientError):
+                raise meaning
             return "DAV" in response.headers
 
     def properties(self, uri: str, attempt: Try, *, members: bool = False) -> bytes | None:
@@ -190,7 +194,7 @@ class Requests:
 
     def _is_folder(self, uri: str, attempt: Try) -> bool | None:
         """``None`` where nothing is, or the server does not say."""
-        with suppress(NotSupportedError):
+        with suppress(NotSupportedError, StorageDeniedError):
             found = self.properties(uri, attempt)
             return None if found is None else webdav.is_folder(found)
         return None
@@ -206,7 +210,7 @@ class Requests:
             folder = urlsplit(uri)._replace(path=path).geturl()
             with self._client.answer(Ask(method="MKCOL", uri=folder), attempt) as response:
                 made = made or response.status_code == 201
-                exists = response.status_code == 405
+                exists = response.status_code in {400, 405}  # Apache: 400 for an object's name with a slash after it
             if exists and self._is_folder(folder.rstrip("/"), attempt) is False:
                 raise BadInputError(f"{redact(folder.rstrip('/'))} is an object, where a folder should be.")
         return made
