@@ -28,6 +28,8 @@ _LISTED: Final = frozenset({207})
 _NO_FOLDER: Final = frozenset({400, 403, 404, 409, 500})
 """What servers answer to a PUT below a folder that is missing (nginx: 500), or below an object (Apache: 400)."""
 _CANNOT_MOVE: Final = frozenset({403, 405, 501})
+_FOREIGN: Final = frozenset({400, 502})
+"""What servers answer to a target that seems to be another server's: nginx, and Go's library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +146,18 @@ class Requests:
         An entity tag goes along as a condition on the target, which some servers check and others never find true: the
         caller has compared the version just before, and tells them apart by comparing it again.
         """
-        target = urlsplit(uri).path  # no scheme and host: behind a proxy the server knows itself by others
-        headers = {"Destination": target, "Overwrite": "F" if if_version == ABSENT else "T"}
-        if if_version and if_version.startswith('"'):
-            headers["If"] = f"<{target}> ([{if_version}])"
-        with self._client.answer(Ask(method="MOVE", uri=temporary, headers=headers), attempt) as response:
-            if response.status_code in _CANNOT_MOVE:
-                return False
-            require(response, _WRITTEN, doing("writing", uri))
+        parts = urlsplit(uri)
+        whole = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        for target in (whole, parts.path):  # behind a proxy a server may know itself by another scheme and host
+            headers = {"Destination": target, "Overwrite": "F" if if_version == ABSENT else "T"}
+            if if_version and if_version.startswith('"'):
+                headers["If"] = f"<{target}> ([{if_version}])"
+            with self._client.answer(Ask(method="MOVE", uri=temporary, headers=headers), attempt) as response:
+                if response.status_code in _CANNOT_MOVE:
+                    return False
+                if response.status_code not in _FOREIGN or target != whole:
+                    require(response, _WRITTEN, doing("writing", uri))
+                    break
         return True
 
     def delete(self, uri: str, condition: Mapping[str, str], attempt: Try) -> None:
