@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from nbstep_runner.contract import StorageOptions, encode
-from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError
+from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import ABSENT, Store, open_store
 
 RACES = int(os.environ.get("NBSTEP_STORE_RACES", "2"))
@@ -123,7 +123,7 @@ def test_what_is_promised_of_two_writers_holds(where: Where, creates: bool) -> N
         ) -> bytes:
             data = f"writer {number}".encode()
             stores[number].stat(uri)
-            gate.wait()
+            gate.wait(60)
             try:
                 stores[number].write(uri, data, if_version=at)
             except OutputConflictError:
@@ -136,7 +136,7 @@ def test_what_is_promised_of_two_writers_holds(where: Where, creates: bool) -> N
         assert before.read(uri).data in winners
         if any(store.conditional_write for store in stores):
             assert len(winners) == 1
-    where.count("conditional", stores[0].conditional_write)
+    where.count("conditional", any(store.conditional_write for store in stores))
 
 
 @pytest.mark.fault(65)
@@ -190,7 +190,7 @@ def test_readers_meet_what_the_flag_says(where: Where) -> None:
 def _met(reader: Store, uri: str, wholes: list[bytes]) -> str:
     try:
         return "whole" if reader.read(uri).data in wholes else "torn"
-    except InputNotFoundError:
+    except (InputNotFoundError, StorageDeniedError):  # Apache answers 403 between its look and its reading
         return "nothing"
 
 
