@@ -9,6 +9,8 @@ import runpy
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
+import nbstep
 from nbstep.steps.kfp import local_runs
 from nbstep_runner.contract import RunResult, decode
+from nbstep_runner.errors import CellFailedError
 from servers.fixtures import new_name, s3_server, ssh_server
 from servers.s3 import S3Server
 from servers.sshd import SshServer
@@ -71,6 +75,17 @@ def compiled(name: str, **environment: str) -> list[dict[str, Any]]:
         timeout=60,
     )
     return list(yaml.safe_load_all(done.stdout))
+
+
+@contextmanager
+def served(notebook: str, model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[nbstep.Endpoint]:
+    """An example's model, served on this machine for a block."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    endpoint = nbstep.serve(ROOT / "notebooks" / notebook, {"model_path": str(model)}, runs=str(folder / "endpoints"))
+    try:
+        yield endpoint
+    finally:
+        endpoint.delete()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,7 +169,12 @@ def test_housing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model.load_model(step(tmp_path, "train") / "model/model.json")
     described = json.loads((step(tmp_path, "train") / "model/inputs.json").read_text())
     assert model.n_features_in_ == len(described["features"]) == 6
-    assert model.predict([list(described["medians"].values())])[0] > 10_000
+    median = model.predict([list(described["medians"].values())])[0]
+    assert median > 10_000
+    with served("housing/predict.ipynb", step(tmp_path, "train") / "model", tmp_path, monkeypatch) as endpoint:
+        first, larger = endpoint.predict(houses=[described["medians"], described["medians"] | {"area_m2": 400.0}])
+    assert first == pytest.approx(float(median), abs=0.01)
+    assert larger > first
 
 
 def test_housing_stops_early_in_a_full_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,6 +191,13 @@ def test_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert accuracy == judged.results["accuracy"] > 0.85
     assert judged.results["digits"] == 450
     assert judged.parameters["model_path"] == str(step(tmp_path, "train") / "model")
+    with served("digits/predict.ipynb", step(tmp_path, "train") / "model", tmp_path, monkeypatch) as endpoint:
+        zero = [[255 if 6 <= ((x - 16) ** 2 + (y - 16) ** 2) ** 0.5 <= 11 else 0 for x in range(32)] for y in range(32)]
+        read = endpoint.predict(image=zero)
+        with pytest.raises(CellFailedError, match="nothing is drawn"):
+            endpoint.predict(image=[[0] * 32] * 32)
+    assert read["digit"] == 0
+    assert sum(read["probabilities"].values()) == pytest.approx(1, abs=0.01)
 
 
 def test_a_model_that_reads_badly_fails_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

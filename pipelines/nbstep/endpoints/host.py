@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import Final, Protocol, cast
 
 from nbstep.backends.protocol import Plan, Status
 from nbstep.endpoints.plan import Deployment
+from nbstep.errors import WaitTimeoutError
 from nbstep_runner.contract import RunResult
 from nbstep_runner.errors import UsageError
 
@@ -16,6 +18,26 @@ HOSTS: Final = {
     "local": "nbstep.endpoints.local:LocalHost",
     "kubernetes": "nbstep.endpoints.kubernetes:KubernetesHost",
 }
+
+END_SECONDS: Final = 180.0
+"""How long an endpoint may take to end: well past any usual grace period."""
+LOOK_SECONDS: Final = 0.2
+
+
+def await_end(runs: Callable[[], object], name: str) -> None:
+    """Wait until an endpoint runs no more.
+
+    Raises:
+        WaitTimeoutError: It does, after :data:`END_SECONDS`.
+    """
+    deadline = time.monotonic() + END_SECONDS
+    while runs():
+        if time.monotonic() > deadline:
+            raise WaitTimeoutError(
+                f"{name} has not ended after {END_SECONDS:g} s, and its files are left as they are",
+                hint="Look at what holds it up, and delete it again.",
+            )
+        time.sleep(LOOK_SECONDS)
 
 
 class Host(Protocol):
@@ -45,7 +67,11 @@ class Host(Protocol):
         """The lines of its newest start's log."""
 
     def remove(self, handle: str) -> None:
-        """End it, with its grace period, and take away all that the place has of it; returns when it has ended."""
+        """End it, with its grace period, and take away all that the place has of it; returns when it has ended.
+
+        Raises:
+            WaitTimeoutError: It has not ended after :data:`END_SECONDS`, as on a node that does not answer.
+        """
 
 
 @cache

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
 
 from nbstep.backends.local.backend import LocalBackend
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import ask_url
+from nbstep.endpoints.host import await_end
 from nbstep.endpoints.plan import Deployment
 from nbstep.errors import RunNotFoundError
 from nbstep_runner.contract import RunResult
-
-LOOK_SECONDS: Final = 0.1
 
 
 class LocalHost:
@@ -58,6 +55,5 @@ class LocalHost:
         """See :class:`~nbstep.endpoints.host.Host`."""
         with suppress(RunNotFoundError):
             self._backend.cancel(handle)
-        while self.status(handle, "").phase is Phase.RUNNING:
-            time.sleep(LOOK_SECONDS)
+        await_end(lambda: self.status(handle, "").phase is Phase.RUNNING, handle)
         self._backend.forget(handle)

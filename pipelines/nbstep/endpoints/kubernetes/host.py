@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,13 +15,13 @@ from nbstep.backends.kubernetes.diagnose import event_problems
 from nbstep.backends.kubernetes.names import JobName
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import problem
+from nbstep.endpoints.host import await_end
 from nbstep.endpoints.kubernetes.manifest import KINDS, manifests
 from nbstep.endpoints.kubernetes.state import is_ready, status_of
 from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
 from nbstep.errors import ClusterDeniedError, EndpointUnavailableError, RunNotFoundError
 from nbstep_runner.contract import RunResult
 
-LOOK_SECONDS: Final = 0.5
 ADDRESS_SECONDS: Final = 120.0
 """How long a load balancer may take to get its address."""
 Object = Mapping[str, Any]
@@ -108,8 +107,7 @@ class KubernetesHost:
         api = cluster(name.context)
         for kind in KINDS:
             api.remove(kind, name.namespace, name.name)
-        while api.pods(name.namespace, f"{ENDPOINT_LABEL}={name.name}"):
-            time.sleep(LOOK_SECONDS)
+        await_end(lambda: api.pods(name.namespace, f"{ENDPOINT_LABEL}={name.name}"), handle)
 
 
 @cache
