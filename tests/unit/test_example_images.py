@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if path.name != "launcher.ipynb")
+"""All but the one that starts the others, on the user's machine."""
 ELSEWHERE = {"nbstep_runner", "nbstep", "flights_model"}
 """In every image, on the machine that starts runs, and written by the notebook itself."""
 MAGIC = re.compile(r"^\s*[%!].*", re.MULTILINE)
