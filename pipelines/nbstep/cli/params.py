@@ -8,7 +8,7 @@ import click
 
 from nbstep.authoring.notebook import read_notebook
 from nbstep.cli.output import show_json, show_table
-from nbstep_runner.parameters import MISSING, Parameter, Signature, read_signature
+from nbstep_runner.parameters import MISSING, Parameter, Signature, read_signature, signature_schema
 
 
 @click.command("params")
@@ -20,7 +20,7 @@ def command(notebook: str, language: str | None, as_json: bool, schema: bool) ->
     """Show a notebook's parameters: name, type, default and what the comments say."""
     signature = read_signature(read_notebook(notebook).content, language=language)
     if schema:
-        show_json(signature.json_schema())
+        show_json(signature_schema(signature))
     elif as_json:
         show_json(_described(signature))
     elif not signature.declared:

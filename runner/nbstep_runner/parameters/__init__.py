@@ -10,6 +10,7 @@ from nbstep_runner.parameters.model import Parameter, Signature
 from nbstep_runner.parameters.resolve import resolve
 from nbstep_runner.parameters.resolved import Resolved
 from nbstep_runner.parameters.safe_yaml import load_document, load_yaml
+from nbstep_runner.parameters.schema import signature_schema
 from nbstep_runner.parameters.secret import SecretReference
 from nbstep_runner.parameters.signature import read_signature
 
@@ -25,4 +26,5 @@ __all__ = [
     "load_yaml",
     "read_signature",
     "resolve",
+    "signature_schema",
 ]

@@ -55,9 +55,3 @@ class Signature:
     def get(self, name: str) -> Parameter | None:
         """The parameter of that name, if it is declared."""
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
-
-    def json_schema(self) -> dict[str, Any]:
-        """JSON Schema 2020-12 of the parameters as one object, closed where every parameter is known."""
-        from nbstep_runner.parameters.schema import signature_schema
-
-        return signature_schema(self)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbstep_runner.parameters.jsonable import jsonable
 from nbstep_runner.parameters.missing import MISSING
-
-if TYPE_CHECKING:
-    from nbstep_runner.parameters.model import Parameter, Signature
+from nbstep_runner.parameters.model import Parameter, Signature
 
 _SECRET = {
     "type": "object",

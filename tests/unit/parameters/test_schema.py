@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep_runner.contract import ParameterSource, UnknownParameters
-from nbstep_runner.parameters import Signature, read_signature, resolve
+from nbstep_runner.parameters import Signature, read_signature, resolve, signature_schema
 from nbstep_runner.parameters.annotations import parse_annotation
 from parameter_values import values
 
@@ -30,7 +30,7 @@ EXTRA = None
 
 def schema_of(source: str) -> dict[str, Any]:
     cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": source}
-    return read_signature({"metadata": {}, "cells": [cell]}).json_schema()
+    return signature_schema(read_signature({"metadata": {}, "cells": [cell]}))
 
 
 def test_the_schema_of_a_signature() -> None:
@@ -104,7 +104,7 @@ def declared(annotation: str) -> tuple[Signature, Any]:
     """The signature of one parameter X, and the validator of its schema."""
     cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": f"X: {annotation}"}
     signature = read_signature({"cells": [cell]})
-    return signature, jsonschema.Draft202012Validator(signature.json_schema())
+    return signature, jsonschema.Draft202012Validator(signature_schema(signature))
 
 
 # JSON Schema calls 1.0 an integer; a Python annotation does not.

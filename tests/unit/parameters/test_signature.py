@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbstep_runner.parameters import MISSING, Parameter, Signature, read_signature
+from nbstep_runner.parameters import MISSING, Parameter, Signature, read_signature, signature_schema
 
 
 def notebook(source: str | list[str], *, tags: tuple[str, ...] = ("parameters",), **metadata: Any) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def test_any_cell_is_read(source: str) -> None:
     found = signature(source)
     assert found.declared
     assert all(parameter.name.isidentifier() for parameter in found.parameters)
-    jsonschema.Draft202012Validator.check_schema(found.json_schema())
+    jsonschema.Draft202012Validator.check_schema(signature_schema(found))
 
 
 json_like = st.recursive(
