@@ -69,7 +69,7 @@ def _execute(data: bytes, spec: RunSpec, options: dict[str, Any]) -> bytes:
     from nbstep_runner.kernel.early import launch_early
     from nbstep_runner.kernel.process import LaunchOptions
     from nbstep_runner.masking import Masker
-    from nbstep_runner.session.inputs import parse_notebook
+    from nbstep_runner.notebook import parse_notebook
     from nbstep_runner.session.kernels import KernelSource
     from nbstep_runner.session.scratch import Scratch
     from nbstep_runner.supervisor import Supervisor

@@ -10,6 +10,7 @@ from typing import Any
 
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.notebook import parse_notebook, text_suffix
 from nbstep_runner.stores import open_store
 
 
@@ -44,15 +45,29 @@ class StoredNotebook:
 
 
 def read_notebook(uri: str, storage: StorageOptions | None = None) -> StoredNotebook:
-    """Read a notebook of format 4 from anywhere that a store reaches.
+    """Read a notebook from anywhere that a store reaches, as a run reads it: what harmless faults need is done to it.
 
-    Only what is needed here is checked; nbformat's whole validation is the run's business.
+    Its text is what it was read from; of one that is kept as text, such as ``train.py``, the notebook that it means.
 
     Raises:
-        BadInputError: It is not such a notebook.
+        BadInputError: It is not a notebook.
+        UsageError: Reading it takes a library that is not installed.
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
     """
     blob = open_store(uri, storage or StorageOptions()).read(uri)
+    content = parse_notebook(blob.data, uri).content
+    text = json.dumps(content) if text_suffix(uri) else blob.data.decode()
+    return StoredNotebook(uri, text, content, blob.version)
+
+
+def read_as_written(uri: str) -> StoredNotebook:
+    """Read a notebook whose text is to be changed: its content is what the text says, and nothing is repaired.
+
+    Raises:
+        BadInputError: It is not a notebook of format 4.
+        InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
+    """
+    blob = open_store(uri).read(uri)
     text, content = parse(blob.data)
     return StoredNotebook(uri, text, content, blob.version)
 

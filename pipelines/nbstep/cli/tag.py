@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from nbstep.authoring.notebook import StoredNotebook, read_notebook
+from nbstep.authoring.notebook import StoredNotebook, read_as_written
 from nbstep.authoring.tagging import likely_cell, tagged_cell, with_tag
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, UsageError
@@ -24,7 +24,7 @@ def command(notebook: str, cell: int | None, yes: bool) -> None:
 
     Without --cell the first cell that only assigns literals is proposed. Nothing else in the file changes.
     """
-    stored = read_notebook(notebook)
+    stored = read_as_written(notebook)
     tagged = tagged_cell(stored)
     if cell is None and tagged is not None:
         click.echo(f"Cell {tagged} is tagged already.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from nbstep.authoring.notebook import read_notebook
+from nbstep.authoring.notebook import read_as_written
 from nbstep.authoring.tagging import tagged_cell, without_tag
 from nbstep.cli.tag import rewrite
 
@@ -13,7 +13,7 @@ from nbstep.cli.tag import rewrite
 @click.argument("notebook")
 def command(notebook: str) -> None:
     """Take the tag from a notebook's parameters cell. Nothing else in the file changes."""
-    stored = read_notebook(notebook)
+    stored = read_as_written(notebook)
     index = tagged_cell(stored)
     if index is None:
         click.echo("No cell is tagged.")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from nbstep_runner.contract import STANDARD_STREAM, StorageOptions
+from nbstep_runner.notebook import parse_notebook, read_standard_input
 from nbstep_runner.parameters import Parameter, read_signature
-from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.stores import open_store
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nbstep_runner.contract import STANDARD_STREAM, Need, ParameterKind, RunSpec, knows, spec_digest
 from nbstep_runner.errors import BadInputError, NbstepError
+from nbstep_runner.notebook import parse_notebook, read_standard_input
 from nbstep_runner.session.earlier import NOWHERE, OutputPlace, look_at_output
-from nbstep_runner.session.inputs import parse_notebook, read_standard_input
 from nbstep_runner.session.language import language_of
 from nbstep_runner.session.places import Places
 from nbstep_runner.stores import Store, redact

@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
+from nbstep_runner.notebook import parse_notebook
 from nbstep_runner.parameters import read_signature
 from nbstep_runner.session.environment import describe_environment
-from nbstep_runner.session.inputs import parse_notebook
 
 MODULES: Final = (
     "nbstep_runner.kernel.forked",

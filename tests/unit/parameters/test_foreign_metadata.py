@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from nbstep_runner.contract import CellState
 from nbstep_runner.engine.metadata import begin_cell, begin_notebook, end_cell, note_time
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.notebook import parse_notebook
 from nbstep_runner.papermill_bridge import parameterize
-from nbstep_runner.session.inputs import parse_notebook
 
 
 @pytest.mark.parametrize("foreign", [3, "x", [], {"parameters": 3, "default_parameters": None}])

@@ -10,8 +10,8 @@ import pytest
 
 from nbstep_runner.contract import ParameterSource, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError
-from nbstep_runner.session import inputs
-from nbstep_runner.session.inputs import parse_notebook, read_standard_input
+from nbstep_runner.notebook import parse as inputs
+from nbstep_runner.notebook import parse_notebook, read_standard_input
 from nbstep_runner.session.work import NOWHERE, fetch
 from nbstep_runner.stores import Store
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore

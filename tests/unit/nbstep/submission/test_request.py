@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from nbstep.submission.files import collect
 from nbstep.submission.request import SPEC_FIELDS, Request, prepare
 from nbstep_runner.contract import RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
+from nbstep_runner.notebook import parse_notebook
 from support import notebooks
 
 
@@ -119,3 +121,25 @@ def test_a_working_directory_is_where_the_run_takes_place(tmp_path: Path) -> Non
     assert prepared(folder="project", **cluster).spec.working_directory == "project"
     claimed = prepared(folder="pvc://shared/project", **cluster)
     assert (claimed.spec.working_directory, claimed.claims) == ("/pvc/shared/project", ("shared",))
+
+
+OLD_CELL = {
+    "cell_type": "code", "language": "python", "collapsed": False, "metadata": {}, "outputs": [], "input": "n = 1",
+}  # fmt: skip
+OLD = {"nbformat": 3, "nbformat_minor": 0, "metadata": {"name": ""}, "worksheets": [{"cells": [OLD_CELL]}]}
+ODD_CELL = {"cell_type": "code", "id": "a", "metadata": {}, "source": "n = 1"}
+ODD = {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "extra": float("nan"), "cells": [ODD_CELL]}
+TEXT = '# %% tags=["parameters"]\nn = 1\n\n# %%\nprint(n)\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("old.ipynb", json.dumps(OLD)), ("odd.ipynb", json.dumps(ODD)), ("text.py", TEXT)]
+)
+def test_what_a_run_reads_can_be_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text)
+    run = submit(name, on="memory", runs=f"memory://{name}/runs", html=False)
+    uploaded = run.store.read(run.spec().input_uri).data
+    assert "n = 1" in str(parse_notebook(uploaded).content["cells"][0]["source"])

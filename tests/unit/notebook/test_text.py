@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nbstep_runner.session.inputs import parse_notebook
-from nbstep_runner.session.text_notebook import text_suffix
+from nbstep_runner.notebook import parse_notebook
+from nbstep_runner.notebook.text import text_suffix
 
 pytest.importorskip("jupytext", reason="the jupytext extra is not installed")
 

@@ -12,7 +12,7 @@ import uuid
 from typing import Any, Final
 
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.session import notebook_format as schema
+from nbstep_runner.notebook import format as schema
 
 SHOWN_PLACES: Final = 5
 SHOWN_REPAIRS: Final = 12

@@ -11,9 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.session.notebook_format import is_surely_valid
-from nbstep_runner.session.notebook_repair import Repairs, repair, replace_what_json_lacks
-from nbstep_runner.session.text_notebook import read_text_notebook, text_suffix
+from nbstep_runner.notebook.format import is_surely_valid
+from nbstep_runner.notebook.repair import Repairs, repair, replace_what_json_lacks
+from nbstep_runner.notebook.text import read_text_notebook, text_suffix
 
 MAX_BYTES: Final = 512 * 2**20
 MAX_CELLS: Final = 100_000
@@ -90,7 +90,7 @@ def _valid(notebook: dict[str, Any], repairs: Repairs) -> dict[str, Any]:
     if not 1 <= major <= 4:
         raise BadInputError(f"the notebook's format {major} is not known; 4 is the newest")
     if major < 4:
-        from nbstep_runner.session.older_formats import upgrade
+        from nbstep_runner.notebook.older_formats import upgrade
 
         notebook = upgrade(notebook, repairs)
     cells = notebook.get("cells")

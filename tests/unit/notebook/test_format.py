@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbstep_runner.session.notebook_format import is_surely_valid
+from nbstep_runner.notebook.format import is_surely_valid
 
 NOTEBOOK: dict[str, Any] = {
     "cells": [

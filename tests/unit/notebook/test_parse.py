@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.session.inputs import parse_notebook
+from nbstep_runner.notebook import parse_notebook
 from support.notebooks import Code, notebook
 
 

@@ -19,8 +19,8 @@ from nbstep_runner.engine.cells import source_of
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.metadata import begin_cell, begin_notebook, end_cell, end_notebook
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.notebook import ParsedNotebook, parse_notebook
 from nbstep_runner.papermill_bridge import parameterize
-from nbstep_runner.session.inputs import ParsedNotebook, parse_notebook
 
 Notebook = dict[str, Any]
 OUTPUTS: list[dict[str, Any]] = [
