@@ -273,7 +273,7 @@ def test_a_base64_parameter_that_is_none(tmp_path: Path) -> None:
 def test_help_and_version_start_no_kernel() -> None:
     shown = command("--help")
     assert shown.returncode == 0
-    text = shown.stdout.decode().split("Options:")[0]
+    text = shown.stdout.decode().split("\nParameters:")[0]
     documented = {int(number) for number in re.findall(r"\b\d+\b", text)}
     assert documented == set(ExitCode)
     assert re.search(r"nbstep-runner, version \d", command("--version").stdout.decode())
