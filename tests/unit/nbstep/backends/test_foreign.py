@@ -18,7 +18,7 @@ from support import notebooks
 from support.notebooks import Code
 
 MODULE = '''
-"""A farm of machines that have every volume claim below /farm, and their own way to stores."""
+"""A grid of machines that have every volume claim below /grid, and their own way to stores."""
 
 from dataclasses import replace
 
@@ -27,14 +27,14 @@ from nbstep.backends.reach import Packages, Reach
 from nbstep.profiles.volume_claims import mapped
 
 
-class Farm(MemoryBackend):
+class Grid(MemoryBackend):
     """Its handles have another name than the backend."""
 
     scheme = "queue"
 
     def reach(self, profile):
         return Reach(
-            translate=lambda value: mapped(value, lambda claim, path: f"/farm/{claim}{path}"),
+            translate=lambda value: mapped(value, lambda claim, path: f"/grid/{claim}{path}"),
             storage=replace(profile.storage, **profile.options.get("storage", {})),
             local_files=False,
             packages=Packages.PUBLISHED,
@@ -51,11 +51,11 @@ class Silent:
 @pytest.fixture(autouse=True)
 def _other_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     site = tmp_path / "site"
-    info = site / "nbstep_farm-1.0.dist-info"
+    info = site / "nbstep_grid-1.0.dist-info"
     info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nbstep-farm\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[nbstep.backends]\nfarm = nbstep_farm:Farm\nsilent = nbstep_farm:Silent\n")
-    (site / "nbstep_farm.py").write_text(MODULE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nbstep-grid\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nbstep.backends]\ngrid = nbstep_grid:Grid\nsilent = nbstep_grid:Silent\n")
+    (site / "nbstep_grid.py").write_text(MODULE)
     monkeypatch.syspath_prepend(site)
     monkeypatch.chdir(tmp_path)
     notebooks.write(Path("train.ipynb"), [Code("table: str = ''", tags=("parameters",))])
@@ -65,16 +65,16 @@ def _other_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def test_it_is_one_of_the_backends() -> None:
-    assert names() == ["local", "docker", "kubernetes", "memory", "farm", "silent"]
+    assert names() == ["local", "docker", "kubernetes", "memory", "grid", "silent"]
     with pytest.raises(UsageError, match="no backend 'barn'") as caught:
         backend_named("barn")
-    assert "farm" in caught.value.hint
+    assert "grid" in caught.value.hint
 
 
 def test_a_run_of_it_goes_its_whole_way() -> None:
-    run = nbstep.submit("train.ipynb", on="farm", runs="memory://farm/runs")
+    run = nbstep.submit("train.ipynb", on="grid", runs="memory://grid/runs")
     assert run.handle == f"queue://{run.id}"
-    assert nbstep.find(run.handle).state is nbstep.find(run.id, runs="memory://farm/runs").state is RunState.PENDING
+    assert nbstep.find(run.handle).state is nbstep.find(run.id, runs="memory://grid/runs").state is RunState.PENDING
     run.cancel()
     assert run.wait(check=False).state is RunState.CANCELLED
 
@@ -86,25 +86,25 @@ def test_a_handle_of_nobody_is_refused_in_words() -> None:
 
 def test_it_says_what_its_runs_reach() -> None:
     profile = Profile(
-        on="farm",
+        on="grid",
         runs="pvc://shared/runs",
         kubernetes=KubernetesOptions(claims={"shared": Claim(here="/mnt/shared")}),
-        options={"storage": {"known_hosts": "/farm/known_hosts"}},
+        options={"storage": {"known_hosts": "/grid/known_hosts"}},
     )
     source = ParameterSource.values({"table": "pvc://data/table.csv"})
     prepared = prepare(Request(notebook="train.ipynb", profile=profile, sources=(source,), run_id="r"))
     spec = prepared.submission.spec
     assert prepared.places.output == "/mnt/shared/runs/r/output.ipynb"
-    assert spec.output_uri == "/farm/shared/runs/r/output.ipynb"
-    assert (prepared.storage.known_hosts, spec.storage.known_hosts) == (None, "/farm/known_hosts")
+    assert spec.output_uri == "/grid/shared/runs/r/output.ipynb"
+    assert (prepared.storage.known_hosts, spec.storage.known_hosts) == (None, "/grid/known_hosts")
     assert prepared.submission.claims == ("shared", "data")
-    assert b"/farm/data/table.csv" in dict(prepared.uploads)[prepared.places.params]
+    assert b"/grid/data/table.csv" in dict(prepared.uploads)[prepared.places.params]
     with pytest.raises(UsageError, match="cannot reach"):
-        prepare(Request(notebook="train.ipynb", profile=Profile(on="farm", runs="runs")))
+        prepare(Request(notebook="train.ipynb", profile=Profile(on="grid", runs="runs")))
 
 
 def test_its_images_are_published() -> None:
-    profile = Profile(on="farm", runs="memory://farm", image="base:1")
+    profile = Profile(on="grid", runs="memory://grid", image="base:1")
     with pytest.raises(UsageError, match="an image that is pushed needs the name of a repository"):
         prepare(Request(notebook="train.ipynb", profile=profile, requirements=["humanize==4.9.0"]))
 
