@@ -23,7 +23,7 @@ def test_the_launcher_runs_the_flights_notebook_as_a_process(tmp_path: Path, mon
     for name in ("flights.ipynb", "launcher.ipynb"):
         shutil.copy(NOTEBOOKS / name, tmp_path / name)
     done = subprocess.run(
-        [NBSTEP, "run", "launcher.ipynb", "out.ipynb", "-y", "ON: [local]", "--json"],
+        [NBSTEP.with_name("jupyter-execute"), "launcher.ipynb", "--output=out.ipynb"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -31,10 +31,10 @@ def test_the_launcher_runs_the_flights_notebook_as_a_process(tmp_path: Path, mon
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    assert 0.5 < json.loads(done.stdout)["results"]["local_auc"] <= 1
-    assert "flights on 14 days" in done.stderr
-    (output,) = (tmp_path / "nbstep-runs").glob("*/output.ipynb")
-    assert output.with_suffix(".html").exists()
+    assert "flights on 14 days" in (tmp_path / "out.ipynb").read_text()
+    (record,) = (tmp_path / "nbstep-runs").glob("*/output.result.json")
+    assert 0.5 < json.loads(record.read_text())["results"]["auc"] <= 1
+    assert record.with_name("output.html").exists()
 
 
 @pytest.mark.timeout(240)

@@ -28,7 +28,9 @@ for cell in nbformat.read('exported.ipynb', as_version=4).cells[:2]:
 """
 LAUNCHED = """
 import os, sys
-print(os.path.basename(sys.argv[0]), sys.argv[1], os.environ['JPY_PARENT_PID'] == str(os.getppid()))
+parent = os.getppid()
+its_own = open(f'/proc/{parent}/stat').read().rpartition(')')[2].split()[1]
+print(os.path.basename(sys.argv[0]), sys.argv[1], os.environ['JPY_PARENT_PID'] in (str(parent), its_own))
 """
 COMMANDS = """
 !cat

@@ -31,11 +31,11 @@ class RcloneServer:
 
 @contextmanager
 def running(kind: str, folder: Path, *flags: str) -> Iterator[RcloneServer]:
-    """``rclone serve KIND``, without a cache of its own."""
+    """``rclone serve KIND``. It remembers a folder for a moment: with none, its timers leave it no time to answer."""
     binary = require("rclone", _PACKAGE)
     port, root = free_port(), folder / "root"
     root.mkdir()
-    own = ("--config", str(folder / "rclone.conf"), "--dir-cache-time", "0", "--addr", f"{LOOPBACK}:{port}")
+    own = ("--config", str(folder / "rclone.conf"), "--dir-cache-time", "20ms", "--addr", f"{LOOPBACK}:{port}")
     process = start([binary, "serve", kind, *own, *flags, str(root)], port, folder / "rclone.log")
     try:
         yield RcloneServer(port, root)

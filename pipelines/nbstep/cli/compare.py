@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nbstep.views.comparison import Line
 
 
-@click.command("compare", short_help="Compare runs: parameters, results, times.")
+@click.command("compare", short_help="Compare runs side by side.")
 @click.argument("runs_named", nargs=-1, required=True, metavar="RUN RUN…")
 @where
 @click.option("--json", "form", flag_value="json", help="Print JSON.")

@@ -24,7 +24,7 @@ LINES: Final = {
     "wait": "Wait for the end of a run.",
     "cancel": "Ask a run to save and end.",
     "list": "List the runs of a folder.",
-    "compare": "Compare runs: parameters, results, times.",
+    "compare": "Compare runs side by side.",
     "endpoints": "List the endpoints of a folder.",
     "delete": "Remove a run or an endpoint, and all that it left.",
     "prune": "Remove old runs of a folder.",

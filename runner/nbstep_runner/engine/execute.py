@@ -198,6 +198,7 @@ class Executor:
         self._tell_widgets()
         usage = Usage(self._around.kernel.process.usage)
         ending = CellRun(self._around, index, cell).run()
+        self._around.supervisor.restore_limits()  # before a thread is made that those the cell has lowered would end
         state, verdict = self._judge(index, cell, ending)
         self._close(index, cell, state, ending.seconds, usage=usage, raised=state is not CellState.SUCCEEDED)
         return verdict

@@ -105,7 +105,7 @@ def _look_as_launched(parent: str | None) -> None:
     if launcher is not None and launcher.origin:
         sys.argv[0] = launcher.origin
     if parent is not None:
-        os.environ[PARENT_VARIABLE] = parent
+        os.environ[PARENT_VARIABLE] = str(os.getppid())
 
 
 def _report_crashes() -> None:
