@@ -172,7 +172,7 @@ def test_as_pid_1_it_reaps_what_others_leave_behind(start: Start) -> None:
     ]
     done = start(cells).finish()
     assert done.code == 0
-    assert done.text(3) == "1 False\n"
+    assert done.text(3).endswith(" False\n")  # the kernel's parent is the watchdog, a child of process 1
     assert done.seconds < 30
 
 
