@@ -24,7 +24,7 @@ def main() -> None:
     """Run the flights example and draw what a terminal shows of it."""
     console = Console(record=True, file=StringIO(), width=100)
     console.print(f"[bold]$[/] nbstep run {' '.join(RUN)}", highlight=False)
-    command = [RUNNER, *RUN, "--log-format", "json"]
+    command: list[str] = [str(RUNNER), *RUN, "--log-format", "json"]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "notebooks").symlink_to(ROOT / "notebooks")
         environment = os.environ | {"MODEL_DIR": "demo/model"}

@@ -25,7 +25,7 @@ def pipeline(
     known_hosts: str = f"{KEYS}/known_hosts",
     identity_file: str = f"{KEYS}/id_ed25519",
     develop_mode: bool = True,
-) -> list:
+) -> list:  # type: ignore[type-arg]  # the type as kfp reads it
     """Where the three files are."""
     trained = train(
         MODEL_URI=model_uri, KNOWN_HOSTS=known_hosts, IDENTITY_FILE=identity_file, DEVELOP_MODE=develop_mode

@@ -16,7 +16,7 @@ from nbstep.backends.local.process import default_output
 from nbstep.backends.protocol import Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
-from nbstep.endpoints.endpoint import Endpoint, find_endpoint
+from nbstep.endpoints.endpoint import find_endpoint
 from nbstep.errors import RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, chosen_profile, merged
@@ -226,7 +226,7 @@ def start(prepared: Prepared) -> Run:
     return Run(request.handle, located_at(places, submission.spec.run_id, prepared.storage), backend)
 
 
-def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Profile | None = None) -> Run | Endpoint:
+def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Profile | None = None) -> Run | Any:
     """Find a run or an endpoint again, from any process.
 
     Args:
@@ -235,6 +235,10 @@ def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Pro
             name.
         runs: The folder of all runs; the profile's otherwise. An id and a name are looked for there.
         profile: Whose ``runs`` and storage options to use.
+
+    Returns:
+        A :class:`Run`, or an :class:`Endpoint` where the name is one's. For a type checker the latter is ``Any``: who
+        looks for a run need not ask which of the two came.
 
     Raises:
         RunNotFoundError: Neither its place nor the folder knows it, or the beginning of an id fits several.

@@ -21,7 +21,10 @@ from support.notebooks import Code
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    cells = [Code("n = 1", tags=("parameters",)), "print('n is', n)\nfrom nbstep_runner import result\nresult('n', n)"]
+    cells: list[str | Code] = [
+        Code("n = 1", tags=("parameters",)),
+        "print('n is', n)\nfrom nbstep_runner import result\nresult('n', n)",
+    ]
     notebooks.write(tmp_path / "in.ipynb", cells)
     return tmp_path
 

@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     """A notebook among modules that are named like all of the standard library and all that is installed here."""
     for name in NAMES:
         (tmp_path / f"{name}.py").write_text("# mine\n")
-    cells = [Code("a = 1", tags=("parameters",)), "print('answer', 41 + a)"]
+    cells: list[str | Code] = [Code("a = 1", tags=("parameters",)), "print('answer', 41 + a)"]
     write(tmp_path / "in.ipynb", cells)
     return tmp_path
 

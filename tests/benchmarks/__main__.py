@@ -14,17 +14,17 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cloud import install
-from contenders import CONTENDERS, JUPYTER, NBSTEP, PAPERMILL, nbstep
-from growth import Growth, measure_growth
-from latency import Latency, measure_latency
-from measure import Measure, measure
-from plot import plot
-from starts import Stalls, Starts, measure_stalls, measure_starts
-from sweep import SweepFigures, measure_sweep
-from workloads import WORKLOADS, Workload, cloud_hello
+from benchmarks.cloud import install
+from benchmarks.contenders import CONTENDERS, JUPYTER, NBSTEP, PAPERMILL, nbstep
+from benchmarks.growth import Growth, measure_growth
+from benchmarks.latency import Latency, measure_latency
+from benchmarks.measure import Measure, measure
+from benchmarks.plot import plot
+from benchmarks.starts import Stalls, Starts, measure_stalls, measure_starts
+from benchmarks.sweep import SweepFigures, measure_sweep
+from benchmarks.workloads import WORKLOADS, Workload, cloud_hello
 
 Figures = Growth | Latency | Starts | Stalls | SweepFigures
 

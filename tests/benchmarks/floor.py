@@ -15,7 +15,9 @@ from jupyter_client.session import Session
 def main(notebook: str) -> None:
     """Run every code cell, keep nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        connection = {f"{name}_port": port for port, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)}
+        connection: dict[str, str | int] = {
+            f"{name}_port": port for port, name in enumerate(("shell", "iopub", "stdin", "control", "hb"), 1)
+        }
         connection |= {"transport": "ipc", "ip": f"{folder}/socket", "key": "key", "signature_scheme": "hmac-sha256"}
         file = Path(folder, "connection.json")
         file.write_text(json.dumps(connection))
@@ -45,8 +47,10 @@ def _drive(address: str, notebook: str) -> None:
 def _execute(session: Session, sockets: dict[str, zmq.Socket[bytes]], code: str) -> None:
     content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False, "user_expressions": {}}
     request = session.send(sockets["shell"], "execute_request", content)
+    assert request is not None
     while True:
         _, message = session.recv(sockets["iopub"], mode=0)
+        assert message is not None  # the receiving waits
         ended = message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
         if ended and message["parent_header"].get("msg_id") == request["header"]["msg_id"]:
             break

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import measure
-from workloads import Workload, trivial
+from benchmarks.measure import measure
+from benchmarks.workloads import Workload, trivial
 
 COUNTS = (250, 500, 1000, 2000)
 ROUNDS = 3

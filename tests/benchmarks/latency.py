@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from contenders import nbstep
-from measure import measured_environment
-from workloads import Workload
+from benchmarks.contenders import nbstep
+from benchmarks.measure import measured_environment
+from benchmarks.workloads import Workload
 
 LINES = 100
 PAUSE = 0.1

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from growth import Growth
-    from measure import Measure
+    from benchmarks.growth import Growth
+    from benchmarks.measure import Measure
 
 COLORS = {"nbstep": "#2a6f97", "papermill": "#c1666b", "jupyter execute": "#e0b061", "floor": "#a9b4bd"}
 

@@ -6,9 +6,9 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from contenders import BIN, nbstep
-from measure import measure
-from workloads import WORKLOADS
+from benchmarks.contenders import BIN, nbstep
+from benchmarks.measure import measure
+from benchmarks.workloads import WORKLOADS
 
 ROUNDS = 11
 MOST = 0.150

@@ -1,7 +1,4 @@
-"""Twenty parameter sets of one notebook: ``nbstep sweep`` against papermill, one after another and two at once.
-
-As a script, ``python sweep.py NOTEBOOK FOLDER``, it is the contender that uses papermill's API in processes.
-"""
+"""Twenty parameter sets of one notebook: ``nbstep sweep`` against papermill, one after another and two at once."""
 
 from __future__ import annotations
 
@@ -9,17 +6,18 @@ import shutil
 import statistics
 import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
-import nbformat
-from contenders import BIN
-from measure import measure
+import nbformat.v4
+
+from benchmarks.contenders import BIN
+from benchmarks.measure import measure
 
 SETS = 20
 JOBS = 2
+IN_PROCESSES = Path(__file__).with_name("papermill_sweep.py")
 ROUNDS = 3
 MOST_OF_SEQUENCE = 1 / 15
 MOST_OF_PROCESSES = 1 / 6
@@ -82,7 +80,7 @@ def measure_sweep(folder: Path) -> SweepFigures:
 
 
 def _write(folder: Path) -> Path:
-    cell = nbformat.v4.new_code_cell
+    cell: Callable[..., Any] = nbformat.v4.new_code_cell
     cells = [
         cell("import time\n\nimport numpy as np\nimport pandas as pd"),
         cell("n = 1", metadata={"tags": ["parameters"]}),
@@ -111,21 +109,5 @@ def _papermill(notebook: Path, folder: Path) -> float:
 
 
 def _papermill_processes(notebook: Path, folder: Path) -> float:
-    return measure([sys.executable, __file__, str(notebook), str(folder)], folder / "log").seconds
-
-
-def papermill_in_processes(notebook: Path, folder: Path) -> None:
-    """All sets by papermill's API, in as many processes as nbstep makes runs at once."""
-    with ProcessPoolExecutor(JOBS, mp_context=get_context("spawn")) as pool:
-        list(pool.map(_papermill_once, [(notebook, folder, n) for n in range(SETS)]))
-
-
-def _papermill_once(task: tuple[Path, Path, int]) -> None:
-    import papermill
-
-    notebook, folder, n = task
-    papermill.execute_notebook(notebook, folder / f"out-{n}.ipynb", {"n": n}, progress_bar=False)
-
-
-if __name__ == "__main__":
-    papermill_in_processes(Path(sys.argv[1]), Path(sys.argv[2]))
+    command = [sys.executable, str(IN_PROCESSES), str(notebook), str(folder), str(SETS), str(JOBS)]
+    return measure(command, folder / "log").seconds

@@ -141,7 +141,7 @@ def test_it_can_be_interrupted(server: ServerProcess) -> None:
         time.sleep(0.3)
         session.kernel.interrupt()
         deadline = time.monotonic() + 10
-        names = []
+        names: list[str] = []
         while not names and time.monotonic() < deadline:
             names = [message.content["ename"] for message in session.kernel.wait(1).iopub if message.type == "error"]
         assert names == ["KeyboardInterrupt"]

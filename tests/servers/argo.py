@@ -17,8 +17,9 @@ from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import component_ir
 from nbstep_runner.contract import StorageOptions
 from servers import image
-from servers.cluster import SECRET, Api, Bucket, missing
+from servers.cluster import SECRET, Api, Bucket
 from support import kfp_engine, notebooks
+from support.needs import missing
 
 POLL_SECONDS = 0.3
 POLICIES: Mapping[str, Mapping[str, Any]] = {
@@ -86,7 +87,7 @@ class Argo:
         path = notebooks.write(self.folder / "work.ipynb", cells)
         storage = StorageOptions(endpoint_url=self.bucket.endpoint, retry_seconds=20.0)
         profile = Profile(storage=storage, retries=0)
-        usual = {"image": self.image, "html": False, "runs": self.runs, "profile": profile}
+        usual: dict[str, Any] = {"image": self.image, "html": False, "runs": self.runs, "profile": profile}
         return notebook_step(path, **usual | options)
 
     def submit(

@@ -100,7 +100,7 @@ def runner_image(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = Path(tempfile.gettempdir())
     with (folder / "nbstep-test-image.lock").open("w") as lock:  # two workers need one image, made once
         fcntl.flock(lock, fcntl.LOCK_EX)
-        images = ["ctr", "-a", socket, "-n", "k8s.io", "images"]
+        images: list[str] = ["ctr", "-a", str(socket), "-n", "k8s.io", "images"]
         if tag not in subprocess.run([*images, "ls", "-q"], check=True, capture_output=True, text=True).stdout.split():
             archive = tmp_path_factory.mktemp("image") / "image.tar"
             image.build(archive, tag, folder)
@@ -157,7 +157,7 @@ class Launcher:
         return {name: {"secret": SECRET, "key": name} for name in names}
 
     def submit(self, *sources: str, kubernetes: Mapping[str, Any] | None = None, **options: Any) -> Run:
-        cells = [notebooks.Code(sources[0], tags=("parameters",)), *sources[1:]]
+        cells: list[str | notebooks.Code] = [notebooks.Code(sources[0], tags=("parameters",)), *sources[1:]]
         path = notebooks.write(self.folder / "notebook.ipynb", cells)
         return self.submit_file(path, kubernetes=kubernetes, **options)
 

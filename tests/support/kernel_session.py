@@ -23,7 +23,7 @@ class Session:
 
     def run(self, code: str) -> str:
         """What the code prints."""
-        printed = []
+        printed: list[str] = []
         for message in self.heard(self.send(code)):
             assert message.type != "error", message.content
             printed += message.texts() if message.type == "stream" else []

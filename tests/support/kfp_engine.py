@@ -95,8 +95,9 @@ def started(component: Mapping[str, Any], container: Mapping[str, Any], values: 
     Raises:
         Refused: The engine fails before.
     """
-    told = [template(json.dumps(each, ensure_ascii=False)) for each in (component, container, values)]
-    patch = json.loads(argo(json.dumps(drive(*told, "/minio/bucket/pipeline/run/task/bb6e2879"), ensure_ascii=False)))
+    told = (template(json.dumps(each, ensure_ascii=False)) for each in (component, container, values))
+    driven = drive(next(told), next(told), next(told), "/minio/bucket/pipeline/run/task/bb6e2879")
+    patch = json.loads(argo(json.dumps(driven, ensure_ascii=False)))
     (main,) = json.loads(patch)["containers"]
     _, _, _, message, spec, _ = map(kubernetes, main["command"])
     return launch(json.loads(message), json.loads(spec), list(map(kubernetes, main["args"])))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -58,9 +59,9 @@ def test_an_error_says_what_to_do_wherever_it_is_printed() -> None:
 
 
 def test_a_notebook_shows_the_callers_lines_and_none_of_ours() -> None:
-    caller = {"__name__": "__main__", "BadInputError": BadInputError}
+    caller: dict[str, Any] = {"__name__": "__main__", "BadInputError": BadInputError}
     exec("def call(function):\n    return function()", caller)  # noqa: S102 - frames that are the caller's
-    ours = {"__name__": "nbstep.api", "BadInputError": BadInputError}
+    ours: dict[str, Any] = {"__name__": "nbstep.api", "BadInputError": BadInputError}
     exec("def fail():\n    raise BadInputError('it is wrong', hint='Mend it.')", ours)  # noqa: S102 - frames of ours
     with pytest.raises(BadInputError) as raised:
         caller["call"](ours["fail"])

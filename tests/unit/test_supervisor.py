@@ -5,6 +5,8 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -111,7 +113,7 @@ def test_a_run_can_be_aborted_from_any_thread(supervisor: Supervisor) -> None:
 def test_a_signal_just_before_a_call_begins_to_wait_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with Supervisor(grace=5) as supervisor:
 
-        class News(module.SimpleQueue):  # type: ignore[type-arg]  # of anything
+        class News(SimpleQueue[Any]):
             def __init__(self) -> None:
                 send(signal.SIGTERM)
 

@@ -34,7 +34,7 @@ def test_it_is_small(docker: Docker, image: str) -> None:
 @pytest.mark.timeout(900)
 def test_it_builds_within_a_minute_when_packages_are_cached(docker: Docker, image: str) -> None:
     assert image == IMAGE
-    times = []
+    times: list[float] = []
     while not times or (min(times) > LONGEST_BUILD and len(times) < ATTEMPTS):
         times.append(docker.build("nbstep-test-runner:again", "--no-cache"))
     assert min(times) < LONGEST_BUILD, times

@@ -191,7 +191,7 @@ def test_what_is_imported_comes_in_as_an_artifact(folder: Path) -> None:
 
     def imported() -> float:
         data = dsl.importer(artifact_uri=str(folder / "rows.txt"), artifact_class=dsl.Dataset)
-        return train(data=data.output, rows=2).outputs["rmse"]  # type: ignore[no-any-return]  # kfp has no types
+        return train(data=data.output, rows=2).outputs["rmse"]
 
     imported.__annotations__ = {"return": float}
     with local_runs(folder / "runs"):

@@ -28,11 +28,10 @@ SOURCE = "import os\nwith open(os.environ['COUNTER'], 'a') as file:\n    file.wr
 
 
 def step(folder: Path, source: str, **options: Any) -> NotebookStep:
-    cells = [notebooks.Code("model_path: str = 'm'", ("parameters",)), SOURCE + source]
+    cells: list[str | notebooks.Code] = [notebooks.Code("model_path: str = 'm'", ("parameters",)), SOURCE + source]
     path = notebooks.write(folder / "work.ipynb", cells)
-    return notebook_step(
-        path, **{"artifacts": {"model": "Model"}, "runs": str(folder / "runs"), "html": False} | options
-    )
+    usual: dict[str, Any] = {"artifacts": {"model": "Model"}, "runs": str(folder / "runs"), "html": False}
+    return notebook_step(path, **usual | options)
 
 
 def command(one: NotebookStep, disk: Path) -> list[str]:
@@ -143,7 +142,7 @@ def test_a_stopped_step_delivers_what_it_has(tmp_path: Path) -> None:
 
 def test_a_secret_reaches_the_notebook_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEP_PASSWORD", "correct-horse")
-    cells = [
+    cells: list[str | notebooks.Code] = [
         notebooks.Code("model_path: str = 'm'\npassword: str = ''", ("parameters",)),
         "assert len(password) == 13\nprint(password)\nopen(model_path, 'w').write('7')",
     ]

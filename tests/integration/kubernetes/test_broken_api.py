@@ -20,7 +20,7 @@ EXPECTED = [f"line {n} {'x' * 40}" for n in range(400)]
 
 @pytest.mark.fault(25)
 def test_a_lost_answer_to_the_submission_is_one_job(launcher: Launcher, faults: Faults) -> None:
-    lost = []
+    lost: list[str] = []
 
     def once(method: str, path: str) -> bool:
         if method == "POST" and path.endswith("/jobs") and not lost:

@@ -69,7 +69,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_tritonclient_asks_in_json_and_in_binary(tmp_path: Path, client: Path) -> None:
     with EndpointRun(tmp_path, [SUMS], name="sums") as run:
         run.ready().close()
-        asked = [client, "-c", ASKS, run.url.removeprefix("http://")]
+        asked = [str(client), "-c", ASKS, run.url.removeprefix("http://")]
         done = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

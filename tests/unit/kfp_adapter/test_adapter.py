@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState, Slot, StepSpec, StorageOptions
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState, Slot, StepSpec, StorageOptions, whole
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.arguments import Files, run_id_of, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, try_to_deliver
-from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, given, read_executor_input, whole
+from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, given, read_executor_input
 from nbstep_runner.kfp_adapter.notebook import step_notebook
 from support.records import run_record
 

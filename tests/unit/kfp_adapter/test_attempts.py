@@ -58,7 +58,7 @@ def test_no_attempt_begins_after_the_time_is_over() -> None:
 
 
 def test_a_signal_between_two_attempts_ends_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts.random, "uniform", lambda *_: 600.0)
+    monkeypatch.setattr("random.uniform", lambda *_: 600.0)
     told = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGTERM))
     began = time.monotonic()
     told.start()

@@ -41,7 +41,7 @@ def distinct_as_text(value: Any) -> bool:
 
 
 @given(st.dictionaries(st.sampled_from(["a", "yes", "null", "e1", "_1"]), values(keys=keys).filter(distinct_as_text)))
-@settings(max_examples=3 * settings.default.max_examples)
+@settings(max_examples=3 * settings().max_examples)
 def test_any_value_comes_back(held: dict[str, Any]) -> None:
     assert same(read_back(held, Signature()), held)
 

@@ -38,7 +38,13 @@ def test_what_earlier_versions_allowed_makes_a_valid_notebook(
     minor: int, metadata: dict[str, Any], cell: dict[str, Any]
 ) -> None:
     """Version 4.5 gave meanings to keys that were free before."""
-    code = {"cell_type": "code", "metadata": cell, "source": "1", "outputs": [], "execution_count": None}
+    code: dict[str, Any] = {
+        "cell_type": "code",
+        "metadata": cell,
+        "source": "1",
+        "outputs": [],
+        "execution_count": None,
+    }
     cells = [code | ({"id": "a"} if minor == 5 else {})]
     made = {"nbformat": 4, "nbformat_minor": minor, "metadata": metadata, "cells": cells}
     try:

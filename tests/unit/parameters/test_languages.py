@@ -47,7 +47,7 @@ python_values = values(keys=any_key)
 
 
 @given(python_values)
-@settings(max_examples=3 * settings.default.max_examples)
+@settings(max_examples=3 * settings().max_examples)
 def test_python_holds_the_same_value(value: Any) -> None:
     assert same(executed({"x": value}), {"x": value})
 

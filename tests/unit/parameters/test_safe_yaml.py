@@ -231,7 +231,7 @@ def read_or_refused(data: bytes) -> Any:
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join) | st.text(max_size=60))
-@settings(max_examples=3 * settings.default.max_examples)
+@settings(max_examples=3 * settings().max_examples)
 def test_any_text_is_read_or_refused(text: str) -> None:
     found = read_or_refused(text.encode(errors="replace"))
     assert not isinstance(found, bytes) or b"\n" not in found

@@ -167,7 +167,8 @@ def test_an_exception_is_an_answer_and_a_log_line(served: Served) -> None:
 @pytest.mark.parametrize("answer", [object(), {1j}, {"a": object()}])
 def test_an_answer_that_json_cannot_say_is_told(answer: Any) -> None:
     served = Served(lambda: answer, name="m")
-    for path, body in [("/predict", {}), ("/v2/models/m/infer", {"inputs": []})]:
+    bodies: dict[str, dict[str, Any]] = {"/predict": {}, "/v2/models/m/infer": {"inputs": []}}
+    for path, body in bodies.items():
         response = served.post(path, json=body)
         assert response.status_code == 500
         assert "JSON cannot say" in response.json()["error"]

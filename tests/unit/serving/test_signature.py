@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -140,7 +141,7 @@ def test_names_are_checked_with_a_suggestion() -> None:
 )
 def test_what_cannot_be_served_is_refused_when_it_is_offered(function: Any, example: dict[str, Any], said: str) -> None:
     if function is takes:
-        function = functools.partial(lambda x: x, 1, 2)
+        function = functools.partial(takes, 1, 2)
     with pytest.raises(TypeError, match=said):
         Signature(function, example)
 
@@ -155,7 +156,11 @@ def test_methods_partials_and_positional_parameters_are_called_rightly() -> None
         def predict(self, x: float, /, *, scale: float = 2.0) -> float:
             return x * scale
 
-    for function, expected in [(Model().predict, 6.0), (functools.partial(Model().predict, scale=3.0), 9.0)]:
+    cases: list[tuple[Callable[..., Any], float]] = [
+        (Model().predict, 6.0),
+        (functools.partial(Model().predict, scale=3.0), 9.0),
+    ]
+    for function, expected in cases:
         arguments = Signature(function, {}).from_json({"x": 3})
         assert function(*arguments.args, **arguments.kwargs) == expected
 
@@ -168,7 +173,8 @@ def test_tensors_for_every_kind_of_input() -> None:
         words: list[str],
         house: House,
         flag: bool = False,
-    ) -> Answer: ...
+    ) -> Answer:
+        raise NotImplementedError
 
     signature = Signature(function, {})
     plans = {plan.name: (plan.datatype, plan.shape) for plan in signature.plans}
@@ -223,7 +229,7 @@ def test_answers_are_tensors() -> None:
         return {each.name: (each.datatype, each.data.tolist()) for each in tensors_of(answer)}
 
     assert names(3) == {"output": ("INT64", [3])}
-    assert names(np.float32([[1, 2]])) == {"output": ("FP32", [[1.0, 2.0]])}
+    assert names(np.array([[1, 2]], np.float32)) == {"output": ("FP32", [[1.0, 2.0]])}
     assert names("hi") == {"output": ("BYTES", [b"hi"])}
     assert names({"digit": 7, "p": [0.1, 0.9]}) == {"digit": ("INT64", [7]), "p": ("FP64", [0.1, 0.9])}
     assert names({"p": {"a": 0.5}}) == {"p": ("BYTES", [b'{"a":0.5}'])}

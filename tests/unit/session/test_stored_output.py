@@ -87,7 +87,7 @@ def test_the_notebook_is_published_before_the_record(held: Held) -> None:
     held.output.commit()
     record = held.stored()
     assert (record.state, record.claim) == (RunState.SUCCEEDED, None)
-    assert record.output_version == held.store.stat(OUTPUT).version
+    assert record.output_version == held.store.stat(OUTPUT).version  # type: ignore[union-attr]  # it is there
     assert record.output_checksum is not None
 
 
@@ -161,7 +161,7 @@ def test_at_short_notice_the_record_waits_for_no_notebook(patience: threading.Ev
     held.output.complete()
     held.output.commit()
     held.close()
-    assert held.stored().output_version == held.store.stat(OUTPUT).version
+    assert held.stored().output_version == held.store.stat(OUTPUT).version  # type: ignore[union-attr]  # it is there
 
 
 def test_a_page_that_takes_long_leaves_time_for_log_and_record(
@@ -202,7 +202,12 @@ def test_a_store_that_hangs_on_a_companion_leaves_time_for_what_follows(
     patience: threading.Event, tmp_path: Path, fault: Fault, words: str
 ) -> None:
     (tmp_path / "log").write_bytes(b"{}\n")
-    held = Held(FaultyStore(MemoryStore(MemorySpace()), [fault], sleep=lambda seconds: seconds and patience.wait(30)))
+
+    def sleep(seconds: float) -> None:
+        if seconds:
+            patience.wait(30)
+
+    held = Held(FaultyStore(MemoryStore(MemorySpace()), [fault], sleep=sleep))
     held.succeed()
     held.stop()
     held.output.publish(b"{}", checkpointed=True)

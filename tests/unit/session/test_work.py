@@ -12,7 +12,8 @@ from nbstep_runner.contract import ParameterSource, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.notebook import parse as inputs
 from nbstep_runner.notebook import parse_notebook, read_standard_input
-from nbstep_runner.session.work import NOWHERE, fetch
+from nbstep_runner.session.earlier import NOWHERE
+from nbstep_runner.session.work import fetch
 from nbstep_runner.stores import Store
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 from nbstep_runner.testing import FaultyStore

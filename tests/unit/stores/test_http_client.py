@@ -18,7 +18,7 @@ class Pieces(httpx.SyncByteStream):
     def __init__(self, size: int, seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self._piece, self._seconds = b"x" * size, seconds
         clock = count()
-        monkeypatch.setattr(http_client.time, "monotonic", lambda: float(next(clock)))
+        monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
 
     def __iter__(self) -> Iterator[bytes]:
         return (self._piece for _ in range(self._seconds))

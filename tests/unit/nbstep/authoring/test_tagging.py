@@ -19,7 +19,7 @@ def notebook(text: str) -> StoredNotebook:
 
 
 def content(*metadata: dict[str, Any]) -> dict[str, Any]:
-    cells = [
+    cells: list[dict[str, Any]] = [
         {
             "cell_type": "code",
             "execution_count": None,

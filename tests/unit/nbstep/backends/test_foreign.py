@@ -98,7 +98,9 @@ def test_it_says_what_its_runs_reach() -> None:
     assert spec.output_uri == "/grid/shared/runs/r/output.ipynb"
     assert (prepared.storage.known_hosts, spec.storage.known_hosts) == (None, "/grid/known_hosts")
     assert prepared.submission.claims == ("shared", "data")
-    assert b"/grid/data/table.csv" in dict(prepared.uploads)[prepared.places.params]
+    parameters = dict(prepared.uploads)[prepared.places.params]
+    assert isinstance(parameters, bytes)
+    assert b"/grid/data/table.csv" in parameters
     with pytest.raises(UsageError, match="cannot reach"):
         prepare(Request(notebook="train.ipynb", profile=Profile(on="grid", runs="runs")))
 

@@ -26,7 +26,7 @@ PROFILE = {"on": "kubernetes", "image": "example.org/serving:1", "runs": "gs://b
 
 
 def planned(folder: Path, params: dict[str, Any] | None = None, **exposure: Any) -> Deployment:
-    cells = [notebooks.Code("model: str = ''", tags=("parameters",)), "pass"]
+    cells: list[str | notebooks.Code] = [notebooks.Code("model: str = ''", tags=("parameters",)), "pass"]
     request = Request(
         notebook=str(notebooks.write(folder / "predict.ipynb", cells)),
         profile=load_profile(None, PROFILE),

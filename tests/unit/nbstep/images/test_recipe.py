@@ -60,7 +60,7 @@ def test_nothing_wanted_is_nothing_done() -> None:
 def test_no_name_carries_an_instruction(text: str) -> None:
     for recipe in ({"base": text}, {"base": BASE, "apt": (text,)}, {"base": BASE, "kernel": text}):
         try:
-            dockerfile = Recipe(**recipe).dockerfile()  # type: ignore[arg-type]  # any field of any type
+            dockerfile = Recipe(**recipe).dockerfile()
         except UsageError:
             continue
         lines = dockerfile.replace("\\\n", "").splitlines()

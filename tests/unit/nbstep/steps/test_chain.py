@@ -73,7 +73,8 @@ def does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
 
 def step(folder: Path, cell: str = "n: int = 1", name: str = "add", **options: Any) -> NotebookStep:
     path = notebooks.write(folder / f"{name}.ipynb", [notebooks.Code(cell, ("parameters",))])
-    return nbstep.notebook_step(path, **{"results": {"n": int}, "html": False} | options)
+    usual: dict[str, Any] = {"results": {"n": int}, "html": False}
+    return nbstep.notebook_step(path, **usual | options)
 
 
 def test_results_pass_from_step_to_step_in_the_order_of_the_data(tmp_path: Path, does: Any) -> None:

@@ -81,7 +81,7 @@ def test_a_step_that_was_not_called_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="work is no step with its arguments"):
         chain([one], tmp_path / "runs")  # type: ignore[list-item]  # the mistake itself
     with pytest.raises(BadInputError, match="work is no step with its arguments"):
-        one(n=1).after(one)  # type: ignore[arg-type]  # the mistake itself
+        one(n=1).after(one)
 
 
 def test_a_notebook_without_a_parameters_cell_says_so(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import nbstep
 import nbstep.errors
+from nbstep.backends.memory import MemoryBackend
 from nbstep_runner.contract import Claim, RunState, encode
 from nbstep_runner.errors import UsageError
 from support import notebooks
@@ -28,6 +29,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def submitted(run_id: str) -> nbstep.Run:
     return nbstep.submit("train.ipynb", on="memory", runs="runs", run_id=run_id)
+
+
+def end(run: nbstep.Run) -> None:
+    assert isinstance(run.backend, MemoryBackend)
+    run.backend.end(run.handle)
 
 
 RECORD = run_record(run_id="alone", exit_code=0, results={"n": 1})
@@ -48,9 +54,9 @@ def test_the_latest_run_is_the_one_that_was_last_heard_of() -> None:
     with pytest.raises(nbstep.errors.RunNotFoundError, match="there is no run below"):
         nbstep.find("latest", runs="runs")
     first, second = submitted("b"), submitted("a")
-    first.backend.end(first.handle)
+    end(first)
     assert nbstep.find("latest", runs="runs").id == "b"
-    second.backend.end(second.handle)
+    end(second)
     assert nbstep.find("latest", runs="runs").id == "a"
 
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 from nbstep.views.comparison import Line, compared, csv_of
 from nbstep_runner.contract import RunResult, RunState
 
 
-def record(run_id: str, seconds: float, **members: dict[str, object]) -> RunResult:
+def record(run_id: str, seconds: float, **members: Any) -> RunResult:
     return RunResult(
         run_id=run_id, attempt=1, spec_digest="", state=RunState.SUCCEEDED, input_uri="", output_uri="",
         seconds=seconds, **members,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,7 +14,7 @@ NOW = datetime(2026, 1, 2, 12, 0, 30, tzinfo=UTC)
 ERROR = ErrorInfo(reference="cell-failed", message="cell 3 raised ValueError: \x1b[2Jno data")
 
 
-def record(run_id: str, state: RunState, **members: object) -> RunResult:
+def record(run_id: str, state: RunState, **members: Any) -> RunResult:
     return RunResult(
         run_id=run_id, attempt=1, spec_digest="", state=state, input_uri="", output_uri="",
         started_at="2026-01-02T12:00:00+00:00", parameters={"rate": 0.1}, **members,

@@ -103,7 +103,7 @@ def test_what_is_no_quantity_is_refused(text: str) -> None:
         assert quantity(text) >= 0
 
 
-LINES = st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",)), max_size=30), max_size=20)
+LINES = st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=30), max_size=20)
 
 
 @given(LINES, st.integers(1, 7), st.lists(st.integers(0, 60), max_size=4))
