@@ -169,7 +169,7 @@ class GcsStore:
             if found and found.checksum == _named(upload.crc32c) and found.size == upload.size:
                 return found.version
         if isinstance(error, RefusedError) and attempt.number < _DAMAGED_TRIES:
-            raise TransientError(f"{error.message} The request may have been damaged on its way") from error
+            raise TransientError(error.message.rstrip(".")) from error
         raise error
 
     def _remove(self, uri: str, generation: int) -> None:

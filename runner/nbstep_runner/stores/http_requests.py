@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -27,6 +27,12 @@ _WRITTEN: Final = frozenset({200, 201, 202, 204})
 _LISTED: Final = frozenset({207})
 _NO_FOLDER: Final = frozenset({400, 403, 404, 409, 500})
 """What servers answer to a PUT below a folder that is missing (nginx: 500), or below an object (Apache: 400)."""
+_MISSING: Final = frozenset({404, 409})
+"""Of these, what says that the folder is missing and nothing else (RFC 4918, 9.7.1: 409)."""
+_DENIED: Final = frozenset({401, 403})
+_FOLDER_TRIES: Final = 4
+"""How often an object is sent while others make its folder, or remove it, at the same moment."""
+_FOLDER_GONE: Final = "the folder was removed meanwhile"
 _CANNOT_MOVE: Final = frozenset({403, 405, 501})
 _FOREIGN: Final = frozenset({400, 502})
 """What servers answer to a target that seems to be another server's: nginx, and Go's library."""
@@ -99,15 +105,18 @@ class Requests:
         """Write the bytes at a name, making missing folders; the version, where the answer tells one."""
         headers = {"Content-Type": content.media_type(upload.uri), "Content-MD5": upload.md5, **condition}
         ask = Ask(method="PUT", uri=uri, headers=headers, body=upload.data, held=held)
-        with self._client.answer(ask, attempt) as response:
-            if response.status_code == 501 and condition:
-                raise NotSupportedError
-            if response.status_code not in _NO_FOLDER or not self._make_folders(uri, attempt):
-                require(response, _WRITTEN, doing("writing", upload.uri))
-                return version_of(response)
-        with self._client.answer(Ask(method="PUT", uri=uri, headers=headers, body=upload.data), attempt) as response:
-            require(response, _WRITTEN, doing("writing", upload.uri))
-        return version_of(response)
+        for _ in range(_FOLDER_TRIES):
+            with self._client.answer(ask, attempt) as response:
+                status = response.status_code
+                if status == 501 and condition:
+                    raise NotSupportedError
+                if status not in _NO_FOLDER or not (self._make_folders(uri, status, attempt) or status == 409):
+                    require(response, _WRITTEN, doing("writing", upload.uri))
+                    return version_of(response)
+            ask = replace(ask, held=None)
+        if condition:
+            raise changed(upload.uri)
+        raise TransientError(_FOLDER_GONE)
 
     def expect(self, uri: str, version: str, attempt: Try) -> None:
         """Compare an object's version now with the expected one.
@@ -155,6 +164,8 @@ class Requests:
             with self._client.answer(Ask(method="MOVE", uri=temporary, headers=headers), attempt) as response:
                 if response.status_code in _CANNOT_MOVE:
                     return False
+                if response.status_code == 409:  # never for what stands in the header fields (RFC 4918, 9.9.4)
+                    raise TransientError(_FOLDER_GONE)
                 if response.status_code not in _FOREIGN or target != whole:
                     require(response, _WRITTEN, doing("writing", uri))
                     break
@@ -205,20 +216,24 @@ class Requests:
             return None if found is None else webdav.is_folder(found)
         return None
 
-    def _make_folders(self, uri: str, attempt: Try) -> bool:
-        """Make what is missing above a WebDAV resource; whether anything was made.
+    def _make_folders(self, uri: str, status: int, attempt: Try) -> bool:
+        """Make what is missing above an object, whose PUT was answered with a status; whether anything was made.
 
         Raises:
             BadInputError: One of the names is an object's.
+            StorageDeniedError: The folder is missing, and may not be made.
         """
-        made = False
+        made, answered = False, 0
         for path in webdav.parents(urlsplit(uri).path):
             folder = urlsplit(uri)._replace(path=path).geturl()
             with self._client.answer(Ask(method="MKCOL", uri=folder), attempt) as response:
-                made = made or response.status_code == 201
-                exists = response.status_code in {400, 405}  # Apache: 400 for an object's name with a slash after it
+                answered = response.status_code
+            made = made or answered == 201
+            exists = answered in {400, 405}  # Apache: 400 for an object's name with a slash after it
             if exists and self._is_folder(folder.rstrip("/"), attempt) is False:
                 raise BadInputError(f"{redact(folder.rstrip('/'))} is an object, where a folder should be.")
+        if status in _MISSING and answered in _DENIED:
+            raise explained(answered, doing("making the folder of", uri))
         return made
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -109,8 +109,7 @@ class S3Store:
         """What the store knows of the object."""
         place = _place(uri)
         with suppress(InputNotFoundError):
-            found = self._retrier.call(f"looking at {uri}", lambda _: self._client.head_object(**place))
-            return _described(uri, found)
+            return self._retrier.call(f"looking at {uri}", lambda _: _described(uri, self._client.head_object(**place)))
         return None
 
     def list(self, uri: str) -> Iterator[Stat]:
@@ -118,8 +117,8 @@ class S3Store:
         place = _place(uri, empty=True)
         query = {"Bucket": place["Bucket"], "Prefix": place["Key"]}
         while True:
-            page = self._retrier.call(f"listing {uri}", lambda _, q=query: self._client.list_objects_v2(**q))  # type: ignore[misc]  # q is the query of this turn
-            yield from _listed(place["Bucket"], page)
+            page, found = self._retrier.call(f"listing {uri}", lambda _, q=query: self._page(q))  # type: ignore[misc]  # q is the query of this turn
+            yield from found
             if not page.get("IsTruncated"):
                 return
             query = {**query, "ContinuationToken": page["NextContinuationToken"]}
@@ -130,6 +129,10 @@ class S3Store:
         if if_version is not None and self.stat(uri) is not None:
             expect(self, uri, if_version)
         self._retrier.call(f"deleting {uri}", lambda _: self._client.delete_object(**place))
+
+    def _page(self, query: dict[str, str]) -> tuple[dict[str, Any], Sequence[Stat]]:
+        page: dict[str, Any] = self._client.list_objects_v2(**query)
+        return page, list(_listed(query["Bucket"], page))
 
     def _read(self, uri: str, place: dict[str, str]) -> Blob:
         answer = self._client.get_object(**place)
@@ -215,15 +218,16 @@ class S3Store:
         if lost and (found := self._find(upload)):
             return found
         if isinstance(error, RefusedError) and attempt.number < _DAMAGED_TRIES:
-            raise TransientError(f"{error.message} The request may have been damaged on its way") from error
+            raise TransientError(error.message.rstrip(".")) from error
         raise error
 
     def _find(self, upload: _Upload) -> str | None:
         """The version of what is in place, if it holds these bytes."""
         place = _place(upload.uri)
         with suppress(NbstepError):
-            found = self._retrier.call(f"looking at {upload.uri}", lambda _: self._client.head_object(**place))
-            return _version(found) if _is_ours(found, upload) else None
+            return self._retrier.call(
+                f"looking at {upload.uri}", lambda _: _version_of_ours(self._client.head_object(**place), upload)
+            )
         return None
 
     @property
@@ -303,6 +307,10 @@ def _is_md5(answer: dict[str, Any]) -> bool:
     """Whether the ETag is the MD5 of the bytes: not for parts, nor with a key of a service or of the user."""
     encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer
     return len(answer.get("ETag", "").strip('"')) == 32 and not encrypted
+
+
+def _version_of_ours(found: dict[str, Any], upload: _Upload) -> str | None:
+    return _version(found) if _is_ours(found, upload) else None
 
 
 def _is_ours(found: dict[str, Any], upload: _Upload) -> bool:

@@ -45,8 +45,8 @@ _WRONG_KEY: Final = (
     "The store does not accept the access key ({said})",
     "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile that they come from.",
 )
-_CLASH: Final = (BadInputError, "The name cannot be used ({said})", "Choose another name.")
-"""Where objects are files: the name is a folder's, below an object's, or too long."""
+_CLASH: Final = (RefusedError, "The name cannot be used ({said})", "Choose another name.")
+"""Where objects are files: the name is a folder's, below an object's, or too long; or its folder comes and goes now."""
 _MEANINGS: Final[dict[str, tuple[type[NbstepError], str, str]]] = {
     **dict.fromkeys(("ExpiredToken", "InvalidToken", "TokenRefreshRequired"), _NOT_ACCEPTED),
     **dict.fromkeys(("InvalidAccessKeyId", "SignatureDoesNotMatch", "XAdminUserNotFound"), _WRONG_KEY),

@@ -17,7 +17,7 @@ from nbstep_runner.stores.uris import redact
 
 
 class RefusedError(BadInputError):
-    """The store did not accept the request as it arrived; what arrived may be not what was sent."""
+    """The store did not accept the request as it arrived: it may have been damaged on its way, or met another's."""
 
 
 NO_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")

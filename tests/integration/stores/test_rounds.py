@@ -12,34 +12,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
-from nbstep_runner.contract import StorageOptions, encode
+from nbstep_runner.contract import encode
 from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError, StorageDeniedError
-from nbstep_runner.stores import ABSENT, Store, open_store
+from nbstep_runner.stores import ABSENT, Store
+from servers.every import EVERY, Where
 
 RACES = int(os.environ.get("NBSTEP_STORE_RACES", "2"))
 KILLS = int(os.environ.get("NBSTEP_STORE_KILLS", "2"))
 WRITERS = 8
 SIZE = 4_000_000
-KINDS = (
-    "gs",
-    "s3",
-    "versitygw",
-    "rclone-s3",
-    "openssh",
-    "openssh-plain",
-    "rclone-sftp",
-    "nginx",
-    "apache",
-    "rclone-dav",
-)
 _WRITER = """
 import sys
 from nbstep_runner.contract import StorageOptions, decode
@@ -54,53 +40,15 @@ while True:
 """
 
 
-@dataclass
-class Where:
-    """A place on one server, and what was counted there.
-
-    Attributes:
-        counts: What happened, by what was tried.
-    """
-
-    kind: str
-    folder: str
-    options: StorageOptions
-    counts: dict[str, Counter[str]] = field(default_factory=dict)
-
-    def store(self) -> Store:
-        return open_store(self.folder, self.options)
-
-    def count(self, what: str, came: object) -> None:
-        self.counts.setdefault(what, Counter())[str(came)] += 1
-
-
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=EVERY)
 def where(request: pytest.FixtureRequest) -> Iterator[Where]:
     """Each server in turn; what was counted is printed where many rounds were asked for."""
-    get, kind, web = request.getfixturevalue, request.param, StorageOptions(allow_private_addresses=True)
-    folders: dict[str, tuple[str, Callable[[], StorageOptions]]] = {
-        "gs": ("gcs_folder", StorageOptions),
-        "s3": ("s3_folder", StorageOptions),
-        "versitygw": ("gateway_folder", StorageOptions),
-        "rclone-s3": ("rclone_s3_folder", StorageOptions),
-        "openssh": ("sftp_folder", lambda: _keys(get("ssh_server"))),
-        "openssh-plain": ("plain_sftp_folder", lambda: _keys(get("plain_ssh_server"))),
-        "rclone-sftp": ("rclone_sftp_folder", lambda: _keys(get("rclone_sftp"))),
-        "nginx": ("web_folder", lambda: web),
-        "apache": ("apache_folder", lambda: web),
-        "rclone-dav": ("rclone_dav_folder", lambda: web),
-    }
-    name, options = folders[kind]
-    found = Where(kind, get(name), options())
+    found = Where.on(request.param, request.getfixturevalue)
     yield found
     if RACES > 2:
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             for what, counts in found.counts.items():
-                sys.stdout.write(f"\n{kind}: {what}: {dict(counts)}")
-
-
-def _keys(server: Any) -> StorageOptions:
-    return StorageOptions(known_hosts=str(server.known_hosts), identity_file=str(server.identity_file))
+                sys.stdout.write(f"\n{found.kind}: {what}: {dict(counts)}")
 
 
 @pytest.mark.fault(24)
@@ -109,9 +57,8 @@ def _keys(server: Any) -> StorageOptions:
 def test_what_is_promised_of_two_writers_holds(where: Where, creates: bool) -> None:
     """Each writer is a client of its own. Without the promise several may win; what is in place is a winner's."""
     uri, before = where.folder + "race.json", where.store()
-    stores = [where.store() for _ in range(WRITERS)]
     for turn in range(RACES):
-        version, gate = ABSENT, threading.Barrier(WRITERS)
+        version = ABSENT
         if creates:
             before.delete(uri)
         else:
@@ -136,7 +83,7 @@ def test_what_is_promised_of_two_writers_holds(where: Where, creates: bool) -> N
         assert before.read(uri).data in winners
         if any(store.conditional_write for store in stores):
             assert len(winners) == 1
-    where.count("conditional", any(store.conditional_write for store in stores))
+        where.count("conditional", any(store.conditional_write for store in stores))
 
 
 @pytest.mark.fault(65)
@@ -145,7 +92,7 @@ def test_a_writer_that_is_killed_tears_nothing(where: Where) -> None:
     uri, store = where.folder + "killed.ipynb", where.store()
     wholes = {bytes([byte]) * SIZE for byte in b"ABC"}
     store.write(uri, b"A" * SIZE)
-    options = _as_json(where.options)
+    options = encode(where.options).decode()
     for _ in range(KILLS):
         with subprocess.Popen(
             [sys.executable, "-c", _WRITER, uri, options, str(SIZE)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -202,7 +149,3 @@ def _read(store: Store, uri: str) -> bytes:
         except NbstepError:
             time.sleep(0.1)
     return store.read(uri).data
-
-
-def _as_json(options: StorageOptions) -> str:
-    return encode(options).decode()
