@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from support import processes
 from support.notebooks import Code, Text, write
 from support.runs import RUNNER, Done, run, start
 
@@ -322,6 +323,20 @@ def test_a_log_that_nobody_reads_does_not_hold_up_the_run(tmp_path: Path) -> Non
     os.close(reader)
     assert (done.code, done.states) == (0, ["succeeded", "succeeded"])
     assert done.place.with_suffix(".log.jsonl").read_bytes().count(b"x") > 200_000 * 99
+
+
+@pytest.mark.fault(32)
+def test_a_reader_that_comes_late_gets_every_line(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    cell = "print('\\n'.join(['x' * 99] * 100_000))"
+    with start(tmp_path, [cell], stdout=writer) as running, os.fdopen(reader, "rb") as stream:
+        os.close(writer)
+        assert processes.until((tmp_path / "out.log.jsonl").exists, 60)
+        read = stream.read()
+        done = running.finish(30)
+    assert done.code == 0
+    assert read == done.place.with_suffix(".log.jsonl").read_bytes()
+    assert len(read) > 100_000 * 99
 
 
 @pytest.mark.fault(32)

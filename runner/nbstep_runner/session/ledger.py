@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from nbstep_runner.contract import STANDARD_STREAM, Event, Notice, RunFinished, RunResult, RunSpec, Severity, Sink
+from nbstep_runner.contract import (
+    STANDARD_STREAM,
+    Event,
+    Notice,
+    RunFinished,
+    RunResult,
+    RunSpec,
+    RunState,
+    Severity,
+    Sink,
+)
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.session import results
 from nbstep_runner.session.places import Places
@@ -15,6 +25,8 @@ from nbstep_runner.sinks.fanout import FanOut
 from nbstep_runner.sinks.log import LogFormat, LogSink
 
 LOG_SECONDS: Final = 5.0
+READER_SECONDS: Final = 300.0
+"""How long the process waits for a reader of the log that goes on reading, once the run is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,5 +122,6 @@ class Ledger:
         self._log.flush(LOG_SECONDS)
 
     def close(self) -> None:
-        """Let the listeners write out what they hold."""
+        """Let the listeners write out what they hold; after a stop, which may leave little time, soon."""
+        self._log.close(LOG_SECONDS if self.result.state is RunState.CANCELLED else READER_SECONDS)
         self._listeners.close(LOG_SECONDS)

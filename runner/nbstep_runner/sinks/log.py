@@ -27,6 +27,8 @@ _PAUSE = 0.004  # so that a burst of small events is written in batches, not one
 _PASS = 0.05
 _MERGED_WITHIN = 0.01
 _MERGED_BYTES = 2**20
+_LAST_GAP = 1.0
+"""Seconds that telling a late reader what it missed takes at most."""
 
 Item = tuple[float, StreamText | Record | OutputsCleared | threading.Event, int]
 """When it came, what it is, about how many bytes it holds; an event of ``threading`` is set when its turn comes."""
@@ -42,8 +44,9 @@ class LogFormat(StrEnum):
 class LogSink:
     """Writes a run's events as lines to ``path`` (JSON) and to ``stream`` (in ``format``).
 
-    The file gets every line. The stream gets what its reader takes; a gap is told in a line of its own. When the file
-    cannot be written, the stream goes on.
+    The file gets every line. So does the stream, in its reader's own time: what it has not taken waits on disk, beside
+    ``path``. A gap, where the disk has no more room or the run has ended long ago, is told in a line of its own. When
+    the file cannot be written, the stream goes on.
 
     Args:
         run_id: The run.
@@ -71,7 +74,7 @@ class LogSink:
         self._writer = LogWriter(
             JsonLines(run_id, attempt),
             spool=self._spool,
-            outlet=Outlet(stream) if stream else None,
+            outlet=Outlet(stream, path.parent if path else None) if stream else None,
             console=ConsoleLines(color=_wants_color(stream)) if format is LogFormat.CONSOLE else None,
             quiet=quiet,
             location=location or str(path or ""),
@@ -126,12 +129,15 @@ class LogSink:
         return done.wait(timeout if self._deadline is None else 0.0)
 
     def close(self, timeout: float) -> None:
-        """Write out what is held, for at most ``timeout`` seconds; later events are ignored."""
+        """Write out what is held, for about ``timeout`` seconds at most; later events are ignored.
+
+        The stream's reader gets that time as long as it goes on reading.
+        """
         with self._room:
             if self._deadline is None:
                 self._deadline = monotonic() + timeout
         self._wake.set()
-        self._thread.join(timeout)
+        self._thread.join(timeout + _LAST_GAP)
 
     def _put(self, item: StreamText | Record | OutputsCleared | threading.Event, size: int) -> None:
         moment = time()

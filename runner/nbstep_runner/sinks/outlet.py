@@ -8,34 +8,42 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
 
-CAPACITY = 16 * 1024 * 1024
-"""Bytes held for a slow reader."""
+from nbstep_runner.sinks.overflow import Overflow
 
-_STALLED_AFTER = 0.1
-_PATIENCE = 2.0
-_PATIENCE_REGAINED = 0.1
+CAPACITY = 4 * 2**20
+"""Bytes held in memory for a slow reader; what is more waits on disk."""
+
+GIVEN_UP_AFTER = 5.0
+"""Seconds in which a reader has to take something, once nothing more will come."""
+
+_PIECE = 64 * 2**10
 
 
 class Outlet:
     """Writes to a stream from a thread of its own, so that a reader that stalls stalls nobody else.
 
-    A reader that is merely slower than the run is waited for, for at most ``_PATIENCE`` seconds plus a tenth of the
-    time that passes. Past that, or when it took nothing for ``_STALLED_AFTER`` seconds, lines are dropped until it has
-    caught up. When the stream is broken, lines are dropped for good.
+    What the reader has not taken waits in memory up to ``capacity`` bytes, and past them on disk. Lines that the disk
+    does not take either are dropped until the reader has caught up. When the stream is broken, lines are dropped for
+    good.
+
+    Args:
+        stream: A binary stream.
+        folder: Where what waits on disk lies; ``None`` for the system's folder of temporary files.
     """
 
-    def __init__(self, stream: BinaryIO, capacity: int = CAPACITY) -> None:
+    def __init__(self, stream: BinaryIO, folder: Path | None = None, capacity: int = CAPACITY) -> None:
         self._stream = stream  # kept, for a stream that nobody holds is closed
         self._write = _writer(stream)
         self._capacity = capacity
-        self._chunks: deque[bytes] = deque()
+        self._chunks: deque[tuple[bytes, int]] = deque()
+        self._overflow = Overflow(folder)
         self._held = 0
         self._changed = threading.Condition()
-        self._taken_at = self._patience_at = monotonic()
-        self._patience = _PATIENCE
+        self._taken_at = monotonic()
         self._dropped = 0
         self._closing = self._broken = False
         # A write to a pipe that nobody reads cannot be cancelled: only a daemon thread lets the process end.
@@ -47,28 +55,48 @@ class Outlet:
         return self._dropped
 
     def offer(self, lines: bytes, count: int) -> None:
-        """Pass on ``count`` lines, or drop them."""
+        """Pass on ``count`` whole lines, or drop them."""
         with self._changed:
-            if self._dropped or not self._wait_for_room(len(lines)):
+            if self._broken:
+                return
+            if self._dropped or not self._keep(lines, count):
                 self._dropped += count
-            elif not self._broken:
-                self._taken_at = self._taken_at if self._held else monotonic()
-                self._chunks.append(lines)
-                self._held += len(lines)
-                self._changed.notify_all()
+            self._changed.notify_all()
 
     def recovered(self) -> int:
         """How many lines the reader misses, told once, when it has caught up; from then on lines pass again."""
         with self._changed:
-            if self._held > self._capacity // 4:
+            if self._overflow or self._held > self._capacity // 4:
                 return 0
             dropped, self._dropped = self._dropped, 0
             return dropped
 
-    def flush(self, timeout: float) -> bool:
-        """Wait until all is written; whether it is."""
+    def flush(self, until: float) -> bool:
+        """Wait until all is written, but not for a reader that takes nothing; whether all is.
+
+        Args:
+            until: How long at most, by the monotonic clock.
+        """
+        begun = monotonic()
         with self._changed:
-            return self._changed.wait_for(lambda: not self._held, max(0.0, timeout))
+            while self._held or self._overflow:
+                left = min(until, max(begun, self._taken_at) + GIVEN_UP_AFTER) - monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return True
+
+    def give_up(self) -> int:
+        """Drop what waits, and let lines pass again; how many the reader misses.
+
+        It may still take what it has begun to take.
+        """
+        with self._changed:
+            missed = self._dropped + sum(count for _, count in self._chunks) + self._overflow.clear()
+            self._held -= sum(len(chunk) for chunk, _ in self._chunks)
+            self._chunks.clear()
+            self._dropped = 0
+            return missed
 
     def close(self) -> None:
         """End the thread, once what is held is written."""
@@ -76,45 +104,56 @@ class Outlet:
             self._closing = True
             self._changed.notify_all()
 
-    def _wait_for_room(self, size: int) -> bool:
-        begun = monotonic()
-        patience = min(_PATIENCE, self._patience + (begun - self._patience_at) * _PATIENCE_REGAINED)
-        while not self._fits(size):
-            left = min(begun + patience, self._taken_at + _STALLED_AFTER) - monotonic()
-            if left <= 0:
-                break
-            self._changed.wait(left)
-        self._patience_at = monotonic()
-        self._patience = max(0.0, patience - (self._patience_at - begun))
-        return self._fits(size)
-
-    def _fits(self, size: int) -> bool:
-        return not self._held or self._held + size <= self._capacity
+    def _keep(self, lines: bytes, count: int) -> bool:
+        if self._overflow or (self._held and self._held + len(lines) > self._capacity):
+            return self._overflow.append(lines, count)
+        self._chunks.append((lines, count))
+        self._held += len(lines)
+        return True
 
     def _drain(self) -> None:
         while chunk := self._next():
             try:
-                self._write(chunk)
+                for start in range(0, len(chunk), _PIECE):
+                    self._write(chunk[start : start + _PIECE])
+                    self._taken_at = monotonic()
             except (OSError, ValueError):  # the reader is gone, or the stream was closed
                 self._break()
             else:
                 self._took(len(chunk))
 
     def _next(self) -> bytes:
+        """What is next to be written, still counted as held; empty at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._chunks or self._closing)
-            return self._chunks.popleft() if self._chunks else b""
+            while self._changed.wait_for(lambda: self._chunks or self._overflow or self._closing):
+                if self._chunks:
+                    return self._chunks.popleft()[0]
+                if not self._overflow:
+                    break
+                if lines := self._fetched():
+                    return lines
+            return b""
+
+    def _fetched(self) -> bytes:
+        """The oldest lines on disk, held from now on; all that it cannot give back is dropped."""
+        try:
+            lines = self._overflow.pop()
+        except OSError:
+            self._dropped += self._overflow.clear()
+            return b""
+        self._held += len(lines)
+        return lines
 
     def _took(self, size: int) -> None:
         with self._changed:
             self._held -= size
-            self._taken_at = monotonic()
             self._changed.notify_all()
 
     def _break(self) -> None:
         with self._changed:
             self._broken = True
             self._chunks.clear()
+            self._overflow.clear()
             self._held = self._dropped = 0
             self._changed.notify_all()
 

@@ -19,6 +19,8 @@ from nbstep_runner.sinks.text import visible
 _CHUNK = 256 * 1024
 _SMALL = 64 * 1024
 _READER_CHECKED_EACH = 0.1
+_LAST_WORDS = 0.5
+"""Seconds that a reader which has been given up has for what it is told last."""
 _TROUBLE = (Severity.WARNING, Severity.ERROR)
 
 Area = tuple[tuple[int, str | None] | None, str]
@@ -57,6 +59,9 @@ class LogWriter:
         self._for_file: list[bytes] = []
         self._for_stream: list[bytes] = []
         self._size = self._stream_lines = 0
+        self._filed = False
+        """The file has its last line: the verdict, as a rule."""
+        self._verdict = b""
 
     def write(self, item: StreamText | Record | OutputsCleared, time: float) -> None:
         """Take printed text, a record, or that something was cleared.
@@ -106,7 +111,14 @@ class LogWriter:
 
     def tell_gap(self) -> None:
         """Tell a reader that has caught up what it missed."""
-        missed = self._outlet.recovered() if self._outlet and self._outlet.dropped else 0
+        if self._outlet and self._outlet.dropped:
+            self._tell_missed(self._outlet, self._outlet.recovered())
+
+    def _tell_missed(self, outlet: Outlet, missed: int) -> None:
+        """Say how many lines are missing; the verdict, which is the last that is said, never is."""
+        if missed and self._verdict:
+            outlet.offer(self._verdict, 1)
+            missed -= 1
         if missed:
             where = f"the complete log is {self._location}" if self._location else "no complete log is kept"
             message = f"{missed} lines are not shown here, because they were not read in time; {where}"
@@ -117,14 +129,18 @@ class LogWriter:
         self._release(None)
         self._finish_lines(None, now())
         self.flush()
+        self._filed = True
 
     def close(self, deadline: float) -> None:
-        """Let the stream's reader catch up until ``deadline`` of the monotonic clock, and close the file."""
+        """Let the stream's reader catch up until ``deadline`` of the monotonic clock, and close the file.
+
+        A reader that takes nothing, or not all in time, is told what it missed.
+        """
         if self._outlet:
-            if self._outlet.flush(deadline - monotonic()):
-                self.tell_gap()
-                self.flush()
-                self._outlet.flush(deadline - monotonic())
+            caught_up = self._outlet.flush(deadline)
+            self._tell_missed(self._outlet, self._outlet.recovered() if caught_up else self._outlet.give_up())
+            self.flush()
+            self._outlet.flush(monotonic() + _LAST_WORDS)
             self._outlet.close()
         if self._spool:
             self._spool.close()
@@ -194,7 +210,9 @@ class LogWriter:
                 for_stream = self._console.record(record, time)
             elif len(line) > _SMALL:
                 for_stream = self._json.record(record, seq, time, whole=False)
-        self._put(line, for_stream, 1)
+        self._put(b"" if self._filed else line, for_stream, 1)
+        if record.event == "run-finished":
+            self._filed, self._verdict = True, for_stream
 
     def _put(self, for_file: bytes, for_stream: bytes, count: int) -> None:
         self.lines += count

@@ -4,6 +4,7 @@ import gc
 import io
 import os
 import pty
+import shutil
 import threading
 import time
 import tracemalloc
@@ -25,10 +26,12 @@ from nbstep_runner.contract import (
     CellState,
     Notice,
     OutputEmitted,
+    RunFinished,
     Severity,
     StreamText,
 )
 from nbstep_runner.sinks import LogFormat, LogSink
+from support.records import run_record
 
 GENEROUS = 60.0
 """Seconds that only a machine that does many other things needs."""
@@ -89,6 +92,10 @@ class Reader:
             self.lines += [(now, line) for line in lines]
             time.sleep(self.pace)
         os.close(fd)
+
+    def join(self) -> None:
+        """Read to the end, once nobody can write any more."""
+        self._thread.join(GENEROUS)
 
     def wait_for(self, count: int, timeout: float = GENEROUS) -> list[bytes]:
         deadline = time.monotonic() + timeout
@@ -239,26 +246,66 @@ def test_a_reader_that_never_reads_stalls_nobody(tmp_path: Path) -> None:
     assert sum(line["message"].count("y") for line in decoded((tmp_path / "log").read_bytes())) == 60 * 999_999
 
 
-def test_a_reader_that_comes_back_is_told_what_it_missed(tmp_path: Path) -> None:
+def test_a_reader_that_comes_back_gets_every_line_and_none_waits_in_memory(tmp_path: Path) -> None:
+    with pipe() as (reading, stream):
+        sink = LogSink("run-1", 1, path=tmp_path / "log", stream=stream, format=LogFormat.JSON)
+        tracemalloc.start()
+        for number in range(100):
+            sink.handle(printed(f"{number}:" + "y" * 999_990 + "\n"))
+        until(lambda: sink.bytes >= 100_000_000)
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        reader = Reader(reading)
+        sink.handle(printed("afterwards\n"))
+        sink.close(GENEROUS)
+        stream.close()
+        reader.join()
+    assert held < 20_000_000
+    assert b"".join(line + b"\n" for _, line in reader.lines) == (tmp_path / "log").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+
+
+def test_a_reader_that_takes_nothing_at_the_end_is_told_what_it_missed_and_the_verdict(tmp_path: Path) -> None:
     with pipe() as (reading, stream):
         sink = LogSink(
             "run-1", 1, path=tmp_path / "log", stream=stream, format=LogFormat.JSON, location="gs://bucket/x.log.jsonl"
         )
-        for number in range(60):
+        for number in range(20):
             sink.handle(printed(f"{number}:" + "y" * 999_990 + "\n"))
-        until(lambda: sink.bytes >= 60_000_000)
+        sink.handle(RunFinished(result=run_record()))
+        until(lambda: b"run-finished" in (tmp_path / "log").read_bytes()[-2000:])
+        sink.close(0.2)
         reader = Reader(reading)
-        until(lambda: any(b" not shown here" in line for _, line in reader.lines))
-        sink.handle(printed("afterwards\n"))
-        sink.close(10)
+        until(lambda: any(b"not shown here" in line for _, line in reader.lines))
         stream.close()
-        reader.wait_for(1 << 30, timeout=0.2)
+        reader.join()
+    *shown, verdict, gap = decoded(b"".join(line + b"\n" for _, line in reader.lines))
+    assert verdict["event"] == "run-finished"
+    assert gap["message"].endswith("the complete log is gs://bucket/x.log.jsonl")
+    in_file = decoded((tmp_path / "log").read_bytes())
+    assert in_file[-1] == verdict
+    assert shown == in_file[: len(shown)]
+    assert len(shown) + gap["fields"]["missed"] + 1 == len(in_file)
+
+
+def test_a_reader_is_told_what_the_disk_could_not_keep_for_it(tmp_path: Path) -> None:
+    with pipe() as (reading, stream):
+        sink = LogSink("run-1", 1, path=tmp_path / "log", stream=stream, format=LogFormat.JSON)
+        shutil.rmtree(tmp_path)  # the log's file is open: only new ones cannot be made
+        for number in range(20):
+            sink.handle(printed(f"{number}:" + "y" * 999_990 + "\n"))
+        until(lambda: sink.bytes >= 20_000_000)
+        reader = Reader(reading)
+        until(lambda: any(b"not shown here" in line for _, line in reader.lines))
+        sink.handle(printed("afterwards\n"))
+        sink.close(GENEROUS)
+        stream.close()
+        reader.join()
     lines = decoded(b"".join(line + b"\n" for _, line in reader.lines))
     (gap,) = (line for line in lines if line.get("event") == "notice")
     assert gap["severity"] == "WARNING"
-    assert gap["message"].endswith("the complete log is gs://bucket/x.log.jsonl")
     assert lines[-1]["message"] == "afterwards"
-    assert len(lines) + gap["fields"]["missed"] == sink.lines == len(decoded((tmp_path / "log").read_bytes()))
+    assert len(lines) + gap["fields"]["missed"] == sink.lines
     assert [line["seq"] for line in lines] == sorted({line["seq"] for line in lines})
 
 
