@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from nbstep.cli.common import RUN, Storage, found, where
-from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import sibling
 
 
@@ -26,7 +25,7 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, o
             path = Path(uri) if "://" not in uri else _fetched(submitted.store.read(uri).data, uri)
             break
     else:
-        raise InputNotFoundError(f"the run {submitted.id} has no notebook yet", hint="Wait for its end: nbstep wait.")
+        raise submitted.no_notebook()
     click.echo(str(path))
     if not only_print:
         click.launch(str(path))

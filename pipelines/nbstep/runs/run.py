@@ -172,7 +172,17 @@ class Run:
         for uri in places:
             with suppress(InputNotFoundError):
                 return dict(msgspec.json.decode(self.store.read(uri).data))
-        raise InputNotFoundError(f"the run {self.id} has no notebook yet", hint="Wait for its end: run.wait().")
+        raise self.no_notebook()
+
+    def no_notebook(self) -> InputNotFoundError:
+        """Why there is nothing to open."""
+        record = self.record()
+        if record is None or not record.state.final:
+            hint = f"Wait for its end: nbstep wait {self.id}."
+            return InputNotFoundError(f"the run {self.id} has no notebook yet", hint=hint)
+        reason = f": {record.error.message}" if record.error else ""
+        said = f"the run {self.id} is {record.state} and left no notebook{reason}"
+        return InputNotFoundError(said, hint="Mend the cause, and run it again.")
 
     @property
     def store(self) -> Store:

@@ -111,6 +111,9 @@ def test_a_run_without_a_notebook_says_so() -> None:
     run = submit()
     with pytest.raises(InputNotFoundError, match="has no notebook yet"):
         run.notebook()
+    backend_of(run).end(run.handle, error=BadInputError("rate is no number"))
+    with pytest.raises(InputNotFoundError, match="is failed and left no notebook: rate is no number"):
+        run.notebook()
     run.store.write(run.output_uri, b'{"cells": []}')
     assert run.notebook() == {"cells": []}
 
