@@ -39,9 +39,12 @@ test: $(installed)  ## Run the tests; where CI is set the slow ones too, with mo
 .PHONY: kernels
 kernels: $(VENV)/kernels/.installed  ## Install the kernels that tests run from npm (tslab and Deno's)
 
-$(VENV)/kernels/.installed: tests/kernels/package.json tests/kernels/package-lock.json $(installed)
+.PHONY: axe
+axe: $(VENV)/axe/.installed  ## Install what tests check cards and pages with from npm (axe-core)
+
+$(VENV)/kernels/.installed $(VENV)/axe/.installed: $(VENV)/%/.installed: tests/%/package.json tests/%/package-lock.json $(installed)
 	@mkdir -p $(@D)
-	cp tests/kernels/package.json tests/kernels/package-lock.json $(@D)/
+	cp tests/$*/package.json tests/$*/package-lock.json $(@D)/
 	npm ci --prefix $(@D) --ignore-scripts --no-audit --no-fund --silent
 	touch $@
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from servers.docker_fixtures import docker, image, registry, work
+from support.browser import browser
 
-__all__ = ["docker", "image", "registry", "work"]
+__all__ = ["browser", "docker", "image", "registry", "work"]
 
 # Hypothesis judges what holds, not how fast a busy machine shows it. `thorough` is what the whole check asks for.
 settings.register_profile(

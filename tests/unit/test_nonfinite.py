@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbstep.views.text import shown
 from nbstep_runner.contract import RunResult, RunState, SweepEvent, decode, encode
 from nbstep_runner.nonfinite import read, written
+from nbstep_runner.page import shown
 
 NUMBERS = st.floats() | st.integers(-(2**53), 2**53)
 VALUES = st.recursive(

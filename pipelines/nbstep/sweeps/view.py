@@ -15,8 +15,9 @@ from rich.text import Text
 
 from nbstep.sweeps.lines import cells, columns
 from nbstep.sweeps.outcome import Sweep, SweepRun
-from nbstep.views.text import duration, visible_line
+from nbstep.views.text import visible_line
 from nbstep_runner.contract import RunState
+from nbstep_runner.page import duration
 
 MOST_RUNNING_SHOWN: Final = 16
 STYLES: Final = {RunState.SUCCEEDED: "green", RunState.PENDING: "dim", RunState.CANCELLED: "yellow"}

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Final
 
-from nbstep.views.badge import badge
 from nbstep.views.links import page_link
 from nbstep.views.progress import RunningCell
 from nbstep.views.status import RunStatus
-from nbstep.views.text import cut, duration, shown
 from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunState
+from nbstep_runner.page import badge, cut, duration, shown
 from nbstep_runner.stores import sibling
 
 LARGEST: Final = 20_000

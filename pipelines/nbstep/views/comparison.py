@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nbstep.views.text import shown, visible_line
+from nbstep.views.text import visible_line
 from nbstep_runner.contract import RunResult
+from nbstep_runner.page import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from typing import Any, Final
 from nbstep.views.card import CardData, card
 from nbstep.views.progress import RunProgress
 from nbstep.views.status import RunStatus
-from nbstep.views.text import duration
 from nbstep_runner.errors import NbstepError
+from nbstep_runner.page import duration
 
 SHORTEST_PAUSE: Final = 0.5
 """Seconds between two updates."""

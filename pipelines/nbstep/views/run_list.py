@@ -9,8 +9,9 @@ from typing import Any, Final
 from rich.table import Table
 from rich.text import Text
 
-from nbstep.views.text import cut, duration, shown, visible_line
+from nbstep.views.text import visible_line
 from nbstep_runner.contract import CellState, RunResult, RunState
+from nbstep_runner.page import cut, duration, shown
 
 STYLES: Final = {
     RunState.SUCCEEDED: "green",

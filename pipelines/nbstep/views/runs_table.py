@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from nbstep.views.badge import badge
 from nbstep.views.plot import scatter
 from nbstep.views.table import Html, table
-from nbstep.views.text import cut, shown
 from nbstep_runner.contract import RunResult, RunState
+from nbstep_runner.page import badge, cut, shown
 
 MOST_PLOTS: Final = 6
 _MOST_POINTS: Final = 1000

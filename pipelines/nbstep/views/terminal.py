@@ -24,7 +24,8 @@ from rich.text import Text
 from nbstep.views.links import link_to
 from nbstep.views.log_lines import LogLine
 from nbstep.views.progress import Look, RunProgress, Shown, numbered, shortened
-from nbstep.views.text import duration, visible_line
+from nbstep.views.text import visible_line
+from nbstep_runner.page import duration
 
 MAX_WAITING = 20_000
 """Printed lines that may wait to be drawn; a terminal takes fewer than a run can print."""

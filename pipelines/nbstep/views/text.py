@@ -1,14 +1,10 @@
-"""Values, times and texts as people read them, in every view."""
+"""Text of a notebook made safe to show on a terminal."""
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
-_LONGEST_VALUE: Final = 120
 _HIDDEN: Final = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and newline, DEL, C1
@@ -31,23 +27,3 @@ def visible(text: str) -> str:
 def visible_line(text: str) -> str:
     """As :func:`visible`, on one line: a newline is an escape too."""
     return visible(text).replace("\n", "\\n")
-
-
-def duration(seconds: float, digits: int = 0) -> str:
-    """Seconds for people: ``0.25 s``, ``59 s``, ``3 min 5 s``, ``2 h 0 min``; ``digits`` below ten seconds."""
-    if seconds < 60:
-        return f"{seconds:.{digits if seconds < 10 else 0}f} s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def cut(text: str, length: int) -> str:
-    """The beginning of a text that is too long."""
-    return text if len(text) <= length else f"{text[: length - 1]}…"
-
-
-def shown(value: Any) -> str:
-    """A value for people, as JSON has it; a text, and a number that JSON cannot write, as it is."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return cut(value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode(), _LONGEST_VALUE)

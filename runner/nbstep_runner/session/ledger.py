@@ -78,6 +78,11 @@ class Ledger:
         for warning in settings.warnings:
             self.warn(warning)
 
+    @property
+    def so_far(self) -> RunResult:
+        """The record as if the run ended now."""
+        return results.ended(self.result, time.monotonic() - self._started)
+
     def change(self, **fields: Any) -> None:
         """Write down what is known now."""
         self.result = replace(self.result, **fields)
@@ -113,7 +118,7 @@ class Ledger:
         self._log.flush(LOG_SECONDS)
         for warning in self._log.warnings:
             self.warn(warning)
-        self.result = results.ended(self.result, time.monotonic() - self._started)
+        self.result = self.so_far
 
     def finish(self) -> None:
         """Tell the verdict, as the last that the run says; the log's file has all of it then."""

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, encode
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
+from nbstep_runner.page import render_page
 from nbstep_runner.session.claim import DOING, OutputClaim
 from nbstep_runner.session.earlier import (
     NO_RECORD,
@@ -22,7 +23,6 @@ from nbstep_runner.session.earlier import (
     look_at_output,
     wait_until_free,
 )
-from nbstep_runner.session.html import render_html
 from nbstep_runner.session.ledger import Ledger
 from nbstep_runner.session.places import Places
 from nbstep_runner.sinks.checkpoint import Checkpointer
@@ -216,9 +216,8 @@ class StoredOutput:
 
         It is written only once it is whole, so that none comes after the record that says there is none.
         """
-        name = self.places.output.rpartition("/")[2].removesuffix(".ipynb")
         content = data if isinstance(data, bytes) else data.read_bytes()
-        render = partial(render_html, content, name, self._spec.html_allow)
+        render = partial(render_page, content, self._ledger.so_far, self._spec.html_allow)
         page = self._call(render, "rendering the page", share=COMPANION_SHARE)
         self._write(self.places.html, page.content, doing="publishing the page", share=COMPANION_SHARE)
         for warning in page.warnings:

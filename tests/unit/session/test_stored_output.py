@@ -12,9 +12,9 @@ import pytest
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, decode
 from nbstep_runner.errors import OutputConflictError, StorageUnavailableError, TerminatedError
+from nbstep_runner.page import Page
 from nbstep_runner.session import stored_output
 from nbstep_runner.session.earlier import look_at_output
-from nbstep_runner.session.html import Page
 from nbstep_runner.session.ledger import Ledger, LogSettings
 from nbstep_runner.session.stored_output import StoredOutput
 from nbstep_runner.sinks.log import LogFormat
@@ -114,7 +114,7 @@ def test_a_claim_that_was_lost_publishes_nothing(held: Held, tmp_path: Path, how
 def test_a_claim_that_is_lost_at_the_commit_withdraws_what_was_published(
     monkeypatch: pytest.MonkeyPatch, at_once: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(stored_output, "render_html", lambda *_: Page(b"<html>", ()))
+    monkeypatch.setattr(stored_output, "render_page", lambda *_: Page(b"<html>", ()))
     held = Held(html=True)
     held.succeed()
     held.output.publish(b"{}", checkpointed=False, at_once=at_once)
@@ -174,7 +174,7 @@ def test_a_page_that_takes_long_leaves_time_for_log_and_record(
         rendered.set()
         return Page(b"late", ())
 
-    monkeypatch.setattr(stored_output, "render_html", render)
+    monkeypatch.setattr(stored_output, "render_page", render)
     held = Held(html=True)
     held.stop()
     held.output.publish(b"{}", checkpointed=False)
@@ -222,7 +222,7 @@ def test_a_fault_of_the_renderer_is_told_with_what_was_being_done(monkeypatch: p
     def render(*_: Any) -> Page:
         raise KeyError("cells")
 
-    monkeypatch.setattr(stored_output, "render_html", render)
+    monkeypatch.setattr(stored_output, "render_page", render)
     held = Held(html=True)
     held.output.publish(b"{}", checkpointed=False)
     held.close()

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from nbstep.views.progress import Look, RunProgress, Shown
 from nbstep.views.terminal import MAX_WAITING, RunView
-from nbstep.views.text import duration
 from nbstep_runner.contract import (
     CellFinished,
     CellRecord,
@@ -32,6 +31,7 @@ from nbstep_runner.contract import (
     Severity,
     StreamText,
 )
+from nbstep_runner.page import duration
 from nbstep_runner.sinks import LogFormat, LogSink
 from support.records import run_record
 

@@ -12,10 +12,13 @@ pytest.importorskip("nbconvert", reason="the html extra is not installed")
 
 from nbconvert.exporters import HTMLExporter
 
-from nbstep_runner.contract import HtmlAllow
+from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, HtmlAllow, RunState
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.session.html import Page, render_html
+from nbstep_runner.page import Page, render_page
+from nbstep_runner.papermill_bridge import ERROR_MARKER_TAG
+from support.records import run_record
 
+RECORD = run_record(output_uri="runs/report.ipynb")
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -33,13 +36,13 @@ def body(page: Page) -> str:
 
 
 def test_a_notebook_has_a_page_with_its_name() -> None:
-    page = render_html(notebook(), "report")
+    page = render_page(notebook(), RECORD)
     assert b"<title>report</title>" in page.content
     assert page.warnings == ()
 
 
 def test_the_policy_comes_before_anything_that_it_is_for() -> None:
-    head = render_html(notebook(), "report").content.decode().partition("<head>")[2]
+    head = render_page(notebook(), RECORD).content.decode().partition("<head>")[2]
     assert re.match(r'<meta http-equiv="Content-Security-Policy" content="default-src &#x27;none&#x27;; ', head)
 
 
@@ -58,38 +61,40 @@ def test_the_policy_comes_before_anything_that_it_is_for() -> None:
     ],
 )
 def test_what_needs_scripts_is_said_to_be_missing(data: dict[str, Any], kind: str) -> None:
-    page = render_html(notebook(data), "report")
+    page = render_page(notebook(data), RECORD)
     assert f"Not shown here: {kind}." in body(page)
     assert page.warnings[0].startswith(f"the HTML page does not show what needs scripts: cell 1 ({kind})")
 
 
 @pytest.mark.parametrize("mime", [PLOTLY, WIDGET, "application/javascript"])
 def test_a_picture_stands_in_for_it(mime: str) -> None:
-    page = render_html(notebook({mime: "{}", "image/png": "iVBORw0KGgo="}), "report")
+    page = render_page(notebook({mime: "{}", "image/png": "iVBORw0KGgo="}), RECORD)
     assert "data:image/png;base64,iVBORw0KGgo=" in body(page)
     assert "Not shown here" not in body(page)
     assert page.warnings == ()
 
 
 def test_what_needs_no_scripts_is_left_alone() -> None:
-    page = render_html(notebook({"text/html": "<table><td>1</td></table>", "text/plain": "1"}), "report")
+    page = render_page(notebook({"text/html": "<table><td>1</td></table>", "text/plain": "1"}), RECORD)
     assert "<table><td>1</td></table>" in body(page)
     assert page.warnings == ()
 
 
 def test_scripts_that_come_with_the_output_are_there_once_they_are_allowed() -> None:
     data = notebook({"text/html": "<script>let a = 1</script>"}, {WIDGET: {"model_id": "x", "version_major": 2}})
-    page = render_html(data, "report", HtmlAllow.SCRIPTS)
+    page = render_page(data, RECORD, HtmlAllow.SCRIPTS)
     assert "(widget)" in page.warnings[0]
     assert "script-src" in page.content.decode().partition("<title")[0]
-    assert render_html(data, "report", HtmlAllow.REMOTE).warnings == ()
+    assert render_page(data, RECORD, HtmlAllow.REMOTE).warnings == ()
 
 
 @pytest.mark.fault(43)
 @pytest.mark.parametrize("tag", ["meta", "META", "base", "link", "iframe", "object", "embed"])
 def test_elements_that_a_policy_does_not_hold_back_mean_nothing(tag: str) -> None:
     hostile = f'<{tag} http-equiv="refresh" content="0;url=http://127.0.0.1/">'
-    page = render_html(notebook({"text/html": hostile}, {"image/svg+xml": f"<svg>{hostile}</svg>"}, text=hostile), "x")
+    page = render_page(
+        notebook({"text/html": hostile}, {"image/svg+xml": f"<svg>{hostile}</svg>"}, text=hostile), RECORD
+    )
     assert f"<{tag} http" not in body(page)
 
 
@@ -99,5 +104,35 @@ def test_what_cannot_be_rendered_is_said_in_a_line(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(HTMLExporter, "from_notebook_node", fail)
     with pytest.raises(BadInputError) as caught:
-        render_html(notebook(), "report")
+        render_page(notebook(), RECORD)
     assert caught.value.message == "the notebook has no HTML page: RuntimeError: the template is broken"
+
+
+def test_a_page_is_small_right_in_dark_and_leads_to_the_failing_cell() -> None:
+    cells = (CellRecord(index=1, id="b", state=CellState.FAILED, title="1", execution_count=1),)
+    error = ErrorInfo(reference="cell-failed", message="cell 1 raised E: no", cell_index=1)
+    failed = run_record(RunState.FAILED, cells=cells, error=error)
+    page = render_page(notebook(), failed).content.decode()
+    assert len(page) < 500_000, "a megabyte is for what the notebook has to say"
+    assert '<a href="#cell-id=b">' in page
+    assert re.search(r'<div class="[^"]*celltag_nbstep-failed[^"]*" id="cell-id=b">', page)
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_the_header_stands_for_the_cells_that_mark_a_failure() -> None:
+    marked = json.loads(notebook())
+    marker = {"cell_type": "markdown", "id": "m", "metadata": {"tags": [ERROR_MARKER_TAG]}, "source": "An Exception"}
+    marked["cells"] = [marker, marked["cells"][0], {**marker, "id": "n"}, marked["cells"][1]]
+    cells = (CellRecord(index=1, id="b", state=CellState.FAILED, title="one"),)
+    page = body(render_page(json.dumps(marked).encode(), run_record(RunState.FAILED, cells=cells)))
+    assert "An Exception" not in page
+    assert '<a href="#cell-id=b">[ ] one</a>' in page
+
+
+def test_a_cell_that_is_left_out_is_no_link() -> None:
+    hidden = json.loads(notebook())
+    hidden["cells"][1]["metadata"]["tags"] = ["remove-cell"]
+    cells = (CellRecord(index=1, id="b", state=CellState.SUCCEEDED, title="one"),)
+    page = body(render_page(json.dumps(hidden).encode(), run_record(cells=cells)))
+    assert "[ ] one" in page
+    assert "cell-id=b" not in page

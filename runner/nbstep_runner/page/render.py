@@ -1,5 +1,7 @@
 """The executed notebook as one HTML page: everything embedded, nothing fetched, cells tagged for it left out.
 
+nbconvert renders the notebook; the header, the dark theme and what printing needs are put around it.
+
 A notebook's output may hold code of anybody. The page's own content policy lets none of it run and nothing be fetched,
 unless the run asked for it (:class:`HtmlAllow`); what does not show because of that is said in its place.
 """
@@ -7,14 +9,19 @@ unless the run asked for it (:class:`HtmlAllow`); what does not show because of 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 
-from nbstep_runner.contract import HtmlAllow
+from nbstep_runner.contract import HtmlAllow, RunResult
 from nbstep_runner.errors import BadInputError, UsageError
-from nbstep_runner.session.html_outputs import name_what_is_missing
+from nbstep_runner.page.header import header
+from nbstep_runner.page.outputs import name_what_is_missing
 
+STYLE: Final = Path(__file__).with_name("page.css")
+FAILED_TAG: Final = "nbstep-failed"
+"""A class of the failing cell on the page."""
 RENDER_HINT = "The executed notebook is whole: try jupyter nbconvert on it, or run without --html."
 REMOVED_CELLS = ("remove-cell", "remove_cell")
 REMOVED_INPUTS = ("remove-input", "remove_input")
@@ -45,8 +52,13 @@ class Page:
     warnings: tuple[str, ...]
 
 
-def render_html(data: bytes, title: str, allow: HtmlAllow = HtmlAllow.NOTHING) -> Page:
-    """A notebook's bytes as an HTML page.
+def render_page(data: bytes, record: RunResult, allow: HtmlAllow = HtmlAllow.NOTHING) -> Page:
+    """The page of a run, named after its output.
+
+    Args:
+        data: The executed notebook.
+        record: What is known of the run, its verdict above all.
+        allow: What the page lets outputs do.
 
     Raises:
         UsageError: nbconvert is not installed.
@@ -59,14 +71,39 @@ def render_html(data: bytes, title: str, allow: HtmlAllow = HtmlAllow.NOTHING) -
     import nbformat
 
     exporter: Any = HTMLExporter(config=_configuration(allow))
+    name = record.output_uri.rpartition("/")[2].removesuffix(".ipynb")
     try:
         notebook = nbformat.reads(data.decode(), as_version=4)
+        anchored = _anchored(notebook, record)
         missing = name_what_is_missing(notebook, allow)
-        page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": title}})
+        page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}})
+        dark, *_ = exporter.environment.loader.get_source(exporter.environment, "static/theme-dark.css")
     except Exception as error:  # nbconvert, its templates and its parsers raise what they like
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BadInputError(f"the notebook has no HTML page: {reason}", hint=RENDER_HINT) from error
-    return Page(_guarded(str(page), allow).encode(errors="backslashreplace"), _warnings(missing, allow))
+    style = f"<style>@media screen and (prefers-color-scheme: dark) {{{dark}}}\n{STYLE.read_text()}</style>"
+    whole = _assembled(str(page), allow, style, header(anchored))
+    return Page(whole.encode(errors="backslashreplace"), _warnings(missing, allow))
+
+
+def _anchored(notebook: Any, record: RunResult) -> RunResult:
+    """Let the page's links reach every cell of the record; its header says what the cells that mark a failure say.
+
+    Returns:
+        The record, whose cells have an id where the page shows them.
+    """
+    from nbstep_runner.papermill_bridge import ERROR_MARKER_TAG  # views need none of what it imports
+
+    notebook["cells"] = [cell for cell in notebook["cells"] if ERROR_MARKER_TAG not in _tags(cell)]
+    shown = [None if _tags(cell) & set(REMOVED_CELLS) else cell.get("id") for cell in notebook["cells"]]
+    if record.error is not None and record.error.cell_index is not None:
+        metadata = notebook["cells"][record.error.cell_index]["metadata"]
+        metadata["tags"] = [*_tags({"metadata": metadata}), FAILED_TAG]
+    return replace(record, cells=tuple(replace(cell, id=shown[cell.index]) for cell in record.cells))
+
+
+def _tags(cell: Any) -> set[str]:
+    return set(cell["metadata"].get("tags") or ())
 
 
 def _configuration(allow: HtmlAllow) -> Any:
@@ -84,18 +121,20 @@ def _configuration(allow: HtmlAllow) -> Any:
     return config
 
 
-def _guarded(page: str, allow: HtmlAllow) -> str:
-    """The page with its policy, before anything that the policy is for.
+def _assembled(page: str, allow: HtmlAllow, style: str, top: str) -> str:
+    """The page with its policy before anything that the policy is for, our style and our header.
 
     A policy does not hold back a refresh to another address, or looking up a host's name for a link: elements of the
     notebook that could do so get a name that means nothing.
     """
-    head, body, rest = page.partition("<body")
+    head, _, rest = page.partition("<body")
     if allow in REACHING_OUT:
         rest = REACHING_OUT[allow].sub("<nbstep-held-", rest)
+    attributes, _, body = rest.partition(">")
     policy = f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICIES[allow])}">'
     still = '<meta http-equiv="x-dns-prefetch-control" content="off"><meta name="referrer" content="no-referrer">'
-    return head.replace("<head>", f"<head>{policy}{still}", 1) + body + rest
+    head = head.replace("<head>", f"<head>{policy}{still}", 1).replace("</head>", f"{style}</head>", 1)
+    return f"{head}<body{attributes}>{top}{body}"
 
 
 def _warnings(missing: dict[int, str], allow: HtmlAllow) -> tuple[str, ...]:

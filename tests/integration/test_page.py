@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from nbstep_runner.contract import HtmlAllow
-from nbstep_runner.session.html import render_html
+from nbstep_runner.page import render_page
 from servers.ports import QuietServer, require
+from support.records import run_record
 
+RECORD = run_record(output_uri="the name.ipynb")
 TEXT = """# Title
 <meta http-equiv="refresh" content="0;url={0}/refresh"><base href="{0}/"><link rel="stylesheet" href="{0}/css">
 ![picture]({0}/markdown.png)
@@ -92,7 +94,7 @@ def title_in_browser(page: bytes, folder: Path) -> str:
 @pytest.mark.server
 @pytest.mark.fault(43)
 def test_nothing_is_fetched_and_no_script_of_the_notebook_runs(tmp_path: Path, outside: Outside) -> None:
-    page = render_html(hostile(outside.address), "the name")
+    page = render_page(hostile(outside.address), RECORD)
     assert title_in_browser(page.content, tmp_path) == "the name"
     assert outside.heard == []
 
@@ -100,6 +102,6 @@ def test_nothing_is_fetched_and_no_script_of_the_notebook_runs(tmp_path: Path, o
 @pytest.mark.slow
 @pytest.mark.server
 def test_scripts_run_where_they_are_allowed_and_still_fetch_nothing(tmp_path: Path, outside: Outside) -> None:
-    page = render_html(hostile(outside.address), "the name", HtmlAllow.SCRIPTS)
+    page = render_page(hostile(outside.address), RECORD, HtmlAllow.SCRIPTS)
     assert title_in_browser(page.content, tmp_path) != "the name"
     assert outside.heard == []

@@ -1,0 +1,10 @@
+"""The page of a run: its executed notebook as one HTML file, below a header that says what came of the run.
+
+How :func:`badge`, :func:`cut`, :func:`duration` and :func:`shown` say a state, a text, a time and a value is how every
+view does.
+"""
+
+from nbstep_runner.page.render import Page, render_page
+from nbstep_runner.page.values import badge, cut, duration, shown
+
+__all__ = ["Page", "badge", "cut", "duration", "render_page", "shown"]

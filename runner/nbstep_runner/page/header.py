@@ -1,0 +1,131 @@
+"""What stands above the notebook on its page: how the run ended, with what, how long each cell took, and where.
+
+It is HTML without a script. What a notebook says of itself is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any, Final
+
+from nbstep_runner.contract import CellRecord, CellState, Environment, RunResult
+from nbstep_runner.page.values import badge, cut, duration, shown
+
+MOST_BARS: Final = 500
+_BAD: Final = {CellState.FAILED, CellState.TIMED_OUT, CellState.INTERRUPTED}
+_NAME: Final = 200
+_MESSAGE: Final = 2000
+
+
+def anchor_of(cell_id: str) -> str:
+    """The name by which a page's links reach a cell, as nbconvert gives it."""
+    return f"cell-id={cell_id}"
+
+
+def header(record: RunResult) -> str:
+    """The header of a run's page.
+
+    Args:
+        record: Of the run; its times are those so far. A cell that can be gone to has an id.
+    """
+    return f'<header class="nbstep-run">{"".join(_parts(record))}</header>'
+
+
+def _parts(record: RunResult) -> Iterator[str]:
+    name = record.input_uri.rpartition("/")[2] or record.input_uri
+    took = "" if record.seconds is None else f" in {duration(record.seconds, 2)}"
+    yield f"<h1>{badge(record.state)} {escape(cut(name, _NAME))}{took}</h1>"
+    yield from _error(record)
+    yield from (f'<p class="nbstep-warning">{escape(cut(each, _MESSAGE))}</p>' for each in record.warnings)
+    yield '<div class="nbstep-columns">'
+    yield _values("Parameters", record.parameters)
+    yield _values("Results", record.results)
+    yield _values("Run", _facts(record))
+    yield "</div>"
+    if record.environment is not None:
+        yield _environment(record.environment)
+    if record.cells:
+        yield from _cells(record.cells)
+
+
+def _error(record: RunResult) -> Iterator[str]:
+    error = record.error
+    if error is None:
+        return
+    yield f"<p><strong>{escape(cut(error.message, _MESSAGE))}</strong></p>"
+    cell = next((each for each in record.cells if each.index == error.cell_index), None)
+    if error.hint and cell is None:
+        yield f"<p>{escape(cut(error.hint, _MESSAGE))}</p>"
+    if cell is not None and cell.id:
+        yield f'<p class="nbstep-jump">{_link(cell, f"Go to the cell that {_fate(cell)}: {_label(cell)}")}</p>'
+
+
+def _fate(cell: CellRecord) -> str:
+    return {CellState.TIMED_OUT: "timed out", CellState.INTERRUPTED: "was interrupted"}.get(cell.state, "failed")
+
+
+def _facts(record: RunResult) -> dict[str, Any]:
+    facts = {
+        "notebook": record.input_uri,
+        "run": record.run_id,
+        "attempt": record.attempt if record.attempt > 1 else None,
+        "started": f"{record.started_at[:19].replace('T', ' ')} UTC" if record.started_at else None,
+        "exit code": record.exit_code,
+    }
+    return {name: value for name, value in facts.items() if value is not None} | record.labels
+
+
+def _environment(environment: Environment) -> str:
+    facts = {
+        "Python": environment.python,
+        "nbstep": environment.nbstep,
+        **environment.packages,
+        "kernel": environment.kernel,
+        "image": environment.image,
+        "pod": environment.pod and "/".join(filter(None, (environment.namespace, environment.pod))),
+        "on": environment.platform,
+    }
+    told = (f"{escape(name)} <code>{escape(cut(value, _NAME))}</code>" for name, value in facts.items() if value)
+    return f"<section><h2>Environment</h2><p>{', '.join(told)}</p></section>"
+
+
+def _values(title: str, values: Mapping[str, Any]) -> str:
+    if not values:
+        return ""
+    rows = (f"<dt>{escape(cut(name, _NAME))}</dt><dd>{escape(shown(value))}</dd>" for name, value in values.items())
+    return f"<section><h2>{title}</h2><dl>{''.join(rows)}</dl></section>"
+
+
+def _cells(cells: tuple[CellRecord, ...]) -> Iterator[str]:
+    """A bar for each cell; of very many the slowest, and those that did not succeed, in their order."""
+    succeeded = sum(cell.state is CellState.SUCCEEDED for cell in cells)
+    longest = max((cell.seconds or 0 for cell in cells), default=0) or 1
+    yield f"<details open><summary>{succeeded} of {len(cells)} cells succeeded</summary>"
+    ranked = sorted(cells, key=lambda cell: (cell.state not in _BAD, -(cell.seconds or 0)))
+    kept = sorted(ranked[:MOST_BARS], key=lambda cell: cell.index)
+    if len(kept) < len(cells):
+        yield f"<p>Here are the {len(kept)} that took longest.</p>"
+    yield '<ol class="nbstep-cells" tabindex="0" aria-label="Cells and their times">'
+    yield from (_cell(cell, longest) for cell in kept)
+    yield "</ol></details>"
+
+
+def _cell(cell: CellRecord, longest: float) -> str:
+    label = _link(cell, _label(cell)) if cell.id else escape(_label(cell))
+    bad = ' class="nbstep-bad"' if cell.state in _BAD else ""
+    fill = "" if cell.seconds is None else f'<i style="width:{100 * cell.seconds / longest:.1f}%"></i>'
+    bar = f'<span class="nbstep-bar">{fill}</span>'
+    words = "" if cell.seconds is None else duration(cell.seconds, 2)
+    if cell.state is not CellState.SUCCEEDED:
+        words = f"{str(cell.state).replace('_', ' ')}{words and f', {words}'}"
+    return f"<li{bad}><span>{label}</span>{bar}<span>{words}</span></li>"
+
+
+def _label(cell: CellRecord) -> str:
+    count = " " if cell.execution_count is None else cell.execution_count
+    return f"[{count}] {cut(cell.title, 60)}"
+
+
+def _link(cell: CellRecord, text: str) -> str:
+    return f'<a href="#{escape(anchor_of(cell.id or ""))}">{escape(text)}</a>'

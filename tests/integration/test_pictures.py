@@ -1,0 +1,69 @@
+"""What people see of runs, in a real browser: the pictures of the documentation, and who can read it."""
+
+from __future__ import annotations
+
+import runpy
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from support.browser import Browser
+from support.needs import missing
+
+IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
+AXE: Final = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js")
+SERIOUS: Final = """
+return axe.run().then(found => found.violations.filter(each => ["serious", "critical"].includes(each.impact))
+  .flatMap(each => each.nodes.map(node => [each.id, node.html, node.failureSummary])))
+"""
+pytestmark = pytest.mark.server
+
+
+def views() -> dict[str, Any]:
+    return runpy.run_path(str(IMAGES / "make_views.py"))
+
+
+def size(picture: Path) -> tuple[int, int]:
+    """A PNG's width and height."""
+    width, height = struct.unpack(">II", picture.read_bytes()[16:24])
+    return width, height
+
+
+def test_the_pictures_are_those_that_the_script_makes(browser: Browser, tmp_path: Path) -> None:
+    del browser  # it is there, so that Chromium is
+    subprocess.run([sys.executable, IMAGES / "make_views.py", tmp_path], check=True, timeout=110)
+    made = {picture.name: size(picture) for picture in tmp_path.glob("*.png")}
+    assert made == {name: size(IMAGES / name) for name in made}
+    assert set(made) == {"card.png", "page.png", "sweep.png", "views.png"}
+    for name in made:
+        share = (tmp_path / name).stat().st_size / (IMAGES / name).stat().st_size
+        assert 0.5 < share < 2, f"{name} shows something else by now: run docs/images/make_views.py"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", ["page", "cards", "sweep"])
+def test_everybody_can_read_it(browser: Browser, tmp_path: Path, view: str, theme: str) -> None:
+    """No serious finding of axe-core, in either theme."""
+    if not AXE.exists():
+        missing("axe", "axe-core is not installed (make axe)")
+    made, shown = views(), tmp_path / f"{view}.html"
+    html = made[view]()
+    if isinstance(html, str):
+        html = f'<!DOCTYPE html><html lang="en"><title>{view}</title>{made["themed"](html, theme, 600)}'.encode()
+    shown.write_bytes(html)
+    browser.show(shown, theme)
+    assert browser.script(f"{AXE.read_text()}\n{SERIOUS}") == []
+
+
+def test_a_click_goes_to_the_failing_cell(browser: Browser, tmp_path: Path) -> None:
+    shown = tmp_path / "page.html"
+    shown.write_bytes(views()["page"]())
+    browser.show(shown)
+    browser.script("document.querySelector('.nbstep-jump a').click()")
+    top = "return document.querySelector('.celltag_nbstep-failed').getBoundingClientRect().top"
+    assert browser.until("return location.hash") == "#cell-id=train"
+    assert -1 < browser.script(top) < browser.script("return innerHeight")
