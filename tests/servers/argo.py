@@ -165,7 +165,13 @@ def _container(runner: str, **more: Any) -> dict[str, Any]:
     return {
         "image": runner,
         "imagePullPolicy": "Never",
-        "securityContext": {"runAsNonRoot": True, "runAsUser": image.USER},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": image.USER,
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "volumeMounts": [{"name": "engine", "mountPath": "/kfp"}],
         "env": [{"name": "KFP_POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
     } | more

@@ -70,8 +70,10 @@ def kubeconfig() -> Path:
 
 @pytest.fixture(scope="session")
 def cluster(kubeconfig: Path) -> Iterator[Api]:
+    """A namespace of the tests' own, in which the cluster refuses every pod that is not as *restricted* wants it."""
     api = Api(kubeconfig, f"nbstep-test-{secrets.token_hex(4)}")
-    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": api.namespace}})
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": api.namespace, "labels": labels}})
     try:
         wait_for_service_account(api)
         yield api

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubernetes import client
 
-RESTRICTED_VOLUMES = {"configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+RESTRICTED_VOLUMES = {"configMap", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"}
 
 
 def violations(spec: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -20,6 +20,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
+from nbstep.backends.kubernetes.dropped import dropped
 from nbstep.backends.kubernetes.names import CONTAINER
 from nbstep.errors import ClusterDeniedError, ClusterUnavailableError, RunNotFoundError
 from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, UsageError
@@ -34,6 +35,11 @@ PATIENCE_VARIABLE: Final = "NBSTEP_CLUSTER_PATIENCE"
 TOLD_AFTER: Final = 4
 """Failed attempts after which whoever waits is told: about two seconds."""
 PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
+
+STRICT: Final = "Strict"
+"""As ``fieldValidation``: a field that the API does not know is an error (before 1.27 it is dropped)."""
+NO_TRIAL: Final = "does not support dry run"
+"""What an API server says where a webhook of the cluster's owners takes no trial."""
 
 PATHS: Final = {
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
@@ -60,12 +66,18 @@ class Cluster:
         self._patience = _patience()
 
     def create_job(self, namespace: str, manifest: Reply) -> Reply:
-        """Create a Job.
+        """Create a Job, once a trial has shown that the cluster keeps all of its manifest.
 
         Raises:
-            OutputConflictError: There is one of that name.
+            BadInputError: The cluster refuses a field, or drops it.
+            OutputConflictError: There is a Job of that name.
         """
-        return self._call(self._batch.create_namespaced_job, namespace, manifest)
+
+        def create(trial: Mapping[str, str]) -> Reply:
+            make = self._batch.create_namespaced_job
+            return self._call(make, namespace, manifest, field_validation=STRICT, **trial)
+
+        return _tried(create, manifest, {"dry_run": "All"})
 
     def job(self, namespace: str, name: str) -> Reply:
         """A Job."""
@@ -77,7 +89,7 @@ class Cluster:
 
     def patch_job(self, namespace: str, name: str, operations: list[Reply]) -> Reply:
         """Change a Job by JSON Patch (RFC 6902), which is what the library takes a list for in all its versions."""
-        return self._call(self._batch.patch_namespaced_job, name, namespace, operations)
+        return self._call(self._batch.patch_namespaced_job, name, namespace, operations, field_validation=STRICT)
 
     def pods(self, namespace: str, selector: str) -> list[Reply]:
         """The pods with these labels, the oldest first."""
@@ -118,11 +130,20 @@ class Cluster:
             reply.close()
 
     def apply(self, manifest: Reply) -> Reply:
-        """Make an object what its manifest says, whether it is there or not (server-side apply)."""
+        """Make an object what its manifest says, whether it is there or not (server-side apply).
+
+        Raises:
+            BadInputError: The cluster refuses a field, or drops it; nothing is changed.
+        """
         metadata = manifest["metadata"]
         path = f"{_path(manifest['kind'], metadata['namespace'])}/{metadata['name']}"
-        query = [("fieldManager", "nbstep"), ("force", "true")]
-        return self._request("PATCH", path, query, manifest, content_type="application/apply-patch+yaml")
+        query = {"fieldManager": "nbstep", "force": "true", "fieldValidation": STRICT}
+
+        def send(trial: Mapping[str, str]) -> Reply:
+            asked = [*query.items(), *trial.items()]
+            return self._request("PATCH", path, asked, manifest, content_type="application/apply-patch+yaml")
+
+        return _tried(send, manifest, {"dryRun": "All"})
 
     def read(self, kind: str, namespace: str, name: str) -> Reply:
         """An object of one of the kinds of :data:`PATHS`."""
@@ -271,6 +292,31 @@ def _own_namespace() -> str | None:
             return file.read().strip()
     except OSError:
         return None
+
+
+def _tried(send: Callable[[Mapping[str, str]], Reply], manifest: Reply, trial: Mapping[str, str]) -> Reply:
+    """Send a manifest, once a trial of the same request has shown that all of it would be kept.
+
+    Args:
+        send: Makes the request, with these options more.
+        manifest: What it sends.
+        trial: The options that make the request a trial.
+
+    Raises:
+        BadInputError: A part of it would be dropped.
+    """
+    try:
+        answer = send(trial)
+    except BadInputError as error:
+        if NO_TRIAL not in error.message:
+            raise
+        answer = manifest
+    if lost := list(dropped(manifest, answer)):
+        raise BadInputError(
+            f"the cluster would drop or change {', '.join(lost)}, so nothing was started",
+            hint="It does not know the field, or has it switched off: leave it out of the profile.",
+        )
+    return send({})
 
 
 def _path(kind: str, namespace: str) -> str:

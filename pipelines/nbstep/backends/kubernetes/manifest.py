@@ -1,7 +1,4 @@
-"""A run as a Job: pure, whole, the same for the same submission.
-
-Fields that an older cluster does not know are harmless: it drops them.
-"""
+"""A run as a Job: pure, whole, the same for the same submission."""
 
 from __future__ import annotations
 
@@ -12,10 +9,19 @@ from typing import Any, Final
 
 import msgspec
 
-from nbstep.backends.kubernetes.names import MANAGED_BY, QUEUE_LABEL, RUN_ANNOTATION, RUN_LABEL, START_ANNOTATION
+from nbstep.backends.kubernetes.names import (
+    MANAGED_BY,
+    QUEUE_LABEL,
+    QUEUE_PRIORITY_LABEL,
+    QUEUE_SECONDS_LABEL,
+    RUN_ANNOTATION,
+    RUN_LABEL,
+    START_ANNOTATION,
+)
 from nbstep.backends.kubernetes.pod import pod_spec, without_empty
 from nbstep.backends.kubernetes.policy import FAILURE_POLICY
 from nbstep.backends.protocol import Located, Submission
+from nbstep.profiles.kubernetes import KubernetesOptions
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.stores import redact
 
@@ -45,7 +51,7 @@ def job(submission: Submission, namespace: str) -> dict[str, Any]:
         "metadata": {
             "name": spec.run_id,
             "namespace": namespace,
-            "labels": labels | ({QUEUE_LABEL: options.queue} if options.queue else {}),
+            "labels": labels | _queued(options),
             "annotations": {
                 **options.annotations,
                 RUN_ANNOTATION: _where(submission),
@@ -71,6 +77,14 @@ def job(submission: Submission, namespace: str) -> dict[str, Any]:
 def _labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Those that a cluster can hold; free text is in the record alone."""
     return {key: value for key, value in labels.items() if _KEY.fullmatch(key) and _VALUE.fullmatch(value)}
+
+
+def _queued(options: KubernetesOptions) -> dict[str, str]:
+    """What Kueue reads. A Job's own deadline begins anew whenever it is let go: Kueue's counts all of the time."""
+    if not options.queue:
+        return {}
+    priority = {QUEUE_PRIORITY_LABEL: options.queue_priority} if options.queue_priority else {}
+    return {QUEUE_LABEL: options.queue, QUEUE_SECONDS_LABEL: str(options.deadline_seconds), **priority}
 
 
 def _where(submission: Submission) -> str:

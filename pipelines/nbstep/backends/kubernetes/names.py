@@ -20,6 +20,9 @@ START_ANNOTATION: Final = "nbstep/start-seconds"
 NOT_STARTED_ANNOTATION: Final = "nbstep/not-started"
 """Why a launcher gave the run up."""
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY_LABEL: Final = "kueue.x-k8s.io/priority-class"
+QUEUE_SECONDS_LABEL: Final = "kueue.x-k8s.io/max-exec-time-seconds"
+"""How long a run may be admitted, all its attempts together."""
 
 WORK: Final = "/work"
 SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own, an empty volume

@@ -6,17 +6,17 @@ The level: https://kubernetes.io/docs/concepts/security/pod-security-standards/.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from nbstep.backends.arguments import arguments
-from nbstep.backends.kubernetes.names import CONTAINER, SCRATCH, WORK
+from nbstep.backends.kubernetes.names import CONTAINER, MANAGED_BY, SCRATCH, WORK
 from nbstep.backends.kubernetes.volumes import volumes
 from nbstep.backends.protocol import Submission
 from nbstep.profiles import Reference, Resources
-from nbstep.profiles.kubernetes import Toleration
+from nbstep.profiles.kubernetes import Affinity, ResourceClaim, Spread, Toleration
 from nbstep.profiles.quantities import written
 from nbstep_runner.errors import UsageError
 
@@ -40,6 +40,10 @@ def pod_spec(submission: Submission) -> dict[str, Any]:
         "tolerations": [_toleration(each) for each in options.tolerations],
         "priorityClassName": options.priority_class,
         "runtimeClassName": options.runtime_class,
+        "affinity": _node_affinity(options.affinity),
+        "topologySpreadConstraints": [_spread(each) for each in options.spread],
+        "hostUsers": False if options.user_namespace else None,
+        "resourceClaims": [_claimed(name, claim) for name, claim in options.resource_claims.items()],
         "containers": [_container(submission, [volume.mount for volume in mounted])],
         "volumes": [volume.volume for volume in mounted],
     }
@@ -63,7 +67,7 @@ def _container(submission: Submission, mounts: list[dict[str, Any]]) -> dict[str
         "args": arguments(submission.spec, submission.spec_uri),
         "workingDir": WORK,
         "env": list(_environment(submission)),
-        "resources": _resources(profile.resources),
+        "resources": _resources(profile.resources) | _devices(profile.kubernetes.resource_claims),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -105,6 +109,15 @@ def _resources(resources: Resources) -> dict[str, Any]:
     return without_empty({"requests": requests, "limits": limits})
 
 
+def _devices(claims: Mapping[str, ResourceClaim]) -> dict[str, Any]:
+    used = [without_empty({"name": name, "request": claim.request}) for name, claim in claims.items()]
+    return {"claims": used} if used else {}
+
+
+def _claimed(name: str, claim: ResourceClaim) -> dict[str, Any]:
+    return without_empty({"name": name, "resourceClaimTemplateName": claim.template, "resourceClaimName": claim.claim})
+
+
 def _cpu(value: str | float | None) -> dict[str, str]:
     return {} if value is None else {"cpu": written(value)}
 
@@ -120,6 +133,36 @@ def _pod_security(user: int | None, group: int | None) -> dict[str, Any]:
             "seccompProfile": {"type": "RuntimeDefault"},
         }
     )
+
+
+def _node_affinity(rules: Sequence[Affinity]) -> dict[str, Any]:
+    """The rules as an ``Affinity``: what is required holds together, each preference counts by itself."""
+    required = [_expression(rule) for rule in rules if rule.weight is None]
+    preferred = [
+        {"weight": rule.weight, "preference": {"matchExpressions": [_expression(rule)]}}
+        for rule in rules
+        if rule.weight is not None
+    ]
+    node: dict[str, Any] = {}
+    if required:
+        terms = [{"matchExpressions": required}]
+        node["requiredDuringSchedulingIgnoredDuringExecution"] = {"nodeSelectorTerms": terms}
+    if preferred:
+        node["preferredDuringSchedulingIgnoredDuringExecution"] = preferred
+    return {"nodeAffinity": node} if node else {}
+
+
+def _expression(rule: Affinity) -> dict[str, Any]:
+    return without_empty({"key": rule.key, "operator": rule.operator, "values": rule.values})
+
+
+def _spread(spread: Spread) -> dict[str, Any]:
+    return {
+        "topologyKey": spread.topology,
+        "maxSkew": spread.max_skew,
+        "whenUnsatisfiable": "DoNotSchedule" if spread.required else "ScheduleAnyway",
+        "labelSelector": {"matchLabels": spread.labels or MANAGED_BY},
+    }
 
 
 def _toleration(toleration: Toleration) -> dict[str, Any]:

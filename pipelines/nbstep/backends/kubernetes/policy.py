@@ -32,4 +32,3 @@ FAILURE_POLICY: Final[dict[str, Any]] = {
         },
     ]
 }
-"""Clusters before 1.25 drop it: there a run is started again, finds its own verdict, and runs no cell."""

@@ -42,12 +42,15 @@ def volumes(submission: Submission) -> tuple[Volume, ...]:
     """Every volume of a run's pod."""
     options, resources = submission.profile.kubernetes, submission.profile.resources
     size = {"sizeLimit": resources.disk} if resources.disk else {}
+    own_work = any(volume.path.rstrip("/") == WORK for volume in options.volumes.values())
     return (
-        Volume("work", {"emptyDir": size}, WORK),
+        *(() if own_work else (Volume("work", {"emptyDir": size}, WORK),)),
         Volume("tmp", {"emptyDir": dict(size)}, SCRATCH),
         *_shared_memory(resources.shared_memory),
         *_claims(submission),
         *_mounted(options),
+        *_made(options),
+        *_images(options),
     )
 
 
@@ -72,6 +75,24 @@ def _mounted(options: KubernetesOptions) -> Iterator[Volume]:
     for number, (name, mount) in enumerate(options.config_maps.items()):
         source = {"name": name, "defaultMode": mode, **_items(mount)}
         yield Volume(f"config-{number}", {"configMap": source}, _checked(mount.path), read_only=True)
+
+
+def _made(options: KubernetesOptions) -> Iterator[Volume]:
+    for name, volume in options.volumes.items():
+        spec: dict[str, Any] = {
+            "accessModes": [volume.access],
+            "resources": {"requests": {"storage": volume.size}},
+        }
+        if volume.storage_class is not None:
+            spec["storageClassName"] = volume.storage_class
+        path = WORK if volume.path.rstrip("/") == WORK else _checked(volume.path)
+        yield Volume(f"volume-{name}", {"ephemeral": {"volumeClaimTemplate": {"spec": spec}}}, path)
+
+
+def _images(options: KubernetesOptions) -> Iterator[Volume]:
+    for name, volume in options.image_volumes.items():
+        source = {"reference": volume.image} | ({"pullPolicy": volume.pull_policy} if volume.pull_policy else {})
+        yield Volume(f"image-{name}", {"image": source}, _checked(volume.path), read_only=True)
 
 
 def _items(mount: Mount) -> dict[str, Any]:

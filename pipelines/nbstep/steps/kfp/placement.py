@@ -51,6 +51,10 @@ def _check_bounds(profile: Profile) -> None:
         *(f"secrets: only some items of {name}" for name, mount in options.secrets.items() if mount.items),
         *(f"config_maps: only some items of {name}" for name, mount in options.config_maps.items() if mount.items),
         *([f"runtime_class: {options.runtime_class}"] if options.runtime_class else []),
+        *(["user_namespace"] if options.user_namespace else []),
+        *(f"spread: {spread.topology}" for spread in options.spread if spread.required),
+        *(f"image_volumes: {name}" for name in options.image_volumes),
+        *(f"resource_claims: {name}" for name in options.resource_claims),
     ]
     if unkept:
         raise BadInputError(
@@ -102,6 +106,7 @@ def _set_pod(task: Any, options: KubernetesOptions) -> None:
         kubernetes.add_node_selector(task, key, value)
     for toleration in options.tolerations:
         _tolerate(task, toleration)
+    _prefer_nodes(task, options)
     for key, value in options.annotations.items():
         kubernetes.add_pod_annotation(task, key, value)
     if options.run_as_user is not None:
@@ -119,9 +124,28 @@ def _tolerate(task: Any, toleration: Toleration) -> None:
     )
 
 
+def _prefer_nodes(task: Any, options: KubernetesOptions) -> None:
+    """What is required is one term, in which all of it has to hold; each preference is one by itself."""
+    rules = [({"key": each.key, "operator": each.operator, "values": each.values}, each) for each in options.affinity]
+    if required := [rule for rule, each in rules if each.weight is None]:
+        kubernetes.add_node_affinity(task, match_expressions=required)
+    for rule, each in rules:
+        if each.weight is not None:
+            kubernetes.add_node_affinity(task, match_expressions=[rule], weight=each.weight)
+
+
 def _mount(task: Any, options: KubernetesOptions) -> None:
     for name in options.claims:
         kubernetes.mount_pvc(task, name, f"{ROOT}/{name}")
+    for name, volume in options.volumes.items():
+        kubernetes.add_ephemeral_volume(
+            task,
+            volume_name=f"volume-{name}",
+            mount_path=volume.path,
+            access_modes=[volume.access],
+            size=volume.size,
+            storage_class_name=volume.storage_class,
+        )
     for name, mount in options.secrets.items():
         kubernetes.use_secret_as_volume(task, name, mount.path)
     for name, mount in options.config_maps.items():

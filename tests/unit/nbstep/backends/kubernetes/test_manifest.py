@@ -40,7 +40,7 @@ def submission(profile: Profile, **spec: Any) -> Submission:
 
 
 PLAIN = {"on": "kubernetes", "image": "example.org/nbstep:1"}
-FULL = {
+FULL: dict[str, Any] = {
     **PLAIN,
     "resources": {
         "cpu": 2,
@@ -71,7 +71,22 @@ FULL = {
         "claims": {"data": {"read_only": True}, "models": {}},
         "secrets": {"sftp-keys": {"path": "/secrets/sftp", "items": {"id": "id_ed25519"}}},
         "config_maps": {"settings": {"path": "/settings"}},
+        "affinity": [
+            {"key": "nvidia.com/gpu.product", "values": ["A100", "H100"]},
+            {"key": "example.org/cores", "operator": "Gt", "values": ["15"]},
+            {"key": "zone", "values": ["a"], "weight": 50},
+            {"key": "spot", "operator": "DoesNotExist", "weight": 1},
+        ],
+        "spread": [{}, {"topology": "zone", "max_skew": 2, "required": True, "labels": {"team": "flights"}}],
+        "volumes": {
+            "work": {"path": "/work", "size": "200Gi", "storage_class": "fast"},
+            "cache": {"path": "/cache", "size": "10Gi", "access": "ReadWriteOncePod"},
+        },
+        "image_volumes": {"model": {"image": "example.org/model:1", "path": "/models", "pull_policy": "Always"}},
+        "user_namespace": True,
+        "resource_claims": {"gpu": {"template": "one-gpu"}, "net": {"claim": "shared", "request": "nic"}},
         "queue": "team-a",
+        "queue_priority": "high",
         "ttl_seconds": 600,
         "deadline_seconds": 7200,
         "start_seconds": 600,
@@ -113,6 +128,12 @@ def names(draw: Any) -> str:
 def profiles(draw: Any) -> Profile:
     """Any profile that the schema takes."""
     quantities = st.one_of(st.none(), st.sampled_from(["1", "500m", "2Gi"]))
+    keys, weights, made = (
+        st.sampled_from(["zone", "a.b/c"]),
+        st.none() | st.integers(1, 100),
+        st.sampled_from([WORK, "/v"]),
+    )
+    rules = st.builds(lambda key, weight: {"key": key, "values": ["a"], "weight": weight}, keys, weights)
     kubernetes = {
         "service_account": draw(st.none() | st.just("trainer")),
         "api_token": draw(st.booleans()),
@@ -121,6 +142,10 @@ def profiles(draw: Any) -> Profile:
         "run_as_user": draw(st.none() | st.integers(1, 70000)),
         "fs_group": draw(st.none() | st.integers(1, 70000)),
         "queue": draw(st.none() | st.just("q")),
+        "affinity": draw(st.lists(rules, max_size=3)),
+        "spread": draw(st.lists(st.builds(lambda r: {"required": r}, st.booleans()), max_size=1)),
+        "volumes": draw(st.dictionaries(st.just("v"), st.builds(lambda p: {"path": p, "size": "1Gi"}, made))),
+        "user_namespace": draw(st.booleans()),
         "runtime_class": draw(st.none() | st.just("gvisor")),
     }
     values = {
@@ -161,6 +186,11 @@ def test_every_manifest_is_restricted_and_valid(profile: Profile) -> None:
         {"kubernetes": {"volumes": [{"hostPath": {"path": "/"}}]}},
         {"kubernetes": {"secrets": {"s": {"path": "/x", "hostPath": "/"}}}},
         {"kubernetes": {"claims": {"c": {"hostPath": "/"}}}},
+        {"kubernetes": {"volumes": {"v": {"path": "/x", "hostPath": "/"}}}},
+        {"kubernetes": {"image_volumes": {"v": {"path": "/x"}}}},
+        {"kubernetes": {"resource_claims": {"r": {}}}},
+        {"kubernetes": {"affinity": [{"key": "zone", "weight": 0}]}},
+        {"kubernetes": {"queue_priority": "high"}},
         {"securityContext": {"privileged": True}},
         {"env": {"X": {"fieldRef": {"fieldPath": "spec.nodeName"}}}},
         {"resources": {"limits": {"cpu": 1}}},
@@ -176,9 +206,15 @@ def test_the_schema_is_closed(smuggled: dict[str, Any]) -> None:
     "path", ["/", "/proc/x", f"{WORK}/x", "/etc/passwd", "/usr", "relative", "/secrets/../etc", "/pvc/data"]
 )
 def test_nothing_is_mounted_over_what_the_run_needs(path: str) -> None:
-    profile = load_profile(None, PLAIN | {"kubernetes": {"secrets": {"s": {"path": path}}}})
-    with pytest.raises(BadInputError, match="nothing can be mounted"):
-        job(submission(profile), "flights")
+    image = {"v": {"path": path, "image": "i:1"}}
+    for mounted in (
+        {"secrets": {"s": {"path": path}}},
+        {"volumes": {"v": {"path": path, "size": "1"}}},
+        {"image_volumes": image},
+    ):
+        profile = load_profile(None, PLAIN | {"kubernetes": mounted})
+        with pytest.raises(BadInputError, match="nothing can be mounted"):
+            job(submission(profile), "flights")
 
 
 def test_root_and_credentials_in_uris_are_refused() -> None:
