@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nbstep.api import find, run, submit, submit_async
+    from nbstep.api import find, rerun, run, submit, submit_async
     from nbstep.endpoints.api import serve
     from nbstep.endpoints.endpoint import Endpoint
     from nbstep.profiles import Profile
@@ -37,6 +37,7 @@ __all__ = [
     "find",
     "history",
     "notebook_step",
+    "rerun",
     "run",
     "serve",
     "submit",
@@ -53,6 +54,7 @@ _HOMES = {
     "find": "api",
     "history": "runs.history",
     "notebook_step": "steps",
+    "rerun": "api",
     "run": "api",
     "serve": "endpoints.api",
     "submit": "api",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -23,6 +23,7 @@ from nbstep.profiles import Profile, chosen_profile, merged
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.runs.here import run_here
 from nbstep.runs.run import Run
+from nbstep.submission.again import kept_profile, request_again
 from nbstep.submission.files import Files
 from nbstep.submission.find import Submitted, find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
@@ -197,6 +198,36 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
     return start(prepare(request))
 
 
+def rerun(
+    run: Run,
+    params: Mapping[str, Any] | None = None,
+    *,
+    sources: Sequence[ParameterSource] = (),
+    profile: str | Profile | None = None,
+    run_id: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Run:
+    """Start a run that was submitted once more, with the notebook, parameters, files and place that it had.
+
+    Args:
+        run: The earlier run, as :func:`find` finds it.
+        params: Values over those of the earlier run.
+        sources: Further sources of parameters, as the command line has them.
+        profile: Where it takes place now, in place of where it did.
+        run_id: Names the new run; made of the earlier one's and the time if left out.
+        options: Fields of the profile over those of the earlier run, such as ``{"resources": {"memory": "8Gi"}}``.
+
+    Raises:
+        BadInputError: The parameters do not fit the notebook.
+        InputNotFoundError: What the earlier run was made of is no longer there.
+        UsageError: A value of its environment, which is not kept, has to be given again.
+    """
+    given = (*sources, *((ParameterSource.values(dict(params)),) if params else ()))
+    chosen = None if profile is None else chosen_profile(profile, {})
+    with request_again(run, given, options or {}, profile=chosen, run_id=run_id) as request:
+        return start(prepare(request))
+
+
 async def submit_async(notebook: str | Path, params: Mapping[str, Any] | None = None, **options: Any) -> Run:
     """As :func:`submit`, without blocking the event loop."""
     return await asyncio.to_thread(partial(submit, notebook, params, **options))
@@ -221,6 +252,7 @@ def start(prepared: Prepared) -> Run:
         on=submission.profile.on,
         submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
         image=submission.profile.image,
+        profile=kept_profile(submission),
     )
     store_of(places.submission, prepared.storage).write(places.submission, encode(sent, indent=1))
     return Run(request.handle, located_at(places, submission.spec.run_id, prepared.storage), backend)

@@ -234,6 +234,7 @@ def test_a_failing_set_stops_no_other_and_gives_the_exit_code(tmp_path: Path) ->
     ]  # fmt: skip
     assert "ValueError: two" in rows[1]["error"]
     assert "n=2: failed" in done.stderr
+    assert "n=2/output.ipynb)" in done.stderr
     again = sweep(tmp_path, "--grid", "n=1,2,3,4", "--json")
     assert again.code == 10
     assert len(again.ran) == 5, "only the one that may end differently was run again"

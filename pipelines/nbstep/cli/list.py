@@ -46,7 +46,10 @@ def command(profile: str | None, runs: str | None, storage: Storage, limit: int,
         console = Console()
         console.print(run_list(records, console.width, datetime.now(UTC)))
     else:
-        show_table(("RUN", "STATE", "STARTED", "SECONDS", "ERROR"), map(_row, records))
+        from nbstep.views.run_list import PLAIN_HEADS, plain_row
+
+        now = datetime.now(UTC)
+        show_table(PLAIN_HEADS, (plain_row(record, now) for record in records))
 
 
 def _filter(
@@ -63,9 +66,3 @@ def _filter(
         )
 
     return keep
-
-
-def _row(record: RunResult) -> tuple[str, ...]:
-    seconds = "" if record.seconds is None else f"{record.seconds:.1f}"
-    error = record.error.message[:80] if record.error else ""
-    return record.run_id, str(record.state), record.started_at[:19].replace("T", " "), seconds, error

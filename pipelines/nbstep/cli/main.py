@@ -26,6 +26,7 @@ LINES: Final = {
     "list": "List the runs of a folder.",
     "compare": "Compare runs side by side.",
     "endpoints": "List the endpoints of a folder.",
+    "rerun": "Run what a run ran once more.",
     "delete": "Remove a run or an endpoint, and all that it left.",
     "prune": "Remove old runs of a folder.",
     "open": "Open a run's executed notebook.",

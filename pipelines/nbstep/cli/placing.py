@@ -17,12 +17,6 @@ PLACE: Final = (
     click.option("--memory", help="Memory reserved and the limit, such as 4Gi."),
     click.option("--gpu", type=click.IntRange(min=0), help="GPUs."),
     click.option("--env", type=Pair(), multiple=True, help="An environment variable."),
-    click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder that the notebook needs."),
-    click.option(
-        "--requirements",
-        type=click.Path(exists=True, dir_okay=False),
-        help="Requirements: built into an image, at most once; of a local run checked.",
-    ),
     click.option(
         "--set",
         "fields",
@@ -33,7 +27,17 @@ PLACE: Final = (
     ),
     click.option("--label", type=Pair(), multiple=True, help="A label to find the run by."),
 )
-"""The options of what runs elsewhere; :func:`overrides` reads them."""
+"""Options that name fields of the profile; :func:`overrides` reads them."""
+
+BROUGHT: Final = (
+    click.option("--file", "files", multiple=True, metavar="PATH", help="A file or folder that the notebook needs."),
+    click.option(
+        "--requirements",
+        type=click.Path(exists=True, dir_okay=False),
+        help="Requirements: built into an image, at most once; of a local run checked.",
+    ),
+)
+"""Options for what a notebook brings with it."""
 
 
 def overrides(options: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import click
 
 from nbstep.cli.common import AS_JSON
 from nbstep.cli.parameters import Pair, submitted_sources
-from nbstep.cli.placing import PLACE, overrides
+from nbstep.cli.placing import BROUGHT, PLACE, overrides
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 
@@ -17,7 +17,7 @@ from nbstep_runner.cli.sections import SectionedCommand, section
 @click.argument("notebook")
 @click.argument("params", required=False)
 @section("Parameters", *parameter_options())
-@section("Place", *PLACE)
+@section("Place", *PLACE, *BROUGHT)
 @section(
     "Endpoint",
     click.option("--name", help="Names the endpoint and its model; the same name again takes over on a cluster."),

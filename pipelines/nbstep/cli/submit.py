@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbstep.cli.common import AS_JSON
 from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.parameters import submitted_sources
-from nbstep.cli.placing import PLACE, overrides
+from nbstep.cli.placing import BROUGHT, PLACE, overrides
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
+
+if TYPE_CHECKING:
+    from nbstep.runs.run import Run
 
 
 @click.command("submit", cls=SectionedCommand, short_help="Start a run somewhere else, and go.")
@@ -28,7 +31,7 @@ from nbstep_runner.cli.sections import SectionedCommand, section
         help="What to do with a parameter that the notebook does not declare.",
     ),
 )
-@section("Place", *PLACE)
+@section("Place", *PLACE, *BROUGHT)
 @section(
     "Run",
     click.option("--run-id", help="Names the run; the same name twice is one run."),
@@ -54,10 +57,14 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
             click.echo(f"nbstep: the image {prepared.image.name} would be built if it is not there", err=True)
         click.echo(plan(prepared).text, nl=False)
         return 0
+    return started(start(prepared), options)
+
+
+def started(run: Run, options: dict[str, Any]) -> int:
+    """Tell of a run that was just started, and follow it where that is wanted."""
     from nbstep.cli.logs import follow_run
     from nbstep.cli.output import show_json
 
-    run = start(prepared)
     with watching(run, cancel=options["cancel"]):
         if options["as_json"]:
             show_json({"run": str(run), "run_id": run.id, "output_uri": run.output_uri})

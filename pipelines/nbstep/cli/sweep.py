@@ -149,9 +149,9 @@ def _show(done: Sweep, form: str | None) -> None:
     elif sys.stdout.isatty():
         from rich.console import Console
 
-        from nbstep.sweeps.view import sweep_table
+        from nbstep.sweeps.view import failures, sweep_table
 
-        Console().print(sweep_table(done))
+        Console().print(sweep_table(done), *failures(done), sep="\n")
     else:
         from nbstep.cli.output import show_table
         from nbstep.sweeps.lines import plain_rows

@@ -19,7 +19,7 @@ from nbstep.runs.verdict import combine, final_record
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import RunResult, RunSpec, RunState, decode, encode
+from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, decode, encode
 from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import ABSENT, Store, redact, sibling
 
@@ -213,12 +213,22 @@ class Run:
             pass  # whoever may only read still learns the verdict
         return verdict
 
+    @property
+    def storage(self) -> StorageOptions:
+        """How its objects are reached."""
+        return self._located.storage
+
+    @property
+    def family(self) -> str:
+        """What the ids of runs of the same notebook begin with, where nbstep made them."""
+        return _MADE_ID.sub("", self.id)
+
     def usual_seconds(self) -> float | None:
         """What the newest run of the same notebook in the same folder took that succeeded; ``None`` if none is known.
 
         Runs are of one notebook where their ids, which nbstep made, differ in time alone.
         """
-        stem = _MADE_ID.sub("", self.id)
+        stem = self.family
         folder = self.output_uri.rpartition("/")[0].rpartition("/")[0]
         if stem == self.id or not folder:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -23,12 +24,17 @@ from nbstep_runner.stores import join, sibling
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
-    """``submission.json``: where a run was sent."""
+    """``submission.json``: where a run was sent.
+
+    Attributes:
+        profile: What it was sent with; see :func:`nbstep.submission.again.kept_profile`.
+    """
 
     handle: str
     on: str
     submitted_at: str
     image: str | None = None
+    profile: dict[str, Any] = {}
     schema_version: int = 1
 
 

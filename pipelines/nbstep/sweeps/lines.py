@@ -14,9 +14,9 @@ LONGEST_CELL: Final = 60
 
 
 def line_of(run: SweepRun) -> str:
-    """A run that has ended, in a line."""
+    """A run that has ended, in a line; of one that did not succeed with what went wrong, and where its notebook is."""
     took = f" in {_duration(run)}" if _duration(run) else ""
-    return visible_line(f"{run.name}: {run.state}{took}" + (f": {run.error}" if run.error else ""))
+    return visible_line(f"{run.name}: {run.state}{took}" + (f": {run.error} ({run.output_uri})" if run.error else ""))
 
 
 def _duration(run: SweepRun) -> str:

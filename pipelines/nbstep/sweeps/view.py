@@ -15,6 +15,7 @@ from rich.text import Text
 
 from nbstep.sweeps.lines import cells, columns
 from nbstep.sweeps.outcome import Sweep, SweepRun
+from nbstep.views.links import link_to
 from nbstep.views.text import visible_line
 from nbstep_runner.contract import RunState
 from nbstep_runner.page import duration
@@ -77,6 +78,20 @@ def sweep_table(sweep: Sweep) -> Table:
         given, state, seconds, found = cells(run, parameters, results)
         table.add_row(*map(_text, given), Text(state, style=STYLES.get(run.state, "red")), seconds, *map(_text, found))
     return table
+
+
+def failures(sweep: Sweep) -> list[Text]:
+    """What went wrong with each run that did not succeed, and where its notebook is."""
+    told = []
+    for run in sweep.runs:
+        if run.error:
+            link = link_to(run.output_uri)
+            place = Text(run.output_uri, style=f"link {link}" if link else "")
+            told += [
+                Text.assemble((run.name, "bold"), ": ", (visible_line(run.error), "red")),
+                Text("  ").append(place),
+            ]
+    return told
 
 
 def _text(text: str) -> Text:

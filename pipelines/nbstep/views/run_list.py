@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nbstep.views.text import visible_line
-from nbstep_runner.contract import CellState, RunResult, RunState
+from nbstep_runner.contract import RunResult, RunState
 from nbstep_runner.page import cut, duration, shown
 
 STYLES: Final = {
@@ -19,6 +19,7 @@ STYLES: Final = {
     RunState.PENDING: "dim",
     RunState.CANCELLED: "yellow",
 }
+PLAIN_HEADS: Final = ("RUN", "STATE", "STARTED", "SECONDS", "CELLS", "PARAMETERS", "RESULTS", "ERROR")
 _WIDE: Final = 100
 _WIDEST: Final = 150
 
@@ -60,9 +61,32 @@ def _time(record: RunResult, now: datetime) -> str:
         return duration(record.seconds, 1)
     if record.state is not RunState.RUNNING or not record.started_at:
         return ""
-    ended = sum(cell.state not in (CellState.PENDING, CellState.RUNNING) for cell in record.cells)
-    cells = f", {ended} of {len(record.cells)} cells" if record.cells else ""
-    return f"{duration((now - datetime.fromisoformat(record.started_at)).total_seconds())}{cells}"
+    progress = record.progress
+    cells = f", {progress.ended} of {progress.cells} cells" if progress else ""
+    return f"{duration(seconds_of(record, now) or 0)}{cells}"
+
+
+def seconds_of(record: RunResult, now: datetime) -> float | None:
+    """What a run took, or has taken so far; ``None`` where that is unknown."""
+    if record.seconds is not None or record.state is not RunState.RUNNING or not record.started_at:
+        return record.seconds
+    return max(0.0, (now - datetime.fromisoformat(record.started_at)).total_seconds())
+
+
+def plain_row(record: RunResult, now: datetime) -> tuple[str, ...]:
+    """A run under :data:`PLAIN_HEADS`."""
+    seconds = seconds_of(record, now)
+    progress = record.progress
+    return (
+        record.run_id,
+        str(record.state),
+        record.started_at[:19].replace("T", " "),
+        "" if seconds is None else f"{seconds:.1f}",
+        f"{progress.ended}/{progress.cells}" if progress else "",
+        _values(record.parameters),
+        _values(record.results),
+        record.error.message[:80] if record.error else "",
+    )
 
 
 def _last(record: RunResult, *, results: bool) -> Text:

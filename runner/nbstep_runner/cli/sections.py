@@ -42,7 +42,7 @@ class SectionedCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.help_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):  # the text above tells of the arguments
                 sections.setdefault(section_of(parameter), []).append(record)
         others = sections.pop(OTHER, [])
         for title, records in (*sections.items(), (OTHER, others)):

@@ -140,6 +140,21 @@ class Claim:
     best_effort: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run was at its last heartbeat.
+
+    Attributes:
+        ended: Code cells that have ended.
+        cells: Code cells in all.
+        title: Of the cell under way.
+    """
+
+    ended: int
+    cells: int
+    title: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """That a run serves, or has served.
@@ -174,6 +189,7 @@ class RunResult:
 
     Attributes:
         claim: Present while the state is ``running``.
+        progress: Present while the state is ``running`` and cells run; as old as the heartbeat.
         exit_code: The code that the process ended with; ``None`` while it runs.
         results: Values that the notebook reported by name; NaN and infinities are numbers (``nonfinite``).
         output_version: The store's version of the output notebook.
@@ -208,6 +224,7 @@ class RunResult:
     warnings: tuple[str, ...] = ()
     store: StorePromises | None = None
     serving: Serving | None = None
+    progress: Progress | None = None
     schema_version: int = 1
 
     @classmethod

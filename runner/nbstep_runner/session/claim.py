@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from nbstep_runner import processes
-from nbstep_runner.contract import Claim, RunResult, encode
+from nbstep_runner.contract import Claim, Progress, RunResult, encode
 from nbstep_runner.errors import NbstepError, OutputConflictError
 from nbstep_runner.session.earlier import read_existing
 from nbstep_runner.stores import ABSENT, Store
@@ -33,9 +33,17 @@ class OutputClaim:
         open_store: Finds the store of the record.
         uri: The record's place.
         lost: Called, from the heartbeat's thread, when another run has taken the claim.
+        progress: How far the run is now; called from the heartbeat's thread.
     """
 
-    def __init__(self, open_store: Callable[[str], Store], uri: str, lost: Callable[[NbstepError], None]) -> None:
+    def __init__(
+        self,
+        open_store: Callable[[str], Store],
+        uri: str,
+        lost: Callable[[NbstepError], None],
+        progress: Callable[[], Progress | None] = lambda: None,
+    ) -> None:
+        self._progress = progress
         self._open_store = open_store
         self._uri = uri
         self._lost = lost
@@ -108,7 +116,7 @@ class OutputClaim:
                 return
             best_effort = not self._open_store(self._uri).conditional_write  # some stores are found out by a write
             claim = replace(self._record.claim, heartbeat_at=_now(), best_effort=best_effort)
-            self._record = replace(self._record, claim=claim)
+            self._record = replace(self._record, claim=claim, progress=self._progress())
             self._replace(self._record)
 
     def commit(self, record: RunResult) -> None:

@@ -9,11 +9,15 @@ from typing import Any, BinaryIO, Final
 
 from nbstep_runner.contract import (
     STANDARD_STREAM,
+    CellFinished,
+    CellStarted,
     Event,
     Notice,
+    Progress,
     RunFinished,
     RunResult,
     RunSpec,
+    RunStarted,
     RunState,
     Severity,
     Sink,
@@ -58,11 +62,13 @@ class Ledger:
     Attributes:
         result: The record as far as it is known.
         finished: The verdict is told.
+        progress: How far its cells are; ``None`` before the first one.
     """
 
     def __init__(self, spec: RunSpec, log_path: Path | None, settings: LogSettings) -> None:
         self.result: RunResult = results.blank(spec)
         self.finished = False
+        self.progress: Progress | None = None
         self._adopted = False
         self._started = time.monotonic()
         self._log = LogSink(
@@ -89,6 +95,7 @@ class Ledger:
 
     def tell(self, event: Event) -> None:
         """Tell the listeners."""
+        self.progress = _further(self.progress, event)
         self._listeners.handle(event)
 
     def say(self, message: str, severity: Severity = Severity.INFO) -> None:
@@ -130,3 +137,14 @@ class Ledger:
         """Let the listeners write out what they hold; after a stop, which may leave little time, soon."""
         self._log.close(LOG_SECONDS if self.result.state is RunState.CANCELLED else READER_SECONDS)
         self._listeners.close(LOG_SECONDS)
+
+
+def _further(progress: Progress | None, event: Event) -> Progress | None:
+    """How far the cells are once this has happened."""
+    if isinstance(event, RunStarted):
+        return Progress(ended=0, cells=event.code_cells)
+    if progress is not None and isinstance(event, CellStarted):
+        return replace(progress, title=event.title)
+    if progress is not None and isinstance(event, CellFinished):
+        return replace(progress, ended=progress.ended + 1, title="")
+    return progress

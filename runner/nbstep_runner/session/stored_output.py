@@ -58,7 +58,7 @@ class StoredOutput:
         self._open_store = open_store
         self._supervisor = supervisor
         self._ledger = ledger
-        self._claim = OutputClaim(open_store, self.places.record, supervisor.abort)
+        self._claim = OutputClaim(open_store, self.places.record, supervisor.abort, lambda: ledger.progress)
         self._found: OutputPlace | None = None
         self._written: dict[str, str] = {}
         self._publishing: Future[dict[str, Any]] | None = None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from nbstep_runner.contract import Claim, RunResult, RunState, decode, encode
+from nbstep_runner.contract import Claim, Progress, RunResult, RunState, decode, encode
 from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError, StorageUnavailableError
 from nbstep_runner.processes import host_identity, started_at
 from nbstep_runner.session import claim as claims
@@ -70,6 +70,16 @@ def test_a_claim_names_its_owner(store: MemoryStore) -> None:
     assert len(found.claim.token) == 32
     assert not found.claim.best_effort
     keeper.commit(record(state=RunState.SUCCEEDED))
+
+
+def test_a_heartbeat_says_how_far_the_run_is(store: MemoryStore) -> None:
+    progress = Progress(ended=2, cells=5, title="Train")
+    keeper = OutputClaim(lambda _: store, URI, print, lambda: progress)
+    keeper.take(record("mine"), ABSENT)
+    keeper.confirm()
+    assert stored(store).progress == progress
+    keeper.commit(record(state=RunState.SUCCEEDED))
+    assert stored(store).progress is None
 
 
 def test_of_two_that_found_nothing_one_takes_it(store: MemoryStore) -> None:

@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from nbstep.sweeps.outcome import Sweep, SweepRun
-from nbstep.sweeps.view import MOST_RUNNING_SHOWN, SweepView, sweep_table
+from nbstep.sweeps.view import MOST_RUNNING_SHOWN, SweepView, failures, sweep_table
 from nbstep_runner.contract import ErrorInfo, RunState
 from support.records import run_record
 
@@ -70,3 +70,11 @@ def test_the_table_has_a_row_a_run_and_drives_nothing() -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "[bold]" in shown
+
+
+def test_what_went_wrong_is_told_below_the_table_with_the_place_of_its_notebook() -> None:
+    sweep = Sweep(runs=(ended("n=0"), ended("n=1", RunState.FAILED)))
+    first, second = failures(sweep)
+    assert first.plain == "n=1: no such column"
+    assert second.plain == "  out"
+    assert str(second.spans[0].style).startswith("link file://")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from nbstep.views.run_list import run_list
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState
+from nbstep.views.run_list import PLAIN_HEADS, plain_row, run_list
+from nbstep_runner.contract import ErrorInfo, Progress, RunResult, RunState
 
 NOW = datetime(2026, 1, 2, 12, 0, 30, tzinfo=UTC)
 ERROR = ErrorInfo(reference="cell-failed", message="cell 3 raised ValueError: \x1b[2Jno data")
@@ -22,7 +22,7 @@ def record(run_id: str, state: RunState, **members: Any) -> RunResult:
 
 
 RECORDS = [
-    record("train-3", RunState.RUNNING),
+    record("train-3", RunState.RUNNING, progress=Progress(ended=3, cells=12)),
     record("train-2", RunState.FAILED, seconds=2.5, error=ERROR),
     record("train-1", RunState.SUCCEEDED, seconds=185, results={"rmse": 0.29}),
 ]
@@ -40,8 +40,25 @@ def shown(width: int) -> str:
 )
 def test_a_terminal_shows_as_much_as_it_has_room_for(width: int, there: list[str], not_there: list[str]) -> None:
     text = shown(width)
-    for part in ("train-3", "running", "30 s", "train-2", "failed", "cell 3 raised", "train-1", "3 min 5 s", *there):
+    for part in (
+        "train-3",
+        "running",
+        "30 s, 3 of 12 cells",
+        "train-2",
+        "failed",
+        "cell 3 raised",
+        "train-1",
+        "3 min 5 s",
+        *there,
+    ):
         assert part in text
     assert not [part for part in not_there if part in text]
     assert "\x1b" not in text
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_a_pipe_gets_every_column() -> None:
+    rows = [dict(zip(PLAIN_HEADS, plain_row(each, NOW), strict=True)) for each in RECORDS]
+    assert [(row["SECONDS"], row["CELLS"]) for row in rows] == [("30.0", "3/12"), ("2.5", ""), ("185.0", "")]
+    assert [row["PARAMETERS"] for row in rows] == ["rate=0.1"] * 3
+    assert rows[2]["RESULTS"] == "rmse=0.29"

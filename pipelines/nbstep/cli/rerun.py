@@ -1,0 +1,75 @@
+"""``nbstep rerun``: what a run ran, once more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nbstep.cli.common import AS_JSON, RUN, found
+from nbstep.cli.interrupts import CANCEL
+from nbstep.cli.parameters import parameter_sources
+from nbstep.cli.placing import PLACE, overrides
+from nbstep_runner.cli.parameter_options import parameter_options
+from nbstep_runner.cli.sections import SectionedCommand, section
+
+if TYPE_CHECKING:
+    from nbstep.runs.run import Run
+
+
+@click.command("rerun", cls=SectionedCommand, short_help="Run what a run ran once more.")
+@RUN
+@section("Parameters, over those of the run", *parameter_options())
+@section("Place, in place of where the run was", *PLACE)
+@click.option("--run-id", help="Names the new run; made of the earlier one's and the time otherwise.")
+@click.option("--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's.")
+@CANCEL
+@AS_JSON
+def command(run: str, **options: Any) -> int:
+    """Start a new run with the notebook, parameters, files and place of RUN, and print its string.
+
+    What is named here goes before what RUN had. A run that was not submitted, such as one of `nbstep run` or of a
+    sweep, runs here, over its own output, and is watched.
+    """
+    from nbstep.api import rerun
+    from nbstep.backends.recorded import RecordedBackend
+    from nbstep.cli.submit import started
+    from nbstep.profiles import load_profile
+
+    storage = {"endpoint_url": options["endpoint_url"]}
+    earlier = found(run, options["profile"], options["runs"], storage)
+    if isinstance(earlier.backend, RecordedBackend):
+        return _here(earlier, options)
+    again = rerun(
+        earlier,
+        sources=parameter_sources(None, options),
+        profile=load_profile(options["profile"], {}) if options["profile"] else None,
+        run_id=options["run_id"],
+        options={name: value for name, value in overrides(options).items() if name != "runs"},
+    )
+    return started(again, options)
+
+
+def _here(earlier: Run, options: dict[str, Any]) -> int:
+    """Run it here, as ``nbstep run`` would be told to."""
+    from nbstep.cli.run import command as run_command
+    from nbstep_runner.contract import STANDARD_STREAM
+    from nbstep_runner.errors import UsageError
+    from nbstep_runner.parameters import dump_yaml
+
+    record = earlier.record()
+    environment = record.environment if record else None
+    if record is None or record.input_uri == STANDARD_STREAM or (environment and environment.pod):
+        raise UsageError(
+            f"the run {earlier.id} cannot be made again from its record", hint="Run its notebook with nbstep run."
+        )
+    arguments = [record.input_uri, earlier.output_uri, "--force", "-y", dump_yaml(record.parameters).decode()]
+    arguments += ["--html"] if record.html_uri else []
+    arguments += ["--endpoint-url", options["endpoint_url"]] if options["endpoint_url"] else []
+    arguments += ["--json"] if options["as_json"] else []
+    arguments += [f"--parameters_file={each}" for each in options["parameters_file"]]
+    arguments += [f"--parameters_yaml={each}" for each in options["parameters_yaml"]]
+    arguments += [f"--parameters={name}={value}" for name, value in options["parameters"]]
+    arguments += [f"--parameters_raw={name}={value}" for name, value in options["parameters_raw"]]
+    code: int = run_command.main(arguments, prog_name="nbstep rerun", standalone_mode=False)
+    return code
