@@ -14,7 +14,7 @@ import pytest
 from support import notebooks
 
 NBSTEP = Path(sys.executable).with_name("nbstep")
-CELLS = [
+CELLS: list[str | notebooks.Code] = [
     notebooks.Code("n: int = 1\nfactor: int = 2", tags=("parameters",)),
     "import os\nfrom nbstep_runner import result\nresult('product', n * factor)",
     "result('data', open('data.txt').read() if os.path.exists('data.txt') else '')\nassert n < 9",
