@@ -69,7 +69,7 @@ argo: $(installed)  ## Stop a pipeline's step at many moments on the Argo of KUB
 
 .PHONY: stores
 stores: $(installed)  ## Race and kill writers on every storage server (minutes), for the table in docs/storage.md
-	@NBSTEP_STORE_RACES=30 NBSTEP_STORE_KILLS=20 $(bin)/python -m pytest tests/integration/stores/test_rounds.py -q $(PYTEST_ARGS)
+	@NBSTEP_STORE_RACES=30 NBSTEP_STORE_KILLS=20 $(bin)/python -m pytest tests/integration/stores/test_rounds.py -q -n 0 --timeout 3600 $(PYTEST_ARGS)
 
 .PHONY: lock
 lock: $(installed)  ## Resolve the dependencies anew into the lock files

@@ -9,17 +9,18 @@ trusted; whichever it took, the bytes in place are those that were to be written
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from threading import Lock
-from typing import Final
+from typing import Final, Protocol
 from weakref import WeakValueDictionary
 
 from nbstep_runner.errors import NbstepError, OutputConflictError, StorageUnavailableError
+from nbstep_runner.stores.content import Upload
 from nbstep_runner.stores.protocol import ABSENT, Store
 from nbstep_runner.stores.uris import redact
 
+Condition = Mapping[str, str]
 PROBE_BYTES: Final = 1 << 20
 """Larger objects are not sent twice to find out; a later, smaller one will."""
 LONGEST_WAIT: Final = 30.0
@@ -48,30 +49,20 @@ class NotSupportedError(Exception):
     """The server says that it does not know the condition."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionalWrite:
-    """One write under a condition, as its store can do it.
+class Writer(Protocol):
+    """What a store does for a write under a condition, which is a header, or nothing where it cannot be one."""
 
-    Attributes:
-        uri: The object.
-        creates: The condition is that there is no object; else that it is at a version.
-        expressible: The version can be named in a header.
-        check: Compares the version now and raises ``OutputConflictError`` where it differs.
-        send: Writes with the condition's header, or without; returns the new version.
-        send_held: Once, without retries, with the header: calls what it is given when the head has been sent and the
-            body has not, then returns the new version. ``None`` where the object is too large to be sent twice.
-        send_once: The same in one go.
-        find: The version of what is in place, if it holds the bytes that are to be written.
-    """
+    def expect(self, uri: str, version: str) -> None:
+        """Compare the version now, and raise ``OutputConflictError`` where it differs."""
 
-    uri: str
-    creates: bool
-    expressible: bool = True
-    check: Callable[[], None]
-    send: Callable[[bool], str]
-    send_once: Callable[[], str]
-    find: Callable[[], str | None]
-    send_held: Callable[[Callable[[], None]], str] | None
+    def send(self, upload: Upload, condition: Condition) -> str:
+        """Write, with retries, and return the new version."""
+
+    def send_once(self, upload: Upload, condition: Condition, held: Callable[[], None] | None) -> str:
+        """The same without retries; ``held`` is called when the head has been sent and the body has not."""
+
+    def find(self, upload: Upload) -> str | None:
+        """The version of what is in place, if it holds what is being written."""
 
 
 class Conditions:
@@ -95,29 +86,30 @@ class Conditions:
         """A conditional write went around the server's check."""
         self._held[False] = False
 
-    def write(self, work: ConditionalWrite) -> str:
-        """Write under the condition, checked by the server where it does, and just before writing where not.
+    def write(self, writer: Writer, upload: Upload, version: str, condition: Condition) -> str:
+        """Write at a version, checked by the server where it does, and just before writing where not.
 
         Returns:
             The new version.
 
         Raises:
-            OutputConflictError: The condition did not hold.
+            OutputConflictError: The object is at another version.
             StorageUnavailableError: Another write of the object by this process did not end in time.
         """
-        if not work.expressible:
-            self._held[work.creates] = False
-        if self._held.get(work.creates):
+        kind = version == ABSENT
+        if not condition:
+            self._held[kind] = False
+        if self._held.get(kind):
             with suppress(NotSupportedError):  # it was said to, and does not
-                return work.send(True)  # noqa: FBT003 - the header is sent
-            self._held[work.creates] = False
-        with self._alone(work.uri):
-            work.check()
-            if self._held.get(work.creates) is not False:
+                return writer.send(upload, condition)
+            self._held[kind] = False
+        with self._alone(upload.uri):
+            writer.expect(upload.uri, version)
+            if self._held.get(kind) is not False:
                 with suppress(NotSupportedError):
-                    return self._distrustful(work)
-                self._held[work.creates] = False
-            return work.send(False)  # noqa: FBT003 - the header is left out
+                    return self._distrustful(kind, writer, upload, condition)
+                self._held[kind] = False
+            return writer.send(upload, {})
 
     @contextmanager
     def _alone(self, uri: str) -> Iterator[None]:
@@ -131,26 +123,26 @@ class Conditions:
         finally:
             lock.release()
 
-    def _distrustful(self, work: ConditionalWrite) -> str:
+    def _distrustful(self, kind: bool, writer: Writer, upload: Upload, condition: Condition) -> str:
         """Write with the header, twice at once where that tells something and the server was not asked before."""
-        if work.send_held is None or work.creates in self._held:
-            return work.send(True)  # noqa: FBT003 - the header is sent
-        self._held[work.creates] = None
-        second = _Second(work.send_once)
+        if upload.size > PROBE_BYTES or kind in self._held:
+            return writer.send(upload, condition)
+        self._held[kind] = None
+        second = _Second(lambda: writer.send_once(upload, condition, None))
         try:
-            first = work.send_held(second.run)
+            first = writer.send_once(upload, condition, second.run)
         except OutputConflictError:
             if second.version is None:  # another process was faster than both, or an answer was lost
-                del self._held[work.creates]
-                if second.refused or (found := work.find()) is None:
+                del self._held[kind]
+                if second.refused or (found := writer.find(upload)) is None:
                     raise
                 return found
-            self._held[work.creates] = True
+            self._held[kind] = True
             return second.version
         except StorageUnavailableError:
-            return second.version or work.send(True)  # noqa: FBT003 - the header is sent, and this time retried
+            return second.version or writer.send(upload, condition)  # this time retried
         if second.version or second.refused:
-            self._held[work.creates] = second.refused
+            self._held[kind] = second.refused
         return first
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import io
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeVar
 
@@ -84,6 +88,38 @@ def digested(data: Source, digest: _AnyDigest) -> _AnyDigest:
     for piece in chunks(data):
         digest.update(piece)
     return digest
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What is being written, with what has to come back; each is computed when it is first asked for.
+
+    Raises:
+        StorageUnavailableError: By each, where the local file cannot be read.
+    """
+
+    uri: str
+    data: Source
+
+    @cached_property
+    def size(self) -> int:
+        """In bytes."""
+        return size_of(self.data)
+
+    @cached_property
+    def sha256(self) -> str:
+        """In hexadecimal digits."""
+        return digested(self.data, hashlib.sha256()).hexdigest()
+
+    @cached_property
+    def md5(self) -> str:
+        """In hexadecimal digits."""
+        return digested(self.data, hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def as_header(digest: str) -> str:
+    """Hexadecimal digits as ``Content-MD5`` and its like have them, in base64."""
+    return base64.b64encode(bytes.fromhex(digest)).decode()
 
 
 class BoundedBuffer(io.BytesIO):

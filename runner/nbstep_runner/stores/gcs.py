@@ -10,7 +10,7 @@ import base64
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import cached_property
 from threading import Lock
 from typing import Any, Final
 
@@ -26,7 +26,6 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConfli
 from nbstep_runner.stores import content, gcs_errors
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
-from nbstep_runner.stores.statuses import RefusedError
 from nbstep_runner.stores.uris import checked
 
 _NONE: Final = 0
@@ -34,20 +33,15 @@ _NONE: Final = 0
 _PARTS_ABOVE: Final = 8 * 2**20
 """Larger objects go up in parts (the client's own threshold); a part that fails is sent again, not the whole."""
 _PART_BYTES: Final = 16 * 2**20
-_DAMAGED_TRIES: Final = 3
-"""How often a request that the store does not understand may have been damaged on its way to it."""
 _CHANGED_TRIES: Final = 5
 _LISTED: Final = "items(name,size,generation,crc32c,updated),nextPageToken"
 
 
-@dataclass(frozen=True, slots=True)
-class _Upload:
-    """What is being written, with what the store has to confirm."""
-
-    uri: str
-    data: Source
-    size: int
-    crc32c: str
+class _Upload(content.Upload):
+    @cached_property
+    def crc32c(self) -> str:
+        """As the store writes it; computed when it is first asked for."""
+        return _crc32c(self.data)
 
 
 class GcsStore:
@@ -67,12 +61,12 @@ class GcsStore:
     def read(self, uri: str) -> Blob:
         """The whole object at one generation, CRC32C verified."""
         _split(uri)
-        return self._retrier.call(f"reading {uri}", lambda attempt: self._read(uri, attempt))
+        return self._retrier.call("reading", uri, lambda attempt: self._read(uri, attempt))
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
         """Put the object in place; the store verifies our CRC32C before it does."""
         _split(uri)
-        upload = _Upload(uri, data, content.size_of(data), _crc32c(data))
+        upload = _Upload(uri, data)
         if if_version is not None:
             return self._put(upload, _generation(uri, if_version))
         for _ in range(_CHANGED_TRIES):
@@ -86,7 +80,7 @@ class GcsStore:
         _split(uri)
         found: Stat | None = None
         with suppress(InputNotFoundError):
-            found = self._retrier.call(f"looking at {uri}", lambda attempt: self._stat(uri, attempt))
+            found = self._retrier.call("looking at", uri, lambda attempt: self._stat(uri, attempt))
         self._generations[uri] = int(found.version) if found else _NONE
         return found
 
@@ -95,7 +89,7 @@ class GcsStore:
         bucket, prefix = _split(uri, empty=True)
         token: str | None = None
         while True:
-            found, token = self._retrier.call(f"listing {uri}", lambda a, t=token: self._page(bucket, prefix, t, a))  # type: ignore[misc]  # t is the token of this turn
+            found, token = self._retrier.call("listing", uri, lambda a, t=token: self._page(bucket, prefix, t, a))  # type: ignore[misc]  # t is the token of this turn
             yield from found
             if not token:
                 return
@@ -131,13 +125,17 @@ class GcsStore:
         return Blob(content.decoded(data, blob.content_encoding or "", uri), str(blob.generation))
 
     def _put(self, upload: _Upload, generation: int) -> str:
-        version = self._retrier.call(
-            f"writing {upload.uri}",
-            lambda attempt: self._send(upload, generation, attempt),
-            recover=lambda error, attempt: self._recovered(error, upload, attempt),
+        version = self._retrier.write(
+            upload.uri, lambda attempt: self._send(upload, generation, attempt), lambda: self._find(upload)
         )
         self._generations[upload.uri] = int(version)
         return version
+
+    def _find(self, upload: _Upload) -> str | None:
+        """The version of what is in place, if it holds these bytes."""
+        found = self.stat(upload.uri)
+        ours = found and (found.checksum, found.size) == (_named(upload.crc32c), upload.size)
+        return found.version if found and ours else None
 
     def _send(self, upload: _Upload, generation: int, attempt: Try) -> str:
         blob = self._blob(upload.uri)
@@ -159,25 +157,15 @@ class GcsStore:
 
     def _part_retry(self, upload: _Upload, attempt: Try) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
         """The client applies its ``retry`` to every part as a decorator; this one follows the policy of all stores."""
-        doing = f"writing a part of {upload.uri}"
-        return lambda send: lambda: self._retrier.call(doing, lambda _: send(), seconds=attempt.left)
-
-    def _recovered(self, error: Exception, upload: _Upload, attempt: Try) -> str:
-        """The version, if an earlier try wrote the object and only its answer was lost; else the error is raised."""
-        if isinstance(error, OutputConflictError) and attempt.number > 1:
-            found = self.stat(upload.uri)
-            if found and found.checksum == _named(upload.crc32c) and found.size == upload.size:
-                return found.version
-        if isinstance(error, RefusedError) and attempt.number < _DAMAGED_TRIES:
-            raise TransientError(error.message.rstrip(".")) from error
-        raise error
+        call, doing = self._retrier.call, "writing a part of"
+        return lambda send: lambda: call(doing, upload.uri, lambda _: send(), seconds=attempt.left)
 
     def _remove(self, uri: str, generation: int) -> None:
         def remove(attempt: Try) -> None:
             self._blob(uri).delete(if_generation_match=generation, timeout=attempt.idle, retry=None)
 
         with suppress(InputNotFoundError):
-            self._retrier.call(f"deleting {uri}", remove)
+            self._retrier.call("deleting", uri, remove)
         self._generations[uri] = _NONE
 
     def _stat(self, uri: str, attempt: Try) -> Stat:

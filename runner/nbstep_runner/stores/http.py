@@ -9,7 +9,7 @@ Elsewhere it is written in place, which can tear; whether the server checks cond
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Lock
@@ -20,10 +20,11 @@ from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import webdav
 from nbstep_runner.stores.atomicfile import LEFTOVER_SECONDS, TEMP_PREFIX, TEMP_SUFFIX, is_temporary
-from nbstep_runner.stores.conditions import PROBE_BYTES, ConditionalWrite, Conditions, NotSupportedError
+from nbstep_runner.stores.conditions import Condition, Conditions, NotSupportedError
+from nbstep_runner.stores.content import Upload
 from nbstep_runner.stores.http_answers import is_weak, translated
-from nbstep_runner.stores.http_requests import DIGEST, Requests, Upload, condition_of, digest_of, doing
-from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
+from nbstep_runner.stores.http_requests import DIGEST, Requests, condition_of, digest_of
+from nbstep_runner.stores.protocol import Blob, Source, Stat
 from nbstep_runner.stores.registry import check_name
 from nbstep_runner.stores.retrying import Retrier, Try
 from nbstep_runner.stores.uris import beside, checked, redact
@@ -60,7 +61,7 @@ class HttpStore:
     def read(self, uri: str) -> Blob:
         """The whole object as one answer holds it, its length checked, and its digest where the server sends one."""
         _object(uri)
-        blob = self._retrier.call(doing("reading", uri), lambda attempt: self._requests.get(uri, attempt))
+        blob = self._retrier.call("reading", uri, lambda attempt: self._requests.get(uri, attempt))
         self._weak |= blob.version.startswith(DIGEST)
         return Blob(blob.data, digest_of(blob.data)) if self._weak else blob
 
@@ -68,33 +69,21 @@ class HttpStore:
         """Put the object in place, and read it back before that or after."""
         _object(uri)
         check_name(uri)
-        upload = Upload.of(uri, data)
+        upload = Upload(uri, data)
         if self._can_rename(uri):
             try:
                 return self._replace(upload, if_version)
             except NotSupportedError:  # it speaks WebDAV, and may not rename
                 self._renames[beside(uri, "")] = False
         if if_version is None:
-            return self._put(upload, {})
-        header = condition_of(if_version)
-        return self._conditions.write(
-            ConditionalWrite(
-                uri=uri,
-                creates=if_version == ABSENT,
-                expressible=bool(header),
-                check=lambda: self._compare(uri, if_version),
-                send=lambda known: self._put(upload, header if known else {}),
-                find=lambda: self._find(upload),
-                send_once=lambda: self._put_once(upload, header, None),
-                send_held=(lambda held: self._put_once(upload, header, held)) if upload.size <= PROBE_BYTES else None,
-            )
-        )
+            return self.send(upload, {})
+        return self._conditions.write(self, upload, if_version, condition_of(if_version))
 
     def stat(self, uri: str) -> Stat | None:
         """What the server tells of the object; where it tells too little, the object is read."""
         _object(uri)
         try:
-            found = self._retrier.call(doing("looking at", uri), lambda attempt: self._requests.head(uri, attempt))
+            found = self._retrier.call("looking at", uri, lambda attempt: self._requests.head(uri, attempt))
             if found and not self._weak:
                 return found
             blob = self.read(uri)
@@ -128,38 +117,58 @@ class HttpStore:
         """Remove the object; a version is checked just before, and by the server where it does."""
         _object(uri)
         if if_version is not None and self.stat(uri) is not None:
-            self._compare(uri, if_version)
+            self.expect(uri, if_version)
         header = condition_of(if_version) if if_version else {}
         with suppress(InputNotFoundError):
-            self._retrier.call(doing("deleting", uri), lambda attempt: self._requests.delete(uri, header, attempt))
+            self._retrier.call("deleting", uri, lambda attempt: self._requests.delete(uri, header, attempt))
 
     def check_output(self, uri: str) -> None:
         """Refuse an output that has the name of a folder; see :func:`nbstep_runner.stores.check_output`."""
         if self._can_rename(uri):
-            self._retrier.call(doing("looking at", uri), lambda attempt: self._requests.refuse_folder(uri, attempt))
+            self._retrier.call("looking at", uri, lambda attempt: self._requests.refuse_folder(uri, attempt))
 
     def _can_rename(self, uri: str) -> bool:
         folder = beside(uri, "")
         if folder not in self._renames:
-            said = doing("asking the server of", folder)
+            asking = "asking the server of"
             try:
-                found = self._retrier.call(said, lambda attempt: self._requests.speaks_webdav(folder, attempt))
+                found = self._retrier.call(
+                    asking, folder, lambda attempt: self._requests.speaks_webdav(folder, attempt)
+                )
             except (StorageDeniedError, BadInputError):  # it is told by who reads or writes there
                 found = False
             self._renames[folder] = found
         return self._renames[folder]
 
-    def _compare(self, uri: str, version: str) -> None:
-        self._retrier.call(doing("looking at", uri), lambda attempt: self._requests.expect(uri, version, attempt))
+    def expect(self, uri: str, version: str) -> None:
+        """Compare the version now; see :class:`~nbstep_runner.stores.conditions.Writer`."""
+        self._retrier.call("looking at", uri, lambda attempt: self._requests.expect(uri, version, attempt))
+
+    def send(self, upload: Upload, condition: Condition) -> str:
+        """Write in place, with retries."""
+        return self._retrier.write(
+            upload.uri, lambda attempt: self._put(upload, condition, None, attempt), lambda: self.find(upload)
+        )
+
+    def send_once(self, upload: Upload, condition: Condition, held: Callable[[], None] | None) -> str:
+        """The same without retries."""
+        return self._retrier.call(
+            "writing", upload.uri, lambda attempt: self._put(upload, condition, held, attempt), seconds=0
+        )
+
+    def find(self, upload: Upload) -> str | None:
+        """The version of what is in place, if it holds these bytes."""
+        found = self.read(upload.uri)
+        return found.version if digest_of(found.data) == f"{DIGEST}{upload.sha256}" else None
 
     def _replace(self, upload: Upload, if_version: str | None) -> str:
         """Write under another name, read it back, and give it its own."""
         if if_version is not None:
             self._conditions.distrust()
-        version = self._retrier.call(
-            doing("writing", upload.uri),
+        version = self._retrier.write(
+            upload.uri,
             lambda attempt: self._try_to_replace(upload, if_version, attempt),
-            recover=lambda error, attempt: self._recovered(error, upload, attempt),
+            lambda: self.find(upload),
         )
         self._tidy(upload.uri)
         return version
@@ -193,23 +202,7 @@ class HttpStore:
         if not moved:
             raise NotSupportedError
 
-    def _put(self, upload: Upload, condition: Mapping[str, str]) -> str:
-        return self._retrier.call(
-            doing("writing", upload.uri),
-            lambda attempt: self._try_to_put(upload, condition, None, attempt),
-            recover=lambda error, attempt: self._recovered(error, upload, attempt),
-        )
-
-    def _put_once(self, upload: Upload, condition: Mapping[str, str], held: Callable[[], None] | None) -> str:
-        return self._retrier.call(
-            doing("writing", upload.uri),
-            lambda attempt: self._try_to_put(upload, condition, held, attempt),
-            seconds=0,
-        )
-
-    def _try_to_put(
-        self, upload: Upload, condition: Mapping[str, str], held: Callable[[], None] | None, attempt: Try
-    ) -> str:
+    def _put(self, upload: Upload, condition: Condition, held: Callable[[], None] | None, attempt: Try) -> str:
         version = self._requests.put(upload, upload.uri, condition, attempt, held)
         found = self._requests.confirm(upload, upload.uri, attempt)
         self.verified &= found is not None
@@ -220,24 +213,9 @@ class HttpStore:
         self._weak |= version in {None, digest}
         return digest if self._weak or version is None else version
 
-    def _recovered(self, error: Exception, upload: Upload, attempt: Try) -> str:
-        """The version, if an earlier try wrote the object and only its answer was lost; else the error is raised."""
-        if isinstance(error, OutputConflictError) and attempt.number > 1 and (found := self._find(upload)):
-            return found
-        raise error
-
-    def _find(self, upload: Upload) -> str | None:
-        """The version of what is in place, if it holds these bytes."""
-        with suppress(NbstepError):
-            found = self.read(upload.uri)
-            if digest_of(found.data) == f"{DIGEST}{upload.sha256}":
-                return found.version
-        return None
-
     def _entries(self, uri: str) -> Sequence[webdav.Entry]:
-        said = doing("listing", uri)
         try:
-            body = self._retrier.call(said, lambda attempt: self._requests.properties(uri, attempt, members=True))
+            body = self._retrier.call("listing", uri, lambda a: self._requests.properties(uri, a, members=True))
         except NotSupportedError as error:
             raise BadInputError(f"The server of {redact(uri)} does not list.", hint="Use one with WebDAV.") from error
         found = webdav.entries(body, uri) if body else []

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 from urllib.parse import urlsplit
 
 from nbstep_runner.errors import BadInputError, InputNotFoundError, StorageDeniedError
 from nbstep_runner.stores import content, webdav
 from nbstep_runner.stores.conditions import NotSupportedError, changed
+from nbstep_runner.stores.content import Upload
 from nbstep_runner.stores.http_answers import check_digests, require, time_of, version_of
 from nbstep_runner.stores.http_client import Ask, HttpClient, body_of, pieces_of
-from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
+from nbstep_runner.stores.protocol import ABSENT, Blob, Stat
 from nbstep_runner.stores.retrying import TransientError, Try
 from nbstep_runner.stores.statuses import explained
 from nbstep_runner.stores.uris import redact
@@ -36,28 +36,6 @@ _FOLDER_GONE: Final = "the folder was removed meanwhile"
 _CANNOT_MOVE: Final = frozenset({403, 405, 501})
 _FOREIGN: Final = frozenset({400, 502})
 """What servers answer to a target that seems to be another server's: nginx, and Go's library."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """What is being written, with what has to come back."""
-
-    uri: str
-    data: Source
-    size: int
-    sha256: str
-    md5: str
-
-    @classmethod
-    def of(cls, uri: str, data: Source) -> Upload:
-        """With its digests.
-
-        Raises:
-            StorageUnavailableError: The local file cannot be read.
-        """
-        md5 = content.digested(data, hashlib.md5(usedforsecurity=False)).digest()
-        sha256 = content.digested(data, hashlib.sha256()).hexdigest()
-        return cls(uri, data, content.size_of(data), sha256, base64.b64encode(md5).decode())
 
 
 class Requests:
@@ -103,7 +81,11 @@ class Requests:
         self, upload: Upload, uri: str, condition: Mapping[str, str], attempt: Try, held: Callable[[], None] | None
     ) -> str | None:
         """Write the bytes at a name, making missing folders; the version, where the answer tells one."""
-        headers = {"Content-Type": content.media_type(upload.uri), "Content-MD5": upload.md5, **condition}
+        headers = {
+            "Content-Type": content.media_type(upload.uri),
+            "Content-MD5": content.as_header(upload.md5),
+            **condition,
+        }
         ask = Ask(method="PUT", uri=uri, headers=headers, body=upload.data, held=held)
         for _ in range(_FOLDER_TRIES):
             with self._client.answer(ask, attempt) as response:

@@ -102,7 +102,7 @@ class OtherStore:
                     vars(self).pop("_fs", None)
                     raise
 
-        return self._retrier.call(f"{operation} {redact(uri)}", one_try)
+        return self._retrier.call(operation, uri, one_try)
 
     def read(self, uri: str) -> Blob:
         """The whole object; its length, and that it did not change meanwhile, are checked."""

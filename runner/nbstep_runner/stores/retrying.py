@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Condition
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from nbstep_runner.errors import NbstepError, StorageUnavailableError
+from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, StorageUnavailableError
 from nbstep_runner.stores.uris import redact
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _FIRST_IDLE: Final = 5.0
 _SHORTEST_IDLE: Final = 1.0
 _FIRST_WAIT: Final = 0.25
 _LONGEST_WAIT: Final = 20.0
+_REFUSED_TRIES: Final = 3
 _Result = TypeVar("_Result")
 
 
@@ -40,6 +42,10 @@ class TransientError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
+
+
+class RefusedError(BadInputError):
+    """The store did not accept a write as it arrived: it was damaged on its way, or met another's; else it is final."""
 
 
 class _Deadline:
@@ -129,42 +135,61 @@ class Retrier:
         self._on_retry = on_retry
 
     def call(
-        self,
-        doing: str,
-        action: Callable[[Try], _Result],
-        *,
-        recover: Callable[[Exception, Try], _Result] | None = None,
-        seconds: float | None = None,
+        self, operation: str, uri: str, action: Callable[[Try], _Result], *, seconds: float | None = None
     ) -> _Result:
         """What the action returns, retried while it fails in a way that may pass.
 
         Args:
-            doing: Such as ``reading gs://bucket/in.ipynb``; for the log and for errors.
+            operation: Such as ``reading``, for the log and for errors.
+            uri: What it is done to; its secrets are hidden.
             action: Gets the try, and does one.
-            recover: Gets a failed try's error; returns what an earlier try achieved, if it did and only its answer was
-                lost, and raises otherwise.
             seconds: Another budget than the store's.
 
         Raises:
             StorageUnavailableError: The budget was spent.
         """
+        doing = f"{operation} {redact(uri)}"
         started = time.monotonic()
         deadline = started + (self._seconds if seconds is None else seconds)
 
         def once(attempt: Try) -> _Result:
             try:
                 return action(attempt)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is translated and raised, or recovered from
-                known = isinstance(error, NbstepError | TransientError)
-                meaning = error if known else self._translate(error, doing)
-                if recover:
-                    return recover(meaning, attempt)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is translated and raised
+                meaning = self._meaning(error, doing)
                 raise meaning from (None if meaning is error else error)
 
         try:
             return once(Try(1, deadline))
         except TransientError as error:
             return self._later(doing, error, once, Try(1, deadline), started)
+
+    def write(self, uri: str, send: Callable[[Try], str], find: Callable[[], str | None]) -> str:
+        """The version of what was written, retried; a try whose answer was lost is found to have succeeded.
+
+        Args:
+            uri: The object.
+            send: Gets the try, and does one.
+            find: The version of what is in place, if it holds what is being written.
+        """
+
+        def once(attempt: Try) -> str:
+            try:
+                return send(attempt)
+            except Exception as error:  # noqa: BLE001 - as in call
+                meaning = self._meaning(error, f"writing {redact(uri)}")
+                if isinstance(meaning, OutputConflictError) and attempt.number > 1:
+                    with suppress(NbstepError):
+                        if found := find():
+                            return found
+                if isinstance(meaning, RefusedError) and attempt.number < _REFUSED_TRIES:
+                    meaning = TransientError(meaning.message.rstrip("."))
+                raise meaning from (None if meaning is error else error)
+
+        return self.call("writing", uri, once)
+
+    def _meaning(self, error: Exception, doing: str) -> Exception:
+        return error if isinstance(error, NbstepError | TransientError) else self._translate(error, doing)
 
     def _later(
         self, doing: str, first: TransientError, once: Callable[[Try], _Result], attempt: Try, started: float

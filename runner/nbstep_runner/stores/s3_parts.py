@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,44 +24,44 @@ class PartsUpload:
         client: A botocore client for S3.
         retrier: For each part.
         attempt: The try of the whole, whose budget the parts share.
-        uri: For the log.
     """
 
     client: Any
     retrier: Retrier
     attempt: Try
-    uri: str
 
-    def send(self, data: Source, head: dict[str, Any], condition: dict[str, str]) -> tuple[dict[str, Any], bool]:
+    def send(
+        self, upload: content.Upload, head: dict[str, Any], condition: Mapping[str, str]
+    ) -> tuple[dict[str, Any], bool]:
         """The store's answer once all parts have become one object, and whether it showed the MD5 of each.
 
         Args:
-            data: What is sent.
+            upload: What is sent.
             head: Bucket, key and metadata of the object.
             condition: The precondition, which the store checks when the parts become one object.
         """
         place = {"Bucket": head["Bucket"], "Key": head["Key"]}
-        upload = {**place, "UploadId": self.client.create_multipart_upload(**head)["UploadId"]}
+        begun = {**place, "UploadId": self.client.create_multipart_upload(**head)["UploadId"]}
         try:
-            sent = [self._send_part(upload, number, piece) for number, piece in enumerate(_pieces(data), start=1)]
+            pieces = enumerate(_pieces(upload.data), start=1)
+            sent = [self._send_part(upload.uri, begun, number, piece) for number, piece in pieces]
             parts = [part for part, _ in sent]
-            whole = {"MultipartUpload": {"Parts": parts}, **upload, **condition}
-            answer: dict[str, Any] = self.client.complete_multipart_upload(**whole)
+            answer: dict[str, Any] = self.client.complete_multipart_upload(
+                MultipartUpload={"Parts": parts}, **begun, **condition
+            )
         except BaseException:
             with suppress(Exception):  # what stays is not an object, and the bucket's lifecycle rules remove it
-                self.client.abort_multipart_upload(**upload)
+                self.client.abort_multipart_upload(**begun)
             raise
         return answer, all(shown for _, shown in sent)
 
-    def _send_part(self, upload: dict[str, str], number: int, piece: bytes) -> tuple[dict[str, Any], bool]:
-        digest = hashlib.md5(piece, usedforsecurity=False)
-        md5 = base64.b64encode(digest.digest()).decode()
+    def _send_part(self, uri: str, begun: dict[str, str], number: int, piece: bytes) -> tuple[dict[str, Any], bool]:
+        md5 = hashlib.md5(piece, usedforsecurity=False).hexdigest()
+        request = {**begun, "PartNumber": number, "Body": piece, "ContentMD5": content.as_header(md5)}
         answer = self.retrier.call(
-            f"writing part {number} of {self.uri}",
-            lambda _: self.client.upload_part(**upload, PartNumber=number, Body=piece, ContentMD5=md5),
-            seconds=self.attempt.left,
+            f"writing part {number} of", uri, lambda _: self.client.upload_part(**request), seconds=self.attempt.left
         )
-        return {"PartNumber": number, "ETag": answer["ETag"]}, answer["ETag"].strip('"') == digest.hexdigest()
+        return {"PartNumber": number, "ETag": answer["ETag"]}, answer["ETag"].strip('"') == md5
 
 
 def _pieces(data: Source) -> Iterator[bytes]:

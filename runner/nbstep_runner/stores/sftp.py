@@ -7,6 +7,7 @@ Replacing at a version is checked just before the rename, which is best effort: 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, unquote, urlsplit
@@ -17,7 +18,6 @@ from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import (
     BadInputError,
     InputNotFoundError,
-    OutputConflictError,
     StorageDeniedError,
     StorageUnavailableError,
 )
@@ -65,67 +65,55 @@ class SftpStore:
     def read(self, uri: str) -> Blob:
         """The whole file, pinned by its handle; the connection proves its bytes."""
         path = _path(uri)
-        doing = f"reading {redact(uri)}"
-        data, version = self._call(doing, uri, lambda client, watched: sftp_files.read(client, path, watched))
+        data, version = self._call("reading", uri, lambda client, watched: sftp_files.read(client, path, watched))
         return Blob(data, version)
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
         """Put the file in place by a rename, synchronised to the server's disk where it knows how."""
-        path, doing = _path(uri), f"writing {redact(uri)}"
+        path, upload = _path(uri), content.Upload(uri, data)
         content.size_of(data)  # a local file that is missing is no failure of the network
-
-        def recover(error: Exception, attempt: Try) -> str:
-            if isinstance(error, OutputConflictError) and attempt.number > 1:
-                found = self.read(uri)
-                if found.data == b"".join(content.chunks(data)):
-                    return found.version
-            raise error
-
-        return self._call(
-            doing,
-            uri,
-            lambda client, watched: sftp_files.write(client, path, data, if_version, watched),
-            recover=recover,
-        )
+        put = self._on(uri, lambda client, watched: sftp_files.write(client, path, data, if_version, watched))
+        return self._retrier.write(uri, put, lambda: self._find(upload))
 
     def stat(self, uri: str) -> Stat | None:
         """Size, version and time of the file."""
         path = _path(uri)
-        found = self._call(f"looking at {redact(uri)}", uri, lambda client, _: sftp_files.attributes(client, path))
+        found = self._call("looking at", uri, lambda client, _: sftp_files.attributes(client, path))
         return _described(uri, found) if found else None
 
     def list(self, uri: str) -> Iterator[Stat]:
         """Every file below the folder; symbolic links are left out."""
         path = _path(uri)
-        doing = f"listing {redact(uri)}"
-        found = self._call(doing, uri, lambda client, watched: sftp_files.walk(client, path, watched))
+        found = self._call("listing", uri, lambda client, watched: sftp_files.walk(client, path, watched))
         return (_described(uri + quote(name), attributes) for name, attributes in found)
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
         """Remove the file; a version is checked just before."""
         path = _path(uri)
-        self._call(f"deleting {redact(uri)}", uri, lambda client, _: sftp_files.remove(client, path, if_version))
+        self._call("deleting", uri, lambda client, _: sftp_files.remove(client, path, if_version))
 
     def check_output(self, uri: str) -> None:
         """Refuse what could not be replaced at the end; see :func:`nbstep_runner.stores.check_output`."""
         path = _path(uri)
-        self._call(f"looking at {redact(uri)}", uri, lambda client, _: sftp_files.check_place(client, path))
+        self._call("looking at", uri, lambda client, _: sftp_files.check_place(client, path))
 
-    def _call(
-        self,
-        doing: str,
-        uri: str,
-        work: Work[_Result],
-        *,
-        recover: Callable[[Exception, Try], _Result] | None = None,
-    ) -> _Result:
+    def _find(self, upload: content.Upload) -> str | None:
+        """The version of what is in place, if it holds these bytes."""
+        found = self.read(upload.uri)
+        return found.version if hashlib.sha256(found.data).hexdigest() == upload.sha256 else None
+
+    def _call(self, operation: str, uri: str, work: Work[_Result]) -> _Result:
+        return self._retrier.call(operation, uri, self._on(uri, work))
+
+    def _on(self, uri: str, work: Work[_Result]) -> Callable[[Try], _Result]:
+        """Work with a client of the URI's server, as one try."""
         server = Server.of(checked(uri), self._options)
 
         def met(client: asyncssh.SFTPClient, watched: Watched) -> Coroutine[Any, Any, _Result]:
             self._at_once = self._at_once is not False and sftp_files.replaces_at_once(client)
             return work(client, watched)
 
-        return self._retrier.call(doing, lambda attempt: connections().run(server, met, attempt.idle), recover=recover)
+        return lambda attempt: connections().run(server, met, attempt.idle)
 
 
 def _path(uri: str) -> str:

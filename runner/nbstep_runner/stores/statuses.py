@@ -12,13 +12,8 @@ from nbstep_runner.errors import (
     StorageDeniedError,
     StorageUnavailableError,
 )
-from nbstep_runner.stores.retrying import TransientError
+from nbstep_runner.stores.retrying import RefusedError, TransientError
 from nbstep_runner.stores.uris import redact
-
-
-class RefusedError(BadInputError):
-    """The store did not accept the request as it arrived: it may have been damaged on its way, or met another's."""
-
 
 NO_TLS: Final = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 """In the words of OpenSSL: what answered does not speak TLS."""

@@ -6,62 +6,64 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from enum import StrEnum
 
 import pytest
 
 from nbstep_runner.errors import OutputConflictError, StorageUnavailableError
-from nbstep_runner.stores import conditions
-from nbstep_runner.stores.conditions import ConditionalWrite, Conditions, NotSupportedError
+from nbstep_runner.stores import ABSENT, conditions
+from nbstep_runner.stores.conditions import Condition, Conditions, NotSupportedError
+from nbstep_runner.stores.content import Upload
+
+HEADER = {"If-Match": "1"}
 
 
 class Slow:
-    """A server that ignores conditions, and does not answer until it is let go."""
+    """A server that ignores conditions, and does not answer until it is let go, for objects of that name."""
 
-    def __init__(self) -> None:
+    def __init__(self, stuck: str) -> None:
+        self.stuck = stuck
         self.going_on, self.begun = threading.Event(), threading.Semaphore(0)
         self.at_once = self.most_at_once = 0
 
-    def write(self, uri: str, *, stuck: bool = True) -> ConditionalWrite:
-        """A write that stays under way."""
+    def write(self, known: Conditions, uri: str) -> str:
+        return known.write(self, Upload(uri, b"x"), "1", HEADER)
 
-        def send(_: bool) -> str:
-            self.at_once += 1
-            self.most_at_once = max(self.most_at_once, self.at_once)
-            self.begun.release()
-            if stuck:
-                self.going_on.wait(10)
-            self.at_once -= 1
-            return "2"
+    def expect(self, _uri: str, _version: str) -> None:
+        """It always holds."""
 
-        return ConditionalWrite(
-            uri=uri,
-            creates=False,
-            check=lambda: None,
-            send=send,
-            send_once=lambda: "2",
-            find=lambda: None,
-            send_held=None,
-        )
+    def send(self, upload: Upload, _condition: Condition) -> str:
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.begun.release()
+        if upload.uri == self.stuck:
+            self.going_on.wait(10)
+        self.at_once -= 1
+        return "2"
+
+    def send_once(self, upload: Upload, condition: Condition, _held: Callable[[], None] | None) -> str:
+        return self.send(upload, condition)
+
+    def find(self, _upload: Upload) -> str | None:
+        return None
 
 
 def test_a_stuck_write_holds_up_no_other_object() -> None:
-    server, known = Slow(), Conditions(held=False)
+    server, known = Slow("s3://b/out.result.json"), Conditions(held=False)
     with ThreadPoolExecutor() as pool:
-        stuck = pool.submit(known.write, server.write("s3://b/out.result.json"))
+        stuck = pool.submit(server.write, known, server.stuck)
         server.begun.acquire(timeout=5)
         began = time.monotonic()
-        assert known.write(server.write("s3://b/out.ipynb", stuck=False)) == "2"
+        assert server.write(known, "s3://b/out.ipynb") == "2"
         assert time.monotonic() - began < 2
         server.going_on.set()
         assert stuck.result(5) == "2"
 
 
 def test_writes_of_one_object_come_one_after_another() -> None:
-    server, known = Slow(), Conditions(held=False)
+    server, known = Slow("s3://b/x"), Conditions(held=False)
     with ThreadPoolExecutor() as pool:
-        writes = [pool.submit(known.write, server.write("s3://b/x")) for _ in range(3)]
+        writes = [pool.submit(server.write, known, server.stuck) for _ in range(3)]
         server.begun.acquire(timeout=5)
         time.sleep(0.1)
         server.going_on.set()
@@ -71,15 +73,15 @@ def test_writes_of_one_object_come_one_after_another() -> None:
 
 def test_waiting_for_a_write_of_the_same_object_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conditions, "LONGEST_WAIT", 0.1)
-    server, known = Slow(), Conditions(held=False)
+    server, known = Slow("s3://key:pass@b/x"), Conditions(held=False)
     with ThreadPoolExecutor() as pool:
-        stuck = pool.submit(known.write, server.write("s3://key:pass@b/x"))
+        stuck = pool.submit(server.write, known, server.stuck)
         server.begun.acquire(timeout=5)
         with pytest.raises(StorageUnavailableError, match=r"another write of s3://key:\*\*\*@b/x has not ended"):
-            known.write(server.write("s3://key:pass@b/x"))
+            server.write(known, server.stuck)
         server.going_on.set()
         assert stuck.result(5) == "2"
-    assert known.write(server.write("s3://key:pass@b/x")) == "2"
+    assert server.write(known, server.stuck) == "2"
 
 
 class Checks(StrEnum):
@@ -102,31 +104,31 @@ class Server:
         self.checks, self.loses = checks, loses
         self.version, self.requests = "", 0
 
-    def write(self, expected: str = "") -> ConditionalWrite:
-        return ConditionalWrite(
-            uri="s3://bucket/object",
-            creates=not expected,
-            check=lambda: self.expect(expected),
-            send=lambda header: self.send(expected if header else None),
-            send_once=lambda: self.send(expected),
-            send_held=lambda held: self.send(expected, held),
-            find=lambda: self.version or None,
-        )
+    def write(self, known: Conditions, expected: str = ABSENT) -> str:
+        return known.write(self, Upload("s3://bucket/object", b"x"), expected, {"version": expected})
 
-    def expect(self, version: str) -> None:
+    def expect(self, _uri: str, version: str) -> None:
         if version != self.version:
             raise OutputConflictError("it is at another version")
 
-    def send(self, expected: str | None, held: Callable[[], None] = lambda: None) -> str:
+    def find(self, _upload: Upload) -> str | None:
+        return self.version or None
+
+    def send(self, upload: Upload, condition: Condition) -> str:
+        return self.send_once(upload, condition, None)
+
+    def send_once(self, upload: Upload, condition: Condition, held: Callable[[], None] | None) -> str:
+        expected = condition.get("version")
         self.requests += 1
         number = self.requests
         if expected is not None and self.checks is Checks.DOES_NOT_KNOW_IT:
             raise NotSupportedError
         if expected is not None and self.checks is Checks.BEFORE_THE_BODY:
-            self.expect(expected)
-        held()
+            self.expect(upload.uri, expected)
+        if held:
+            held()
         if expected is not None and self.checks is Checks.WITH_THE_BODY:
-            self.expect(expected)
+            self.expect(upload.uri, expected)
         self.version = str(number)
         if number == self.loses:
             raise StorageUnavailableError("the answer was lost")
@@ -142,14 +144,14 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("checks", list(Checks))
 def test_only_a_server_that_checks_when_it_has_the_body_is_trusted(checks: Checks) -> None:
     server, known = Server(checks), Conditions()
-    first = known.write(server.write())
-    second = known.write(server.write(first))
+    first = server.write(known)
+    second = server.write(known, first)
     assert known.held is (checks is Checks.WITH_THE_BODY)
     assert second == server.version
     with pytest.raises(OutputConflictError):
-        known.write(server.write(first))
+        server.write(known, first)
     before = server.requests
-    known.write(server.write(second))
+    server.write(known, second)
     assert server.requests == before + 1, "it was found out before"
 
 
@@ -157,22 +159,27 @@ def test_only_a_server_that_checks_when_it_has_the_body_is_trusted(checks: Check
 @pytest.mark.parametrize("loses", [1, 2])
 def test_an_answer_lost_while_the_server_is_found_out_is_no_conflict(loses: int) -> None:
     server, known = Server(Checks.WITH_THE_BODY, loses), Conditions()
-    assert known.write(server.write()) == server.version
+    assert server.write(known) == server.version
 
 
 @pytest.mark.fault(24)
 def test_another_process_that_is_faster_wins() -> None:
-    server, known = Server(Checks.WITH_THE_BODY), Conditions()
-    work = server.write()
-    faster = replace(work, check=lambda: setattr(server, "version", "theirs"))
+    class Overtaken(Server):
+        """Another process writes after the look, and before the requests."""
+
+        def expect(self, uri: str, version: str) -> None:
+            super().expect(uri, version)
+            self.version = "theirs"
+
+    server, known = Overtaken(Checks.WITH_THE_BODY), Conditions()
     with pytest.raises(OutputConflictError):
-        known.write(faster)
+        server.write(known)
     assert (server.version, known.held) == ("theirs", False)
 
 
 @pytest.mark.fault(66)
 def test_one_write_around_the_check_ends_the_promise() -> None:
     server, known = Server(Checks.WITH_THE_BODY), Conditions(held=True)
-    first = known.write(server.write())
-    known.write(replace(server.write(first), expressible=False))
+    first = server.write(known)
+    known.write(server, Upload("s3://bucket/object", b"x"), first, {})
     assert not known.held

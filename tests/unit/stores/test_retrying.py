@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from nbstep_runner.errors import InternalError, StorageDeniedError, StorageUnavailableError
+from nbstep_runner.errors import InternalError, OutputConflictError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import hurry
-from nbstep_runner.stores.retrying import Retrier, TransientError, Try, seconds_asked
+from nbstep_runner.stores.retrying import RefusedError, Retrier, TransientError, Try, seconds_asked
 
 
 class FlakyError(Exception):
@@ -41,7 +41,7 @@ def run(retrier: Retrier, times: int) -> list[Try]:
         if error := next(outcomes):
             raise error
 
-    retrier.call("reading sftp://me:word@host/a", action)
+    retrier.call("reading", "sftp://me:word@host/a", action)
     return tries
 
 
@@ -77,7 +77,7 @@ def test_a_wait_longer_than_the_budget_is_not_begun() -> None:
 
     started = time.monotonic()
     with pytest.raises(StorageUnavailableError, match="tried once"):
-        Retrier(5.0, translated).call("reading a", action)
+        Retrier(5.0, translated).call("reading", "a", action)
     assert time.monotonic() - started < 0.5
 
 
@@ -88,19 +88,44 @@ def test_other_errors_are_final() -> None:
             raise error
 
         with pytest.raises(type(error)):
-            Retrier(5.0, translated).call("reading a", action)
+            Retrier(5.0, translated).call("reading", "a", action)
 
 
-def test_a_lost_answer_can_be_recovered() -> None:
-    def recover(error: Exception, attempt: Try) -> str:
-        if attempt.number == 2:
-            return "it was done"
-        raise error
+@pytest.mark.fault(17)
+def test_a_write_whose_answer_was_lost_is_found() -> None:
+    def send(attempt: Try) -> str:
+        raise FlakyError("x") if attempt.number == 1 else OutputConflictError("there already")
 
-    def action(_: Try) -> str:
-        raise FlakyError("x")
+    assert Retrier(5.0, translated).write("a", send, lambda: "ours") == "ours"
+    with pytest.raises(OutputConflictError, match="there already"):
+        Retrier(5.0, translated).write("a", send, lambda: None)
 
-    assert Retrier(5.0, translated).call("writing a", action, recover=recover) == "it was done"
+
+def test_a_first_try_that_conflicts_is_not_looked_for() -> None:
+    def send(_: Try) -> str:
+        raise OutputConflictError("there already")
+
+    with pytest.raises(OutputConflictError):
+        Retrier(5.0, translated).write("a", send, lambda: pytest.fail("nothing was written before"))
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_refusal_is_final_when_it_comes_again(passes: bool) -> None:
+    tries: list[int] = []
+
+    def send(attempt: Try) -> str:
+        tries.append(attempt.number)
+        if passes and attempt.number == 3:
+            return "1"
+        raise RefusedError("It was damaged, or it is wrong.")
+
+    retrier = Retrier(5.0, translated)
+    if passes:
+        assert retrier.write("a", send, lambda: None) == "1"
+    else:
+        with pytest.raises(RefusedError):
+            retrier.write("a", send, lambda: None)
+    assert tries == [1, 2, 3]
 
 
 def test_idle_time_leaves_room_for_another_try() -> None:

@@ -1,17 +1,21 @@
-"""What the exceptions of botocore mean: pass and retry, or the error that a user sees."""
+"""What S3 says of an object, and what the exceptions of botocore mean for a run."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from botocore import exceptions
 from botocore.parsers import ResponseParserError
 
 from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores.conditions import NotSupportedError
-from nbstep_runner.stores.retrying import TransientError, seconds_asked
-from nbstep_runner.stores.statuses import NO_TLS, RefusedError, explained
+from nbstep_runner.stores.protocol import Stat
+from nbstep_runner.stores.retrying import RefusedError, TransientError, seconds_asked
+from nbstep_runner.stores.statuses import NO_TLS, explained
 
+SHA256: Final = "nbstep-sha256"
+"""The metadata that an object's digest is kept in."""
 _CONNECTION: Final = (
     exceptions.ConnectionError,
     exceptions.HTTPClientError,
@@ -54,6 +58,38 @@ _MEANINGS: Final[dict[str, tuple[type[NbstepError], str, str]]] = {
     **dict.fromkeys(("ExistingObjectIsDirectory", "ExistingObjectIsFile"), _CLASH),
     "MalformedXML": (RefusedError, "The store refuses the request ({said})", ""),
 }
+
+
+def version_of(answer: Mapping[str, Any]) -> str:
+    """The entity tag, without its quotes, or the mark that a proxy gives it that compresses.
+
+    Raises:
+        TransientError: There is none, as for an object that is being made or removed.
+    """
+    version = str(answer.get("ETag", "")).removeprefix("W/").strip('"')
+    if not version:
+        raise TransientError("the store tells of the object without its ETag")
+    return version
+
+
+def checksum_of(answer: Mapping[str, Any]) -> str | None:
+    """``algorithm:hex``: our SHA-256, or the MD5 where the entity tag is one.
+
+    It is none for objects in parts, nor with a key of a service or of the user.
+    """
+    if sha256 := answer.get("Metadata", {}).get(SHA256):
+        return f"sha256:{sha256}"
+    tag = str(answer.get("ETag", "")).strip('"')
+    encrypted = answer.get("ServerSideEncryption", "AES256") != "AES256" or "SSECustomerAlgorithm" in answer
+    return f"md5:{tag}" if len(tag) == 32 and not encrypted else None
+
+
+def described(uri: str, answer: Mapping[str, Any]) -> Stat:
+    """What the answer to a HEAD, or one entry of a listing, says."""
+    checksum = checksum_of(answer)
+    size, modified = answer.get("ContentLength", answer.get("Size", 0)), answer.get("LastModified")
+    seconds = modified.timestamp() if modified else None
+    return Stat(uri=uri, size=size, version=version_of(answer), checksum=checksum, modified=seconds)
 
 
 def translated(error: Exception, doing: str) -> Exception:
