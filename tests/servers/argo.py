@@ -60,11 +60,30 @@ class Workflow:
         """What comes of asking again and again until it is true."""
         end = time.monotonic() + seconds
         while not (found := what()):
-            assert time.monotonic() < end, json.dumps(self.status, indent=1)[-6000:]
+            assert time.monotonic() < end, self.seen()
             time.sleep(POLL_SECONDS)
         return found
 
-    def ended(self, seconds: float = 180.0) -> str:
+    def seen(self) -> str:
+        """What Argo thinks of each pod, and what each pod does: who waits for whom, where a test waits for both."""
+        nodes = [
+            f"argo: {node['displayName']} {node['phase']} {node.get('message', '')!r}"
+            for node in self.status.get("nodes", {}).values()
+        ]
+        return "\n".join([f"workflow: {self.status.get('phase')}", *nodes, *map(self._seen_pod, self.pods())])
+
+    def _seen_pod(self, name: str) -> str:
+        pod = self.api.get("pod", name)
+        meta, status = pod["metadata"], pod["status"]
+        containers = {each["name"]: each["state"] for each in status.get("containerStatuses", [])}
+        gone = (
+            f"deleted {meta['deletionTimestamp']}, held by {meta.get('finalizers')}; "
+            if "deletionTimestamp" in meta
+            else ""
+        )
+        return f"pod {name}: {gone}{status['phase']} {json.dumps(containers)}\n{self.log(name)[-3000:]}"
+
+    def ended(self, seconds: float = 300.0) -> str:
         """The phase that the workflow ends in."""
         final = {"Succeeded", "Failed", "Error"}
         return str(self.until(lambda: found if (found := self.status.get("phase")) in final else "", seconds))

@@ -26,6 +26,7 @@ ADDED: Final = 8 * 2**10
 STORED: Final = 2**20
 """Bytes of the object that Argo takes (``MAX_WORKFLOW_SIZE``); a little more and etcd would refuse it."""
 NEAR: Final = 0.8
+AS_ARTIFACT: Final = "Pass large values as an artifact, or let the notebook read them from storage."
 DRIVERS: Final = 2
 """Nodes of an execution that hold its container twice, as input and as output: the driver, and the retry around it."""
 OTHERS: Final = 3
@@ -43,14 +44,21 @@ class Held:
     Attributes:
         step: The step's name.
         container: Its container as KFP writes it, see :func:`container_text`.
+        constants: The values that the pipeline gives it, as JSON; the message beside the container holds them.
         executions: How often it runs, as far as that is known.
         attempts: How often each execution may be tried.
     """
 
     step: str
     container: str
+    constants: str = ""
     executions: int = 1
     attempts: int = 1
+
+    @property
+    def text(self) -> str:
+        """What is kept of it as often as its container."""
+        return self.container + self.constants
 
     @property
     def copies(self) -> int:
@@ -64,17 +72,24 @@ def container_text(container: Mapping[str, Any]) -> str:
     return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def constants_text(values: Mapping[str, Any]) -> str:
+    """The values that a pipeline gives a step, as KFP passes them on."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":")) if values else ""
+
+
 def check_argument(held: Held) -> None:
-    """Whether KFP can pass a container.
+    """Whether KFP can pass a container, and the values for it: each is part of one argument of a program.
 
     Raises:
-        BadInputError: It is longer than one argument may be.
+        BadInputError: One of them is longer than an argument may be.
     """
-    size = len(held.container.encode())
-    if size > ARGUMENT - ADDED:
-        raise BadInputError(
-            f"the container of step {held.step} takes {size} bytes; {ARGUMENT - ADDED} is the most", hint=WAY_OUT
-        )
+    for what, text, way_out in (("container", held.container, WAY_OUT), ("values", held.constants, AS_ARTIFACT)):
+        size = len(text.encode())
+        if size > ARGUMENT - ADDED:
+            verb = "takes" if what == "container" else "take"
+            raise BadInputError(
+                f"the {what} of step {held.step} {verb} {size} bytes; {ARGUMENT - ADDED} is the most", hint=way_out
+            )
 
 
 def check_stored(held: Sequence[Held]) -> None:
@@ -86,21 +101,25 @@ def check_stored(held: Sequence[Held]) -> None:
     size = stored_bytes(held)
     if size < NEAR * STORED:
         return
-    largest = max(held, key=lambda one: len(one.container) * one.copies)
+    largest = max(held, key=lambda one: len(one.text) * one.copies)
+    by_container = len(largest.container) >= len(largest.constants)
+    most = largest.container if by_container else largest.constants
     told = (
         f"the pipeline takes {size // 1000} kB of the {STORED // 1000} kB that Argo can store; most of it is step "
-        f"{largest.step}, whose container of {len(largest.container)} bytes is kept {largest.copies + 1} times"
+        f"{largest.step}, whose {'container' if by_container else 'values'} of {len(most)} bytes "
+        f"{'is' if by_container else 'are'} kept {largest.copies + 1} times"
     )
+    way_out = WAY_OUT if by_container else AS_ARTIFACT
     if size > STORED:
-        raise BadInputError(told, hint=WAY_OUT)
-    warnings.warn(f"{told}. {WAY_OUT}", stacklevel=3)
+        raise BadInputError(told, hint=way_out)
+    warnings.warn(f"{told}. {way_out}", stacklevel=3)
 
 
 def stored_bytes(held: Iterable[Held]) -> int:
     """About how large Argo's object of a pipeline becomes until its end."""
     held = tuple(held)
-    parameters = sum(map(len, {one.container for one in held}))
-    nodes = sum((len(one.container) + NODE) * one.copies for one in held)
+    parameters = sum(map(len, {one.container for one in held})) + sum(len(one.constants) for one in held)
+    nodes = sum((len(one.text) + NODE) * one.copies for one in held)
     if parameters + nodes <= STORED:
         return parameters + nodes
     return parameters + _compressed(held) * 4 // 3
@@ -112,7 +131,7 @@ def _compressed(held: Sequence[Held]) -> int:
     What is left is base64 already, which Argo's gzip makes no shorter.
     """
     nodes = [
-        (one.container, times)
+        (one.text, times)
         for one in held
         for times, number in ((2, DRIVERS), (1, OTHERS + one.attempts))
         for _ in range(number * one.executions)
@@ -145,7 +164,11 @@ def _held(pipeline: Mapping[str, Any], component: Mapping[str, Any], times: int)
         container = executors.get(inner.get("executorLabel"), {}).get("container")
         if container is not None:
             attempts = 1 + int(task.get("retryPolicy", {}).get("maxRetryCount", 0))
-            yield Held(name, container_text(container), executions, attempts)
+            given = task.get("inputs", {}).get("parameters", {})
+            constants = {
+                key: one["runtimeValue"].get("constant") for key, one in given.items() if "runtimeValue" in one
+            }
+            yield Held(name, container_text(container), constants_text(constants), executions, attempts)
         yield from _held(pipeline, inner, executions)
 
 

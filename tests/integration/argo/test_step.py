@@ -57,6 +57,17 @@ def test_every_retry_of_a_failed_notebook_is_one_run_and_runs_no_cell_again(argo
 
 
 @pytest.mark.fault(68)
+def test_a_failed_notebook_is_not_tried_again_under_the_policy_that_2_17_installs(argo: Argo) -> None:
+    """Whatever ``set_retry`` says; ``retries`` of the step leave a cell that raised alone, too."""
+    step = argo.step(["print('tried')\nraise ValueError('the cell is wrong')"], retries=2)
+    workflow = argo.submit(step, policy="OnError", retries=2)
+    assert workflow.ended() == "Failed"
+    assert len(workflow.attempts()) == 1
+    (record,) = argo.records()
+    assert (record["state"], record["attempt"], record["exit_code"]) == ("failed", 1, 10)
+
+
+@pytest.mark.fault(68)
 @pytest.mark.fault(71)
 def test_a_pod_deleted_in_mid_cell_with_a_second_of_grace_is_retried_as_the_same_run(argo: Argo) -> None:
     cell = WORK + "print('at work', flush=True)\nif os.environ['KFP_RETRY_INDEX'] == '0':\n    time.sleep(600)"

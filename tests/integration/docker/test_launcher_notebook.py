@@ -1,4 +1,4 @@
-"""The launcher notebook sends the flights notebook into a container."""
+"""The launcher notebook sends the flights notebook into a container, by itself and as a step of a pipeline."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from servers import image
 from servers.dockerd import Docker
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
 NBSTEP = Path(sys.executable).with_name("nbstep")
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
@@ -33,14 +34,30 @@ def test_the_launcher_notebook_trains_in_a_container(
     shutil.copytree(NOTEBOOKS / "data", work / "data")
     for name in ("flights.ipynb", "launcher.ipynb"):
         shutil.copy(NOTEBOOKS / name, work / name)
+    began = time.time()
     done = subprocess.run(
-        [NBSTEP, "run", "launcher.ipynb", "out.ipynb", "--json", "-y", f"{{ON: [docker], IMAGE: {TAG}}}"],
+        [
+            *(NBSTEP, "run", "launcher.ipynb", "out.ipynb", "--json"),
+            *("-y", f"{{ON: [docker], IMAGE: {TAG}, PIPELINES: [local]}}"),
+        ],
         cwd=work,
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    assert 0.5 < json.loads(done.stdout)["results"]["docker_auc"] <= 1
+    results = json.loads(done.stdout)["results"]
+    assert 0.5 < results["docker_auc"] <= 1
+    assert results["pipeline_auc"] == results["docker_auc"]
     assert "flights on 14 days" in done.stderr
+    (record,) = (work / "pipelines").glob("*/flights/output.result.json")
+    assert json.loads(record.read_text())["state"] == "succeeded"
+    assert ended_containers(docker, began) == [f"{TAG} 0", f"{TAG} 0"]
+
+
+def ended_containers(docker: Docker, since: float) -> list[str]:
+    """The image and the exit code of each container that has ended since then."""
+    shown = "--format={{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}"
+    window = (f"--since={since:.3f}", f"--until={time.time():.3f}")
+    return docker.call("events", *window, "--filter=event=die", shown).stdout.splitlines()

@@ -261,3 +261,19 @@ k: dict[str, list[float]] = {'a': [1.5]}
     told = {name: value["defaultValue"] for name, value in inputs.items() if "defaultValue" in value}
     assert {name for name in told if len(name) == 1} == {"f", "k"}
     assert {value["parameterType"] for name, value in inputs.items() if name == "f"} == {"STRING"}
+
+
+@pytest.mark.fault(70)
+@pytest.mark.parametrize(
+    ("length", "told"), [(130_000, "the values of step n take 130"), (118_000, "that Argo can store")]
+)
+def test_a_text_that_is_too_large_for_kfp_is_refused_when_it_is_given(tmp_path: Path, length: int, told: str) -> None:
+    path = notebooks.write(tmp_path / "n.ipynb", [notebooks.Code("text: str = ''", ("parameters",))])
+    step = notebook_step(path, image="image:1", html=False)
+    text = random.Random(1).randbytes(length // 2).hex()  # noqa: S311 - text that does not compress
+
+    def given() -> None:
+        step(text=text)
+
+    with pytest.raises(BadInputError, match=told):
+        dsl.pipeline(given)

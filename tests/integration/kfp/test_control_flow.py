@@ -233,3 +233,23 @@ def test_a_whole_pipelines_int_may_be_a_steps_float(folder: Path) -> None:
     with local_runs(folder / "runs"):
         dsl.pipeline(typed)()
     assert seen(folder / "runs") == ["[3, 'a', 3.0, [], None, {'a': [1]}, 5, 'x']"]
+
+
+@pytest.mark.fault(69)
+@pytest.mark.parametrize(
+    "items", [["a", "{{workflow.name}}"], [{"text": "a"}, {"text": "$(KFP_POD_NAME)"}], [1.0, 2**60]]
+)
+def test_the_items_of_a_loop_have_to_pass_the_engine_too(folder: Path, items: list[Any]) -> None:
+    step = notebook_step(
+        notebooks.write(folder / "n.ipynb", [notebooks.Code("text: str | int = ''", ("parameters",))]),
+        image="image:1",
+        html=False,
+    )
+
+    def looped() -> None:
+        with dsl.ParallelFor(items) as item:
+            step(text=item.text if isinstance(items[0], dict) else item)
+
+    looped.__annotations__ = {}
+    with pytest.raises(BadInputError, match="text of step n is given the items of a loop, which hold"):
+        dsl.pipeline(looped)

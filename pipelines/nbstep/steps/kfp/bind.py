@@ -14,7 +14,7 @@ from kfp.dsl.types import type_utils
 from nbstep.steps.checks import engine_arguments
 from nbstep.steps.component import component_yaml
 from nbstep.steps.ports import Artifact
-from nbstep.steps.sizes import Held, check_stored, container_text
+from nbstep.steps.sizes import Held, check_argument, check_stored, constants_text, container_text
 from nbstep.steps.step import Step
 from nbstep_runner.contract import lost_on_the_way
 from nbstep_runner.errors import BadInputError
@@ -56,6 +56,7 @@ def task_of(step: Step, arguments: Mapping[str, Any]) -> Any:
     brought = {name: Artifact(kind) for name, kind in kinds.items() if kind and "." in kind and name not in step.inputs}
     for name, one in later.items():
         _check_text_around(step, name, one)
+        _check_items(step, name, one)
     constants = {name: one for name, one in arguments.items() if name not in later}
     values = engine_arguments(step, constants, kinds, brought)
     parameters = step.parameters(brought)
@@ -64,6 +65,7 @@ def task_of(step: Step, arguments: Mapping[str, Any]) -> Any:
             later[name] = stack.enter_context(_passing_for(later[name], parameters[name].kind))
         task = component_of(step, brought)(**values, **later)
     task._inputs = _Inputs(task.inputs)  # noqa: SLF001 - kfp has no other way in
+    check_argument(_held_task(task, 1))
     pipeline = pipeline_context.Pipeline.get_default_pipeline()
     check_stored(list(_held(pipeline.groups[0], 1)))
     return task
@@ -73,12 +75,16 @@ def _held(group: Any, times: int) -> Iterator[Held]:
     """The containers of a pipeline as far as it is defined, ``times`` being how often the group runs."""
     items = getattr(getattr(group, "loop_argument", None), "items_or_pipeline_channel", None)
     times *= len(items) if isinstance(items, list) else 1
-    for task in group.tasks:
-        if own := task.container_spec:
-            container = {"image": own.image, "command": list(own.command), "args": list(own.args)}
-            yield Held(task.name, container_text(container), times)
+    yield from (_held_task(task, times) for task in group.tasks if task.container_spec)
     for inner in group.groups:
         yield from _held(inner, times)
+
+
+def _held_task(task: Any, times: int) -> Held:
+    own = task.container_spec
+    container = {"image": own.image, "command": list(own.command), "args": list(own.args)}
+    constants = {name: one for name, one in task.inputs.items() if isinstance(one, str | int | float | list | dict)}
+    return Held(task.name, container_text(container), constants_text(constants), times)
 
 
 def _check_text_around(step: Step, name: str, value: Any) -> None:
@@ -89,6 +95,17 @@ def _check_text_around(step: Step, name: str, value: Any) -> None:
         text = text.replace(channel.pattern, "")
     if around and (lost := lost_on_the_way(text)):
         raise BadInputError(f"{name} of step {step.name} holds {lost}", hint="Let the notebook make the text.")
+
+
+def _check_items(step: Step, name: str, value: Any) -> None:
+    """Whether the items of a loop that stand in the pipeline pass the engine; what a step finds, that step checks."""
+    loop = value.loop_argument if isinstance(value, for_loop.LoopArgumentVariable) else value
+    items = getattr(loop, "items_or_pipeline_channel", None)
+    if isinstance(items, list) and (lost := lost_on_the_way(items)):
+        raise BadInputError(
+            f"{name} of step {step.name} is given the items of a loop, which hold {lost}",
+            hint="Loop over numbers or names, and let the notebook look up what they stand for.",
+        )
 
 
 class _Inputs(dict[str, Any]):

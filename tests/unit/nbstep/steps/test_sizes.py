@@ -20,7 +20,7 @@ from nbstep.steps.sizes import (
 from nbstep_runner.errors import BadInputError
 
 
-def held(kilobytes: int, *, seed: int = 0, **more: int) -> Held:
+def held(kilobytes: int, *, seed: int = 0, **more: Any) -> Held:
     noise = random.Random(seed).randbytes(kilobytes * 500).hex()  # noqa: S311 - text that does not compress
     return Held(f"step-{seed}", noise, **more)
 
@@ -105,3 +105,21 @@ def test_a_container_that_is_too_long_for_an_argument_is_refused() -> None:
 
 def test_a_container_is_counted_as_go_writes_it() -> None:
     assert container_text({"args": ["<é>"]}) == '{"args":["\\u003cé\\u003e"]}'
+
+
+@pytest.mark.fault(70)
+def test_the_values_of_a_task_go_its_containers_way() -> None:
+    given = {"text": {"runtimeValue": {"constant": "x" * 1000}}, "later": {"componentInputParameter": "rows"}}
+    (found,) = held_by(pipeline({"work": task(inputs={"parameters": given})}))
+    assert len(found.constants) == len('{"text":""}') + 1000
+    check_argument(Held("short", "", "x" * (ARGUMENT - 10_000)))
+    with pytest.raises(BadInputError, match=r"the values of step long take .* bytes") as caught:
+        check_argument(Held("long", "", "x" * ARGUMENT))
+    assert "artifact" in caught.value.hint
+
+
+@pytest.mark.fault(70)
+def test_values_that_argo_could_not_store_are_refused() -> None:
+    noise = held(110).container
+    with pytest.raises(BadInputError, match="most of it is step b, whose values of 110000 bytes are kept 9 times"):
+        check_stored([Held("a", "x" * 1000, noise[:1000]), Held("b", "x" * 1000, noise)])
