@@ -59,6 +59,10 @@ lint: $(installed)  ## Check format, lint, types and the import rules
 bench: $(installed)  ## Measure against papermill (minutes; leave the machine alone meanwhile)
 	@$(bin)/python tests/benchmarks $(BENCH_ARGS)
 
+.PHONY: memory
+memory: $(installed)  ## Run cells that put out a gigabyte of each kind, and measure their memory (minutes, 12 GB of disk)
+	@$(bin)/python tests/benchmarks --slow --only memory
+
 .PHONY: faults
 faults: $(installed)  ## Try every fault at every phase of a run (minutes)
 	@$(bin)/python -m pytest tests/faults $(PYTEST_ARGS)

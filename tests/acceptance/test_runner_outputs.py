@@ -271,8 +271,12 @@ def test_a_huge_print_does_not_grow_the_runner(tmp_path: Path) -> None:
 
 
 @pytest.mark.fault(52)
-def test_bytes_that_are_no_text_cost_no_memory_and_are_all_in_the_log(tmp_path: Path) -> None:
-    cell = "import os\nassert os.system('head -c 20000000 /dev/zero') == 0"
+@pytest.mark.parametrize(
+    "cell",
+    ["import os\nassert os.system('head -c 20000000 /dev/zero') == 0", "!head -c 20000000 /dev/zero"],
+    ids=["native", "command"],
+)
+def test_bytes_that_are_no_text_cost_no_memory_and_are_all_in_the_log(tmp_path: Path, cell: str) -> None:
     done = run(tmp_path, [cell], "--quiet", seconds=120)
     assert (done.code, done.record["cells"][0]["output_bytes"]) == (0, 20_000_000)
     assert done.place.with_suffix(".log.jsonl").read_bytes().count(rb"\\x00") == 20_000_000

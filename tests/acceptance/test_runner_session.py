@@ -83,6 +83,26 @@ def test_commands_have_nothing_to_read_and_failures_are_told(tmp_path: Path) -> 
     assert [line["message"] for line in done.log if line["severity"] == "WARNING"] == [warning]
 
 
+def test_commands_write_to_a_terminal_and_need_not_be_alone_on_it(tmp_path: Path) -> None:
+    cell = r"""
+!test -t 1 && test -t 2 && ! test -t 0 && echo a terminal
+!stty size <&1
+!(sleep 50; echo never) & echo left behind; sleep 0.2
+!printf '\303'; sleep 0.3; printf '\244\n'; exit 3
+_exit_code
+"""
+    done = run(tmp_path, [cell], seconds=40)
+    assert done.text(0).splitlines() == ["a terminal", "24 80", "left behind", "ä"]
+    assert done.cells[0].outputs[-1].data["text/plain"] == "3"
+
+
+def test_an_interrupted_command_is_ended_and_has_last_words(tmp_path: Path) -> None:
+    cell = """!trap 'echo interrupted; exit 4' INT; echo begun; sleep 50 & wait"""
+    done = run(tmp_path, [cell], "--execution-timeout", "2", seconds=40)
+    assert (done.code, done.states) == (11, ["timed_out"])
+    assert done.text(0).splitlines() == ["begun", "interrupted"]
+
+
 def test_strict_shell_makes_them_failures(tmp_path: Path) -> None:
     cells = ["!exit 3\nprint('the cell goes on')", "print('never')"]
     done = run(tmp_path, cells, "--strict-shell")

@@ -21,12 +21,13 @@ from benchmarks.contenders import CONTENDERS, JUPYTER, NBSTEP, PAPERMILL, nbstep
 from benchmarks.growth import Growth, measure_growth
 from benchmarks.latency import Latency, measure_latency
 from benchmarks.measure import Measure, measure
+from benchmarks.memory import Memory, measure_memory
 from benchmarks.plot import plot
 from benchmarks.starts import Stalls, Starts, measure_stalls, measure_starts
 from benchmarks.sweep import SweepFigures, measure_sweep
 from benchmarks.workloads import WORKLOADS, Workload, cloud_hello
 
-Figures = Growth | Latency | Starts | Stalls | SweepFigures
+Figures = Growth | Latency | Starts | Stalls | SweepFigures | Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ def figures(arguments: argparse.Namespace, folder: Path) -> Iterator[Figures]:
     }
     if arguments.slow:
         wanted["stalls"] = lambda: measure_stalls(folder)
+        wanted["memory"] = lambda: measure_memory(folder)
     for name, make in wanted.items():
         if not arguments.only or any(part in name for part in arguments.only):
             yield make()

@@ -6,9 +6,12 @@ from collections import deque
 from typing import Final
 
 HEAD_SHARE: Final = 0.5
-CONTROLS: Final = tuple(chr(code) for code in range(32) if chr(code) not in "\b\t\n\f\r")
+CONTROLS: Final = bytes(code for code in range(32) if chr(code) not in "\b\t\n\f\r")
 ESCAPE: Final = len(r"\u0000") - 1
 """Bytes that a control character takes more in JSON than it is."""
+
+PIECE: Final = 2**20
+"""Characters that are looked at together, so that a large text costs no copy of it."""
 
 
 class BoundedText:
@@ -78,5 +81,9 @@ def written_size(text: str) -> int:
 
     A control character takes six.
     """
-    size = len(text) if text.isascii() else len(text.encode(errors="replace"))
-    return size + ESCAPE * sum(text.count(control) for control in CONTROLS)
+    return sum(_written_size(text[start : start + PIECE]) for start in range(0, len(text), PIECE))
+
+
+def _written_size(text: str) -> int:
+    data = text.encode(errors="replace")
+    return len(data) + ESCAPE * (len(data) - len(data.translate(None, CONTROLS)))

@@ -31,6 +31,7 @@ PARTS = {
     "slim": FOLDER / "slim_application.py",
     "streams": FOLDER / "slim_streams.py",
     "shell": FOLDER / "slim_shell.py",
+    "commands": FOLDER / "slim_commands.py",
     "preload": FOLDER / "preload.py",
     "processes": FOLDER.parent / "processes.py",
     "kernel": FOLDER / "forked_kernel.py",

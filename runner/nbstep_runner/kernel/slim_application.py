@@ -274,12 +274,13 @@ def load() -> None:
         sys.meta_path.insert(0, deferred)
 
 
-def be_kernel(streams: Any, shell: Any) -> None:
+def be_kernel(streams: Any, shell: Any, commands: Any) -> None:
     """Be the kernel that ``sys.argv`` asks for; does not return.
 
     Args:
         streams: The module ``slim_streams``.
         shell: The module ``slim_shell``.
+        commands: The module ``slim_commands``.
     """
     parent = os.environ.pop(PARENT_VARIABLE, None)  # else ipykernel would look each second whether it still lives
     gc.disable()  # what is made until then is there to stay: the collector would look through it in vain
@@ -300,6 +301,7 @@ def be_kernel(streams: Any, shell: Any) -> None:
     _make_no_unwanted_records(application)
     _remember_signatures()
     shell.patch_shell(application)
+    commands.attend_to_commands(application.kernel)
     _report_crashes()
     _look_as_launched(parent)
     gc.freeze()

@@ -20,8 +20,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
   before what is printed after it;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * of the outputs that IPython 9 holds in memory for ``%notebook``, 16 MB are kept;
-* a command (``!``) has an empty standard input instead of a terminal on which it would wait for ever, and the runner is
-  told of one that fails;
+* a command (``!``) has an empty standard input instead of a terminal on which it would wait for ever, what it writes is
+  printed as it comes and not kept, and the runner is told of one that fails;
 * for each cell nothing is logged that no handler takes, no signature of ipykernel's own methods is inspected again, and
   a cell without the words ``await`` and ``async`` is not compiled once more to see whether it awaits something;
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``), and what is printed or shown is
@@ -47,9 +47,9 @@ from typing import Any
 def main() -> None:
     """Be the kernel until it is told to shut down. The parts are modules, so that Python keeps them compiled."""
     folder = sys.path.pop(0)  # this script's; ipykernel adds the working directory itself
-    names = ("slim_streams", "slim_shell", "slim_application")
-    streams, shell, application = (_load(folder, name) for name in names)
-    application.be_kernel(streams, shell)
+    names = ("slim_streams", "slim_shell", "slim_commands", "slim_application")
+    streams, shell, commands, application = (_load(folder, name) for name in names)
+    application.be_kernel(streams, shell, commands)
 
 
 def _load(folder: str, name: str) -> Any:

@@ -9,14 +9,10 @@ from typing import Any
 KEPT_OUTPUT = 16 * 2**20
 """Characters of output that the kernel keeps for ``%notebook``; the executed notebook has its own limits."""
 
-COMMAND_FAILED = "nbstep_command_failed"
-"""The message that tells the runner of a command (``!``) that failed: ``command`` and ``status``."""
-
 
 def patch_shell(application: Any) -> None:
     """Give the shell of an initialized application the behaviour that ``slim_ipykernel`` promises."""
     _skip_compiling_for_await()
-    _attend_to_commands(application.kernel)
     _keep_few_outputs(application.shell)
 
 
@@ -28,46 +24,6 @@ def _skip_compiling_for_await() -> None:
     compiles = getattr(shell, "_should_be_async", None)
     if compiles is not None:
         shell._should_be_async = lambda cell: ("await" in cell or "async" in cell) and compiles(cell)
-
-
-def _attend_to_commands(kernel: Any) -> None:
-    """Give commands an empty standard input, as a cell's ``input()`` has none, and tell of those that fail.
-
-    ``!`` runs a command on a terminal of its own, where whatever reads would wait for ever.
-    """
-    from ipykernel import zmqshell
-    from IPython.core import interactiveshell
-    from IPython.utils import process
-    from IPython.utils._process_common import process_handler
-    from IPython.utils.encoding import DEFAULT_ENCODING
-
-    system: Any = process.system  # type: ignore[attr-defined]  # it has another home on each operating system
-
-    def attended(command: str) -> Any:
-        return tell(command, system(f"exec </dev/null; {command}"))
-
-    def attended_output(command: Any) -> str:
-        """The output of ``name = !command``, whose standard input is empty as it is."""
-        return process_handler(command, collected(command), -2) or ""  # subprocess.STDOUT
-
-    def collected(command: Any) -> Any:
-        def collect(running: Any) -> str:
-            output = running.communicate()[0].decode(DEFAULT_ENCODING, "replace")
-            tell(command, running.returncode)
-            return str(output)
-
-        return collect
-
-    def tell(command: Any, status: Any) -> Any:
-        if status:
-            content = {"command": str(command), "status": status}
-            kernel.session.send(kernel.iopub_socket, COMMAND_FAILED, content, parent=kernel.get_parent())
-        return status
-
-    modules: tuple[Any, ...] = (interactiveshell, zmqshell)
-    for module in modules:
-        module.system = attended
-    modules[0].getoutput = attended_output
 
 
 class _Outputs(defaultdict[int, list[Any]]):

@@ -24,11 +24,12 @@ class ConsoleLines:
         self._color = color
 
     def text(self, block: Block, source: Source, time: float) -> bytes:
-        """The lines of a block whose text is ``visible`` already."""
+        """The lines of a block, with its text as ``visible``."""
         usual = source.stream == "stdout"
         tag = f"[{source.cell[0]}]" if usual else f"[{source.cell[0]}:{source.stream}]"
         prefix = self._prefix(tag, _CYAN if usual else _YELLOW, time)
-        return _prefixed(prefix, f"... {block.text}" if block.continues else block.text)
+        text = visible(block.text)
+        return _prefixed(prefix, f"... {text}" if block.continues else text)
 
     def record(self, record: Record, time: float) -> bytes:
         """The lines of a record: a display or traceback as the cell's, anything else as nbstep's."""

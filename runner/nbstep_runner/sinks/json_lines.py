@@ -10,7 +10,7 @@ import msgspec
 from nbstep_runner.contract.events import Severity
 from nbstep_runner.sinks.lines import Block, Source
 from nbstep_runner.sinks.records import Record
-from nbstep_runner.sinks.text import encodable, json_safe, visible
+from nbstep_runner.sinks.text import encodable, json_safe, visible, visible_in_json
 
 _FLAGS = ("partial", "continues", "progress")
 _REMEMBERED = 1000
@@ -24,12 +24,12 @@ class JsonLines:
         self._constant: dict[tuple[Source, bool, bool, bool], bytes] = {}
 
     def text(self, block: Block, source: Source, seq: int, time: float) -> bytes:
-        """The lines of a block whose text is ``visible`` already.
+        """The lines of a block, with its text as ``visible``.
 
         A million of them must cost less than a second: all that does not change is joined in between, in one go.
         """
         head = b'{"time":"%b",%b,"seq":' % (_timestamp(time), self._around(block, source))
-        text = block.text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+        text = visible_in_json(block.text)
         numbered = [b'%d,"message":"%b' % line for line in enumerate(text.encode().split(b"\n"), seq)]
         return b'%b%b"}\n' % (head, (b'"}\n' + head).join(numbered))
 

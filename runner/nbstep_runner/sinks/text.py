@@ -19,6 +19,7 @@ _HIDDEN = re.compile(
     "\ud800-\udfff"  # halves of surrogate pairs, which no encoding can say
     "]"
 )
+_RUN = 64
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -33,6 +34,14 @@ def visible(text: str) -> str:
     Newlines and tabs stay. The result can always be encoded.
     """
     return text if _is_plain(text) else _each_replaced(without_styles(text), _escape)
+
+
+def visible_in_json(text: str) -> str:
+    """As ``visible``, and as a JSON string holds it, without its quotes; newlines stay, for they end a line."""
+    plain = _is_plain(text)
+    text = text if plain else without_styles(text)
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+    return text if plain else _each_replaced(text, lambda hidden: "\\" + _escape(hidden))
 
 
 def visible_line(text: str) -> str:
@@ -70,11 +79,12 @@ def _is_plain(text: str) -> bool:
 def _each_replaced(text: str, escape: Callable[[str], str]) -> str:
     """The text with an escape for each hidden character, at a cost for each kind of them that occurs, not for each one.
 
-    A megabyte of NULs is one replacement; a function called for each of them would take a second.
+    A megabyte of NULs is one replacement, of many at once; a function called for each of them would take a second.
     """
     for control in _CONTROLS:
         if control in text:
-            text = text.replace(control, escape(control))
+            for hidden in (control * _RUN, control):
+                text = text.replace(hidden, escape(control) * len(hidden))
     if not text.isascii():
         for hidden in set(_HIDDEN.findall(text)):
             text = text.replace(hidden, escape(hidden))

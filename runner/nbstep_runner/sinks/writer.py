@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import monotonic
 from time import time as now
 
@@ -14,7 +13,6 @@ from nbstep_runner.sinks.outlet import Outlet
 from nbstep_runner.sinks.records import Record
 from nbstep_runner.sinks.redraw import Redrawn, Shown
 from nbstep_runner.sinks.spool import Spool
-from nbstep_runner.sinks.text import visible
 
 _CHUNK = 256 * 1024
 _SMALL = 64 * 1024
@@ -192,13 +190,11 @@ class LogWriter:
                 self._heard.pop(source, None)
 
     def _text(self, block: Block, source: Source, time: float) -> None:
-        shown = visible(block.text)
-        block = block if shown is block.text else replace(block, text=shown)
         line = self._json.text(block, source, self.lines + 1, time) if self._needs_json else b""
         for_stream = b""
         if self._outlet and not self._quiet:
             for_stream = self._console.text(block, source, time) if self._console else line
-        self._put(line, for_stream, shown.count("\n") + 1)
+        self._put(line, for_stream, block.text.count("\n") + 1)
 
     def _record(self, record: Record, time: float) -> None:
         seq = self.lines + 1
