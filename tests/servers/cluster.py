@@ -81,6 +81,28 @@ def cluster(kubeconfig: Path) -> Iterator[Api]:
         api("delete", "namespace", api.namespace, "--wait=false", check=False)
 
 
+@pytest.fixture(scope="session")
+def kueue(cluster: Api) -> Iterator[str]:
+    """A queue of Kueue that admits one run of 60m of CPU at a time; its priority classes are ``low`` and ``high``."""
+    if "clusterqueues.kueue.x-k8s.io" not in cluster("get", "crd", "--output", "name"):
+        missing("kueue", "the cluster has no Kueue: testcluster kueue")
+    name, api = cluster.namespace, "kueue.x-k8s.io/v1beta2"
+    quotas = [{"name": "cpu", "nominalQuota": "100m"}, {"name": "memory", "nominalQuota": "4Gi"}]
+    flavors = [{"name": name, "resources": quotas}]
+    spec = {
+        "namespaceSelector": {},
+        "preemption": {"withinClusterQueue": "LowerPriority"},
+        "resourceGroups": [{"coveredResources": ["cpu", "memory"], "flavors": flavors}],
+    }
+    cluster.create({"apiVersion": api, "kind": "ResourceFlavor", "metadata": {"name": name}})
+    cluster.create({"apiVersion": api, "kind": "ClusterQueue", "metadata": {"name": name}, "spec": spec})
+    queue = {"apiVersion": api, "kind": "LocalQueue", "metadata": {"name": "tests"}, "spec": {"clusterQueue": name}}
+    cluster.create(queue)
+    yield "tests"
+    for kind in ("clusterqueue", "resourceflavor"):
+        cluster("delete", kind, name, "--wait=false", check=False)
+
+
 def wait_for_service_account(api: Api) -> None:
     for _ in range(100):
         if "default" in api("get", "serviceaccounts", "--output", "name"):

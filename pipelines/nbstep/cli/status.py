@@ -12,6 +12,7 @@ from nbstep_runner.contract import RunResult
 
 if TYPE_CHECKING:
     from nbstep.endpoints.endpoint import Endpoint
+    from nbstep.runs.run import Run
 
 
 @click.command("status", short_help="Show how a run or an endpoint stands.")
@@ -30,12 +31,13 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
     if as_json:
         from nbstep.cli.output import show_json
 
-        show_json(described(submitted, status))
+        show_json(described(submitted, status) | {"attempts": submitted.attempts()})
         return
     click.echo(f"{submitted.id}: {status.state}" + (f" ({status.words})" if status.words else ""))
     for problem in status.problems:
         if problem not in status.words:
             click.echo(f"  {problem}")
+    _show_earlier(submitted)
     error = status.record.error if status.record is not None else None
     for line in error.traceback if error is not None else ():
         click.echo(f"  {visible_line(line)}")
@@ -45,6 +47,14 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
         click.echo(f"  {error.hint}")
     if status.state.final and status.record is not None and status.record.output_version:
         click.echo(f"  executed notebook: {status.record.output_uri}")
+
+
+def _show_earlier(run: Run) -> None:
+    """How the attempts ended that another has followed."""
+    from nbstep.runs.verdict import said
+
+    for record in run.attempts()[:-1]:
+        click.echo(f"  attempt {record.attempt}: {visible_line(said(record))}")
 
 
 def _show_endpoint(endpoint: Endpoint, *, as_json: bool) -> None:

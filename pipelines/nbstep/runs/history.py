@@ -11,7 +11,7 @@ from pathlib import Path
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.runs.verdict import as_it_looks
 from nbstep.views.runs_table import Records
-from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
+from nbstep_runner.contract import OWN_FOLDERS, RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join, redact
 
@@ -57,10 +57,15 @@ def _records(store: Store, stats: Sequence[Stat]) -> Iterator[RunResult]:
 
 def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
     """One object of each run: its record, or the spec of one that has none yet."""
-    stats = {stat.uri: stat for stat in store.list(prefix)}
+    stats = {stat.uri: stat for stat in store.list(prefix) if not _within_a_run(stat.uri.removeprefix(prefix))}
     for uri, stat in stats.items():
         if uri.endswith(RECORD) or (uri.endswith(SPEC) and f"{uri[: -len(SPEC)]}/output{RECORD}" not in stats):
             yield stat
+
+
+def _within_a_run(name: str) -> bool:
+    """Whether an object lies in a folder that belongs to one run: what a notebook puts there is no run."""
+    return any(folder.endswith(OWN_FOLDERS) for folder in name.split("/")[:-1])
 
 
 def _read(store: Store, uri: str) -> RunResult | None:

@@ -1,13 +1,14 @@
-"""The end of a log: what the place where the run took place did not give is read from storage."""
+"""A log made whole: what the place where a run took place did not give of an attempt is read from storage."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from nbstep.views.log_lines import LogLine, notice, parse
-from nbstep_runner.contract import RunResult
+from nbstep_runner.contract import LOG_ENDING, RunResult, of_attempt
 from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import Store, sibling
 
@@ -16,42 +17,56 @@ LOG_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.5
 
 
-def complete(lines: Iterable[LogLine], run_id: str, stored: Callable[[], bytes]) -> Iterator[LogLine]:
-    """Every line that comes, and at the end those that are only in the stored log of the last attempt.
+def complete(
+    lines: Iterable[LogLine], run_id: str, newest: Callable[[], int], stored: Callable[[int], bytes]
+) -> Iterator[LogLine]:
+    """Every line of every attempt: those that come, and those that are in a stored log alone.
 
-    Logs of a cluster are rotated, and vanish with their pod. Only where the end of the log is missing, or a line has
-    been passed over, is the stored log read: it has every line, once the run has ended.
+    Logs of a cluster are rotated, and vanish with their pod. Where an attempt has not come at all, its end is missing
+    or a line of it has been passed over, its stored log is read: it has every line, once the attempt has ended.
 
     Args:
-        lines: Those that the run's place gives.
+        lines: Those that the run's place gives, attempt after attempt.
         run_id: Whose log it is.
-        stored: Reads the stored log.
+        newest: Tells the number of the newest attempt that has left a log.
+        stored: Reads the stored log of an attempt; nothing where there is none.
     """
-    seen = Seen()
+    seen, attempt = Seen(), 1
     for line in lines:
+        if line.attempt is not None and line.attempt > attempt:
+            yield from _rest(seen, run_id, range(attempt, line.attempt), stored)
+            seen, attempt = Seen(), line.attempt
         seen.add(line)
         yield line
-    missing = [] if seen.whole else [line for line in map(parse, stored().splitlines()) if not seen.has(line)]
-    if missing:
-        yield parse(notice(run_id, f"{len(missing)} lines that had not come are read from the stored log", "NOTICE"))
-        yield from missing
+    yield from _rest(seen, run_id, range(attempt, max(attempt, newest()) + 1), stored)
+
+
+def _rest(seen: Seen, run_id: str, attempts: range, stored: Callable[[int], bytes]) -> Iterator[LogLine]:
+    """What has not come of these attempts, of which lines of the first may have been seen."""
+    for number in attempts:
+        missing = () if seen.whole else [line for line in map(parse, stored(number).splitlines()) if not seen.has(line)]
+        if missing:
+            of_attempt = "" if len(attempts) == 1 and number == 1 else f" of attempt {number}"
+            words = f"{len(missing)} lines{of_attempt} that had not come are read from the stored log"
+            yield parse(notice(run_id, words, "NOTICE"))
+            yield from missing
+        seen = Seen()
 
 
 class Seen:
-    """Which lines of the newest attempt have come."""
+    """Which lines of one attempt have come."""
 
     def __init__(self) -> None:
-        self._attempt = 0
         self._next = 1
         self._gaps: list[range] = []
         self._finished = False
 
     def add(self, line: LogLine) -> None:
         """Note a line."""
-        if line.seq is None or line.attempt is None:
+        if line.seq is None:
             return
-        if line.attempt != self._attempt or line.seq < self._next:
-            self._attempt, self._next, self._gaps, self._finished = line.attempt, 1, [], False
+        if line.seq < self._next:  # counted anew: the attempt was begun again under its number
+            self._next, self._gaps, self._finished = 1, [], False
         if line.seq > self._next:
             self._gaps.append(range(self._next, line.seq))
         self._next = line.seq + 1
@@ -63,22 +78,32 @@ class Seen:
         return self._finished and not self._gaps
 
     def has(self, line: LogLine) -> bool:
-        """Whether a line of the stored log has come."""
-        if line.seq is None or line.attempt is None or line.attempt < self._attempt:
-            return True
-        if line.attempt > self._attempt:
-            return False
-        return line.seq < self._next and not any(line.seq in gap for gap in self._gaps)
+        """Whether a line of the attempt's stored log has come."""
+        return line.seq is None or (line.seq < self._next and not any(line.seq in gap for gap in self._gaps))
 
 
-def stored_log(store: Store, output_uri: str, record: RunResult | None) -> bytes:
-    """The stored log of a run that has ended, which is written beside its record; empty where there is none."""
+def stored_log(store: Store, output_uri: str, attempt: int, read_record: Callable[[], RunResult | None]) -> bytes:
+    """The stored log of an attempt that has ended; empty where there is none.
+
+    That of the newest attempt is written beside its record, a moment after it, and moved aside by the next one.
+
+    Args:
+        store: Where the run's objects lie.
+        output_uri: The run's output.
+        attempt: The number of the attempt.
+        read_record: Reads the run's record.
+    """
     deadline = time.monotonic() + LOG_SECONDS
-    while record is not None and record.state.final and record.log_uri:
-        try:
-            return store.read(sibling(output_uri, ".log.jsonl")).data
-        except InputNotFoundError:
-            if time.monotonic() > deadline:
+    while (record := read_record()) is not None:
+        with suppress(InputNotFoundError):
+            if record.attempt != attempt:
+                return store.read(sibling(output_uri, of_attempt(attempt, LOG_ENDING))).data
+            if not (record.state.final and record.log_uri):
                 break
+            data = store.read(sibling(output_uri, LOG_ENDING)).data
+            if parse(data.partition(b"\n")[0]).attempt in (attempt, None):
+                return data
+        if record.attempt != attempt or time.monotonic() > deadline:
+            break
         time.sleep(LOOK_SECONDS)
     return b""

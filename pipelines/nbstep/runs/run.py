@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -13,6 +14,7 @@ import msgspec
 from nbstep.backends.protocol import Backend, Located, Phase, Status
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.profiles.storage import store_of
+from nbstep.runs.attempts import earlier_verdicts
 from nbstep.runs.history import history
 from nbstep.runs.log import complete, stored_log
 from nbstep.runs.verdict import combine, final_record
@@ -68,6 +70,17 @@ class Run:
     def record(self) -> RunResult | None:
         """What lies in storage: the claim of a run under way, or its verdict; ``None`` before it began."""
         return self._read_record()[0]
+
+    def attempts(self) -> list[RunResult]:
+        """The record of each attempt, the oldest first; the last is :meth:`record`, where there is one.
+
+        One that a cluster took away and started again has several.
+        """
+        newest = self.record()
+        if newest is None:
+            return []
+        earlier = () if newest.attempt == 1 else earlier_verdicts(self.store, self.output_uri)
+        return [*(record for record in earlier if record.attempt < newest.attempt), newest]
 
     def status(self) -> RunStatus:
         """How it stands now.
@@ -144,7 +157,8 @@ class Run:
     def lines(self, *, follow: bool = False) -> Iterator[log_lines.LogLine]:
         """The log's lines, each once; to the end of the run if ``follow``."""
         lines = map(log_lines.parse, self._raw_lines(follow=follow))
-        yield from complete(lines, self.id, lambda: stored_log(self.store, self.output_uri, self.record()))
+        stored = partial(stored_log, self.store, self.output_uri, read_record=self.record)
+        yield from complete(lines, self.id, lambda: record.attempt if (record := self.record()) else 1, stored)
 
     def _raw_lines(self, *, follow: bool) -> Iterator[bytes]:
         """The lines that its place gives; none where that has forgotten it."""

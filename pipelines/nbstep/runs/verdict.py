@@ -19,15 +19,19 @@ GIVEN_UP_AFTER: Final = 2.0
 def combine(status: Status, record: RunResult | None) -> RunStatus:
     """One answer out of both. The record has to be read after the status was asked for.
 
-    A final record is the last word unless another attempt can still come of it; a run that ended without one gets the
-    state that the place's own knowledge supports, and is ``lost`` where it supports none.
+    A final record is the last word unless another attempt can still come of it: then it is that of an earlier attempt,
+    told in words alone. A run that ended without one gets the state that the place's own knowledge supports, and is
+    ``lost`` where it supports none.
     """
     over = status.phase in (Phase.ENDED, Phase.GONE)
     if record is not None and record.state.final and (over or not _can_be_retried(record)):
-        return RunStatus(state=record.state, words=_said(record), problems=status.problems, record=record)
+        return RunStatus(state=record.state, words=said(record), problems=status.problems, record=record)
     if not over:
         started = status.phase is Phase.RUNNING
         state = RunState.RUNNING if started else RunState.PENDING
+        if record is not None and record.state.final:  # an earlier attempt's: the next one has not written its own
+            words = f"{status.words}; attempt {record.attempt}: {said(record)}"
+            return RunStatus(state=state, words=words, problems=status.problems)
         return RunStatus(state=state, words=status.words, problems=status.problems, record=record)
     if _may_still_run(status, record):
         words = f"{status.words}; its last heartbeat is not old enough to give it up"
@@ -89,6 +93,7 @@ def _may_still_run(status: Status, record: RunResult | None) -> bool:
     return age.total_seconds() < GIVEN_UP_AFTER * record.claim.lease_seconds
 
 
-def _said(record: RunResult) -> str:
+def said(record: RunResult) -> str:
+    """How a run, or an attempt, ended, in one sentence."""
     took = f" in {record.seconds:.1f} s" if record.seconds is not None else ""
     return f"{record.state}{took}" + (f": {record.error.message}" if record.error else "")

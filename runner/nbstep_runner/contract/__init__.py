@@ -4,6 +4,7 @@ Nothing here does I/O. A type that another process reads back carries a ``schema
 with a default.
 """
 
+from nbstep_runner.contract.beside import ATTEMPTS, LOG_ENDING, OWN_FOLDERS, VERDICT_ENDING, of_attempt
 from nbstep_runner.contract.codec import decode, encode, spec_digest
 from nbstep_runner.contract.events import (
     CellFinished,
@@ -59,12 +60,16 @@ from nbstep_runner.contract.step import Slot, StepSpec
 from nbstep_runner.contract.sweep import SweepEvent, SweepSpec
 
 __all__ = [
+    "ATTEMPTS",
     "DIGEST_INPUT",
     "HTML",
     "KFP_TYPES",
+    "LOG_ENDING",
     "METRICS",
     "NOTEBOOK",
+    "OWN_FOLDERS",
     "STANDARD_STREAM",
+    "VERDICT_ENDING",
     "CellFinished",
     "CellRecord",
     "CellStarted",
@@ -107,6 +112,7 @@ __all__ = [
     "is_of_kfp_type",
     "knows",
     "lost_on_the_way",
+    "of_attempt",
     "since",
     "spec_digest",
     "whole",

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, encode
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
 from nbstep_runner.page import render_page
+from nbstep_runner.session.attempts import keep_attempt
 from nbstep_runner.session.claim import DOING, OutputClaim
 from nbstep_runner.session.earlier import (
     NO_RECORD,
@@ -104,11 +105,19 @@ class StoredOutput:
         if self._claim.held:
             self._claim.describe(self._running)
         elif self._found is not None:
+            self._keep_earlier(self._found.existing.record)
             take = partial(self._claim.take, self._running, self._found.existing.version)
             self._supervisor.call(take, doing=DOING, despite_stop=True)
         self._ledger.result = self._running
         self._warn_of_best_effort()
         self._supervisor.check()
+
+    def _keep_earlier(self, record: RunResult | None) -> None:
+        """Put what an earlier attempt of this run left where this one does not write over it."""
+        if record is None or record.run_id != self._spec.run_id or record.attempt >= self._spec.attempt:
+            return
+        keep = partial(keep_attempt, self.places.output, record, self._open_store)
+        self._attempt(lambda: self._supervisor.call(keep, doing=f"keeping what attempt {record.attempt} left"))
 
     def describe(self) -> None:
         """Let the claim say at once what is known of the run by now."""

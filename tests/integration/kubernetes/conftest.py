@@ -1,5 +1,5 @@
 """The cluster's fixtures."""
 
-from servers.cluster import bucket, cluster, faults, kubeconfig, launcher, runner_image
+from servers.cluster import bucket, cluster, faults, kubeconfig, kueue, launcher, runner_image
 
-__all__ = ["bucket", "cluster", "faults", "kubeconfig", "launcher", "runner_image"]
+__all__ = ["bucket", "cluster", "faults", "kubeconfig", "kueue", "launcher", "runner_image"]

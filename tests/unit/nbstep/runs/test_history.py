@@ -39,6 +39,16 @@ def test_the_limit_is_of_those_in_the_state(tmp_path: Path) -> None:
     assert len(listed()) == count + 1
 
 
+@pytest.mark.parametrize("folder", ["output.files", "output.files/deep", "output.state", "output.attempts"])
+def test_no_notebook_forges_a_run_in_the_folders_of_its_own_run(tmp_path: Path, folder: str) -> None:
+    forged = RunSpec(run_id="forged", input_uri="in.ipynb", output_uri="output.ipynb")
+    for place, name in ((folder, "output.result.json"), (f"{folder}/other", "spec.json")):
+        (tmp_path / "train" / place).mkdir(parents=True)
+        content = RunResult.blank(forged, redact) if name.endswith("result.json") else forged
+        (tmp_path / "train" / place / name).write_bytes(encode(content))
+    assert nbstep.history(str(tmp_path)) == []
+
+
 @pytest.mark.fault(71)
 def test_a_run_without_a_heartbeat_is_shown_as_lost_and_settled_by_whoever_asks(tmp_path: Path) -> None:
     """A step of a pipeline that was killed: nobody submitted it, and its record alone says how it stands."""

@@ -61,6 +61,13 @@ def test_one_answer_out_of_two(status: Status, record: RunResult | int | None, s
     assert combine(status, found).state is state
 
 
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.RUNNING])
+def test_the_record_of_an_attempt_that_was_taken_away_is_not_that_of_the_run(phase: Phase) -> None:
+    status = combine(Status(phase=phase, words="waiting for its queue"), STOPPED)
+    assert (status.state, status.record) == (RunState(phase), None)
+    assert status.words == "waiting for its queue; attempt 1: cancelled: stopped"
+
+
 def test_the_launchers_verdict_agrees_with_itself() -> None:
     status = Status(phase=Phase.ENDED, exit_code=137, words="killed for memory", reference="out-of-memory")
     verdict = final_record(status, running(5))

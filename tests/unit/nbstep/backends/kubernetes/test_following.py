@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from threading import Timer
 from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +22,9 @@ from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 from support.records import run_record
 
 
-def numbered(count: int) -> bytes:
-    return b"".join(b'{"message":"%d","attempt":1,"seq":%d}\n' % (n, n) for n in range(1, count + 1))
+def numbered(count: int, attempt: int = 1) -> bytes:
+    lines = [b'{"message":"%d","attempt":%d,"seq":%d}\n' % (n, attempt, n) for n in range(1, count + 1)]
+    return b"".join(lines)
 
 
 class BreakingCluster:
@@ -95,9 +99,46 @@ def test_a_stored_log_that_comes_a_moment_after_the_record_is_waited_for() -> No
         log_uri="memory://runs/output.log.jsonl",
     )
     Timer(0.2, store.write, ("memory://runs/output.log.jsonl", numbered(3))).start()
-    shown = [line.message for line in complete([], "r", lambda: stored_log(store, record.output_uri, record))]
+    stored = partial(stored_log, store, record.output_uri, read_record=lambda: record)
+    shown = [line.message for line in complete([], "r", lambda: 1, stored)]
     assert shown[1:] == ["1", "2", "3"]
     assert "3 lines that had not come are read from the stored log" in shown[0]
+
+
+def lines_of(attempt: int, numbers: range, *, ended: bool = True) -> list[LogLine]:
+    last = numbers[-1] if ended and numbers else None
+    return [
+        LogLine(message=f"{attempt}.{n}", attempt=attempt, seq=n, event="run-finished" if n == last else None)
+        for n in numbers
+    ]
+
+
+@given(st.lists(st.integers(0, 6), min_size=1, max_size=4), st.integers(0, 3))
+@pytest.mark.fault(27)
+def test_attempts_whose_pods_are_gone_are_read_from_their_stored_logs(came: list[int], silent: int) -> None:
+    """Of each attempt only the first lines came, or none; ``silent`` attempts after the last one told nothing."""
+    whole = {number: lines_of(number, range(1, 7)) for number in range(1, len(came) + silent + 1)}
+    logs = {number: b"".join(msgspec.json.encode(line) + b"\n" for line in lines) for number, lines in whole.items()}
+    received = [line for number, count in enumerate(came, 1) for line in whole[number][:count]]
+    shown = complete(received, "r", lambda: len(whole), lambda number: logs[number])
+    told = [(line.attempt, line.seq) for line in shown if line.event != "notice"]
+    assert told == [(number, seq) for number in whole for seq in range(1, 7)]
+
+
+LOG_PLACES: dict[str, Callable[[MemoryStore, str], object]] = {
+    "moved aside by the next attempt": lambda store, name: store.write(f"{name}.attempts/1.log.jsonl", numbered(3)),
+    "still in the run's own place": lambda store, name: store.write(f"{name}.log.jsonl", numbered(3)),
+}
+
+
+@pytest.mark.parametrize(("place", "newest"), [(place, newest) for newest, place in enumerate(reversed(LOG_PLACES), 1)])
+def test_the_stored_log_of_an_attempt_is_found(place: str, newest: int) -> None:
+    store, name = MemoryStore(MemorySpace()), "memory://runs/output"
+    LOG_PLACES[place](store, name)
+    if newest == 2:
+        store.write(f"{name}.log.jsonl", numbered(5, attempt=2))
+    record = run_record(output_uri=f"{name}.ipynb", log_uri=f"{name}.log.jsonl", attempt=newest)
+    assert stored_log(store, record.output_uri, 1, lambda: record) == numbered(3)
 
 
 def test_lines_for_people_drive_no_terminal() -> None:

@@ -1,0 +1,41 @@
+"""What an earlier attempt of a run left in the places that the next one writes over: kept under its number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from nbstep_runner.contract import LOG_ENDING, VERDICT_ENDING, ErrorInfo, RunResult, RunState, encode, of_attempt
+from nbstep_runner.errors import ExitCode, InputNotFoundError
+from nbstep_runner.stores import Store, sibling
+
+
+def keep_attempt(output: str, record: RunResult, open_store: Callable[[str], Store]) -> None:
+    """Write an attempt's verdict and log beside the output. Doing it twice is as good as once.
+
+    Args:
+        output: The URI of the run's output.
+        record: What the attempt left; a claim is that of one that ended without a word.
+        open_store: Finds the store of a URI.
+
+    Raises:
+        NbstepError: The store does not give or take it.
+    """
+    verdict = sibling(output, of_attempt(record.attempt, VERDICT_ENDING))
+    open_store(verdict).write(verdict, encode(settled(record), indent=1))
+    if record.state.final and record.log_uri:
+        source, target = sibling(output, LOG_ENDING), sibling(output, of_attempt(record.attempt, LOG_ENDING))
+        with suppress(InputNotFoundError):
+            open_store(target).write(target, open_store(source).read(source).data)
+
+
+def settled(record: RunResult) -> RunResult:
+    """The record of an attempt that is over: where it is a claim still, that of a lost one."""
+    if record.state.final:
+        return record
+    since = record.claim.heartbeat_at if record.claim else record.started_at
+    error = ErrorInfo(
+        reference="lost", message=f"the attempt vanished; its last sign of life came at {since}", retryable=True
+    )
+    return replace(record, state=RunState.LOST, exit_code=int(ExitCode.KERNEL_DIED), error=error, claim=None)

@@ -1,0 +1,102 @@
+"""What an attempt leaves is kept when the next one takes its places; other runs leave nothing there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nbstep.runs.attempts import earlier_verdicts
+from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunState, encode
+from nbstep_runner.errors import StorageUnavailableError, TerminatedError
+from nbstep_runner.stores.memory import MemorySpace, MemoryStore
+from nbstep_runner.testing import Fault, FaultyStore
+from support.records import run_record
+from unit.session.test_stored_output import LOG, OUTPUT, RECORD, Held
+
+STOPPED = run_record(
+    run_id="r",
+    output_uri=OUTPUT,
+    log_uri=LOG,
+    state=RunState.CANCELLED,
+    exit_code=143,
+    error=ErrorInfo.of(TerminatedError("stopped")),
+)
+GONE = Claim(
+    token="t",  # noqa: S106 - no secret
+    host="elsewhere",
+    pid=1,
+    pid_started=1,
+    heartbeat_at="2020-01-01T00:00:00+00:00",
+    lease_seconds=1,
+)
+KILLED = replace(STOPPED, state=RunState.RUNNING, exit_code=None, error=None, claim=GONE)
+
+
+class After:
+    """Runs that begin where another has left its record and its log."""
+
+    def __init__(self) -> None:
+        self.store = MemoryStore(MemorySpace())
+        self._held: list[Held] = []
+
+    def begin(self, left: RunResult, log: bytes = b"lines", **fields: Any) -> Held:
+        self.store.write(RECORD, encode(left))
+        self.store.write(LOG, log)
+        self._held.append(Held(fields.pop("store", self.store), **fields))
+        return self._held[-1]
+
+    def objects(self) -> dict[str, bytes]:
+        stats = self.store.list("memory://runs/out.attempts/")
+        return {stat.uri.rpartition("/")[2]: self.store.read(stat.uri).data for stat in stats}
+
+    def close(self) -> None:
+        for held in self._held:
+            held.close()
+
+
+@pytest.fixture
+def after() -> Iterator[After]:
+    made = After()
+    yield made
+    made.close()
+
+
+def test_verdict_and_log_of_each_attempt_are_kept(after: After) -> None:
+    after.begin(STOPPED, b"first", attempt=2)
+    after.begin(replace(STOPPED, attempt=2), b"second", attempt=3)
+    objects = after.objects()
+    assert (objects["1.log.jsonl"], objects["2.log.jsonl"]) == (b"first", b"second")
+    assert [record.attempt for record in earlier_verdicts(after.store, OUTPUT)] == [1, 2]
+    assert earlier_verdicts(after.store, OUTPUT)[0] == STOPPED
+
+
+def test_an_attempt_that_was_killed_is_lost_and_has_no_log_of_another(after: After) -> None:
+    after.begin(KILLED, b"of an attempt before", attempt=2)
+    assert set(after.objects()) == {"1.verdict.json"}
+    (verdict,) = earlier_verdicts(after.store, OUTPUT)
+    assert (verdict.state, verdict.exit_code, verdict.claim) == (RunState.LOST, 12, None)
+    assert verdict.error is not None
+    assert verdict.error.reference == "lost"
+    assert GONE.heartbeat_at in verdict.error.message
+
+
+@pytest.mark.parametrize(
+    ("left", "fields"),
+    [
+        (replace(STOPPED, run_id="another"), {"attempt": 2}),
+        (STOPPED, {"attempt": 1}),
+    ],
+)
+def test_nothing_is_kept_of_what_is_no_earlier_attempt(after: After, left: RunResult, fields: dict[str, Any]) -> None:
+    after.begin(left, **fields)
+    assert after.objects() == {}
+
+
+def test_an_attempt_that_cannot_be_kept_is_a_warning(after: After) -> None:
+    fault = Fault(operation="write", suffix=".verdict.json", error=StorageUnavailableError("away"))
+    held = after.begin(STOPPED, attempt=2, store=FaultyStore(after.store, [fault]))
+    assert held.stored().state is RunState.RUNNING
+    assert any("away" in warning for warning in held.ledger.result.warnings)
