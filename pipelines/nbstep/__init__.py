@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nbstep.steps import notebook_step
     from nbstep.steps.chain import chain
     from nbstep.sweeps.api import sweep
+    from nbstep.sweeps.submitted import SubmittedSweep
 
     __version__: str
 
@@ -33,6 +34,7 @@ __all__ = [
     "Endpoint",
     "Profile",
     "Run",
+    "SubmittedSweep",
     "chain",
     "find",
     "history",
@@ -50,6 +52,7 @@ _HOMES = {
     "Endpoint": "endpoints.endpoint",
     "Profile": "profiles",
     "Run": "runs.run",
+    "SubmittedSweep": "sweeps.submitted",
     "chain": "steps.chain",
     "find": "api",
     "history": "runs.history",

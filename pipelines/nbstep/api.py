@@ -28,6 +28,7 @@ from nbstep.submission.files import Files
 from nbstep.submission.find import Submitted, find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload
+from nbstep.sweeps.submitted import sweep_of
 from nbstep_runner.contract import ParameterSource, encode
 from nbstep_runner.parameters import dump_yaml
 
@@ -259,18 +260,19 @@ def start(prepared: Prepared) -> Run:
 
 
 def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Profile | None = None) -> Run | Any:
-    """Find a run or an endpoint again, from any process.
+    """Find a run, a sweep or an endpoint again, from any process.
 
     Args:
         name: The run's string, such as ``k8s://context/namespace/name``; its id, or a beginning of it that no other
-            run's has; ``latest``; or its executed notebook, as a path or URI that ends with ``.ipynb``. The endpoint's
-            name.
-        runs: The folder of all runs; the profile's otherwise. An id and a name are looked for there.
+            run's has; ``latest``; or its executed notebook, as a path or URI that ends with ``.ipynb``. A sweep's
+            string or id. The endpoint's name.
+        runs: The folder of all runs; the profile's otherwise. An id and a name are looked for there; a sweep's in the
+            folder of its own runs.
         profile: Whose ``runs`` and storage options to use.
 
     Returns:
-        A :class:`Run`, or an :class:`Endpoint` where the name is one's. For a type checker the latter is ``Any``: who
-        looks for a run need not ask which of the two came.
+        A :class:`Run`, or a :class:`SubmittedSweep` or an :class:`Endpoint` where the name is one's. For a type checker
+        these two are ``Any``: who looks for a run need not ask which of them came.
 
     Raises:
         RunNotFoundError: Neither its place nor the folder knows it, or the beginning of an id fits several.
@@ -278,7 +280,8 @@ def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Pro
     chosen = chosen_profile(profile, {"runs": _text(runs)})
     with suppress(RunNotFoundError):
         return find_endpoint(str(name), chosen)
-    return find_run(str(name), chosen)
+    run = find_run(str(name), chosen)
+    return sweep_of(run) or run
 
 
 def _text(place: str | Path | None) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from nbstep import Run, submit
+from nbstep import Run, submit, sweep
 from nbstep.backends.kubernetes import backend
 from servers import api_proxy, image, relay, s3
 from support import notebooks
@@ -185,8 +185,19 @@ class Launcher:
         path = notebooks.write(self.folder / "notebook.ipynb", cells)
         return self.submit_file(path, kubernetes=kubernetes, **options)
 
+    def sweep(self, *sources: str, kubernetes: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """``nbstep.sweep`` of a notebook with these cells, the first of which has its parameters."""
+        cells: list[str | notebooks.Code] = [notebooks.Code(sources[0], tags=("parameters",)), *sources[1:]]
+        path = notebooks.write(self.folder / "notebook.ipynb", cells)
+        given = self.usual(kubernetes, options) | {"output": f"{self.bucket.runs}/{self.folder.name}"}
+        return sweep(path, **{name: value for name, value in given.items() if name not in ("runs", "html")} | options)
+
     def submit_file(self, path: Path, kubernetes: Mapping[str, Any] | None = None, **options: Any) -> Run:
-        defaults: dict[str, Any] = {
+        return submit(path, **self.usual(kubernetes, options) | options)
+
+    def usual(self, kubernetes: Mapping[str, Any] | None, options: dict[str, Any]) -> dict[str, Any]:
+        """What every run on the cluster is given, with the further environment that the options name."""
+        return {
             "runs": self.bucket.runs,
             "on": "kubernetes",
             "image": self.image,
@@ -196,7 +207,6 @@ class Launcher:
             "html": False,
             "options": self.options(**(kubernetes or {})),
         }
-        return submit(path, **defaults | options)
 
 
 @pytest.fixture

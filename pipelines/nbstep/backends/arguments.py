@@ -8,9 +8,16 @@ from dataclasses import asdict
 from nbstep_runner.contract import RunSpec, StorageOptions
 
 
-def arguments(spec: RunSpec, spec_uri: str) -> list[str]:
-    """What follows ``nbstep-runner``: storage options to reach the spec, and what the kernel's early start needs."""
-    return ["--spec", spec_uri, *storage_options(spec.storage), *_early_options(spec), "--log-format", "json"]
+def arguments(spec: RunSpec, spec_uri: str, share: str | None = None) -> list[str]:
+    """What follows ``nbstep-runner``: storage options to reach the spec, and what the kernel's early start needs.
+
+    Args:
+        spec: Of the run.
+        spec_uri: Where it lies; of a sweep, where its runs do.
+        share: Of a sweep, the part to begin with.
+    """
+    what = ["--spec", spec_uri] if share is None else ["--sweep", spec_uri, "--share", share]
+    return [*what, *storage_options(spec.storage), *_early_options(spec), "--log-format", "json"]
 
 
 def storage_options(storage: StorageOptions) -> Iterator[str]:

@@ -14,7 +14,9 @@ A backend promises:
 Third parties add backends by the entry point group ``nbstep.backends``: the name is what ``on=`` takes, the object a
 class without arguments for its constructor. A backend whose runs do not see what this machine sees, or that takes
 required packages, has a method ``reach(profile)`` besides, which returns a :class:`nbstep.backends.reach.Reach`. One
-that remembers runs which have ended may have ``forget(handle)``, which ``nbstep delete`` calls.
+that remembers runs which have ended may have ``forget(handle)``, which ``nbstep delete`` calls. One that starts sweeps
+has ``sweep_workers(jobs)``: how many processes it starts for one, and how many runs each makes at once, as far as that
+follows from what was asked for. Submitted again, a sweep that has ended is started anew.
 """
 
 from __future__ import annotations
@@ -42,12 +44,15 @@ class Submission:
         spec_uri: Where the spec lies as JSON; ``nbstep-runner --spec`` takes it.
         profile: Where it runs and with what: image, resources, environment.
         claims: The persistent volume claims that it reads or writes.
+        workers: Of a sweep, whose ``SweepSpec`` lies at ``spec_uri``: how many processes make its runs. ``spec`` then
+            holds what all of them have in common. ``None`` for a run.
     """
 
     spec: RunSpec
     spec_uri: str
     profile: Profile
     claims: tuple[str, ...] = ()
+    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import click
 
-from nbstep.cli.common import RUN, Storage, found, where
+from nbstep.cli.common import RUN, Storage, found_started, where
 
 
-@click.command("cancel", short_help="Ask a run to save and end.")
+@click.command("cancel", short_help="Ask a run or a sweep to save and end.")
 @RUN
 @where
 @click.option("--wait", "waits", is_flag=True, help="Wait until it has saved and ended.")
 def command(run: str, profile: str | None, runs: str | None, storage: Storage, waits: bool) -> None:
-    """Ask a run to save what it has and end."""
-    submitted = found(run, profile, runs, storage)
+    """Ask a run, or the runs of a sweep, to save what they have and end."""
+    from nbstep.runs.run import Run
+
+    submitted = found_started(run, profile, runs, storage)
     submitted.cancel()
     if not waits:
         click.echo(f"{submitted.id}: asked to end")
+        return
+    if not isinstance(submitted, Run):
+        submitted.wait(check=False)
+        click.echo(f"{submitted.id}: {submitted.status().state} ({submitted.status().words})")
         return
     record = submitted.wait(check=False)
     click.echo(f"{submitted.id}: {record.state}")

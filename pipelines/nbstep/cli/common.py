@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nbstep.endpoints.endpoint import Endpoint, EndpointStatus
     from nbstep.profiles import Profile
     from nbstep.runs.run import Run
+    from nbstep.sweeps.submitted import SubmittedSweep
     from nbstep.views.status import RunStatus
     from nbstep_runner.contract import RunResult
 
@@ -27,10 +28,11 @@ RUN: Final = click.argument("run", metavar="RUN", shell_complete=lambda _, __, t
 
 AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+PROFILE: Final = click.option(
+    "--profile", help="A profile of the profiles file.", shell_complete=lambda _, __, typed: _names(typed)
+)
 WHERE: Final = (
-    click.option(
-        "--profile", help="A profile of the profiles file.", shell_complete=lambda _, __, typed: _names(typed)
-    ),
+    PROFILE,
     click.option("--runs", metavar="URI", help="The folder of all runs; the profile's otherwise."),
     click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://; the profile's otherwise."),
 )
@@ -68,6 +70,18 @@ def reaching(command: Command) -> Command:
     return cast("Command", gathered)
 
 
+def found_started(run: str, profile: str | None, runs: str | None, storage: Storage) -> Run | SubmittedSweep:
+    """The run or the sweep that the arguments name.
+
+    Raises:
+        RunNotFoundError: There is neither.
+    """
+    from nbstep.sweeps.submitted import sweep_of
+
+    submitted = found(run, profile, runs, storage)
+    return sweep_of(submitted) or submitted
+
+
 def found(run: str, profile: str | None, runs: str | None, storage: Storage) -> Run:
     """The run that the arguments name.
 
@@ -79,11 +93,11 @@ def found(run: str, profile: str | None, runs: str | None, storage: Storage) -> 
     return find_run(run, chosen(profile, runs, storage))
 
 
-def found_any(name: str, profile: str | None, runs: str | None, storage: Storage) -> Run | Endpoint:
-    """The run or the endpoint that the arguments name.
+def found_any(name: str, profile: str | None, runs: str | None, storage: Storage) -> Run | SubmittedSweep | Endpoint:
+    """The run, the sweep or the endpoint that the arguments name.
 
     Raises:
-        RunNotFoundError: There is neither.
+        RunNotFoundError: There is none of them.
     """
     from nbstep.api import find
 
@@ -108,6 +122,19 @@ def described(run: Run, status: RunStatus) -> dict[str, Any]:
         "problems": list(status.problems),
         "output_uri": run.output_uri,
         "record": record,
+    }
+
+
+def described_sweep(sweep: SubmittedSweep, status: RunStatus) -> dict[str, Any]:
+    """A sweep's state as JSON has it; after the look that the status is of."""
+    return {
+        "sweep": str(sweep),
+        "sweep_id": sweep.id,
+        "state": str(status.state),
+        "words": status.words,
+        "problems": list(status.problems),
+        "output_uri": sweep.output,
+        "runs": sweep.outcome().rows(),
     }
 
 

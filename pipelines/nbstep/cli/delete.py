@@ -7,7 +7,7 @@ import click
 from nbstep.cli.common import RUN, Storage, found_any, where
 
 
-@click.command("delete", short_help="Remove a run or an endpoint, and all that it left.")
+@click.command("delete", short_help="Remove a run, a sweep or an endpoint, and all that it left.")
 @RUN
 @where
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
@@ -15,14 +15,19 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, d
     """Remove a run that has ended: its notebook, record, log, page and all else in its folder.
 
     A run that has not ended is refused; nothing of it is touched. An endpoint answers what is under way, ends, and is
-    removed with all of its runs.
+    removed with all of its runs. A sweep that has ended is removed with all of its runs too.
     """
     from nbstep.cli.prune import line_of
     from nbstep.runs.removal import check_ended, remove_run
     from nbstep.runs.run import Run
     from nbstep.submission.places import RunPlaces
+    from nbstep.sweeps.submitted import SubmittedSweep
 
     submitted = found_any(run, profile, runs, storage)
+    if isinstance(submitted, SubmittedSweep):
+        for removed in submitted.delete(dry_run=dry_run):
+            click.echo(line_of(removed, dry_run=dry_run))
+        return
     if not isinstance(submitted, Run):
         if not dry_run:
             submitted.delete()

@@ -15,6 +15,7 @@ from nbstep_runner.errors import ExitCode
 
 if TYPE_CHECKING:
     from nbstep.runs.run import Run
+    from nbstep.sweeps.submitted import SubmittedSweep
 
 CANCEL: Final = click.option(
     "--cancel-on-second-interrupt", "cancel", is_flag=True, help="Ctrl-C twice asks the run to save and end."
@@ -22,11 +23,11 @@ CANCEL: Final = click.option(
 
 
 @contextmanager
-def watching(run: Run, *, cancel: bool = False) -> Iterator[None]:
+def watching(run: Run | SubmittedSweep, *, cancel: bool = False) -> Iterator[None]:
     """Let Ctrl-C end the watching, never the run.
 
     Args:
-        run: The run that is watched.
+        run: The run or the sweep that is watched.
         cancel: Go on watching after the first Ctrl-C; the second one asks the run to end.
     """
     if cancel:
@@ -37,7 +38,7 @@ def watching(run: Run, *, cancel: bool = False) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         click.echo(
-            f"\nnbstep: the run goes on. Follow it again with: nbstep logs -f {run}\n"
+            f"\nnbstep: {_kind(run)} goes on. Follow it again with: nbstep logs -f {run}\n"
             f"Ask it to end with: nbstep cancel {run}",
             err=True,
         )
@@ -45,7 +46,7 @@ def watching(run: Run, *, cancel: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def _second_cancels(run: Run) -> Iterator[None]:
+def _second_cancels(run: Run | SubmittedSweep) -> Iterator[None]:
     warned = threading.Event()
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
@@ -54,10 +55,14 @@ def _second_cancels(run: Run) -> Iterator[None]:
             threading.Thread(target=run.cancel, name="nbstep-cancel").start()
             return
         warned.set()
-        click.echo("\nnbstep: the run goes on; Ctrl-C again asks it to save and end.", err=True)
+        click.echo(f"\nnbstep: {_kind(run)} goes on; Ctrl-C again asks it to save and end.", err=True)
 
     previous = signal.signal(signal.SIGINT, interrupted)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def _kind(run: Run | SubmittedSweep) -> str:
+    return "the run" if hasattr(run, "output_uri") else "the sweep"

@@ -14,30 +14,33 @@ from nbstep.cli.interrupts import CANCEL, watching
 if TYPE_CHECKING:
     from nbstep.endpoints.endpoint import Endpoint
     from nbstep.runs.run import Run
+    from nbstep.sweeps.submitted import SubmittedSweep
 
 
-@click.command("logs", short_help="Show the log of a run or an endpoint.")
+@click.command("logs", short_help="Show the log of a run, a sweep or an endpoint.")
 @RUN
 @where
 @click.option("-f", "--follow", is_flag=True, help="Go on to the end of the run.")
 @CANCEL
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as the runner wrote them, JSON each.")
 def command(run: str, follow: bool, cancel: bool, as_json: bool, **place: Any) -> None:
-    """Show the log of a run, or of an endpoint's newest start.
+    """Show the log of a run, or of an endpoint's newest start; of a sweep a line for each run that has ended.
 
     With --follow it goes on to the end; Ctrl-C leaves the run alone.
     """
     from nbstep.runs.run import Run
+    from nbstep.sweeps.submitted import SubmittedSweep
 
     submitted = found_any(run, **place)
-    with watching(submitted, cancel=cancel) if isinstance(submitted, Run) else nullcontext():
+    followed = submitted if isinstance(submitted, Run | SubmittedSweep) else None
+    with watching(followed, cancel=cancel) if followed is not None else nullcontext():
         show(submitted, follow=follow, as_json=as_json)
 
 
-def show(run: Run | Endpoint, *, follow: bool, as_json: bool, to_stderr: bool = False) -> None:
+def show(run: Run | SubmittedSweep | Endpoint, *, follow: bool, as_json: bool, to_stderr: bool = False) -> None:
     """Print a run's log: a view on a terminal, lines elsewhere."""
     stream = sys.stderr if to_stderr else sys.stdout
-    if follow and not as_json and stream.isatty():
+    if follow and not as_json and stream.isatty() and not hasattr(run, "plan"):
         _view(run, to_stderr=to_stderr)
     elif as_json:
         for line in run.lines(follow=follow):
@@ -47,7 +50,7 @@ def show(run: Run | Endpoint, *, follow: bool, as_json: bool, to_stderr: bool = 
         run.logs(follow=follow, file=stream)
 
 
-def _view(run: Run | Endpoint, *, to_stderr: bool) -> None:
+def _view(run: Run | SubmittedSweep | Endpoint, *, to_stderr: bool) -> None:
     from rich.console import Console
 
     from nbstep.views.terminal import RunView

@@ -9,9 +9,9 @@ import click
 from nbstep.cli.common import WHERE
 from nbstep.cli.parameters import Pair
 
-PLACE: Final = (
-    click.option("--on", help="local, docker, kubernetes, or another installed backend."),
-    *WHERE,
+ON: Final = click.option("--on", help="local, docker, kubernetes, or another installed backend.")
+
+FIELDS: Final = (
     click.option("--image", help="The image for containers and clusters."),
     click.option("--cpu", help="CPUs reserved, such as 2 or 500m."),
     click.option("--memory", help="Memory reserved and the limit, such as 4Gi."),
@@ -27,6 +27,9 @@ PLACE: Final = (
     ),
     click.option("--label", type=Pair(), multiple=True, help="A label to find the run by."),
 )
+"""Options that name fields of the profile, wherever runs are kept."""
+
+PLACE: Final = (ON, *WHERE, *FIELDS)
 """Options that name fields of the profile; :func:`overrides` reads them."""
 
 BROUGHT: Final = (
@@ -46,8 +49,12 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
 
     groups = {
         "resources": {name: options[name] for name in ("cpu", "memory", "gpu") if options[name] is not None},
-        "storage": {"endpoint_url": options["endpoint_url"]} if options["endpoint_url"] else {},
-        "deadlines": {"run": options["run_timeout"]} if options.get("run_timeout") else {},
+        "storage": {name: options[name] for name in ("endpoint_url", "allow_private_addresses") if options.get(name)},
+        "deadlines": {
+            name: options[option]
+            for name, option in (("run", "run_timeout"), ("cell", "execution_timeout"))
+            if options.get(option)
+        },
         "env": dict(options["env"]),
         "labels": dict(options["label"]),
     }

@@ -6,24 +6,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nbstep.cli.common import AS_JSON, RUN, Storage, described, described_endpoint, found_any, where
+from nbstep.cli.common import AS_JSON, RUN, Storage, described, described_endpoint, described_sweep, found_any, where
 from nbstep.views.text import visible_line
 from nbstep_runner.contract import RunResult
 
 if TYPE_CHECKING:
     from nbstep.endpoints.endpoint import Endpoint
     from nbstep.runs.run import Run
+    from nbstep.sweeps.submitted import SubmittedSweep
 
 
-@click.command("status", short_help="Show how a run or an endpoint stands.")
+@click.command("status", short_help="Show how a run, a sweep or an endpoint stands.")
 @RUN
 @where
 @AS_JSON
 def command(run: str, profile: str | None, runs: str | None, storage: Storage, as_json: bool) -> None:
-    """Show how a run or an endpoint stands, and what holds it up."""
+    """Show how a run, a sweep or an endpoint stands, and what holds it up."""
     from nbstep.runs.run import Run
+    from nbstep.sweeps.submitted import SubmittedSweep
 
     submitted = found_any(run, profile, runs, storage)
+    if isinstance(submitted, SubmittedSweep):
+        _show_sweep(submitted, as_json=as_json)
+        return
     if not isinstance(submitted, Run):
         _show_endpoint(submitted, as_json=as_json)
         return
@@ -55,6 +60,24 @@ def _show_earlier(run: Run) -> None:
 
     for record in run.attempts()[:-1]:
         click.echo(f"  attempt {record.attempt}: {visible_line(said(record))}")
+
+
+def _show_sweep(sweep: SubmittedSweep, *, as_json: bool) -> None:
+    status = sweep.status()
+    if as_json:
+        from nbstep.cli.output import show_json
+
+        show_json(described_sweep(sweep, status))
+        return
+    from nbstep.sweeps.lines import line_of
+
+    click.echo(f"{sweep.id}: {status.state} ({status.words})")
+    for problem in status.problems:
+        if problem not in status.words:
+            click.echo(f"  {problem}")
+    for run in sweep.outcome().runs:
+        if run.error:
+            click.echo(f"  {line_of(run)}")
 
 
 def _show_endpoint(endpoint: Endpoint, *, as_json: bool) -> None:

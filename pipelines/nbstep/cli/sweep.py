@@ -1,22 +1,31 @@
-"""``nbstep sweep``: one notebook, many parameter sets, in parallel on this machine."""
+"""``nbstep sweep``: one notebook, many parameter sets, in parallel on this machine or elsewhere."""
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from nbstep.cli.common import PROFILE
+from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.parameters import parameter_sources
+from nbstep.cli.placing import BROUGHT, FIELDS, ON, overrides
+from nbstep.cli.sweep_output import show, watched
 from nbstep.sweeps.worker import SweepWorker
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import Deadlines, StorageOptions, UnknownParameters
 
 if TYPE_CHECKING:
-    from nbstep.sweeps.outcome import Sweep
-    from nbstep.sweeps.plan import PreparedSweep, SweepRequest
+    from nbstep.profiles import Profile
+    from nbstep.sweeps.plan import SweepRequest
 
+ELSEWHERE: Final = (
+    *("per_pod", "retries", "image", "cpu", "memory", "gpu", "env", "fields", "label", "files", "requirements"),
+    "dry_run",
+)
+"""Options that say nothing on this machine."""
 SECONDS: Final = click.FloatRange(min=0, min_open=True)
 
 
@@ -41,7 +50,10 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
 @section(
     "Kernels",
     click.option(
-        "-j", "--jobs", type=click.IntRange(min=1), help="Runs at once; as many as there are CPUs by default."
+        "-j",
+        "--jobs",
+        type=click.IntRange(min=1),
+        help="Runs at once; as many as there are CPUs by default. On a cluster: pods, 8 by default.",
     ),
     click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
     click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernels' working directory."),
@@ -60,6 +72,18 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
     click.option("--csv", "form", flag_value="csv", help="Print the table as CSV."),
 )
 @section(
+    "Place, if not this machine",
+    ON,
+    PROFILE,
+    click.option("--per-pod", type=click.IntRange(min=1), help="Runs at once in each pod; 1 by default."),
+    click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault."),
+    *FIELDS,
+    *BROUGHT,
+    click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing."),
+    click.option("--wait/--no-wait", default=True, help="Follow it to the end; else start it, and go."),
+    CANCEL,
+)
+@section(
     "Storage",
     click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://."),
     click.option("--allow-private-addresses", is_flag=True, help="Let http(s) reach loopback and private addresses."),
@@ -70,27 +94,73 @@ def command(notebook: str, params: str | None, form: str | None, **options: Any)
     Each run is as if it were alone: DIR/NAME/output.ipynb, with its log and record beside it. The parameters in PARAMS
     are given to all runs. A second call makes only the runs that are missing.
 
+    On a cluster the runs are shared out to pods, and Ctrl-C leaves the sweep alone: the same command follows it again.
+
     The exit code is 0 only if every run succeeded, else that of the first set that did not; 130 or 143 if the sweep
     was stopped, after saving the runs under way.
     """
+    where = _place(options) if options["on"] or options["profile"] else None
+    if where is not None and where.on != "local":
+        return _elsewhere(_request(notebook, params, options, where.storage), where, form, options)
+    from nbstep.sweeps.api import carry_out, refuse_elsewhere
+
+    given = {name: options[name] for name in ELSEWHERE}
+    refuse_elsewhere(given, wait=options["wait"])
     with SweepWorker(kernel=options["kernel"], folder=options["cwd"], cold=options["cold"]) as worker:
         from nbstep.sweeps.plan import prepare
 
-        prepared = prepare(_request(notebook, params, options))
-        for warning in prepared.warnings:
-            click.echo(f"nbstep: warning: {warning}", err=True)
-        done = _watched(worker, prepared, to_stderr=form is not None)
-    _show(done, form)
+        prepared = prepare(_request(notebook, params, options, where.storage if where else _storage(options)))
+        _warn(prepared.warnings)
+        done = watched(partial(carry_out, worker, prepared), len(prepared.names), to_stderr=form is not None)
+    show(done, form)
     return done.exit_code
 
 
-def _request(notebook: str, params: str | None, options: dict[str, Any]) -> SweepRequest:
+def _place(options: dict[str, Any]) -> Profile:
+    from nbstep.profiles import load_profile
+
+    return load_profile(options["profile"], overrides(options))
+
+
+def _elsewhere(request: SweepRequest, where: Profile, form: str | None, options: dict[str, Any]) -> int:
+    from nbstep.sweeps.elsewhere import place
+    from nbstep.sweeps.start import planned, start_sweep
+
+    brought = {name: options[name] for name in ("files", "requirements")}
+    placed = place(request, where, per_worker=options["per_pod"], **brought)
+    _warn(placed.warnings)
+    if options["dry_run"]:
+        if placed.image is not None:
+            click.echo(f"nbstep: the image {placed.image.name} would be built if it is not there", err=True)
+        click.echo(planned(placed).text, nl=False)
+        return 0
+    sweep = start_sweep(placed)
+    click.echo(str(sweep), err=options["wait"])
+    if not options["wait"]:
+        return 0
+    with watching(sweep, cancel=options["cancel"]):
+        done = watched(
+            lambda listen: sweep.wait(check=False, listen=listen), len(placed.plan.specs), to_stderr=form is not None
+        )
+    show(done, form)
+    return done.exit_code
+
+
+def _warn(warnings: tuple[str, ...]) -> None:
+    for warning in warnings:
+        click.echo(f"nbstep: warning: {warning}", err=True)
+
+
+def _storage(options: dict[str, Any]) -> StorageOptions:
+    return StorageOptions(
+        endpoint_url=options["endpoint_url"], allow_private_addresses=options["allow_private_addresses"]
+    )
+
+
+def _request(notebook: str, params: str | None, options: dict[str, Any], storage: StorageOptions) -> SweepRequest:
     from nbstep.sweeps.plan import SweepRequest
     from nbstep.sweeps.sets import combine, read_matrix, typed_axis
 
-    storage = StorageOptions(
-        endpoint_url=options["endpoint_url"], allow_private_addresses=options["allow_private_addresses"]
-    )
     axes = [typed_axis(text) for text in options["grid"]]
     matrix = options["matrix"]
     return SweepRequest(
@@ -115,45 +185,3 @@ def _read(uri: str, storage: StorageOptions) -> bytes:
     from nbstep_runner.stores import open_store
 
     return open_store(uri, storage).read(uri).data
-
-
-def _watched(worker: SweepWorker, prepared: PreparedSweep, *, to_stderr: bool) -> Sweep:
-    """Let it go on: on a terminal with a view that follows it, elsewhere with a line on stderr for each end."""
-    from nbstep.sweeps.api import carry_out
-
-    stream = sys.stderr if to_stderr else sys.stdout
-    if not stream.isatty():
-        return carry_out(worker, prepared, _tell)
-    from rich.console import Console
-
-    from nbstep.sweeps.view import SweepView
-
-    with SweepView(Console(stderr=to_stderr), len(prepared.names)) as view:
-        return carry_out(worker, prepared, view.hear)
-
-
-def _tell(_: int, run: Any) -> None:
-    if run.result is not None:
-        from nbstep.sweeps.lines import line_of
-
-        click.echo(line_of(run), err=True)
-
-
-def _show(done: Sweep, form: str | None) -> None:
-    if form == "json":
-        from nbstep.cli.output import show_json
-
-        show_json(done.rows())
-    elif form == "csv":
-        click.echo(done.csv(), nl=False)
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        from nbstep.sweeps.view import failures, sweep_table
-
-        Console().print(sweep_table(done), *failures(done), sep="\n")
-    else:
-        from nbstep.cli.output import show_table
-        from nbstep.sweeps.lines import plain_rows
-
-        show_table(*plain_rows(done))

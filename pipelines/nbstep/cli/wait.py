@@ -6,19 +6,27 @@ from typing import Any
 
 import click
 
-from nbstep.cli.common import AS_JSON, RUN, concluded, found, where
+from nbstep.cli.common import AS_JSON, RUN, concluded, found_started, where
 from nbstep.cli.interrupts import CANCEL, watching
+from nbstep.cli.sweep_output import show
 
 
-@click.command("wait", short_help="Wait for the end of a run.")
+@click.command("wait", short_help="Wait for the end of a run or a sweep.")
 @RUN
 @where
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait; without it there is no bound.")
 @CANCEL
 @AS_JSON
 def command(run: str, timeout: float | None, cancel: bool, as_json: bool, **place: Any) -> int:
-    """Wait for the end of a run. The exit code is the run's own; Ctrl-C leaves the run alone."""
-    submitted = found(run, **place)
+    """Wait for the end of a run, or of a sweep. The exit code is its own; Ctrl-C leaves it alone."""
+    from nbstep.runs.run import Run
+
+    submitted = found_started(run, **place)
+    if not isinstance(submitted, Run):
+        with watching(submitted, cancel=cancel):
+            done = submitted.wait(timeout, check=False)
+        show(done, "json" if as_json else None)
+        return done.exit_code
     with watching(submitted, cancel=cancel):
         record = submitted.wait(timeout, check=False)
     if as_json:

@@ -17,12 +17,13 @@ from nbstep.profiles.storage import store_of
 from nbstep.runs.attempts import earlier_verdicts
 from nbstep.runs.history import history
 from nbstep.runs.log import complete, stored_log
+from nbstep.runs.settle import settle
 from nbstep.runs.verdict import combine, final_record
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, decode, encode
-from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
+from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, decode
+from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import ABSENT, Store, redact, sibling
 
 _MADE_ID: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{6}$")
@@ -51,6 +52,11 @@ class Run:
     def id(self) -> str:
         """The run's id."""
         return self._located.run_id
+
+    @property
+    def located(self) -> Located:
+        """Where its objects lie."""
+        return self._located
 
     @property
     def backend(self) -> Backend:
@@ -215,17 +221,9 @@ class Run:
         return decode(blob.data, RunResult), blob.version
 
     def _write_verdict(self, status: Status, record: RunResult | None, version: str) -> RunResult:
-        """Write the verdict that the run could not write; if it did so in the last moment, its own stands."""
+        """Write the verdict that the run could not write."""
         verdict = final_record(status, record or RunResult.blank(self.spec(), redact))
-        uri = sibling(self.output_uri, ".result.json")
-        try:
-            self.store.write(uri, encode(verdict, indent=1), if_version=version)
-        except OutputConflictError:
-            current = self._read_record()[0]
-            return current if current is not None and current.state.final else verdict
-        except StorageDeniedError:
-            pass  # whoever may only read still learns the verdict
-        return verdict
+        return settle(self.store, sibling(self.output_uri, ".result.json"), verdict, version)
 
     @property
     def storage(self) -> StorageOptions:

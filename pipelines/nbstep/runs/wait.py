@@ -26,7 +26,7 @@ class Awaitable(Watchable, Protocol):
         """The record of a final status; raises the run's own error if ``check``."""
 
 
-AnyRun = TypeVar("AnyRun", bound=Awaitable)
+AnyRun = TypeVar("AnyRun", bound=Watchable)
 
 
 def wait_all(runs: Sequence[Awaitable], timeout: float | None = None, *, check: bool = True) -> list[RunResult]:
@@ -41,14 +41,14 @@ def wait_all(runs: Sequence[Awaitable], timeout: float | None = None, *, check: 
         WaitTimeoutError: Some have not ended by then. They go on.
         NbstepError: How the first that failed did.
     """
-    newest = _until_ended(runs, timeout)
+    newest = until_ended(runs, timeout)
     if waiting := [run for run in runs if not newest[run].state.final]:
         which = f"the run {runs[0].id} has" if len(runs) == 1 else f"{len(waiting)} of {len(runs)} runs have"
         raise WaitTimeoutError(f"{which} not ended after {timeout:g} s: {newest[waiting[0]].words}")
     return [run.verdict(newest[run], check=check) for run in runs]
 
 
-def _until_ended(runs: Sequence[AnyRun], timeout: float | None) -> dict[AnyRun, RunStatus]:
+def until_ended(runs: Sequence[AnyRun], timeout: float | None) -> dict[AnyRun, RunStatus]:
     """The newest status of each run: final, unless the time was over before."""
     deadline = None if timeout is None else time.monotonic() + timeout
     looks: SimpleQueue[tuple[AnyRun, Look]] = SimpleQueue()

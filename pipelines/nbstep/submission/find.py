@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,10 +14,10 @@ from nbstep.backends.registry import backend_of
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import absolute, store_of
-from nbstep.profiles.volume_claims import here
+from nbstep.profiles.volume_claims import ROOT, SCHEME, here
 from nbstep.runs.history import history
 from nbstep.runs.run import Run
-from nbstep.submission.places import RunPlaces
+from nbstep.submission.places import PLAN, RunPlaces, SweepPlaces
 from nbstep.submission.request import DEFAULT_RUNS
 from nbstep_runner.contract import RunResult, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError
@@ -24,9 +25,10 @@ from nbstep_runner.stores import join, sibling
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
-    """``submission.json``: where a run was sent.
+    """``submission.json``: where a run, or a sweep, was sent.
 
     Attributes:
+        sweep: It is a sweep's.
         profile: What it was sent with; see :func:`nbstep.submission.again.kept_profile`.
     """
 
@@ -35,11 +37,12 @@ class Submitted(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: str
     image: str | None = None
     profile: dict[str, Any] = {}
+    sweep: bool = False
     schema_version: int = 1
 
 
 def find_run(name: str, chosen: Profile) -> Run:
-    """The run of that name; see :func:`nbstep.find`.
+    """The run of that name, or the sweep, whose spec's place is that of its plan; see :func:`nbstep.find`.
 
     Raises:
         RunNotFoundError: Neither its place nor the profile's folder knows it, or a beginning fits several.
@@ -81,8 +84,11 @@ def _submitted(runs: str, run_id: str, storage: StorageOptions) -> Run | None:
     places = RunPlaces.of(runs, run_id)
     store = store_of(places.submission, storage)
     with suppress(InputNotFoundError):
-        handle = decode(store.read(places.submission).data, Submitted).handle
-        return Run(handle, located_at(places, run_id, storage), backend_of(handle))
+        sent = decode(store.read(places.submission).data, Submitted)
+        located = located_at(places, run_id, storage)
+        if sent.sweep:
+            located = replace(located, spec_uri=SweepPlaces(places.folder).plan)
+        return Run(sent.handle, located, backend_of(sent.handle))
     return _of_output(places.output, storage) if store.stat(places.record) is not None else None
 
 
@@ -114,7 +120,18 @@ def located_at(places: RunPlaces, run_id: str, storage: StorageOptions) -> Locat
 
 def _reachable(located: Located, profile: Profile) -> Located:
     """The run's objects where this machine reaches them, if the profile says that it does so in another way."""
+    if located.spec_uri.endswith(f"/{PLAN}"):
+        return _sweep_reachable(located, profile)
     if profile.runs is None:
         return located
     places = RunPlaces.of(absolute(here(profile.runs, profile.kubernetes.claims)), located.run_id)
     return located_at(places, located.run_id, profile.storage)
+
+
+def _sweep_reachable(located: Located, profile: Profile) -> Located:
+    """The same for a sweep, which lies in the folder that it was given, whatever the profile's is."""
+    uri = located.spec_uri
+    if uri.startswith(f"{ROOT}/"):
+        uri = here(SCHEME + uri.removeprefix(f"{ROOT}/"), profile.kubernetes.claims)
+    storage = located.storage if profile.runs is None else profile.storage
+    return replace(located, spec_uri=uri, storage=storage)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from nbstep.authoring.notebook import label_of
 from nbstep_runner.stores import join, sibling
+
+PLAN: Final = "sweep.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,11 @@ class RunPlaces:
     def of(cls, runs: str, run_id: str) -> RunPlaces:
         """The places of a run below the folder of all runs."""
         return cls(join(runs, run_id))
+
+    @property
+    def runs(self) -> str:
+        """The folder of all runs."""
+        return self.folder.rpartition("/")[0]
 
     @property
     def input(self) -> str:
@@ -59,6 +67,42 @@ class RunPlaces:
     def file(self, path: str) -> str:
         """A declared file."""
         return join(self.folder, f"files/{path}")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlaces:
+    """The URIs of what a submitted sweep has beside the folders of its runs: a folder of its own among them."""
+
+    folder: str
+
+    @classmethod
+    def of(cls, runs: str, name: str) -> SweepPlaces:
+        """The places of a sweep in the folder of its runs."""
+        return cls(join(runs, name))
+
+    @property
+    def runs(self) -> str:
+        """The folder of its runs."""
+        return self.folder.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        """The sweep's."""
+        return self.folder.rpartition("/")[2]
+
+    @property
+    def plan(self) -> str:
+        """The ``SweepSpec``. It is written when the sweep is started, and is so the time of its start."""
+        return join(self.folder, PLAN)
+
+    @property
+    def submission(self) -> str:
+        """Where the sweep was sent: its handle."""
+        return join(self.folder, "submission.json")
+
+    def record(self, run: str) -> str:
+        """The ``RunResult`` of one of its runs."""
+        return join(self.runs, f"{run}/output.result.json")
 
 
 def new_run_id(notebook: str) -> str:

@@ -85,6 +85,11 @@ class Prepared:
     warnings: tuple[str, ...] = ()
 
     @property
+    def inputs(self) -> tuple[tuple[str, Source], ...]:
+        """Of the uploads what the notebook's parameters decide nothing of: the notebook and its files."""
+        return tuple(each for each in self.uploads if each[0] not in (self.places.params, self.places.spec))
+
+    @property
     def storage(self) -> StorageOptions:
         """How this machine reaches the places."""
         return self.submission.profile.storage

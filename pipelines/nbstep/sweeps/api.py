@@ -1,11 +1,11 @@
-"""``nbstep.sweep``: parameter sets of one notebook, run in parallel on this machine."""
+"""``nbstep.sweep``: parameter sets of one notebook, run in parallel here or elsewhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
@@ -13,6 +13,12 @@ from nbstep.sweeps.sets import axis, combine, row
 from nbstep.sweeps.worker import SweepWorker
 from nbstep_runner.contract import ParameterSource, RunState
 from nbstep_runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from nbstep.images.requirements import RequirementLines
+    from nbstep.profiles import Profile
+    from nbstep.submission.files import Files
+    from nbstep.sweeps.submitted import SubmittedSweep
 
 Listener = Callable[[int, SweepRun], None]
 """Called with a run's place in the order when it begins (its ``result`` is ``None``) and when it has ended."""
@@ -26,12 +32,24 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
     grid: Mapping[str, Iterable[Any]] | None = None,
     matrix: Iterable[Mapping[str, Any]] = (),
     jobs: int | None = None,
+    per_pod: int | None = None,
     cold: bool = False,
     preload: bool = True,
     check: bool = True,
     unknown_parameters: str = "error",
+    on: str | None = None,
+    profile: str | Profile | None = None,
+    image: str | None = None,
+    resources: Mapping[str, Any] | None = None,
+    env: Mapping[str, Any] | None = None,
+    files: Files = (),
+    requirements: RequirementLines | None = None,
+    labels: Mapping[str, str] | None = None,
+    retries: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    wait: bool = True,
     **spec: Any,
-) -> Sweep:
+) -> Sweep | Any:
     """Run a notebook once for each parameter set, several at once, and return when all have ended.
 
     Every set is checked before anything runs. Each run is as if it were alone: a process and a kernel of its own, and
@@ -44,11 +62,24 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         output: The folder of all runs, a path or a URI.
         grid: Values by name; every combination is a set.
         matrix: Sets, each a mapping of values by name. With a grid too, each is combined with each of the grid's.
-        jobs: Runs at once; as many as there are CPUs for this process if left out.
+        jobs: Runs at once; as many as there are CPUs for this process if left out. Of a cluster: pods; 8 if left out.
+        per_pod: Runs at once in each pod; 1 if left out.
         cold: Launch every kernel instead of forking it from one that has imported what the notebook imports.
         preload: Import before the fork what the notebook imports.
         check: Raise the first error, in the order of the sets, once all runs have ended.
         unknown_parameters: ``error``, ``warn`` or ``ignore``.
+        on: ``docker`` or ``kubernetes``; on this machine itself if neither this nor ``profile`` says otherwise.
+        profile: As of :func:`nbstep.submit`, and so are the arguments up to ``options``; only for other places.
+        image: See there.
+        resources: See there; of each pod.
+        env: See there.
+        files: See there.
+        requirements: See there.
+        labels: See there.
+        retries: How often a pod is started again that failed by itself, and a run made again whose process was killed.
+        options: Further fields of the profile.
+        wait: Elsewhere: return when all runs have ended; else at once, with a :class:`SubmittedSweep`, which is ``Any``
+            for a type checker.
         spec: Further fields of each ``RunSpec``, such as ``kernel="ir"``, ``html=True`` or ``allow_errors=True``.
 
     Raises:
@@ -56,11 +87,13 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         UsageError: An argument says nothing, or is of another kind.
         NbstepError: With ``check``, how the first run that did not succeed failed.
     """
+    from nbstep.profiles import chosen_profile, merged
     from nbstep.submission.request import SPEC_FIELDS, check_fields, unknown_policy  # the command does without
 
     check_fields(spec, (*SPEC_FIELDS, "deadlines"))
-    if jobs is not None and jobs < 1:
-        raise UsageError(f"{jobs} runs at once are none", hint="Leave jobs out for as many as there are CPUs.")
+    for name, count in (("jobs", jobs), ("per_pod", per_pod)):
+        if count is not None and count < 1:
+            raise UsageError(f"{count} runs at once are none", hint=f"Leave {name} out for the usual number.")
     axes = [axis(name, values) for name, values in (grid or {}).items()]
     request = SweepRequest(
         notebook=str(notebook),
@@ -73,12 +106,61 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         unknown_parameters=unknown_policy(unknown_parameters),
         spec=spec,
     )
-    with SweepWorker(kernel=spec.get("kernel"), folder=spec.get("working_directory"), cold=cold) as worker:
+    place_fields = {"on": on, "image": image, "retries": retries}
+    groups = {"resources": resources, "env": env, "labels": labels}
+    overrides = merged(options or {}, place_fields | groups)
+    where = chosen_profile(profile, overrides) if on or profile else None
+    if where is None or where.on == "local":
+        refuse_elsewhere(overrides, per_pod=per_pod, files=files, requirements=requirements, wait=wait)
+        done = _here(request if where is None else replace(request, storage=where.storage))
+        if check:
+            done.check()
+        return done
+    started = _elsewhere(request, where, per_pod, files, requirements)
+    if not wait:
+        return started
+    return started.wait(check=check, listen=_bar(len(started.plan.specs)))
+
+
+def _here(request: SweepRequest) -> Sweep:
+    spec = request.spec
+    with SweepWorker(kernel=spec.get("kernel"), folder=spec.get("working_directory"), cold=request.cold) as worker:
         prepared = prepare(request)
-        done = carry_out(worker, prepared, _bar(len(prepared.names)))
-    if check:
-        done.check()
-    return done
+        return carry_out(worker, prepared, _bar(len(prepared.names)))
+
+
+def _elsewhere(
+    request: SweepRequest,
+    profile: Profile,
+    per_pod: int | None,
+    files: Files,
+    requirements: RequirementLines | None,
+) -> SubmittedSweep:
+    from nbstep.sweeps.elsewhere import place
+    from nbstep.sweeps.start import start_sweep
+
+    request = replace(request, storage=profile.storage)
+    return start_sweep(place(request, profile, per_worker=per_pod, files=files, requirements=requirements))
+
+
+def refuse_elsewhere(given: Mapping[str, Any], *, wait: bool = True, **more: Any) -> None:
+    """Refuse what only a sweep elsewhere has.
+
+    Args:
+        given: Fields of a profile; those that say nothing are empty.
+        wait: Whether the caller waits for the end.
+        more: Further arguments by their names.
+
+    Raises:
+        UsageError: One of them is given.
+    """
+    for name, value in {**given, **more}.items():
+        if value and name not in ("on", "storage", "deadlines"):
+            raise UsageError(
+                f"{name} says nothing for a sweep on this machine", hint="Name a place: on='kubernetes' or 'docker'."
+            )
+    if not wait:
+        raise UsageError("a sweep on this machine is waited for", hint="Leave wait out, or name a place with on=.")
 
 
 def _bar(count: int) -> Listener | None:
@@ -101,7 +183,7 @@ def carry_out(worker: SweepWorker, prepared: PreparedSweep, listen: Listener | N
     plan = prepared.plan
     runs = [
         SweepRun(name=name, parameters=values, output_uri=spec.output_uri)
-        for name, values, spec in zip(prepared.names, prepared.varied, plan.specs, strict=True)
+        for name, values, spec in zip(prepared.names, prepared.plan.sets, plan.specs, strict=True)
     ]
     for event in worker.carry_out(plan):
         if event.result is not None:

@@ -55,13 +55,11 @@ class PreparedSweep:
 
     Attributes:
         names: Of the sets, in order; each names its folder.
-        varied: The values that are the sets' own, of JSON's types.
-        plan: The runs, in the same order.
+        plan: The runs, in the same order, as they are made on this machine.
         warnings: What whoever starts it should know.
     """
 
     names: tuple[str, ...]
-    varied: tuple[dict[str, Any], ...]
     plan: SweepSpec
     warnings: tuple[str, ...] = ()
 
@@ -89,9 +87,10 @@ def prepare(request: SweepRequest) -> PreparedSweep:
         kernel=request.spec.get("kernel") or _name(metadata.get("kernelspec")),
         language=request.spec.get("language") or _name(metadata.get("language_info")),
         modules=imported_modules(notebook) if request.preload else (),
+        sets=varied,
     )
     warnings = tuple(dict.fromkeys(warning for values in resolved for warning in values.warnings))
-    return PreparedSweep(names=names, varied=varied, plan=plan, warnings=warnings)
+    return PreparedSweep(names=names, plan=plan, warnings=warnings)
 
 
 def _name(metadata: Any) -> str | None:

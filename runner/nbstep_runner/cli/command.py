@@ -39,6 +39,12 @@ class Version:
 @click.option(
     "--spec", "spec_uri", metavar="URI", help="Run what this JSON file of a run's spec says, instead of INPUT OUTPUT."
 )
+@click.option(
+    "--sweep", "plan_uri", metavar="URI", help="Take part in the sweep that this JSON file of its runs describes."
+)
+@click.option(
+    "--share", metavar="I/N", default="0/1", show_default=True, help="The part of the sweep to begin with, from 0."
+)
 @click.option("--help-notebook", is_flag=True, help="Show the notebook's parameters and run nothing.")
 @options_of.PARAMETERS
 @options_of.OUTPUT
@@ -53,6 +59,7 @@ def command(
     output_uri: str | None,
     params_uri: str | None,
     spec_uri: str | None,
+    plan_uri: str | None,
     help_notebook: bool,
     **options: Any,
 ) -> int:
@@ -65,9 +72,11 @@ def command(
     13 out of memory, 65 bad input, 66 input not found, 70 internal, 73 output conflict, 75 storage unavailable,
     77 storage denied, 78 no such kernel, 130 interrupted, 143 terminated.
     """
+    if (spec_uri or plan_uri) and (input_uri or (spec_uri and plan_uri)):
+        raise click.UsageError("--spec or --sweep takes the place of INPUT, OUTPUT and PARAMS.")
+    if plan_uri:
+        return _take_part(plan_uri, options)
     if spec_uri:
-        if input_uri:
-            raise click.UsageError("--spec takes the place of INPUT, OUTPUT and PARAMS.")
         return _run(lambda: _read_spec(spec_uri, options), options)
     source, output = _standard_streams(input_uri, output_uri, help_notebook=help_notebook)
     if help_notebook:
@@ -76,6 +85,15 @@ def command(
 
         return show_parameters(source, storage_of(options), options["kernel"], options["language"])
     return _run(lambda: _make_spec(source, output, params_uri, options), options)
+
+
+def _take_part(plan_uri: str, options: dict[str, Any]) -> int:
+    from nbstep_runner.cli.spec import storage_of
+    from nbstep_runner.sweep.part import take_part
+    from nbstep_runner.sweep.share import Portion
+
+    early = [f"--{name}={options[name]}" for name in ("kernel", "cwd") if options[name]]
+    return take_part(plan_uri, Portion.parse(options["share"]), storage_of(options), early)
 
 
 def _make_spec(source: str, output: str, params_uri: str | None, options: dict[str, Any]) -> RunSpec:

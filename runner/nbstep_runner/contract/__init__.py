@@ -57,7 +57,7 @@ from nbstep_runner.contract.spec import (
     UnknownParameters,
 )
 from nbstep_runner.contract.step import Slot, StepSpec
-from nbstep_runner.contract.sweep import SweepEvent, SweepSpec
+from nbstep_runner.contract.sweep import SweepEvent, SweepSpec, SweepTurn
 
 __all__ = [
     "ATTEMPTS",
@@ -105,6 +105,7 @@ __all__ = [
     "StreamText",
     "SweepEvent",
     "SweepSpec",
+    "SweepTurn",
     "UnknownParameters",
     "beyond_utf8mb3",
     "decode",

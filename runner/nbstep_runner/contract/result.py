@@ -129,6 +129,7 @@ class Claim:
         heartbeat_at: UTC, RFC 3339; for people. Liveness is judged by change, not by clocks.
         lease_seconds: Without a new heartbeat for this long, the claim is dead.
         best_effort: The store has no conditional writes: two owners are unlikely, not impossible.
+        tries: How many owners in a row, this one included, have begun without any of the others having ended.
     """
 
     token: str
@@ -138,6 +139,7 @@ class Claim:
     heartbeat_at: str
     lease_seconds: float
     best_effort: bool = False
+    tries: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

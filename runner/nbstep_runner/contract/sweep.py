@@ -1,8 +1,9 @@
-"""Many runs on one machine: what a launcher asks of its worker, and what the worker tells."""
+"""Many runs of one notebook: what a launcher asks of those that make them, and what they tell."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from nbstep_runner.contract.result import RunResult
 from nbstep_runner.contract.spec import RunSpec
@@ -13,10 +14,12 @@ class SweepSpec:
     """Runs to make, in order.
 
     Attributes:
-        jobs: How many at once.
+        jobs: How many at once, of one worker.
         kernel: The kernel's name, as the notebook or the launcher has it.
         language: The notebook's language, to choose a kernel by.
         modules: What the notebook imports, for a fork server to have ready.
+        sets: The parameters that are each run's own, in the order of the runs: for whoever shows them.
+        retries: How often a run is made again whose process was killed before it could give a verdict.
     """
 
     specs: tuple[RunSpec, ...]
@@ -24,6 +27,23 @@ class SweepSpec:
     kernel: str | None = None
     language: str | None = None
     modules: tuple[str, ...] = ()
+    sets: tuple[dict[str, Any], ...] = ()
+    retries: int = 0
+    schema_version: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepTurn:
+    """That a worker which is told its runs one by one is to begin one.
+
+    Attributes:
+        index: Of the run's spec in the plan; ``None``: no other will come.
+        abandoned: The version of a record whose claim has been seen to be dead; empty where none was. Any other claim
+            is that of another worker.
+    """
+
+    index: int | None = None
+    abandoned: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

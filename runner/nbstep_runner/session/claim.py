@@ -76,8 +76,13 @@ class OutputClaim:
         if self._early.done():
             self._early = None
 
-    def take(self, record: RunResult, version: str) -> None:
+    def take(self, record: RunResult, version: str, *, tries: int = 1) -> None:
         """Write the claim over what was at ``version``, and keep it alive from now on.
+
+        Args:
+            record: What is known of the run.
+            version: Of what it replaces.
+            tries: See :class:`~nbstep_runner.contract.Claim`.
 
         Raises:
             OutputConflictError: Another run was faster.
@@ -91,6 +96,7 @@ class OutputClaim:
             heartbeat_at=_now(),
             lease_seconds=LEASE_SECONDS,
             best_effort=not store.conditional_write,
+            tries=tries,
         )
         claimed = replace(record, claim=claim)
         self._version = store.write(self._uri, encode(claimed, indent=1), if_version=version)

@@ -28,6 +28,16 @@ class Existing:
     record: RunResult | None
     version: str
 
+    @property
+    def claim(self) -> Claim | None:
+        """The claim of a run that has not ended, alive or not."""
+        return None if self.record is None or self.record.state.final else self.record.claim
+
+    @property
+    def tries(self) -> int:
+        """How many owners in a row have begun here, and left without an end."""
+        return self.claim.tries if self.claim else 0
+
 
 @dataclass(frozen=True, slots=True)
 class OutputPlace:
@@ -123,13 +133,13 @@ def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> 
     Raises:
         OutputConflictError: Another run holds the output, or the earlier attempt still lives.
     """
-    claim = existing.record.claim if existing.record else None
-    if existing.record is None or claim is None or existing.record.state.final or owner_is_gone(claim):
+    claim = existing.claim
+    if existing.record is None or claim is None or owner_is_gone(claim):
         return existing
-    if existing.record.run_id != run_id and not _expired(claim):
+    if existing.record.run_id != run_id and not expired(claim):
         raise _conflict(existing.record, claim)
     deadline = time.monotonic() + claim.lease_seconds + SLACK_SECONDS
-    while time.monotonic() < deadline and not _expired(claim):
+    while time.monotonic() < deadline and not expired(claim):
         time.sleep(LOOK_SECONDS)
         current = read_existing(store, uri)
         if current.record is None or current.record.state.final:
@@ -137,6 +147,16 @@ def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> 
         if current.version != existing.version:
             raise _conflict(existing.record, claim)
     return existing
+
+
+def refuse_living(existing: Existing, abandoned: str) -> None:
+    """Refuse a place that a claim holds, unless it is the one that has been seen to be dead.
+
+    Raises:
+        OutputConflictError: Another process holds the output.
+    """
+    if existing.record is not None and existing.claim is not None and existing.version != abandoned:
+        raise _conflict(existing.record, existing.claim)
 
 
 def owner_is_gone(claim: Claim) -> bool:
@@ -155,7 +175,7 @@ def _conflict(record: RunResult, claim: Claim) -> OutputConflictError:
     )
 
 
-def _expired(claim: Claim) -> bool:
+def expired(claim: Claim) -> bool:
     """Whether the last heartbeat is so old that no clock's error explains it."""
     with suppress(ValueError):
         age = datetime.now(UTC) - datetime.fromisoformat(claim.heartbeat_at)

@@ -31,6 +31,11 @@ def failed(result: RunResult, error: NbstepError) -> RunResult:
     )
 
 
+def lost(result: RunResult, error: NbstepError) -> RunResult:
+    """The record of a run whose process ended without saying how."""
+    return replace(failed(result, error), state=RunState.LOST, ended_at=datetime.now(UTC).isoformat())
+
+
 def executed(result: RunResult, execution: Execution) -> RunResult:
     """The record with what came of the cells."""
     return replace(

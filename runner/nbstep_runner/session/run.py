@@ -48,12 +48,14 @@ class RunTools:
         kernels: Where a kernel may already be starting.
         log: Who hears of the run.
         notebook_stream: Where an output of ``-`` goes.
+        abandoned: See :class:`~nbstep_runner.session.stored_output.StoredOutput`.
     """
 
     supervisor: Supervisor
     kernels: KernelSource
     log: LogSettings
     notebook_stream: BinaryIO
+    abandoned: str | None = None
 
 
 def run_once(spec: RunSpec, tools: RunTools) -> RunResult:
@@ -98,7 +100,7 @@ class Run:
         self._output = (
             StreamOutput(tools.notebook_stream)
             if spec.output_uri == STANDARD_STREAM
-            else StoredOutput(spec, self._stores, tools.supervisor, ledger)
+            else StoredOutput(spec, self._stores, tools.supervisor, ledger, tools.abandoned)
         )
         self._notebook: Source | None = None
 

@@ -22,6 +22,7 @@ from nbstep_runner.session.earlier import (
     answers,
     holds_what_is_recorded,
     look_at_output,
+    refuse_living,
     wait_until_free,
 )
 from nbstep_runner.session.ledger import Ledger
@@ -49,16 +50,24 @@ class StoredOutput:
         open_store: Finds the store of a URI.
         supervisor: Tells of a stop, and is told of a claim that was lost.
         ledger: The run's record in the making.
+        abandoned: Where other processes make the same runs: the version of a record whose claim has been seen to be
+            dead, or empty. No other claim is waited for. ``None`` where nobody else makes this run.
     """
 
     def __init__(
-        self, spec: RunSpec, open_store: Callable[[str], Store], supervisor: Supervisor, ledger: Ledger
+        self,
+        spec: RunSpec,
+        open_store: Callable[[str], Store],
+        supervisor: Supervisor,
+        ledger: Ledger,
+        abandoned: str | None = None,
     ) -> None:
         self.places = Places.of(spec)
         self._spec = spec
         self._open_store = open_store
         self._supervisor = supervisor
         self._ledger = ledger
+        self._abandoned = abandoned
         self._claim = OutputClaim(open_store, self.places.record, supervisor.abort, lambda: ledger.progress)
         self._found: OutputPlace | None = None
         self._written: dict[str, str] = {}
@@ -80,6 +89,8 @@ class StoredOutput:
         self._claim.settle(self._supervisor)
         if self._claim.held:  # the record that was found may be this run's own, which took a free place
             found = OutputPlace(NO_RECORD, found.version)
+        elif self._abandoned is not None:
+            refuse_living(found.existing, self._abandoned)
         else:
             store, existing = self._open_store(self.places.record), found.existing
             wait = partial(wait_until_free, store, self.places.record, existing, self._spec.run_id)
@@ -105,8 +116,9 @@ class StoredOutput:
         if self._claim.held:
             self._claim.describe(self._running)
         elif self._found is not None:
-            self._keep_earlier(self._found.existing.record)
-            take = partial(self._claim.take, self._running, self._found.existing.version)
+            existing = self._found.existing
+            self._keep_earlier(existing.record)
+            take = partial(self._claim.take, self._running, existing.version, tries=existing.tries + 1)
             self._supervisor.call(take, doing=DOING, despite_stop=True)
         self._ledger.result = self._running
         self._warn_of_best_effort()

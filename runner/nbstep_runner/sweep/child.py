@@ -40,11 +40,13 @@ class Task:
     Attributes:
         kernel: The kernel's name, as far as it is known before the notebook is read.
         server: Where a forked kernel can be had.
+        abandoned: See :class:`~nbstep_runner.session.stored_output.StoredOutput`.
     """
 
     spec: RunSpec
     kernel: str | None
     server: ForkServer | None
+    abandoned: str | None = None
 
 
 def serve(tasks: Connection, parent: int, let_go: Callable[[], None]) -> NoReturn:
@@ -122,5 +124,11 @@ def _run(task: Task, token: str, watchdog: Watchdog) -> RunResult:
         log = LogSettings(stream=None, format=LogFormat.JSON, quiet=True, sinks=traces.sinks, warnings=traces.warnings)
         with suppress(NbstepError):  # the run itself meets what went wrong, and says so
             spec = supervisor.call(partial(next_attempt, spec), doing="reading the earlier attempt's record")
-        tools = RunTools(supervisor=supervisor, kernels=kernels, log=log, notebook_stream=sys.stdout.buffer)
+        tools = RunTools(
+            supervisor=supervisor,
+            kernels=kernels,
+            log=log,
+            notebook_stream=sys.stdout.buffer,
+            abandoned=task.abandoned,
+        )
         return run_once(spec, tools)

@@ -8,13 +8,13 @@ import signal
 import sys
 from collections import deque
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Final
 
-from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepEvent, SweepSpec, decode, encode
+from nbstep_runner.contract import RunResult, RunState, SweepEvent, SweepSpec, SweepTurn, decode, encode
 from nbstep_runner.errors import BadInputError, ExitCode, InternalError
 from nbstep_runner.processes import become_subreaper, kill_tree, reap_zombies
 from nbstep_runner.session import results
@@ -46,10 +46,15 @@ class Worker:
 
     Args:
         pool: Where kernels can be had.
+        told: Each run is begun when a line after the plan names it, and others make runs of this plan too; else all
+            are, in order.
     """
 
-    def __init__(self, pool: WarmPool) -> None:
+    def __init__(self, pool: WarmPool, *, told: bool = False) -> None:
         self._pool = pool
+        self._told = told
+        self._unread = b""
+        self._waiting: deque[SweepTurn] = deque()
         self._running: dict[Child, int] = {}
         self._idle: list[Child] = []
         self._stop: signal.Signals | None = None
@@ -63,7 +68,8 @@ class Worker:
         if plan is None:
             return int(ExitCode.SUCCEEDED)
         self._plan = plan
-        self._waiting = deque(enumerate(plan.specs))
+        if not self._told:
+            self._waiting.extend(SweepTurn(index=index) for index in range(len(plan.specs)))
         self._pool.prepare(plan.kernel, plan.language, plan.modules)
         warm_up()
         try:
@@ -87,12 +93,12 @@ class Worker:
 
     def _read_plan(self) -> SweepSpec | None:
         """The plan; ``None`` where the launcher thought better of it."""
-        line = b""
-        while not line.endswith(b"\n"):
-            data = os.read(STDIN, READ_BYTES)
-            if not data:
+        pieces = [b""]
+        while b"\n" not in pieces[-1]:
+            pieces.append(os.read(STDIN, READ_BYTES))
+            if not pieces[-1]:
                 return None
-            line += data
+        line, _, self._unread = b"".join(pieces).partition(b"\n")
         try:
             return decode(line, SweepSpec)
         except BadInputError as error:
@@ -100,16 +106,24 @@ class Worker:
             return None
 
     def _carry_out(self) -> None:
-        forwarded = False
+        forwarded, more = False, self._told
         while True:
+            more = more and self._take_turns()
             while self._waiting and len(self._running) < self._plan.jobs and self._stop is None:
-                self._start(*self._waiting.popleft())
-            if not self._running and (self._stop or not self._waiting):
+                self._start(self._waiting.popleft())
+            if not self._running and (self._stop or not (self._waiting or more)):
                 return
             if self._stop and not forwarded:
                 forwarded = True
                 self._signal_all(self._stop)
             self._listen()
+
+    def _take_turns(self) -> bool:
+        """Note the runs that have been named; whether others can come."""
+        *lines, self._unread = self._unread.split(b"\n")
+        turns = [decode(line, SweepTurn) for line in lines]
+        self._waiting.extend(turn for turn in turns if turn.index is not None)
+        return all(turn.index is not None for turn in turns)
 
     def _listen(self) -> None:
         """Wait until something happens, and take it in."""
@@ -123,15 +137,25 @@ class Worker:
             elif source == self._wake:
                 os.read(self._wake, READ_BYTES)
                 self._reap_strangers()
-            elif not os.read(STDIN, READ_BYTES):
+            elif data := os.read(STDIN, READ_BYTES):
+                self._unread += data
+            else:
                 self._stop = self._stop or signal.SIGTERM
 
-    def _start(self, index: int, spec: RunSpec) -> None:
-        self._tell(SweepEvent(index=index))
+    def _start(self, turn: SweepTurn) -> None:
+        assert turn.index is not None  # noqa: S101 - for the type checker: one that names no run does not come here
+        self._tell(SweepEvent(index=turn.index))
         child = self._idle.pop() if self._idle else self._fork()
-        self._running[child] = index
+        self._running[child] = turn.index
+        spec = self._plan.specs[turn.index]
+        task = Task(
+            spec=spec,
+            kernel=spec.kernel or self._plan.kernel,
+            server=self._pool.server(),
+            abandoned=turn.abandoned if self._told else None,
+        )
         with suppress(BrokenPipeError):  # it has ended, which the next look at it shows
-            child.tasks.send(Task(spec=spec, kernel=spec.kernel or self._plan.kernel, server=self._pool.server()))
+            child.tasks.send(task)
 
     def _fork(self) -> Child:
         ours, its = Pipe()
@@ -185,7 +209,7 @@ class Worker:
             f"the run's process was {words} and could give no verdict",
             hint="Look for an out-of-memory kill in the system's log; a second sweep does what is missing.",
         )
-        return replace(results.failed(results.blank(self._plan.specs[index]), error), state=RunState.LOST)
+        return results.lost(results.blank(self._plan.specs[index]), error)
 
     def _tell(self, event: SweepEvent) -> None:
         data = encode(event) + b"\n"

@@ -44,6 +44,10 @@ class DockerBackend:
         text = yaml.safe_dump(body["container"], sort_keys=False, width=1000)
         return Plan(handle=f"{SCHEME}://{submission.spec.run_id}", body=body, text=text)
 
+    def sweep_workers(self, jobs: int | None) -> tuple[int, int | None]:
+        """One container, which makes all runs of a sweep, ``jobs`` at once."""
+        return 1, jobs
+
     def submit(self, plan: Plan) -> None:
         """Create and start the container. One of that name that belongs to the same run is that run."""
         daemon, container, name = engine(), plan.body["container"], _name(plan.handle)
@@ -52,8 +56,12 @@ class DockerBackend:
         try:
             daemon.create(name, container)
         except OutputConflictError:
-            if daemon.inspect(name)["Config"]["Labels"].get(RUN_LABEL) != container["Labels"][RUN_LABEL]:
+            found = daemon.inspect(name)
+            if found["Config"]["Labels"].get(RUN_LABEL) != container["Labels"][RUN_LABEL]:
                 raise
+            if "--sweep" in container["Cmd"] and _PHASES.get(found["State"]["Status"]) is Phase.ENDED:
+                daemon.remove(name)
+                daemon.create(name, container)
         daemon.start(name)
 
     def locate(self, handle: str) -> Located:
@@ -71,6 +79,10 @@ class DockerBackend:
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
         """What the container wrote: its log, and at its end what went to stderr."""
         return lines(engine(), _name(handle), follow=follow)
+
+    def forget(self, handle: str) -> None:
+        """Remove the container."""
+        engine().remove(_name(handle))
 
     def cancel(self, handle: str) -> None:
         """SIGTERM; the runner saves what it has within its own grace period."""

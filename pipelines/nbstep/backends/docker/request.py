@@ -34,8 +34,8 @@ def request(submission: Submission) -> dict[str, Any]:
     )
     return container(
         profile,
-        arguments(spec, submission.spec_uri),
-        writable=[*_local(submission.spec_uri), *_folder(spec.working_directory)],
+        arguments(spec, submission.spec_uri, None if submission.workers is None else "0/1"),
+        writable=[*_writable(submission), *_folder(spec.working_directory)],
         readable=_files(spec.storage),
         labels={RUN_LABEL: encode(located).decode(), **profile.labels},
         grace=spec.deadlines.grace,
@@ -114,9 +114,12 @@ def _environment(profile: Profile) -> dict[str, str]:
     return {"NBSTEP_IMAGE": str(profile.image), **values}
 
 
-def _local(uri: str) -> list[str]:
-    """The folder of a run that lies on this machine."""
-    return [] if "://" in uri else [str(Path(uri).parent)]
+def _writable(submission: Submission) -> list[str]:
+    """The folder of a run that lies on this machine; of a sweep that of all its runs, in which its own lies."""
+    if "://" in submission.spec_uri:
+        return []
+    own = Path(submission.spec_uri).parent
+    return [str(own if submission.workers is None else own.parent)]
 
 
 def _folder(named: str | None) -> list[str]:

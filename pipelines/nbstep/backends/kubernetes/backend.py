@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -23,15 +24,19 @@ from nbstep.backends.kubernetes.names import (
     JobName,
 )
 from nbstep.backends.kubernetes.starting import end_job, give_up_late
-from nbstep.backends.kubernetes.state import status_of
+from nbstep.backends.kubernetes.state import is_over, is_sweep, status_of
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.backends.reach import Packages, Reach
-from nbstep.errors import RunNotFoundError
+from nbstep.errors import ClusterUnavailableError, RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.volume_claims import in_pod
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import OutputConflictError
 
+PODS: Final = 8
+"""Of a sweep for which nobody says how many."""
+GONE_SECONDS: Final = 120.0
+LOOK_SECONDS: Final = 0.5
 FEW: Final = 3
 """Up to so many runs are asked for by name, and with the events that say what holds them up."""
 
@@ -64,14 +69,25 @@ class KubernetesBackend:
         name = JobName(context, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         return Plan(handle=str(name), body=manifest, text=yaml.safe_dump(manifest, sort_keys=False, width=1000))
 
+    def sweep_workers(self, jobs: int | None) -> tuple[int, int | None]:
+        """So many pods, each of which makes one run at once unless the caller says otherwise."""
+        return jobs or PODS, 1
+
     def submit(self, plan: Plan) -> None:
-        """Create the Job. One of that name that belongs to the same run is that run, submitted before."""
+        """Create the Job. One of that name that belongs to the same run is that run, submitted before.
+
+        The Job of a sweep that has ended makes room for a new one.
+        """
         name = JobName.parse(plan.handle)
+        api = cluster(name.context)
         try:
-            cluster(name.context).create_job(name.namespace, plan.body)
+            api.create_job(name.namespace, plan.body)
         except OutputConflictError:
-            existing = cluster(name.context).job(name.namespace, name.name)
-            if _mark(existing) != _mark(plan.body):
+            existing = api.job(name.namespace, name.name)
+            if _mark(existing) == _mark(plan.body) and is_sweep(existing) and is_over(existing):
+                self.forget(plan.handle)
+                api.create_job(name.namespace, plan.body)
+            elif _mark(existing) != _mark(plan.body):
                 raise OutputConflictError(
                     f"another Job {name.name} is in the namespace {name.namespace}",
                     hint="Choose another run id, or leave it out and get a new one.",
@@ -94,6 +110,18 @@ class KubernetesBackend:
         """The log of every pod of the Job in turn, with what holds them up between."""
         name = JobName.parse(handle)
         return Follower(cluster(name.context), name).lines(follow=follow)
+
+    def forget(self, handle: str) -> None:
+        """Delete the Job and its pods, and wait until they are gone."""
+        name = JobName.parse(handle)
+        api = cluster(name.context)
+        api.remove("Job", name.namespace, name.name)
+        deadline = time.monotonic() + GONE_SECONDS
+        selector = f"{RUN_LABEL}={name.name}"
+        while api.jobs(name.namespace, selector) or api.pods(name.namespace, selector):
+            if time.monotonic() > deadline:
+                raise ClusterUnavailableError(f"the Job {name.name} has not gone after {GONE_SECONDS:g} s")
+            time.sleep(LOOK_SECONDS)
 
     def cancel(self, handle: str) -> None:
         """Let the pods end, with their grace period. The Job stays."""

@@ -42,6 +42,7 @@ NO_TRIAL: Final = "does not support dry run"
 """What an API server says where a webhook of the cluster's owners takes no trial."""
 
 PATHS: Final = {
+    "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
     "Service": "/api/v1/namespaces/{}/services",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",

@@ -11,6 +11,7 @@ import msgspec
 
 from nbstep.backends.kubernetes.names import (
     MANAGED_BY,
+    MIN_PARALLELISM_ANNOTATION,
     QUEUE_LABEL,
     QUEUE_PRIORITY_LABEL,
     QUEUE_SECONDS_LABEL,
@@ -19,7 +20,7 @@ from nbstep.backends.kubernetes.names import (
     START_ANNOTATION,
 )
 from nbstep.backends.kubernetes.pod import pod_spec, without_empty
-from nbstep.backends.kubernetes.policy import FAILURE_POLICY
+from nbstep.backends.kubernetes.policy import FAILURE_POLICY, SWEEP_FAILURE_POLICY
 from nbstep.backends.protocol import Located, Submission
 from nbstep.profiles.kubernetes import KubernetesOptions
 from nbstep_runner.errors import BadInputError, UsageError
@@ -56,21 +57,34 @@ def job(submission: Submission, namespace: str) -> dict[str, Any]:
                 **options.annotations,
                 RUN_ANNOTATION: _where(submission),
                 **({START_ANNOTATION: str(options.start_seconds)} if options.start_seconds else {}),
+                **({MIN_PARALLELISM_ANNOTATION: "1"} if options.queue and submission.workers else {}),
             },
         },
         "spec": without_empty(
             {
                 "suspend": True if options.queue else None,  # Kueue lets it go when its turn comes
-                "parallelism": 1,
-                "completions": 1,
-                "backoffLimit": submission.profile.retries,
+                **_work(submission),
                 "activeDeadlineSeconds": options.deadline_seconds,
                 "ttlSecondsAfterFinished": options.ttl_seconds,
                 "podReplacementPolicy": "Failed",  # never two pods of one run at once
-                "podFailurePolicy": FAILURE_POLICY,
                 "template": {"metadata": {"labels": labels}, "spec": pod_spec(submission)},
             }
         ),
+    }
+
+
+def _work(submission: Submission) -> dict[str, Any]:
+    """How many pods there are, and when one is started again: of a sweep each by itself, so that the others go on."""
+    retries, workers = submission.profile.retries, submission.workers
+    if workers is None:
+        return {"parallelism": 1, "completions": 1, "backoffLimit": retries, "podFailurePolicy": FAILURE_POLICY}
+    return {
+        "completionMode": "Indexed",
+        "parallelism": workers,
+        "completions": workers,
+        "backoffLimitPerIndex": retries,
+        "maxFailedIndexes": workers,
+        "podFailurePolicy": SWEEP_FAILURE_POLICY,
     }
 
 

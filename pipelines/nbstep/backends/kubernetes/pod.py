@@ -64,7 +64,7 @@ def _container(submission: Submission, mounts: list[dict[str, Any]]) -> dict[str
         "image": profile.image,
         "imagePullPolicy": profile.kubernetes.pull_policy,
         "command": profile.kubernetes.command,
-        "args": arguments(submission.spec, submission.spec_uri),
+        "args": arguments(submission.spec, submission.spec_uri, _share(submission.workers)),
         "workingDir": WORK,
         "env": list(_environment(submission)),
         "resources": _resources(profile.resources) | _devices(profile.kubernetes.resource_claims),
@@ -77,6 +77,11 @@ def _container(submission: Submission, mounts: list[dict[str, Any]]) -> dict[str
         "volumeMounts": mounts,
     }
     return without_empty(container)
+
+
+def _share(workers: int | None) -> str | None:
+    """A pod's part of a sweep; the cluster puts its index in."""
+    return None if workers is None else f"$(JOB_COMPLETION_INDEX)/{workers}"
 
 
 def _environment(submission: Submission) -> Iterator[dict[str, Any]]:

@@ -22,13 +22,17 @@ def _permanent(kind: type[NbstepError]) -> bool:
     return kind.retry is Retry.NEVER
 
 
-FAILURE_POLICY: Final[dict[str, Any]] = {
-    "rules": [
-        # A node that is drained or preempted is no failure of the run: it does not count.
-        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-        {
-            "action": "FailJob",
-            "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": permanent_codes()},
-        },
-    ]
-}
+def _failure_policy(permanent: str) -> dict[str, Any]:
+    codes = {"containerName": CONTAINER, "operator": "In", "values": permanent_codes()}
+    return {
+        "rules": [
+            # A node that is drained or preempted is no failure of the run: it does not count.
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {"action": permanent, "onExitCodes": codes},
+        ]
+    }
+
+
+FAILURE_POLICY: Final[dict[str, Any]] = _failure_policy("FailJob")
+SWEEP_FAILURE_POLICY: Final[dict[str, Any]] = _failure_policy("FailIndex")
+"""A pod of a sweep whose runs fail has not failed; one that cannot take part is not started again, and others go on."""

@@ -13,7 +13,7 @@ from typing import Any
 from nbstep.backends.kubernetes.client import Cluster
 from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
 from nbstep.backends.kubernetes.names import NOT_STARTED_ANNOTATION, START_ANNOTATION, JobName
-from nbstep.backends.kubernetes.state import condition, started
+from nbstep.backends.kubernetes.state import condition, is_sweep, started
 from nbstep.errors import ClusterDeniedError, RunNotFoundError
 
 Object = Mapping[str, Any]
@@ -51,6 +51,8 @@ def waiting_seconds(job: Object, pods: Sequence[Object]) -> float | None:
     over = condition(job, "Failed") or condition(job, "Complete")
     if over or job["spec"].get("suspend") or NOT_STARTED_ANNOTATION in job["metadata"].get("annotations", {}):
         return None
+    if is_sweep(job) and any(map(started, pods)):
+        return None  # the others go on with less, or wait for a place
     if pods and (started(pods[-1]) or termination(pods[-1]) is not None or "deletionTimestamp" in pods[-1]["metadata"]):
         return None
     since = pods[-1]["metadata"]["creationTimestamp"] if pods else job.get("status", {}).get("startTime")

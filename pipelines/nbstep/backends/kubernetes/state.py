@@ -42,6 +42,16 @@ def condition(job: Object, kind: str) -> Object | None:
     return next((each for each in conditions if each["type"] == kind and each["status"] == "True"), None)
 
 
+def is_over(job: Object) -> bool:
+    """Whether a Job has ended, however."""
+    return (condition(job, "Complete") or condition(job, "Failed")) is not None
+
+
+def is_sweep(job: Object) -> bool:
+    """Whether several pods share the work of a Job."""
+    return bool(job["spec"].get("completionMode") == "Indexed")
+
+
 def overdue(pod: Object) -> bool:
     """Whether a pod should have been gone for a while: its node does not answer."""
     deleted = pod["metadata"].get("deletionTimestamp")
@@ -58,14 +68,18 @@ def started(pod: Object) -> bool:
 
 def _under_way(living: Sequence[Object], trouble: tuple[str, ...], job: Object, *, cancelled: bool) -> Status:
     if living:
-        phase = Phase.RUNNING if started(living[-1]) else Phase.PENDING
-        name = living[-1]["metadata"]["name"]
-        words = f"pod {name} runs" if phase is Phase.RUNNING else _waiting_words(living[-1], trouble)
+        running = [pod for pod in living if started(pod)] if is_sweep(job) else [*filter(started, living[-1:])]
+        phase = Phase.RUNNING if running else Phase.PENDING
+        words = _running_words(running) if running else _waiting_words(living[-1], trouble)
         return Status(phase=phase, words=words, problems=trouble, cancelled=cancelled)
     if job["spec"].get("suspend"):
         return Status(phase=Phase.PENDING, words="waiting for its queue", problems=trouble, cancelled=cancelled)
     words = trouble[-1] if trouble else "waiting for a pod"
     return Status(phase=Phase.PENDING, words=words, problems=trouble, cancelled=cancelled)
+
+
+def _running_words(running: Sequence[Object]) -> str:
+    return f"pod {running[0]['metadata']['name']} runs" if len(running) == 1 else f"{len(running)} pods run"
 
 
 def _waiting_words(pod: Object, trouble: tuple[str, ...]) -> str:
@@ -77,7 +91,9 @@ def _waiting_words(pod: Object, trouble: tuple[str, ...]) -> str:
 
 def _ended(job: Object, pods: Sequence[Object], trouble: tuple[str, ...], *, cancelled: bool, vanished: bool) -> Status:
     failed = condition(job, "Failed")
-    last = next((end for pod in reversed(pods) if (end := termination(pod)) is not None), None)
+    ends = [end for pod in reversed(pods) if (end := termination(pod)) is not None]
+    bad = [end for end in ends if end.exit_code != 0] if failed is not None and is_sweep(job) else []
+    last = next(iter([*bad, *ends]), None)
     if failed is not None and failed.get("reason") == "DeadlineExceeded" and (last is None or last.exit_code != 0):
         last = _past_deadline(job, pods, last, cancelled=cancelled)
     if last is None:

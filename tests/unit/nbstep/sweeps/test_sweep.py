@@ -166,7 +166,7 @@ def swept(folder: Path, *grid: str, base: Sources = (), **how: Any) -> PreparedS
 def test_a_plan_has_a_run_for_each_set_in_a_folder_of_its_own(tmp_path: Path) -> None:
     done = swept(tmp_path, "lr=0.1,1e-3", "n=2", base=(ParameterSource.typed("name", "all"),), jobs=3)
     assert done.names == ("lr=0.1,n=2", "lr=0.001,n=2")
-    assert done.varied == ({"lr": 0.1, "n": 2}, {"lr": 0.001, "n": 2})
+    assert done.plan.sets == ({"lr": 0.1, "n": 2}, {"lr": 0.001, "n": 2})
     assert [spec.output_uri for spec in done.plan.specs] == [
         str(tmp_path / "out" / name / "output.ipynb") for name in done.names
     ]

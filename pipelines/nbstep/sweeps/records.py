@@ -1,0 +1,105 @@
+"""The records of a sweep's runs, as far as they are known: one listing a look, one read for each that has changed."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+from urllib.parse import unquote
+
+from nbstep.backends.protocol import Status
+from nbstep.runs.settle import settle
+from nbstep.runs.verdict import combine, final_record
+from nbstep.submission.places import PLAN, SweepPlaces
+from nbstep_runner.contract import RunResult, RunState, SweepSpec, decode
+from nbstep_runner.stores import ABSENT, Store, join, redact
+
+AT_ONCE: Final = 16
+RECORD: Final = "output.result.json"
+
+
+class SweepRecords:
+    """What storage says of each run of a sweep, by its place in the order of the sets.
+
+    Args:
+        plan: The sweep.
+        places: Where its objects lie.
+        store: Of them.
+    """
+
+    def __init__(self, plan: SweepSpec, places: SweepPlaces, store: Store) -> None:
+        self._plan = plan
+        self._places = places
+        self._store = store
+        self.names = [spec.output_uri.split("/")[-2] for spec in plan.specs]
+        self._index = {name: index for index, name in enumerate(self.names)}
+        self._found: dict[int, tuple[RunResult, str]] = {}
+        self._listed: dict[int, tuple[str, float | None]] = {}
+        self._earlier: set[int] = set()
+        self._settled: dict[int, RunResult] = {}
+
+    def look(self) -> list[int]:
+        """Learn what has changed since the last look; the runs whose records have."""
+        changed, begun = self._list()
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-look") as pool:
+            blobs = pool.map(lambda index: self._store.read(self._places.record(self.names[index])), changed)
+            for (index, modified), blob in zip(changed.items(), blobs, strict=True):
+                self._found[index] = decode(blob.data, RunResult), blob.version
+                before = modified is not None and begun is not None and modified < begun
+                (self._earlier.add if before else self._earlier.discard)(index)
+        return list(changed)
+
+    def _list(self) -> tuple[dict[int, float | None], float | None]:
+        """The runs whose records have changed, with the time of that, and the sweep's start; by the store's clock."""
+        changed: dict[int, float | None] = {}
+        begun = None
+        for stat in self._store.list(join(self._places.runs, "")):
+            *above, folder, name = unquote(stat.uri).split("/")
+            if len(above) != self._places.folder.count("/"):
+                continue  # deeper down a notebook may put anything
+            index = self._index.get(folder) if name == RECORD else None
+            if (folder, name) == (self._places.name, PLAN):
+                begun = stat.modified
+            elif index is not None and self._listed.get(index) != (stat.version, stat.modified):
+                self._listed[index] = stat.version, stat.modified  # a record that answers is written again as it is
+                changed[index] = stat.modified
+        return changed, begun
+
+    def record(self, index: int) -> RunResult | None:
+        """A run's record in this sweep; ``None`` before it began: what an earlier sweep left is none of this one's."""
+        if index in self._settled:
+            return self._settled[index]
+        found = self._found.get(index)
+        return found[0] if found and index not in self._earlier else None
+
+    def verdict(self, index: int, *, over: bool) -> RunResult | None:
+        """The final record of a run; one that was stopped is made again as long as the sweep is not ``over``."""
+        record = self.record(index)
+        if record is None or not record.state.final or (record.state is RunState.CANCELLED and not over):
+            return None
+        return record
+
+    def settle(self, status: Status) -> bool:
+        """Give every run a verdict, now that its place says that no process makes any; whether each has one.
+
+        A run that was not begun when the sweep was cancelled gets none, and one whose process may live where nobody
+        sees it none yet. What an earlier sweep left is not written over.
+        """
+        waiting = []
+        for index in range(len(self.names)):
+            record = self.record(index)
+            if (record is not None and record.state.final) or (record is None and status.cancelled):
+                continue
+            if combine(status, record).state.final:
+                waiting.append(index)
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-settle") as pool:
+            found = pool.map(partial(self._settle, status), waiting)
+            self._settled |= dict(zip(waiting, found, strict=True))
+        return all(status.cancelled or self.verdict(index, over=True) for index in range(len(self.names)))
+
+    def _settle(self, status: Status, index: int) -> RunResult:
+        verdict = final_record(status, self.record(index) or RunResult.blank(self._plan.specs[index], redact))
+        if index in self._earlier:
+            return verdict
+        version = self._found[index][1] if index in self._found else ABSENT
+        return settle(self._store, self._places.record(self.names[index]), verdict, version)

@@ -1,0 +1,71 @@
+"""Starting a sweep somewhere else, or finding it started."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+from nbstep.backends.protocol import Backend, Located, Phase, Plan
+from nbstep.backends.registry import backend_named
+from nbstep.errors import WaitTimeoutError
+from nbstep.profiles.storage import store_of
+from nbstep.runs.run import Run
+from nbstep.submission.find import Submitted
+from nbstep.submission.upload import upload
+from nbstep.sweeps.elsewhere import PlacedSweep
+from nbstep.sweeps.submitted import SubmittedSweep
+from nbstep_runner.contract import encode
+
+END_SECONDS: Final = 120.0
+"""How long a sweep that was cancelled may take to end before the same one is started anew."""
+LOOK_SECONDS: Final = 0.5
+
+
+def planned(placed: PlacedSweep) -> Plan:
+    """What would be sent to the backend."""
+    return backend_named(placed.submission.profile.on).plan(placed.submission)
+
+
+def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
+    """Build a sweep's image if there is none, upload what it reads, and start it. One that goes on is that sweep.
+
+    Raises:
+        NbstepError: What keeps it from starting.
+    """
+    profile, places = placed.submission.profile, placed.places
+    backend = backend_named(profile.on)
+    request = backend.plan(placed.submission)
+    located = Located(
+        run_id=places.name, spec_uri=places.plan, output_uri=f"{places.folder}/output.ipynb", storage=profile.storage
+    )
+    sweep = SubmittedSweep(Run(request.handle, located, backend))
+    if _goes_on(backend, request.handle):
+        return sweep
+    if placed.image is not None:
+        placed.image.provide()
+    upload(placed.uploads, profile.storage)
+    store = store_of(places.plan, profile.storage)
+    store.write(places.plan, encode(placed.plan))
+    backend.submit(request)
+    sent = Submitted(
+        handle=request.handle,
+        on=profile.on,
+        submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        image=profile.image,
+        sweep=True,
+    )
+    store.write(places.submission, encode(sent, indent=1))
+    return sweep
+
+
+def _goes_on(backend: Backend, handle: str) -> bool:
+    """Whether that very sweep is under way; one that was cancelled is waited for, since it ends."""
+    deadline = time.monotonic() + END_SECONDS
+    while (seen := backend.statuses([handle])[handle]).phase in (Phase.PENDING, Phase.RUNNING):
+        if not seen.cancelled:
+            return True
+        if time.monotonic() > deadline:
+            raise WaitTimeoutError(f"the same sweep was cancelled, and has not ended: {seen.words}")
+        time.sleep(LOOK_SECONDS)
+    return False
