@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
@@ -13,10 +14,12 @@ from urllib.parse import quote, quote_plus
 Span = tuple[int, int]
 
 PRINTED: Final = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*\Z|\x1b(?:\][^\x07\x1b]{0,4096}\x1b?|[ -/]*)\Z"
+    r"[\x00-\x08\x0b-\x1f\x7f\x9b\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]"  # one class, which is found fast
+    r"(?:(?<=\x1b)(?:\[[0-?]*[ -/]*(?:[@-~]|\Z)|\][^\x07\x1b]{0,4096}(?:\x07|\x1b\\|\x1b?\Z)|[ -/]*(?:[0-Z\\^-~]|\Z))"
+    r"|(?<=\x9b)[0-?]*[ -/]*(?:[@-~]|\Z)|(?<![\x1b\x9b])[\x00-\x08\x0b-\x1a]*)?"
 )
-"""What a terminal does not show (ECMA-48, sections 5.3 to 5.6), begun at the end of the text too."""
+"""What a terminal does not show: control sequences (ECMA-48, sections 5.3 to 5.6), begun at the end of the text too,
+other control characters, and those of Unicode that have no width."""
 
 _MARKUP: Final = re.compile(
     r"</?[a-zA-Z][^<>]*>|<!--.{0,4096}?-->|&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);", re.DOTALL
@@ -79,22 +82,30 @@ def forms_of(text: str, line_length: int) -> Iterator[str]:
     """The ways in which a text is likely to be written, and each of its lines that has at least so many characters."""
     stripped = text.strip()
     lines = [line.strip() for line in stripped.splitlines()]
-    for each in {text, stripped, *(line for line in lines if len(line) >= line_length)}:
+    for each in {text, stripped, PRINTED.sub("", stripped), *(line for line in lines if len(line) >= line_length)}:
         yield from _forms(each)
 
 
 def _forms(text: str) -> Iterator[str]:
+    yield from (text, shlex.quote(text), shlex.quote(text).strip("'"))
+    for safe in ("/", "", "!~*'()"):  # the last as JavaScript's encodeURIComponent
+        yield quote(text, safe=safe, errors="surrogatepass")
+    yield quote_plus(text, errors="surrogatepass")
+    for each in _literals(text):
+        yield each
+        yield from _literals(each)  # JSON in JSON, the repr of a dict in a page
+
+
+def _literals(text: str) -> Iterator[str]:
+    """A text inside the quotes of JSON, of Python and of markup."""
     for json_text in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
         yield json_text
         yield json_text.replace("/", "\\/")
         yield _json_in_html(json_text, "04x")
         yield _json_in_html(json_text, "04X")
-    yield text
     yield repr(text)[1:-1]
+    yield ascii(text)[1:-1]
     yield repr(text.encode(errors="surrogatepass"))[2:-1]
-    for safe in ("/", "", "!~*'()"):  # the last as JavaScript's encodeURIComponent
-        yield quote(text, safe=safe, errors="surrogatepass")
-    yield quote_plus(text, errors="surrogatepass")
     yield html.escape(text, quote=False)
     yield html.escape(text)
     for double, single in (("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "&apos;")):  # markupsafe, lxml, XML

@@ -119,7 +119,7 @@ print('lowered')
 
 
 @pytest.mark.fault(53)
-@pytest.mark.parametrize("limit", ["AS", "CPU", "FSIZE", "NPROC"])
+@pytest.mark.parametrize("limit", ["AS", "CPU", "FSIZE", "NOFILE", "NPROC"])
 def test_limits_that_a_notebook_lowers_for_its_runner_lose_no_record(tmp_path: Path, limit: str) -> None:
     done = run(tmp_path, [LOWER.replace("RLIMIT_LIMIT", f"RLIMIT_{limit}")])
     assert done.code == 0, done.stdout

@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import zmq
 
 from nbstep_runner.kernel.connection import Connection
+from nbstep_runner.kernel.open_files import OpenFiles
 from nbstep_runner.kernel.wire import Message, Wire
 
 RECONNECT_MS: Final = 5
@@ -21,11 +22,13 @@ class KernelClient:
 
     Args:
         connection: Where the kernel listens.
+        open_files: Looked after, because ZMQ needs it.
         bounded: The kernel waits for a slow reader, so few messages need to be held here. Other kernels drop what
             finds no place (``ZMQ_PUB``), so for them everything is held: memory before lost output.
     """
 
-    def __init__(self, connection: Connection, *, bounded: bool) -> None:
+    def __init__(self, connection: Connection, open_files: OpenFiles, *, bounded: bool) -> None:
+        self._open_files = open_files
         self._high_water_mark = HELD_MESSAGES if bounded else 0
         self._wire = Wire(connection.key)
         self._context = zmq.Context()
@@ -46,6 +49,7 @@ class KernelClient:
         hangup = self._hangups[socket]
         poller = zmq.Poller()
         poller.register(socket, zmq.POLLIN)
+        self._open_files.keep()
         if not hangup.poll(0):
             poller.register(hangup, zmq.POLLIN)
             poller.poll(milliseconds)
@@ -64,6 +68,7 @@ class KernelClient:
     ) -> str:
         """Send a request and return its ``msg_id``."""
         msg_id, frames = self._wire.request(kind, content, metadata or {})
+        self._open_files.keep()
         socket.send_multipart(frames)
         return msg_id
 
@@ -73,6 +78,7 @@ class KernelClient:
         A message that does not carry our signature is passed over.
         """
         while True:
+            self._open_files.keep()
             try:
                 message = self._wire.receive(socket)
             except zmq.Again:
@@ -82,6 +88,7 @@ class KernelClient:
 
     def ping(self) -> None:
         """Send a heartbeat; the empty frame makes a DEALER speak as the REQ that the kernel's REP expects."""
+        self._open_files.keep()
         self.heartbeat.send_multipart([b"", b"ping"])
 
     def pong(self) -> bool:

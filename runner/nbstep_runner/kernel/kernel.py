@@ -6,14 +6,17 @@ import signal
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
-
-import zmq
+from typing import TYPE_CHECKING, Any, Final
 
 from nbstep_runner.kernel.client import KernelClient
 from nbstep_runner.kernel.native_output import NativeOutput
+from nbstep_runner.kernel.open_files import OpenFiles
+from nbstep_runner.kernel.poller import Poller
 from nbstep_runner.kernel.process import KernelProcess
 from nbstep_runner.kernel.wire import Message
+
+if TYPE_CHECKING:
+    import zmq
 
 DRAIN_SECONDS: Final = 1.0
 SILENCE_MS: Final = 20
@@ -49,11 +52,12 @@ class Kernel:
         self.process = process
         self._wake = wake
         bounded = process.spec.is_ipykernel and not process.options.stock
-        self._client = KernelClient(process.connection, bounded=bounded)
-        self._poller = zmq.Poller()
+        open_files = OpenFiles()
+        self._client = KernelClient(process.connection, open_files, bounded=bounded)
+        self._poller = Poller(open_files)
         sockets = (self._client.iopub, self._client.shell, self._client.control, self._client.heartbeat)
         for source in (*sockets, process.pidfd, process.stderr, wake):
-            self._poller.register(source, zmq.POLLIN)
+            self._poller.register(source)
         self.last_sign_of_life = time.monotonic()
         self._heard_at = self.last_sign_of_life
         self._native: NativeOutput | None = None
@@ -62,11 +66,11 @@ class Kernel:
         """Take what native code prints where the kernel cannot do it itself. It has to be ready."""
         if self.process.spec.is_ipykernel:
             self._native = NativeOutput(self.process.pid, self.process.stderr)
-            self._poller.register(self._native, zmq.POLLIN)
+            self._poller.register(self._native)
 
     def wait(self, seconds: float | None) -> Received:
         """Wait until the kernel says something, dies, or the run is to stop; at most ``seconds``."""
-        ready = {source for source, _ in self._poller.poll(self._timeout(seconds))}
+        ready = self._poller.poll(self._timeout(seconds))
         stuck = self._stuck_output(ready) if self._native else ()
         if not ready:
             return Received(iopub=stuck)
@@ -87,11 +91,11 @@ class Kernel:
             self.last_sign_of_life = time.monotonic()
         return heard
 
-    def _timeout(self, seconds: float | None) -> int | None:
-        """Milliseconds to wait: as long as asked for, or until native output is to be looked at."""
+    def _timeout(self, seconds: float | None) -> float | None:
+        """Seconds to wait: as long as asked for, or until native output is to be looked at."""
         due = self._native.due if self._native else None
         until = [wait for wait in (seconds, None if due is None else due - time.monotonic()) if wait is not None]
-        return max(0, round(min(until) * 1000 + 0.5)) if until else None
+        return max(0.0, min(until)) if until else None
 
     def _stuck_output(self, ready: set[Any]) -> tuple[Message, ...]:
         """What native code has printed that the kernel does not take, now or ever."""
@@ -99,7 +103,7 @@ class Kernel:
         now = time.monotonic()
         if self.process.pidfd in ready:
             return tuple(self._native.take())
-        if self._native.fileno() in ready:
+        if self._native in ready:
             self._native.notice(now)
         return tuple(self._native.take_stuck(now, self._heard_at))
 
@@ -154,6 +158,7 @@ class Kernel:
 
     def close(self) -> None:
         """Close the sockets; the process is its owner's to end."""
+        self._poller.close()
         if self._native:
             self._native.close()
         self._client.close()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shlex
 from itertools import pairwise
 from urllib.parse import quote
 from xml.sax import saxutils
@@ -36,10 +37,20 @@ def test_without_secrets_everything_is_passed_through_untouched() -> None:
         repr(SECRET)[1:-1],
         repr(SECRET.encode())[2:-1],
         quote(SECRET, safe=""),
+        ascii(SECRET)[1:-1],
+        shlex.quote(f"it's {SECRET}").removeprefix("'it'\"'\"'s ").removesuffix("'"),
+        json.dumps(json.dumps(SECRET)[1:-1])[1:-1],
+        json.dumps(repr(SECRET)[1:-1])[1:-1],
+        repr(json.dumps(SECRET)[1:-1])[1:-1],
+        repr(repr(SECRET)[1:-1])[1:-1],
+        html.escape(repr(SECRET)[1:-1]),
+        "\r".join(SECRET),
+        "\b\0".join(SECRET),
+        "\u200b".join(SECRET),
     ],
 )
 def test_a_secret_is_masked_in_every_form_in_which_it_is_written(written: str) -> None:
-    assert Masker([SECRET]).mask(f"<{written}>") == f"<{MASK}>"
+    assert PRINTED.sub("", Masker([SECRET]).mask(f"<{written}>")) == f"<{MASK}>"
 
 
 def test_each_line_of_a_long_secret_is_masked() -> None:
@@ -146,7 +157,7 @@ def test_text_that_is_never_shown_is_not_held_back_for_ever() -> None:
     assert stream.held < LONGEST_HELD
 
 
-COLOURS = st.sampled_from(["\x1b[1m", "\x1b[0;31m", "\x9b0m", "\x1b]8;;x\x07"])
+UNSEEN = st.sampled_from(["\x1b[1m", "\x1b[0;31m", "\x9b0m", "\x1b]8;;x\x07", "\r", "\b", "\0", "\u200b", "\ufeff"])
 
 
 @pytest.mark.fault(49)
@@ -157,7 +168,7 @@ def test_no_secret_is_left_to_a_reader_whatever_is_in_between_and_however_it_is_
     characters = (
         data.draw(st.text(alphabet="abc", max_size=6)) + secret + data.draw(st.text(alphabet="abc", max_size=6))
     )
-    coloured = "".join(each + "".join(data.draw(st.lists(COLOURS, max_size=2))) for each in characters)
+    coloured = "".join(each + "".join(data.draw(st.lists(UNSEEN, max_size=2))) for each in characters)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(coloured)), max_size=5)))
     pieces = [coloured[start:stop] for start, stop in pairwise([0, *cuts, len(coloured)])]
     masker = Masker([secret])
