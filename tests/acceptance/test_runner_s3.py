@@ -16,6 +16,7 @@ from servers.fixtures import new_name
 from servers.ports import wait_until
 from servers.runner_on_store import CELLS, Remote, RunnerOnStore
 from servers.s3 import S3Server
+from servers.versitygw import GatewayServer
 from support.runs import RUNNER
 
 pytestmark = pytest.mark.slow
@@ -58,3 +59,9 @@ class TestS3(RunnerOnStore):
         record = remote.record()
         assert (record["state"], record["exit_code"]) == ("succeeded", 0)
         assert any("out.log.jsonl" in warning for warning in record["warnings"])
+
+
+class TestVersityGateway(RunnerOnStore):
+    @pytest.fixture
+    def remote(self, gateway: GatewayServer, gateway_folder: str) -> Remote:
+        return Remote(gateway_folder, open_store(gateway_folder), gateway.environment())

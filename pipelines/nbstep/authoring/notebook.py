@@ -60,14 +60,14 @@ def read_notebook(uri: str, storage: StorageOptions | None = None) -> StoredNote
     return StoredNotebook(uri, text, content, blob.version)
 
 
-def read_as_written(uri: str) -> StoredNotebook:
+def read_as_written(uri: str, storage: StorageOptions | None = None) -> StoredNotebook:
     """Read a notebook whose text is to be changed: its content is what the text says, and nothing is repaired.
 
     Raises:
         BadInputError: It is not a notebook of format 4.
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
     """
-    blob = open_store(uri).read(uri)
+    blob = open_store(uri, storage or StorageOptions()).read(uri)
     text, content = parse(blob.data)
     return StoredNotebook(uri, text, content, blob.version)
 

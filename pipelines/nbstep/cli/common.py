@@ -31,21 +31,21 @@ AS_JSON: Final = click.option("--json", "as_json", is_flag=True, help="Print JSO
 PROFILE: Final = click.option(
     "--profile", help="A profile of the profiles file.", shell_complete=lambda _, __, typed: _names(typed)
 )
-WHERE: Final = (
-    PROFILE,
-    click.option("--runs", metavar="URI", help="The folder of all runs; the profile's otherwise."),
-    click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://; the profile's otherwise."),
-)
-"""The options that say where runs are kept."""
-
-
 REACH: Final = (
+    click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://."),
     click.option("--allow-private-addresses", is_flag=True, help="Let http(s) reach loopback and private addresses."),
     click.option("--known-hosts", type=click.Path(), help="Host keys for sftp://."),
     click.option("--identity-file", type=click.Path(), help="The private key for sftp://."),
+    click.option("--project", help="The project that pays, for gs:// buckets whose requester pays."),
 )
-"""The other options that say how a place is reached, named as the runner names them."""
-_STORAGE: Final = ("endpoint_url", "allow_private_addresses", "known_hosts", "identity_file")
+"""The options that say how a place is reached, named as the runner names them; a profile's hold where it names none."""
+_STORAGE: Final = ("endpoint_url", "allow_private_addresses", "known_hosts", "identity_file", "project")
+
+WHERE: Final = (
+    PROFILE,
+    click.option("--runs", metavar="URI", help="The folder of all runs; the profile's otherwise."),
+)
+"""The options that say where runs are kept."""
 
 
 def where(command: Command) -> Command:
@@ -61,8 +61,8 @@ def reaching(command: Command) -> Command:
 
     @wraps(command)
     def gather(**options: Any) -> Any:
-        named = {name: options.pop(name) for name in _STORAGE if name in options}
-        return command(storage={name: value for name, value in named.items() if value}, **options)
+        storage = reached(options)
+        return command(storage=storage, **{name: value for name, value in options.items() if name not in _STORAGE})
 
     gathered: Any = gather
     for option in reversed(REACH):
@@ -80,6 +80,11 @@ def found_started(run: str, profile: str | None, runs: str | None, storage: Stor
 
     submitted = found(run, profile, runs, storage)
     return sweep_of(submitted) or submitted
+
+
+def reached(options: dict[str, Any]) -> Storage:
+    """The storage options among a command's options that were given."""
+    return {name: options[name] for name in _STORAGE if options.get(name)}
 
 
 def found(run: str, profile: str | None, runs: str | None, storage: Storage) -> Run:

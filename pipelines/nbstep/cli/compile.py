@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import click
 
+from nbstep.cli.common import Storage, chosen, reaching
 from nbstep.cli.parameters import Pair
+from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import StorageUnavailableError, UsageError
 
 TYPED: Final = Pair("name=type", empty=False)
@@ -32,7 +34,8 @@ TYPED: Final = Pair("name=type", empty=False)
 @click.option("--upload-to", metavar="URI", help="A folder for the notebook, instead of embedding it.")
 @click.option("--html/--no-html", default=True, help="Deliver the executed notebook as HTML too.")
 @click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says.")
-def command(notebook: str | None, output: str | None, pipeline: str | None, **options: Any) -> None:
+@reaching
+def command(notebook: str | None, output: str | None, pipeline: str | None, storage: Storage, **options: Any) -> None:
     """Make a component from NOTEBOOK, its inputs typed by its parameters cell, or compile a pipeline.
 
     A component is plain YAML that any SDK of Kubeflow Pipelines 2 loads. --pipeline imports the file, so its code runs.
@@ -40,7 +43,7 @@ def command(notebook: str | None, output: str | None, pipeline: str | None, **op
     if (notebook is None) == (pipeline is None):
         raise click.UsageError("Give a NOTEBOOK or --pipeline FILE.")
     with _warnings_for_people():
-        text = _pipeline(pipeline, options) if pipeline else _component(str(notebook), options)
+        text = _pipeline(pipeline, options | storage) if pipeline else _component(str(notebook), storage, options)
     if output is None:
         click.echo(text, nl=False)
         return
@@ -58,12 +61,18 @@ def _warnings_for_people() -> Iterator[None]:
         click.echo(f"nbstep: {told}", err=True)
 
 
-def _component(notebook: str, options: dict[str, Any]) -> str:
+def _component(notebook: str, storage: Storage, options: dict[str, Any]) -> str:
+    from nbstep.profiles import Profile
     from nbstep.steps import notebook_step
     from nbstep.steps.component import component_yaml
 
     if not options["image"] and not options["profile"]:
         raise click.UsageError("Missing option '--image'.")
+    if storage:
+        named = options["profile"]
+        options["profile"] = (
+            chosen(named, None, storage) if named else Profile(retries=0, storage=StorageOptions(**storage))
+        )
     for group in ("inputs", "results", "artifacts"):
         options[group] = dict(options[group])
     return component_yaml(notebook_step(notebook, **options))

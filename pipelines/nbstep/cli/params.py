@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from nbstep.authoring.notebook import read_notebook
+from nbstep.cli.common import Storage, reaching
 from nbstep.cli.output import show_json, show_table
+from nbstep_runner.contract import StorageOptions
 from nbstep_runner.parameters import MISSING, Parameter, Signature, read_signature, signature_schema
 
 
@@ -16,9 +18,10 @@ from nbstep_runner.parameters import MISSING, Parameter, Signature, read_signatu
 @click.option("-l", "--language", help="The notebook's language, whatever the notebook says.")
 @click.option("--json", "as_json", is_flag=True, help="Print the parameters as JSON.")
 @click.option("--schema", is_flag=True, help="Print JSON Schema of the parameters.")
-def command(notebook: str, language: str | None, as_json: bool, schema: bool) -> None:
+@reaching
+def command(notebook: str, language: str | None, storage: Storage, as_json: bool, schema: bool) -> None:
     """Show a notebook's parameters: name, type, default and what the comments say."""
-    signature = read_signature(read_notebook(notebook).content, language=language)
+    signature = read_signature(read_notebook(notebook, StorageOptions(**storage)).content, language=language)
     if schema:
         show_json(signature_schema(signature))
     elif as_json:

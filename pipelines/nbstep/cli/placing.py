@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from nbstep.cli.common import WHERE
+from nbstep.cli.common import REACH, WHERE, reached
 from nbstep.cli.parameters import Pair
 
 ON: Final = click.option("--on", help="local, docker, kubernetes, or another installed backend.")
@@ -29,7 +29,7 @@ FIELDS: Final = (
 )
 """Options that name fields of the profile, wherever runs are kept."""
 
-PLACE: Final = (ON, *WHERE, *FIELDS)
+PLACE: Final = (ON, *WHERE, *REACH, *FIELDS)
 """Options that name fields of the profile; :func:`overrides` reads them."""
 
 BROUGHT: Final = (
@@ -49,7 +49,7 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
 
     groups = {
         "resources": {name: options[name] for name in ("cpu", "memory", "gpu") if options[name] is not None},
-        "storage": {name: options[name] for name in ("endpoint_url", "allow_private_addresses") if options.get(name)},
+        "storage": reached(options),
         "deadlines": {
             name: options[option]
             for name, option in (("run", "run_timeout"), ("cell", "execution_timeout"))

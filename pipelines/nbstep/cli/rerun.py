@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbstep.cli.common import AS_JSON, RUN, found
+from nbstep.cli.common import AS_JSON, RUN, found, reached
 from nbstep.cli.interrupts import CANCEL
 from nbstep.cli.parameters import parameter_sources
 from nbstep.cli.placing import PLACE, overrides
@@ -36,8 +36,7 @@ def command(run: str, **options: Any) -> int:
     from nbstep.cli.submit import started
     from nbstep.profiles import load_profile
 
-    storage = {"endpoint_url": options["endpoint_url"]}
-    earlier = found(run, options["profile"], options["runs"], storage)
+    earlier = found(run, options["profile"], options["runs"], reached(options))
     if isinstance(earlier.backend, RecordedBackend):
         return _here(earlier, options)
     again = rerun(
@@ -52,8 +51,9 @@ def command(run: str, **options: Any) -> int:
 
 def _here(earlier: Run, options: dict[str, Any]) -> int:
     """Run it here, as ``nbstep run`` would be told to."""
+    from nbstep.backends.arguments import storage_options
     from nbstep.cli.run import command as run_command
-    from nbstep_runner.contract import STANDARD_STREAM
+    from nbstep_runner.contract import STANDARD_STREAM, StorageOptions
     from nbstep_runner.errors import UsageError
     from nbstep_runner.parameters import dump_yaml
 
@@ -65,7 +65,7 @@ def _here(earlier: Run, options: dict[str, Any]) -> int:
         )
     arguments = [record.input_uri, earlier.output_uri, "--force", "-y", dump_yaml(record.parameters).decode()]
     arguments += ["--html"] if record.html_uri else []
-    arguments += ["--endpoint-url", options["endpoint_url"]] if options["endpoint_url"] else []
+    arguments += storage_options(StorageOptions(**reached(options)))
     arguments += ["--json"] if options["as_json"] else []
     arguments += [f"--parameters_file={each}" for each in options["parameters_file"]]
     arguments += [f"--parameters_yaml={each}" for each in options["parameters_yaml"]]

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 @click.command("stores", short_help="Show where notebooks can be read from and written to.")
 @click.argument("folder", metavar="[URI]", required=False)
 @click.option("--profile", help="A profile of the profiles file, for how the place is reached.")
-@click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://; the profile's otherwise.")
 @reaching
 @AS_JSON
 def command(folder: str | None, profile: str | None, storage: Storage, as_json: bool) -> None:

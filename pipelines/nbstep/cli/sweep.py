@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from nbstep.cli.common import PROFILE
+from nbstep.cli.common import PROFILE, REACH, reached
 from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.parameters import parameter_sources
 from nbstep.cli.placing import BROUGHT, FIELDS, ON, overrides
@@ -83,11 +83,7 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
     click.option("--wait/--no-wait", default=True, help="Follow it to the end; else start it, and go."),
     CANCEL,
 )
-@section(
-    "Storage",
-    click.option("--endpoint-url", metavar="URL", help="Another endpoint for s3://."),
-    click.option("--allow-private-addresses", is_flag=True, help="Let http(s) reach loopback and private addresses."),
-)
+@section("Storage", *REACH)
 def command(notebook: str, params: str | None, form: str | None, **options: Any) -> int:
     """Run NOTEBOOK once for each parameter set, several at once, and show a table of what came of it.
 
@@ -109,7 +105,9 @@ def command(notebook: str, params: str | None, form: str | None, **options: Any)
     with SweepWorker(kernel=options["kernel"], folder=options["cwd"], cold=options["cold"]) as worker:
         from nbstep.sweeps.plan import prepare
 
-        prepared = prepare(_request(notebook, params, options, where.storage if where else _storage(options)))
+        prepared = prepare(
+            _request(notebook, params, options, where.storage if where else StorageOptions(**reached(options)))
+        )
         _warn(prepared.warnings)
         done = watched(partial(carry_out, worker, prepared), len(prepared.names), to_stderr=form is not None)
     show(done, form)
@@ -149,12 +147,6 @@ def _elsewhere(request: SweepRequest, where: Profile, form: str | None, options:
 def _warn(warnings: tuple[str, ...]) -> None:
     for warning in warnings:
         click.echo(f"nbstep: warning: {warning}", err=True)
-
-
-def _storage(options: dict[str, Any]) -> StorageOptions:
-    return StorageOptions(
-        endpoint_url=options["endpoint_url"], allow_private_addresses=options["allow_private_addresses"]
-    )
 
 
 def _request(notebook: str, params: str | None, options: dict[str, Any], storage: StorageOptions) -> SweepRequest:
