@@ -80,7 +80,7 @@ class GcsStore:
         _split(uri)
         found: Stat | None = None
         with suppress(InputNotFoundError):
-            found = self._retrier.call("looking at", uri, lambda attempt: self._stat(uri, attempt))
+            found = self._retrier.call("checking", uri, lambda attempt: self._stat(uri, attempt))
         self._generations[uri] = int(found.version) if found else _NONE
         return found
 

@@ -26,7 +26,7 @@ from nbstep_runner.stores.http_answers import is_weak, translated
 from nbstep_runner.stores.http_requests import DIGEST, Requests, condition_of, digest_of
 from nbstep_runner.stores.protocol import Blob, Source, Stat
 from nbstep_runner.stores.registry import check_name
-from nbstep_runner.stores.retrying import Retrier, Try
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.uris import beside, checked, redact
 
 _FOLDERS_AT_ONCE: Final = 16
@@ -83,7 +83,7 @@ class HttpStore:
         """What the server tells of the object; where it tells too little, the object is read."""
         _object(uri)
         try:
-            found = self._retrier.call("looking at", uri, lambda attempt: self._requests.head(uri, attempt))
+            found = self._retrier.call("checking", uri, lambda attempt: self._requests.head(uri, attempt))
             if found and not self._weak:
                 return found
             blob = self.read(uri)
@@ -125,15 +125,14 @@ class HttpStore:
     def check_output(self, uri: str) -> None:
         """Refuse an output that has the name of a folder; see :func:`nbstep_runner.stores.check_output`."""
         if self._can_rename(uri):
-            self._retrier.call("looking at", uri, lambda attempt: self._requests.refuse_folder(uri, attempt))
+            self._retrier.call("checking", uri, lambda attempt: self._requests.refuse_folder(uri, attempt))
 
     def _can_rename(self, uri: str) -> bool:
         folder = beside(uri, "")
         if folder not in self._renames:
-            asking = "asking the server of"
             try:
                 found = self._retrier.call(
-                    asking, folder, lambda attempt: self._requests.speaks_webdav(folder, attempt)
+                    "asking", folder, lambda attempt: self._requests.speaks_webdav(folder, attempt)
                 )
             except (StorageDeniedError, BadInputError):  # it is told by who reads or writes there
                 found = False
@@ -142,7 +141,7 @@ class HttpStore:
 
     def expect(self, uri: str, version: str) -> None:
         """Compare the version now; see :class:`~nbstep_runner.stores.conditions.Writer`."""
-        self._retrier.call("looking at", uri, lambda attempt: self._requests.expect(uri, version, attempt))
+        self._retrier.call("checking", uri, lambda attempt: self._requests.expect(uri, version, attempt))
 
     def send(self, upload: Upload, condition: Condition) -> str:
         """Write in place, with retries."""
@@ -186,7 +185,10 @@ class HttpStore:
             with suppress(Exception):  # the first failure is the one to tell of
                 self._requests.delete(temporary, {}, attempt)
             raise
-        found = self._requests.head(upload.uri, attempt)
+        try:
+            found = self._requests.head(upload.uri, attempt)
+        except InputNotFoundError as error:
+            raise TransientError("another writer replaced the object at the same moment") from error
         return self._told(found.version if found else None, upload)
 
     def _move(self, temporary: str, uri: str, if_version: str | None, attempt: Try) -> None:

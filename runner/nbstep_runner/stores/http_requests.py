@@ -71,7 +71,7 @@ class Requests:
         with self._client.answer(Ask(method="HEAD", uri=uri), attempt) as response:
             if response.status_code in {405, 501}:
                 return None
-            require(response, _READ, doing("looking at", uri))
+            require(response, _READ, doing("checking", uri))
         version, length = version_of(response), response.headers.get("Content-Length", "")
         if not version or not length.isdecimal():
             return None
@@ -161,7 +161,7 @@ class Requests:
     def speaks_webdav(self, uri: str, attempt: Try) -> bool:
         """Whether objects of this place can be renamed and listed."""
         with self._client.answer(Ask(method="OPTIONS", uri=uri), attempt) as response:
-            meaning = explained(response.status_code, doing("asking the server of", uri))
+            meaning = explained(response.status_code, doing("asking", uri))
             if isinstance(meaning, TransientError):
                 raise meaning
             return "DAV" in response.headers

@@ -74,7 +74,7 @@ class LocalStore:
 
     def stat(self, uri: str) -> Stat | None:
         """Size, version and time of the file; the checksum is not known without reading it."""
-        with _explained("looking at", uri):
+        with _explained("checking", uri):
             found = _stat(path_of(uri))
         return _described(uri, found) if found else None
 
@@ -96,7 +96,7 @@ class LocalStore:
 
     def check_output(self, uri: str) -> None:
         """Refuse a folder, a device or a symbolic link; see :func:`nbstep_runner.stores.check_output`."""
-        with _explained("looking at", uri):
+        with _explained("checking", uri):
             _refuse_special(uri, path_of(uri))
 
     @contextmanager

@@ -118,7 +118,7 @@ class OtherStore:
     def stat(self, uri: str) -> Stat | None:
         """What the filesystem knows of the object."""
         with suppress(InputNotFoundError):
-            info = self._call("looking at", uri, lambda: self._info(uri))
+            info = self._call("checking", uri, lambda: self._info(uri))
             return _described(uri, info) if info["type"] == "file" else None
         return None
 

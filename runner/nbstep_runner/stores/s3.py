@@ -68,7 +68,7 @@ class S3Store:
         """What the store knows of the object."""
         place = _place(uri)
         with suppress(InputNotFoundError):
-            return self._retrier.call("looking at", uri, lambda _: described(uri, self._client.head_object(**place)))
+            return self._retrier.call("checking", uri, lambda _: described(uri, self._client.head_object(**place)))
         return None
 
     def list(self, uri: str) -> Iterator[Stat]:

@@ -78,7 +78,7 @@ class SftpStore:
     def stat(self, uri: str) -> Stat | None:
         """Size, version and time of the file."""
         path = _path(uri)
-        found = self._call("looking at", uri, lambda client, _: sftp_files.attributes(client, path))
+        found = self._call("checking", uri, lambda client, _: sftp_files.attributes(client, path))
         return _described(uri, found) if found else None
 
     def list(self, uri: str) -> Iterator[Stat]:
@@ -95,7 +95,7 @@ class SftpStore:
     def check_output(self, uri: str) -> None:
         """Refuse what could not be replaced at the end; see :func:`nbstep_runner.stores.check_output`."""
         path = _path(uri)
-        self._call("looking at", uri, lambda client, _: sftp_files.check_place(client, path))
+        self._call("checking", uri, lambda client, _: sftp_files.check_place(client, path))
 
     def _find(self, upload: content.Upload) -> str | None:
         """The version of what is in place, if it holds these bytes."""

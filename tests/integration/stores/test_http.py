@@ -537,3 +537,34 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
         uri = "http://only-the-proxy-knows.example/a.ipynb"
         assert open_store(uri).read(uri).data == b"{}"
     assert seen == ["http://only-the-proxy-knows.example/a.ipynb"]
+
+
+@pytest.mark.fault(66)
+def test_an_object_that_another_replaces_at_that_moment_is_written_again(web_place: Place) -> None:
+    """Some servers remove what they replace: after our own move there may be nothing for a moment."""
+    web_place.proxy.add(Kind.STATUS, "HEAD", "a.ipynb$", status=404)
+    store = web_place.store()
+    version = store.write(web_place.uri(), b"whole")
+    assert (web_place.truth(), version) == (b"whole", store.read(web_place.uri()).version)
+    assert "another writer replaced the object" in web_place.lines[0]
+
+
+@pytest.mark.fault(73)
+@pytest.mark.parametrize(("method", "path"), [("PUT", "tmp"), ("MOVE", "tmp")])
+@pytest.mark.parametrize("condition", [None, ABSENT])
+def test_a_409_of_webdav_is_a_missing_folder_and_no_conflict(
+    web_place: Place, method: str, path: str, condition: str | None
+) -> None:
+    web_place.proxy.add(Kind.STATUS, method, path, status=409, times=2)
+    web_place.store().write(web_place.uri("new/a.ipynb"), b"whole", if_version=condition)
+    assert web_place.truth("new/a.ipynb") == b"whole"
+
+
+@pytest.mark.fault(73)
+def test_a_folder_that_never_comes_is_no_conflict_either(web_place: Place) -> None:
+    web_place.proxy.add(Kind.STATUS, "PUT", status=409, times=10_000)
+    with pytest.raises(StorageUnavailableError, match="folder was removed meanwhile"):
+        web_place.store(1.0).write(web_place.uri(), b"whole")
+    web_place.proxy.add(Kind.STATUS, "MKCOL", status=403, times=10_000)
+    with pytest.raises(StorageDeniedError, match="do not allow making the folder of http"):
+        web_place.store(1.0).write(web_place.uri(), b"whole")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbstep_runner import stores
 from nbstep_runner.errors import (
     BadInputError,
     NbstepError,
@@ -159,3 +161,21 @@ def test_faults_happen_as_often_as_they_say() -> None:
     assert store.read("memory://b/a.json").data == b"1234"
     assert slept.count(3.0) == 2
     assert store.calls[:2] == [Call("write", "memory://b/a.ipynb", 2), Call("write", "memory://b/a.json", 3)]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405, 409, 410, 412, 413, 414, 418, 507])
+@pytest.mark.parametrize("operation", ["reading", "writing", "checking", "listing", "deleting", "asking"])
+def test_an_answer_is_told_with_the_object_it_is_about(status: int, operation: str) -> None:
+    meaning = explained(status, f"{operation} s3://bucket/a b.ipynb")
+    assert isinstance(meaning, NbstepError)
+    assert re.search(
+        r"(^| (for|is|of|no|reading|writing|checking|listing|deleting|asking) )s3://bucket/a b.ipynb", str(meaning)
+    )
+
+
+def test_every_operation_of_a_store_is_one_word_before_its_object() -> None:
+    """What a store says of an answer takes the operation and the object apart at the first space."""
+    room = Path(stores.__file__).parent
+    said = {found for file in room.glob("*.py") for found in re.findall(r'call\(\s*f?"([^"]+)"', file.read_text())}
+    assert said >= {"reading", "checking", "listing", "deleting", "asking"}
+    assert {words for words in said if " " in words and not words.startswith("writing ")} == set()
