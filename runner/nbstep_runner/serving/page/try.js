@@ -281,7 +281,9 @@ async function begin() {
   const read = () => Object.fromEntries(fields.map(([name, field]) => [name, field.read()]));
   const refuse = (text) => byId("answer").replaceChildren(element("p", { className: "wrong" }, text));
 
+  let due;
   function showRequest() {
+    clearTimeout(due);
     try {
       const body = read();
       byId("curl").textContent = curl(url, body);
@@ -290,16 +292,16 @@ async function begin() {
       byId("curl").textContent = byId("python").textContent = error.message;
     }
   }
-  let due;
   byId("form").addEventListener("input", () => {
     clearTimeout(due);
-    due = setTimeout(showRequest, 100);
+    due = setTimeout(showRequest, 100); // a drawing changes with every move
   });
   for (const [, field, given] of fields) field.begin?.(given);
   showRequest();
 
   byId("form").addEventListener("submit", async (event) => {
     event.preventDefault();
+    showRequest(); // the one that is answered now
     byId("send").disabled = true;
     byId("answer").setAttribute("aria-busy", "true");
     try {
