@@ -23,6 +23,8 @@ def predict(image: Annotated[np.ndarray, Image(8, 8)], kind: Literal["plain", "l
     return {"side": "left" if share > 0.5 else "right", "shares": {"left": share, "right": 1 - share}}
 """
 
+INK = "const text = document.getElementById('python').textContent; return /image.*\\b[1-9]\\d/.test(text) && text"
+"""The request as Python, once there is something drawn in it."""
 ANSWER = "return document.querySelector('#answer .value')?.textContent"
 
 
@@ -33,6 +35,7 @@ def test_what_is_drawn_is_answered_with_bars(browser: Browser, tmp_path: Path) -
         browser.until("return document.querySelector('canvas')")
         assert browser.script("return document.querySelector('h1').textContent") == "sides"
         browser.draw("canvas", (-100, -80), (-100, 80), (-60, 80))
+        browser.until(INK)  # the page hears of the pointer when it comes to it
         browser.script("document.querySelector('#send').click()")
         assert browser.until(ANSWER) == "left"
         rows = browser.script(
