@@ -16,6 +16,7 @@ from nbstep.backends.local.process import Child
 from nbstep.errors import KINDS, error_of
 from nbstep.steps.call import Call, check_called
 from nbstep.steps.component import step_arguments
+from nbstep.steps.reuse import KEPT, Earlier
 from nbstep_runner.contract import DIGEST_INPUT, RunResult, decode
 from nbstep_runner.errors import BadInputError, InternalError
 from nbstep_runner.parameters import MISSING
@@ -24,35 +25,42 @@ LOG: Final = "step.log"
 RECORD: Final = "record.json"
 INPUT: Final = "executor_input.json"
 SOURCE: Final = "source.ipynb"
+EXECUTED: Final = "output.ipynb"
 OPTIONS: Final = ("--force", "--no-short-notice", "--log-format", "console")
 """Here a stopped step has the time to let its cell clean up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A step of a chain that has run.
+    """A step of a chain that has succeeded.
 
     Attributes:
         name: The step's, with a number where it is not the first of that name.
         record: The run's.
         outputs: Results as values; artifacts, the executed notebook and its page among them, as paths.
+        reused: It succeeded in an earlier chain.
     """
 
     name: str
     record: RunResult
     outputs: dict[str, Any]
+    reused: bool = False
 
 
-def chain(calls: Sequence[Call], folder: str | Path = "runs/chain", *, quiet: bool = False) -> dict[str, Done]:
+def chain(
+    calls: Sequence[Call], folder: str | Path = "runs/chain", *, quiet: bool = False, force: bool = False
+) -> dict[str, Done]:
     """Run steps one after the other, each in a process of its own, until one fails.
 
-    Everything that a step leaves is in a folder of its name below ``folder``; that of an earlier chain is written over.
+    Everything that a step leaves is in a folder of its name below ``folder``. One that succeeded there before does not
+    run again, as long as its notebook, its arguments and its outputs are what they were, and no step before it runs.
     Steps that the given ones depend on run too, named or not.
 
     Args:
         calls: Steps with their arguments.
         folder: Where runs and artifacts go.
         quiet: Keep each step's log in its folder only.
+        force: Run every step, whatever succeeded before.
 
     Raises:
         NbstepError: A step failed: its own error, with a note that says where its notebook is. Later steps do not run.
@@ -61,7 +69,9 @@ def chain(calls: Sequence[Call], folder: str | Path = "runs/chain", *, quiet: bo
     check_called(calls)
     done: dict[Call, Done] = {}
     for name, call in _named(_ordered(calls)):
-        done[call] = _Execution(call, name, Path(folder).absolute() / name, done).run(quiet=quiet)
+        step = _Execution(call, name, Path(folder).absolute() / name, done)
+        may_stand = not force and all(done[earlier].reused for earlier in call.earlier)
+        done[call] = (step.reused(quiet=quiet) if may_stand else None) or step.run(quiet=quiet)
     return {each.name: each for each in done.values()}
 
 
@@ -104,24 +114,36 @@ class _Execution:
         self._name = name
         self._folder = folder
         self._done = done
+        self._input = self._executor_input()
+        here = replace(self._step, runs=None, place=self._step.place or str(folder / SOURCE))
+        self._arguments = [*step_arguments(here, self._call.brought), *OPTIONS]
+        # The notebook's own digest is one of the inputs.
+        self._earlier = Earlier(folder, RECORD, [*self._step.outputs, EXECUTED], [self._arguments, self._input])
+
+    def reused(self, *, quiet: bool) -> Done | None:
+        """What the step left when it succeeded before, if that still stands."""
+        record = self._earlier.record()
+        if record is None:
+            return None
+        if not quiet:
+            os.write(1, f"step {self._name} is not run again: it succeeded at {record.ended_at}\n".encode())
+        return Done(self._name, record, self._outputs(record), reused=True)
 
     def run(self, *, quiet: bool) -> Done:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for name in [*self._step.outputs, RECORD]:
+        for name in [*self._step.outputs, RECORD, KEPT]:
             _remove(self._folder / name)
-        (self._folder / INPUT).write_text(json.dumps(self._executor_input()))
+        (self._folder / INPUT).write_text(json.dumps(self._input))
         code = self._child(quiet=quiet)
         record = self._record()
         if code == 0 and record is not None:
+            self._earlier.keep()
             return Done(self._name, record, self._outputs(record))
         raise self._failure(code, record)
 
     def _child(self, *, quiet: bool) -> int:
-        arguments = ["kfp-step", "--executor-input-file", str(self._folder / INPUT)]
-        source = self._folder / SOURCE
-        source.write_bytes(self._step.source.data)
-        here = replace(self._step, runs=None, place=self._step.place or str(source))
-        arguments += [*step_arguments(here, self._call.brought), *OPTIONS]
+        (self._folder / SOURCE).write_bytes(self._step.source.data)
+        arguments = ["kfp-step", "--executor-input-file", str(self._folder / INPUT), *self._arguments]
         with (self._folder / LOG).open("wb") as log, Child(arguments) as child:
             for line in child.lines():
                 log.write(line)

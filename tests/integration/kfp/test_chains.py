@@ -38,15 +38,18 @@ def test_a_failing_step_ends_the_chain_with_its_own_error(folder: Path, capfd: p
     assert "AssertionError" in capfd.readouterr().out
 
 
-def test_a_chain_that_is_run_again_runs_every_cell_again(folder: Path) -> None:
+def test_a_chain_that_is_run_again_runs_what_does_not_stand(folder: Path) -> None:
     path = notebooks.write(
         folder / "count.ipynb",
         [notebooks.Code("log: str = 'log'", ("parameters",)), "open(log, 'a').write('x')"],
     )
     call = nbstep.notebook_step(path, html=False)(log=str(folder / "log"))
-    for times in ("x", "xx"):
-        nbstep.chain([call], folder / "runs", quiet=True)
+    for force, times in ((False, "x"), (False, "x"), (True, "xx")):
+        nbstep.chain([call], folder / "runs", quiet=True, force=force)
         assert (folder / "log").read_text() == times
+    (folder / "runs/count/output.ipynb").unlink()
+    nbstep.chain([call], folder / "runs", quiet=True)
+    assert (folder / "log").read_text() == "xxx"
 
 
 def test_what_an_earlier_chain_left_does_not_pass_for_a_result(folder: Path) -> None:

@@ -168,3 +168,79 @@ def test_the_only_output_has_a_short_name(tmp_path: Path) -> None:
     assert step(tmp_path)().output.name == "n"
     with pytest.raises(BadInputError, match="declares 0 outputs"):
         _ = step(tmp_path, results={})().output
+
+
+@pytest.fixture
+def counted(does: Any) -> list[str]:
+    """The names of steps that have run, in order; each writes its artifact and counts up its number."""
+    ran: list[str] = []
+
+    def work(given: dict[str, Any]) -> dict[str, Any]:
+        ran.append(str(given["name"]))
+        return {"n": given["n"] + 1}
+
+    does(work)
+    return ran
+
+
+def two_steps(folder: Path, n: int = 5, cell: str = "") -> list[Any]:
+    first = step(folder, f"n: int = 1\nname: str = 'first'{cell}", name="first")(n=n)
+    second = step(folder, "n: int\nname: str = 'second'", name="second")(n=first.output)
+    return [first, second]
+
+
+def chained(folder: Path, calls: list[Any], **options: Any) -> dict[str, bool]:
+    done = nbstep.chain(calls, folder / "runs", quiet=True, **options)
+    assert done["second"].outputs["n"] == done["first"].outputs["n"] + 1
+    return {name: each.reused for name, each in done.items()}
+
+
+def test_what_succeeded_is_not_run_again(tmp_path: Path, counted: list[str]) -> None:
+    assert chained(tmp_path, two_steps(tmp_path)) == {"first": False, "second": False}
+    assert chained(tmp_path, two_steps(tmp_path)) == {"first": True, "second": True}
+    assert counted == ["first", "second"]
+
+
+@pytest.mark.parametrize(
+    ("change", "ran"),
+    [
+        (lambda _: {"force": True}, ["first", "second"]),
+        (lambda _: {"n": 6}, ["first", "second"]),
+        (lambda _: {"cell": "\n# another notebook"}, ["first", "second"]),
+        (lambda runs: _write(runs / "first/notebook", "other bytes"), ["first", "second"]),
+        (lambda runs: _write(runs / "second/notebook", "other bytes"), ["second"]),
+        (lambda runs: _write(runs / "second/notebook/in-a-folder", "other bytes"), ["second"]),
+        (lambda runs: _write(runs / "second/reuse.json", "{"), ["second"]),
+        (lambda runs: (runs / "second" / RECORD).unlink(), ["second"]),
+    ],
+)
+def test_what_is_not_as_it_was_is_run_again(
+    tmp_path: Path, counted: list[str], change: Callable[[Path], dict[str, Any] | None], ran: list[str]
+) -> None:
+    chained(tmp_path, two_steps(tmp_path))
+    counted.clear()
+    options = change(tmp_path / "runs") or {}
+    force = options.pop("force", False)
+    chained(tmp_path, two_steps(tmp_path, **options), force=force)
+    assert counted == ran
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+
+
+def test_a_step_that_failed_is_tried_again_and_the_ones_before_it_stand(tmp_path: Path, does: Any) -> None:
+    ran: list[str] = []
+
+    def work(given: dict[str, Any]) -> dict[str, Any]:
+        ran.append(given["name"])
+        if given["name"] == "second" and ran.count("second") == 1:
+            raise CellFailedError("not yet")
+        return {"n": given["n"] + 1}
+
+    does(work)
+    with pytest.raises(CellFailedError):
+        chained(tmp_path, two_steps(tmp_path))
+    assert chained(tmp_path, two_steps(tmp_path)) == {"first": True, "second": False}
+    assert ran == ["first", "second", "second"]
