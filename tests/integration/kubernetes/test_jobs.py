@@ -97,14 +97,12 @@ def test_a_failed_cell_is_raised_here_and_a_retry_runs_no_cell(launcher: Launche
     with pytest.raises(CellFailedError, match="no such flight") as caught:
         run.wait()
     assert "ValueError" in "".join(caught.value.__notes__)
-    # A cluster before 1.25 drops the failure policy and starts it again: the second pod finds the verdict.
     assert [line.message for line in run.lines() if line.cell == 1].count("tried") == 1
-    while not launcher.cluster.get("job", run.id)["status"].get("conditions"):
+    while not (found := launcher.cluster.get("job", run.id)["status"].get("conditions")):
         time.sleep(0.2)
-    ends = [
-        pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] for pod in launcher.cluster.pods(run)
-    ]
-    assert set(ends) == {10}
+    assert {condition["reason"] for condition in found} == {"PodFailurePolicy"}
+    (pod,) = launcher.cluster.pods(run)
+    assert pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 10
 
 
 def test_cancelling_saves_the_notebook(launcher: Launcher) -> None:
@@ -160,7 +158,8 @@ def test_a_run_whose_job_was_deleted_is_found_by_its_record(launcher: Launcher) 
 
 
 @pytest.mark.fault(28)
-def test_another_attempt_comes_after_an_eviction(launcher: Launcher) -> None:
+def test_another_attempt_comes_after_an_eviction_which_is_no_failure(launcher: Launcher) -> None:
+    """As when a node is drained: by the eviction API, which marks the pod as a ``DisruptionTarget``."""
     run = launcher.submit(
         "x = 1",
         "import os, time\nprint('attempt begun', flush=True)\n"
@@ -168,7 +167,7 @@ def test_another_attempt_comes_after_an_eviction(launcher: Launcher) -> None:
         "flag = os.environ['FLAG']\nstore = open_store(flag)\n"
         "if store.stat(flag) is None:\n    store.write(flag, b'seen')\n    time.sleep(300)\n",
         env={"FLAG": f"{launcher.bucket.runs}/flags/{time.time_ns()}"},
-        retries=1,
+        retries=0,
     )
     lines = run.lines(follow=True)
     for line in lines:
@@ -176,11 +175,21 @@ def test_another_attempt_comes_after_an_eviction(launcher: Launcher) -> None:
             break
     time.sleep(1.0)
     (pod,) = launcher.cluster.pods(run)
-    launcher.cluster("delete", "pod", pod["metadata"]["name"], "--grace-period=20", "--wait=false")
-    attempts = {line.attempt for line in lines if line.message == "attempt begun"}
+    evict(launcher.cluster, pod["metadata"]["name"])
+    rest = list(lines)
     result = run.wait(timeout=100)
     assert (result.state, result.attempt) == (RunState.SUCCEEDED, 2)
-    assert attempts == {2}
+    assert any("takes the pod away (EvictionByEvictionAPI)" in line.message for line in rest)
+    assert {line.attempt for line in rest if line.message == "attempt begun"} == {2}
+    assert [record.state for record in run.attempts()] == [RunState.CANCELLED, RunState.SUCCEEDED]
+    again = [line.attempt for line in nbstep.find(str(run)).lines() if line.message == "attempt begun"]
+    assert again == [1, 2]
+
+
+def evict(cluster: Api, pod: str) -> None:
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    path = f"/api/v1/namespaces/{cluster.namespace}/pods/{pod}/eviction"
+    cluster("create", "--raw", path, "--filename", "-", data=eviction)
 
 
 @pytest.mark.fault(28)

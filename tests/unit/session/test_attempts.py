@@ -73,6 +73,7 @@ def test_verdict_and_log_of_each_attempt_are_kept(after: After) -> None:
     assert earlier_verdicts(after.store, OUTPUT)[0] == STOPPED
 
 
+@pytest.mark.fault(28)
 def test_an_attempt_that_was_killed_is_lost_and_has_no_log_of_another(after: After) -> None:
     after.begin(KILLED, b"of an attempt before", attempt=2)
     assert set(after.objects()) == {"1.verdict.json"}

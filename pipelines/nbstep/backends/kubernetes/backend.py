@@ -23,8 +23,9 @@ from nbstep.backends.kubernetes.names import (
     SCHEME,
     JobName,
 )
-from nbstep.backends.kubernetes.starting import end_job, give_up_late
-from nbstep.backends.kubernetes.state import is_over, is_sweep, status_of
+from nbstep.backends.kubernetes.queue import JOB_UID_LABEL, held_back, queued
+from nbstep.backends.kubernetes.starting import ask_queue, end_job, give_up_late
+from nbstep.backends.kubernetes.state import NOT_QUEUED, is_over, is_sweep, status_of
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import ClusterUnavailableError, RunNotFoundError
@@ -99,7 +100,10 @@ class KubernetesBackend:
         return located(cluster(name.context).job(name.namespace, name.name))
 
     def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
-        """How each run stands: two questions for each namespace, or three for a single run; a late one is given up."""
+        """How each run stands: two questions for each namespace, or three for a single run, and one of a queue.
+
+        One that does not start in time is given up.
+        """
         by_place: dict[tuple[str, str], list[JobName]] = defaultdict(list)
         for handle in handles:
             name = JobName.parse(handle)
@@ -147,10 +151,16 @@ def _statuses(names: Sequence[JobName]) -> Iterator[tuple[JobName, Status]]:
     pods: dict[str, list[Object]] = defaultdict(list)
     for pod in api.pods(first.namespace, selector):
         pods[pod["metadata"]["labels"].get(RUN_LABEL, "")].append(pod)
+    waiting = any(held_back(job, pods[name]) for name, job in jobs.items())
+    workloads = api.workloads(first.namespace) if waiting else []
+    told = {each["metadata"].get("labels", {}).get(JOB_UID_LABEL): queued(each) for each in workloads}
     for name in names:
         if found := jobs.get(name.name):
             give_up_late(api, name, found, pods[name.name])
-        yield name, status_of(found, pods[name.name]) if found else _gone(name)
+            of_queue = told.get(found["metadata"]["uid"], NOT_QUEUED)
+            yield name, status_of(found, pods[name.name], queued=of_queue)
+        else:
+            yield name, _gone(name)
 
 
 def _status(api: client.Cluster, name: JobName) -> Status:
@@ -160,9 +170,10 @@ def _status(api: client.Cluster, name: JobName) -> Status:
         return _gone(name)
     pods = api.pods(name.namespace, f"{RUN_LABEL}={name.name}")
     give_up_late(api, name, found, pods)
-    status = status_of(found, pods)
+    of_queue = ask_queue(api, name, found, pods)
+    status = status_of(found, pods, queued=of_queue)
     if status.phase is Phase.PENDING and not status.problems:
-        return status_of(found, pods, tuple(event_problems(events(api, name, found, pods))))
+        return status_of(found, pods, tuple(event_problems(events(api, name, found, pods))), of_queue)
     return status
 
 

@@ -19,14 +19,23 @@ WAITING: Final = {
     "ErrImageNeverPull": "the image {image} is not on the node, and must not be pulled",
     "InvalidImageName": "the image's name {image} is not valid",
     "ImageInspectError": "the image {image} cannot be inspected: {message}",
+    "SignatureValidationFailed": "the image {image} has no valid signature: {message}",
     "RegistryUnavailable": "the registry of {image} does not answer: {message}",
     "CreateContainerConfigError": "the container cannot be configured: {message}",
     "CreateContainerError": "the container cannot be created: {message}",
     "RunContainerError": "the container cannot be started: {message}",
 }
-TELLING_EVENTS: Final = frozenset(
-    {"FailedCreate", "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedScheduling", "NodeNotReady"}
-)
+TELLING_EVENTS: Final = {
+    "FailedCreate": "the pod cannot be created",
+    "FailedMount": "a volume cannot be mounted",
+    "FailedAttachVolume": "a volume cannot be attached",
+    "FailedCreatePodSandBox": "the pod's sandbox cannot be made",
+    "FailedPrepareDynamicResources": "the devices cannot be prepared",
+    "FailedResourceClaimCreation": "a claim of devices cannot be made",
+    "FailedScheduling": "no node takes the pod",
+    "NodeNotReady": "the node does not answer",
+}
+"""The reasons of warnings that say why a run does not begin, and what is said of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +59,13 @@ def problems(pod: Object) -> Iterator[str]:
     reason = waiting.get("reason", "")
     if reason in WAITING:
         image = container_status(pod).get("image") or _image(pod)
-        yield WAITING[reason].format(image=image, message=_line(waiting.get("message", reason)))
+        yield WAITING[reason].format(image=image, message=one_line(waiting.get("message", reason)))
     for condition in pod.get("status", {}).get("conditions") or ():
         yield from _condition_problem(condition)
 
 
 def _condition_problem(condition: Object) -> Iterator[str]:
-    message = _line(condition.get("message", ""))
+    message = one_line(condition.get("message", ""))
     match condition.get("type"), condition.get("status"), condition.get("reason"):
         case "PodScheduled", "False", "Unschedulable":
             yield f"no node takes the pod: {message}"
@@ -74,18 +83,10 @@ def event_problems(events: Sequence[Object]) -> Iterator[str]:
 
 
 def _event_sentence(event: Object) -> str:
-    message = _line(event.get("message", ""))
+    message = one_line(event.get("message", ""))
     if "exceeded quota" in message:
         return f"the namespace's quota is used up: {message}"
-    starts = {
-        "FailedCreate": "the pod cannot be created",
-        "FailedMount": "a volume cannot be mounted",
-        "FailedAttachVolume": "a volume cannot be attached",
-        "FailedCreatePodSandBox": "the pod's sandbox cannot be made",
-        "FailedScheduling": "no node takes the pod",
-        "NodeNotReady": "the node does not answer",
-    }
-    return f"{starts[event['reason']]}: {message}"
+    return f"{TELLING_EVENTS[event['reason']]}: {message}"
 
 
 def termination(pod: Object) -> Termination | None:
@@ -93,14 +94,16 @@ def termination(pod: Object) -> Termination | None:
     status = pod.get("status", {})
     terminated = container_status(pod).get("state", {}).get("terminated")
     if status.get("reason") == "Evicted":
-        return Termination(_code(terminated), f"the pod was evicted: {_line(status.get('message', ''))}", "lost")
+        return Termination(_code(terminated), f"the pod was evicted: {one_line(status.get('message', ''))}", "lost")
     if status.get("reason") in ("NodeLost", "Shutdown", "NodeShutdown", "Terminated", "Preempting"):
-        return Termination(_code(terminated), f"the pod's node went away: {_line(status.get('message', ''))}", "lost")
+        return Termination(
+            _code(terminated), f"the pod's node went away: {one_line(status.get('message', ''))}", "lost"
+        )
     if terminated:
         return _container_termination(terminated, pod)
     if status.get("phase") == "Failed":
         return Termination(
-            None, f"the pod failed: {_line(status.get('message') or status.get('reason') or '')}", "lost"
+            None, f"the pod failed: {one_line(status.get('message') or status.get('reason') or '')}", "lost"
         )
     return None
 
@@ -112,7 +115,7 @@ def _container_termination(terminated: Object, pod: Object) -> Termination:
         return Termination(code, f"the container was killed for memory (its limit is {limit})", "out-of-memory")
     if terminated.get("reason") == "ContainerCannotRun" or terminated.get("reason") == "StartError":
         return Termination(
-            code, f"the container could not be started: {_line(terminated.get('message', ''))}", "not-started"
+            code, f"the container could not be started: {one_line(terminated.get('message', ''))}", "not-started"
         )
     said = _verdict(terminated.get("message", ""))
     known = _by_code().get(code)
@@ -155,5 +158,6 @@ def _limit(pod: Object) -> str:
     return str(_container(pod).get("resources", {}).get("limits", {}).get("memory", "the node's memory"))
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A message of the cluster without its line breaks."""
     return " ".join(str(text).split())

@@ -17,8 +17,9 @@ import msgspec
 from nbstep.backends.kubernetes.client import Cluster, LogNotReadyError
 from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
 from nbstep.backends.kubernetes.names import RUN_LABEL, JobName
-from nbstep.backends.kubernetes.starting import give_up_late
-from nbstep.backends.kubernetes.state import condition, overdue, started
+from nbstep.backends.kubernetes.queue import Queued
+from nbstep.backends.kubernetes.starting import ask_queue, give_up_late
+from nbstep.backends.kubernetes.state import NOT_QUEUED, condition, overdue, started, withdrawn
 from nbstep.errors import RunNotFoundError
 from nbstep.views.log_lines import notice
 
@@ -77,15 +78,17 @@ class Follower:
             job, pods = self._look()
             if job is None and not pods:
                 return
+            of_queue = NOT_QUEUED
             if follow and job is not None:
                 give_up_late(self._cluster, self._name, job, pods)
-            yield from self._trouble(job, pods)
+                of_queue = ask_queue(self._cluster, self._name, job, pods)
+            yield from self._trouble(job, pods, of_queue)
             ready = next((pod for pod in pods if started(pod) and pod["metadata"]["uid"] not in self._read), None)
             if ready is not None:
                 yield from self._pod_lines(ready, follow=follow)
                 self._read.add(ready["metadata"]["uid"])
                 self._waiting_since, pause = time.monotonic(), LOOK_SECONDS
-            elif not follow or self._over(job, pods):
+            elif not follow or self._over(job, pods, of_queue):
                 return
             else:
                 time.sleep(pause)
@@ -99,15 +102,15 @@ class Follower:
         pods: list[Object] = list(self._cluster.pods(self._name.namespace, f"{RUN_LABEL}={self._name.name}"))
         return job, pods
 
-    def _over(self, job: Object | None, pods: list[Object]) -> bool:
+    def _over(self, job: Object | None, pods: list[Object], of_queue: Queued) -> bool:
         if job is None:
             return True
-        final = condition(job, "Complete") or condition(job, "Failed")
-        return final is not None and all(termination(pod) or overdue(pod) for pod in pods)
+        final = condition(job, "Complete") or condition(job, "Failed") or withdrawn(job, of_queue)
+        return bool(final) and all(termination(pod) or overdue(pod) for pod in pods)
 
-    def _trouble(self, job: Object | None, pods: list[Object]) -> Iterator[bytes]:
+    def _trouble(self, job: Object | None, pods: list[Object], of_queue: Queued) -> Iterator[bytes]:
         """What holds the pods up or took them away, each sentence once."""
-        sentences = [sentence for pod in pods for sentence in problems(pod)]
+        sentences = [*(sentence for pod in pods for sentence in problems(pod)), *of_queue.problems]
         if not any(map(started, pods)) and time.monotonic() - self._waiting_since > EVENTS_AFTER:
             newest = pods[-1] if pods else job
             if newest is not None:

@@ -26,6 +26,8 @@ from nbstep.profiles.kubernetes import KubernetesOptions
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.stores import redact
 
+QUEUE_SPARE_SECONDS: Final = 30
+"""By so much Kueue's limit is longer than the Job's own deadline, which comes first in a run that is admitted once."""
 # https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set
 _KEY: Final = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 _VALUE: Final = re.compile(r"([A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
@@ -98,7 +100,8 @@ def _queued(options: KubernetesOptions) -> dict[str, str]:
     if not options.queue:
         return {}
     priority = {QUEUE_PRIORITY_LABEL: options.queue_priority} if options.queue_priority else {}
-    return {QUEUE_LABEL: options.queue, QUEUE_SECONDS_LABEL: str(options.deadline_seconds), **priority}
+    seconds = options.deadline_seconds + QUEUE_SPARE_SECONDS
+    return {QUEUE_LABEL: options.queue, QUEUE_SECONDS_LABEL: str(seconds), **priority}
 
 
 def _where(submission: Submission) -> str:

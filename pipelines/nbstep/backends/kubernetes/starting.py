@@ -1,4 +1,4 @@
-"""Runs whose pod does not start: given up by the launcher that sees it, once the time that their Job names is over.
+"""Runs that do not start: given up by the launcher that sees it, once the time that their Job names is over.
 
 The cluster knows no such deadline: it has one for all of a Job, which counts the time of the run itself as well.
 """
@@ -12,7 +12,8 @@ from typing import Any
 
 from nbstep.backends.kubernetes.client import Cluster
 from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
-from nbstep.backends.kubernetes.names import NOT_STARTED_ANNOTATION, START_ANNOTATION, JobName
+from nbstep.backends.kubernetes.names import EXPIRED_ANNOTATION, NOT_STARTED_ANNOTATION, START_ANNOTATION, JobName
+from nbstep.backends.kubernetes.queue import JOB_UID_LABEL, Queued, held_back, queued
 from nbstep.backends.kubernetes.state import condition, is_sweep, started
 from nbstep.errors import ClusterDeniedError, RunNotFoundError
 
@@ -35,11 +36,26 @@ def give_up_late(api: Cluster, name: JobName, job: Object, pods: Sequence[Object
         end_job(api, name, NOT_STARTED_ANNOTATION, words)
 
 
+def ask_queue(api: Cluster, name: JobName, job: Object, pods: Sequence[Object]) -> Queued:
+    """What holds a Job back in its queue. One whose time there is used up is ended, which Kueue leaves to others."""
+    if not held_back(job, pods):
+        return Queued()
+    workloads = api.workloads(name.namespace, f"{JOB_UID_LABEL}={job['metadata']['uid']}")
+    told = queued(workloads[0]) if workloads else Queued()
+    if told.expired:
+        with suppress(ClusterDeniedError, RunNotFoundError):
+            end_job(api, name, EXPIRED_ANNOTATION, "true")
+    return told
+
+
 def end_job(api: Cluster, name: JobName, annotation: str, value: str) -> None:
-    """Let a Job's deadline pass, and say why: its controller ends the pods, with their grace period; the Job stays."""
+    """Let a Job's deadline pass, and say why: its controller ends the pods, with their grace period; the Job stays.
+
+    One that waits for its queue is let go for that: with a deadline of no seconds no pod is made.
+    """
     values = {
         f"/metadata/annotations/{annotation.replace('/', '~1')}": value,
-        "/spec/activeDeadlineSeconds": 1,
+        "/spec/activeDeadlineSeconds": 0,
         "/spec/suspend": False,
     }
     operations = [{"op": "add", "path": path, "value": value} for path, value in values.items()]

@@ -7,33 +7,47 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from nbstep.backends.kubernetes.diagnose import Termination, container_status, problems, termination
-from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION, NOT_STARTED_ANNOTATION
+from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION, EXPIRED_ANNOTATION, NOT_STARTED_ANNOTATION
+from nbstep.backends.kubernetes.queue import Queued
 from nbstep.backends.protocol import Phase, Status
 
 Object = Mapping[str, Any]
 
+NOT_QUEUED: Final = Queued()
 OVERDUE_SECONDS: Final = 60.0
 """Past its own deletion for this long, a pod is on a node that does not answer."""
 
 
-def status_of(job: Object, pods: Sequence[Object], told: Sequence[str] = ()) -> Status:
+def status_of(job: Object, pods: Sequence[Object], told: Sequence[str] = (), queued: Queued = NOT_QUEUED) -> Status:
     """The status of a run.
 
     Args:
         job: Its Job.
         pods: The Job's pods, the oldest first.
         told: Problems that the cluster's events tell of.
+        queued: What Kueue says of the Job.
     """
     living = [pod for pod in pods if termination(pod) is None]
-    trouble = tuple(dict.fromkeys([*(problem for pod in pods for problem in problems(pod)), *told]))
+    of_pods = (problem for pod in pods for problem in problems(pod))
+    trouble = tuple(dict.fromkeys([*of_pods, *told, *queued.problems]))
     cancelled = CANCELLED_ANNOTATION in job["metadata"].get("annotations", {})
     failed, complete = condition(job, "Failed"), condition(job, "Complete")
     if failed is None and complete is None:
+        if not living and withdrawn(job, queued):
+            words = "it was cancelled" if cancelled else "it was admitted for as long as its deadline allows"
+            reference = "terminated" if cancelled else "timed-out"
+            return Status(phase=Phase.ENDED, words=words, problems=trouble, reference=reference, cancelled=cancelled)
         return _under_way(living, trouble, job, cancelled=cancelled)
     saving = [pod for pod in living if started(pod) or "deletionTimestamp" not in pod["metadata"]]
     if saving and not all(map(overdue, saving)):
         return Status(phase=Phase.RUNNING, words="the pod is saving and ending", problems=trouble, cancelled=cancelled)
     return _ended(job, pods, trouble, cancelled=cancelled, vanished=bool(saving))
+
+
+def withdrawn(job: Object, queued: Queued) -> bool:
+    """Whether a Job that its queue holds back is over: should it be let go after all, its deadline has passed."""
+    marked = {CANCELLED_ANNOTATION, EXPIRED_ANNOTATION} & set(job["metadata"].get("annotations", {}))
+    return bool(job["spec"].get("suspend")) and (bool(marked) or queued.expired)
 
 
 def condition(job: Object, kind: str) -> Object | None:
@@ -113,7 +127,7 @@ def _past_deadline(job: Object, pods: Sequence[Object], last: Termination | None
     code = last.exit_code if last else None
     if cancelled:
         return Termination(code, "it was cancelled", "terminated")
-    if any(map(started, pods)):
+    if any(map(started, pods)) or EXPIRED_ANNOTATION in job["metadata"].get("annotations", {}):
         return Termination(code, "the Job's deadline passed", "timed-out")
     words = job["metadata"].get("annotations", {}).get(NOT_STARTED_ANNOTATION)
     return Termination(code, words or "the Job's deadline passed before anything could start", "not-started")
