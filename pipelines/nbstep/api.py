@@ -45,7 +45,9 @@ def run(  # noqa: PLR0913 - papermill's arguments, by their names
     report_mode: bool = False,
     html: bool = False,
     allow_errors: bool = False,
-    force: bool = True,
+    force: bool | None = None,
+    state: bool = False,
+    resume: bool = False,
     unknown_parameters: str = "warn",
     start_timeout: float = 60,
     execution_timeout: float | None = None,
@@ -75,7 +77,10 @@ def run(  # noqa: PLR0913 - papermill's arguments, by their names
         report_mode: Hide the input of cells.
         html: Write the executed notebook as HTML too.
         allow_errors: Go on after a cell that raised.
-        force: Run even if this very work is already done; without it, finished work answers by its record.
+        force: Run even if this very work is already done, and begin anew; without it, finished work answers by its
+            record. What is usual where neither ``state`` nor ``resume`` is asked for.
+        state: Keep the folder ``NBSTEP_STATE_DIR`` for the next attempt, which goes on from it.
+        resume: Run a failed run again from its newest state, also with a mended notebook.
         unknown_parameters: What to do with a parameter that the notebook does not declare: ``error``, ``warn`` or
             ``ignore``.
         start_timeout: Seconds for the kernel to start.
@@ -114,7 +119,9 @@ def run(  # noqa: PLR0913 - papermill's arguments, by their names
         "--report-mode": report_mode,
         "--html": html,
         "--allow-errors": allow_errors,
-        "--force": force,
+        "--force": not (state or resume) if force is None else force,
+        "--keep-state": state,
+        "--resume": resume,
     }
     reached = chosen_profile(None, {"storage": dict(storage or {})}).storage
     with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
@@ -199,7 +206,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
     return start(prepare(request))
 
 
-def rerun(
+def rerun(  # noqa: PLR0913 - as submit: everything but the run has a default and a name
     run: Run,
     params: Mapping[str, Any] | None = None,
     *,
@@ -207,6 +214,8 @@ def rerun(
     profile: str | Profile | None = None,
     run_id: str | None = None,
     options: Mapping[str, Any] | None = None,
+    notebook: str | Path | None = None,
+    resume: bool = False,
 ) -> Run:
     """Start a run that was submitted once more, with the notebook, parameters, files and place that it had.
 
@@ -217,6 +226,8 @@ def rerun(
         profile: Where it takes place now, in place of where it did.
         run_id: Names the new run; made of the earlier one's and the time if left out.
         options: Fields of the profile over those of the earlier run, such as ``{"resources": {"memory": "8Gi"}}``.
+        notebook: In place of the one that it had: a mended one, a path or a URI.
+        resume: Go on from the newest state of the earlier run, which kept one.
 
     Raises:
         BadInputError: The parameters do not fit the notebook.
@@ -225,7 +236,10 @@ def rerun(
     """
     given = (*sources, *((ParameterSource.values(dict(params)),) if params else ()))
     chosen = None if profile is None else chosen_profile(profile, {})
-    with request_again(run, given, options or {}, profile=chosen, run_id=run_id) as request:
+    mended = _text(notebook)
+    with request_again(
+        run, given, options or {}, profile=chosen, run_id=run_id, notebook=mended, resume=resume
+    ) as request:
         return start(prepare(request))
 
 

@@ -43,3 +43,5 @@ def _early_options(spec: RunSpec) -> Iterator[str]:
         yield from ("--cwd", spec.working_directory)
     if spec.stock_kernel:
         yield "--stock-kernel"
+    if spec.state:
+        yield "--keep-state"

@@ -29,7 +29,13 @@ TYPED: Final = Pair("name=type", empty=False)
 @click.option("--artifact", "artifacts", type=TYPED, multiple=True, help="What it writes: model=Model.")
 @click.option("--runs", metavar="URI", help="Where the runner itself keeps notebook, log and record.")
 @click.option("--retries", type=click.IntRange(min=0), help="How often the step itself repeats what may pass.")
-@click.option("--profile", help="Gives image, runs, deadlines and retries, and says how stores are reached.")
+@click.option(
+    "--keep-state/--no-keep-state",
+    "state",
+    default=None,
+    help="Keep each run's state from attempt to attempt, in RUNS.",
+)
+@click.option("--profile", help="Gives image, runs, deadlines, retries and state, and says how stores are reached.")
 @click.option("--source", metavar="URI", help="Where the container finds the notebook, instead of embedding it.")
 @click.option("--upload-to", metavar="URI", help="A folder for the notebook, instead of embedding it.")
 @click.option("--html/--no-html", default=True, help="Deliver the executed notebook as HTML too.")

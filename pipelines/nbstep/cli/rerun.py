@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 @RUN
 @section("Parameters, over those of the run", *parameter_options())
 @section("Place, in place of where the run was", *PLACE)
+@click.option("--resume", is_flag=True, help="Go on from the run's newest state.")
+@click.option("--notebook", metavar="NOTEBOOK", help="A mended notebook, in place of the run's.")
 @click.option("--run-id", help="Names the new run; made of the earlier one's and the time otherwise.")
 @click.option("--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's.")
 @CANCEL
@@ -44,6 +46,8 @@ def command(run: str, **options: Any) -> int:
         sources=parameter_sources(None, options),
         profile=load_profile(options["profile"], {}) if options["profile"] else None,
         run_id=options["run_id"],
+        notebook=options["notebook"],
+        resume=options["resume"],
         options={name: value for name, value in overrides(options).items() if name != "runs"},
     )
     return started(again, options)
@@ -63,7 +67,8 @@ def _here(earlier: Run, options: dict[str, Any]) -> int:
         raise UsageError(
             f"the run {earlier.id} cannot be made again from its record", hint="Run its notebook with nbstep run."
         )
-    arguments = [record.input_uri, earlier.output_uri, "--force", "-y", dump_yaml(record.parameters).decode()]
+    arguments = [options["notebook"] or record.input_uri, earlier.output_uri]
+    arguments += ["--resume" if options["resume"] else "--force", "-y", dump_yaml(record.parameters).decode()]
     arguments += ["--html"] if record.html_uri else []
     arguments += storage_options(StorageOptions(**reached(options)))
     arguments += ["--json"] if options["as_json"] else []

@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault."),
     click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
     click.option("--run-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all cells together."),
+    click.option(
+        "--keep-state/--no-keep-state",
+        "state",
+        default=None,
+        help="Keep the folder NBSTEP_STATE_DIR from attempt to attempt; the profile says otherwise.",
+    ),
     click.option("--html/--no-html", default=True, show_default=True, help="Write the executed notebook as HTML too."),
 )
 @click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing.")
@@ -86,5 +92,8 @@ def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:
         requirements=options["requirements"],
         run_id=options["run_id"],
         unknown_parameters=UnknownParameters(options["unknown_parameters"]),
-        spec={"html": options["html"], **({"kernel": options["kernel"]} if options["kernel"] else {})},
+        spec={
+            "html": options["html"],
+            **{name: options[name] for name in ("kernel", "state") if options[name] not in (None, "")},
+        },
     )

@@ -68,6 +68,10 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
     click.option("-o", "--output", required=True, metavar="DIR", help="The folder in which each run gets its own."),
     click.option("--html/--no-html", default=False, help="Write the executed notebooks as HTML too."),
     click.option("--force", is_flag=True, help="Run every set again, whatever its record says."),
+    click.option(
+        "--keep-state/--no-keep-state", "state", default=False, help="Keep each run's state from attempt to attempt."
+    ),
+    click.option("--resume", is_flag=True, help="Run failed sets again from their newest state."),
     click.option("--json", "form", flag_value="json", help="Print the table as JSON."),
     click.option("--csv", "form", flag_value="csv", help="Print the table as CSV."),
 )
@@ -168,7 +172,7 @@ def _request(notebook: str, params: str | None, options: dict[str, Any], storage
         spec={
             "deadlines": Deadlines(cell=options["execution_timeout"], run=options["run_timeout"]),
             "working_directory": options["cwd"],
-            **{name: options[name] for name in ("kernel", "html", "allow_errors", "force")},
+            **{name: options[name] for name in ("kernel", "html", "allow_errors", "force", "state", "resume")},
         },
     )
 

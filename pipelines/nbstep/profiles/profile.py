@@ -106,6 +106,7 @@ class Profile(ClosedSchema, frozen=True):
         image: Named by digest or an immutable tag.
         env: The environment of the run: values, or references to secrets and ConfigMaps of the place.
         retries: How often a run is started again after a fault that may pass.
+        state: A run keeps its state folder from attempt to attempt.
         storage: How stores are reached.
         options: For backends that others add.
     """
@@ -119,6 +120,7 @@ class Profile(ClosedSchema, frozen=True):
     deadlines: Deadlines = msgspec.field(default_factory=Deadlines)
     storage: StorageOptions = msgspec.field(default_factory=StorageOptions)
     retries: Count = 2
+    state: bool = False
     kubernetes: KubernetesOptions = msgspec.field(default_factory=KubernetesOptions)
     docker: DockerOptions = msgspec.field(default_factory=DockerOptions)
     build: BuildOptions = msgspec.field(default_factory=BuildOptions)

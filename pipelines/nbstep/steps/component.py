@@ -47,7 +47,7 @@ def component_yaml(step: Step, extra: Mapping[str, Artifact] | None = None) -> s
     """The component as text that any KFP SDK of version 2 loads; ``extra`` are further artifacts that come in.
 
     Raises:
-        BadInputError: The step has no image, or its notebook is too large to be embedded.
+        BadInputError: The step has no image, its notebook is too large to be embedded, or its state has no place.
     """
     return yaml.dump(component_ir(step, extra), Dumper=_Plain, allow_unicode=True, width=120)
 
@@ -93,6 +93,11 @@ def plan_text(plan: StepSpec) -> str:
 def _container(step: Step, extra: Mapping[str, Artifact] | None) -> dict[str, Any]:
     if not step.image:
         raise BadInputError(f"step {step.name} names no image", hint="Give image='…', by digest or an immutable tag.")
+    if step.state and not step.runs:
+        raise BadInputError(
+            f"step {step.name} has nowhere to keep its state: what lies on a pod's own disk goes with the pod",
+            hint="Name a place with runs=, such as gs://bucket/runs.",
+        )
     arguments = ["--executor-input", EXECUTOR_INPUT, *step_arguments(stored_with_runs(step), extra)]
     container = {"image": step.image, "command": list(COMMAND), "args": arguments}
     held = Held(step.name, container_text(container))
@@ -106,7 +111,8 @@ def _options(step: Step) -> list[str]:
     usual = Deadlines()
     changed = [one.name for one in fields(usual) if getattr(step.deadlines, one.name) != getattr(usual, one.name)]
     times = [part for name in changed for part in (_FLAGS[name], str(getattr(step.deadlines, name)))]
-    return [*times, *(["--kernel", step.kernel] if step.kernel else []), *storage_options(step.storage)]
+    kernel = ["--kernel", step.kernel] if step.kernel else []
+    return [*times, *kernel, *(["--keep-state"] if step.state else []), *storage_options(step.storage)]
 
 
 def _inputs(step: Step, extra: Mapping[str, Artifact]) -> dict[str, Any]:

@@ -65,6 +65,7 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
     kernel: str | None = None,
     deadlines: Deadlines | None = None,
     retries: int | None = None,
+    state: bool | None = None,
     profile: Profile | str | None = None,
 ) -> NotebookStep:
     """A notebook as a step, its inputs typed by its own parameters cell.
@@ -88,8 +89,9 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
         deadlines: For the run, its cells and its kernel.
         retries: How often the step itself repeats a run that ended with what may pass: a dead kernel (12), a fault of
             nbstep (70), storage out of reach (75). Once ``deadlines.run`` has passed no attempt begins.
-        profile: Gives ``image``, ``runs``, ``deadlines`` and ``retries`` where they are left out, and says how stores
-            are reached; a profile or the name of one in the profiles file.
+        state: Each run keeps its state folder, ``NBSTEP_STATE_DIR``, from attempt to attempt, in ``runs``.
+        profile: Gives ``image``, ``runs``, ``deadlines``, ``retries`` and ``state`` where they are left out, and says
+            how stores are reached; a profile or the name of one in the profiles file.
 
     Raises:
         BadInputError: It is not a notebook, or the declarations do not fit it.
@@ -118,6 +120,7 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
         storage=around.storage,
         claims=around.kubernetes.claims,
         retries=around.retries if retries is None else retries,
+        state=around.state if state is None else state,
     )
     _check(step)
     return replace(step, place=store_notebook(step, upload_to, step.storage)) if upload_to else step

@@ -30,6 +30,7 @@ class Step:
         results: KFP's type of each result that the notebook has to report.
         runs: Under which folder the runner itself keeps each run; ``None``: on the container's disk.
         retries: How often the step itself repeats a run that ended with what may pass.
+        state: Each run keeps its state folder from attempt to attempt.
         storage: How stores are reached, from here and from the container.
         claims: Where this machine has the claims that places name.
     """
@@ -50,6 +51,7 @@ class Step:
     storage: StorageOptions = field(default_factory=StorageOptions)
     claims: dict[str, Claim] = field(default_factory=dict)
     retries: int = 0
+    state: bool = False
 
     @property
     def outputs(self) -> dict[str, Artifact]:

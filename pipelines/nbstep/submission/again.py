@@ -35,13 +35,15 @@ def kept_profile(submission: Submission) -> dict[str, Any]:
 
 
 @contextmanager
-def request_again(
+def request_again(  # noqa: PLR0913 - what a run may have in place of the earlier one, each by its name
     run: Run,
     sources: Sequence[ParameterSource],
     over: Mapping[str, Any],
     *,
     profile: Profile | None = None,
     run_id: str | None = None,
+    notebook: str | None = None,
+    resume: bool = False,
 ) -> Iterator[Request]:
     """The request that made a run, as a new one; it is good as long as the context is.
 
@@ -51,6 +53,8 @@ def request_again(
         over: Fields of the profile, over those of the earlier run or of ``profile``.
         profile: Where it takes place now; where it did if ``None``.
         run_id: Names the new run; made of the earlier one's and the time if ``None``.
+        notebook: In place of the run's own, a path or a URI.
+        resume: Go on from the newest state of the earlier run.
 
     Raises:
         InputNotFoundError: What the run was made of is no longer there.
@@ -66,10 +70,11 @@ def request_again(
     beside = {"runs": folder.rpartition("/")[0]}
     chosen = overlaid(profile, merged(beside, over)) if profile else _profile(run, places, beside, over)
     asked = {name: getattr(spec, name) for name in SPEC_FIELDS}
+    asked |= {"resume": False, "state_from": spec.output_uri if resume else ""}
     usual = RunSpec(run_id="", input_uri="", output_uri="")
     with tempfile.TemporaryDirectory(prefix="nbstep-") as scratch:
         yield Request(
-            notebook=places.input,
+            notebook=notebook or places.input,
             profile=chosen,
             sources=(ParameterSource.file(places.params), *sources),
             files=_fetched(run, places, spec.files, Path(scratch)),

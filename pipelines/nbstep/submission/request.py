@@ -186,7 +186,8 @@ def _with_image(profile: Profile, image: RunImage | None) -> Profile:
 
 
 def _spec(request: Request, reach: Reach, run_id: str, there: RunPlaces, files: tuple[Bundled, ...]) -> RunSpec:
-    profile, further = request.profile, dict(request.spec)
+    profile = request.profile
+    further = {"state": profile.state, **request.spec}
     if folder := further.get("working_directory"):
         further["working_directory"] = reach.translate(absolute(folder) if reach.local_files else folder)
     return RunSpec(

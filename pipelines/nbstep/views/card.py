@@ -16,7 +16,7 @@ from nbstep.views.links import page_link
 from nbstep.views.progress import RunningCell
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunState
-from nbstep_runner.page import badge, cut, duration, shown
+from nbstep_runner.page import badge, cut, duration, gone_on_from, shown
 from nbstep_runner.stores import sibling
 
 LARGEST: Final = 20_000
@@ -100,6 +100,8 @@ def _parts(data: CardData, bounds: _Bounds) -> Iterator[str]:
         yield f"<p>{escape(cut(data.problem, bounds.text))}</p>"
     record = status.record if status else None
     error = record.error if record else None
+    if record and record.continued_from:
+        yield f"<p>Attempt {record.attempt}, went on from {escape(gone_on_from(record))}</p>"
     if status and status.words and error is None and not (record and record.state.final):
         yield f"<p>{escape(cut(status.words, bounds.text))}</p>"
     if status:

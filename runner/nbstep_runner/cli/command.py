@@ -51,6 +51,7 @@ class Version:
 @options_of.KERNEL
 @options_of.LIMITS
 @options_of.IDENTITY
+@options_of.STATE
 @options_of.STORAGE
 @options_of.IGNORED
 @click.version_option(Version(), prog_name="nbstep-runner")  # type: ignore[arg-type]  # its text is enough
@@ -134,7 +135,8 @@ def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
     launch = LaunchOptions(
         working_directory=options["cwd"], stock=options["stock_kernel"], token=token, watchdog=watchdog
     )
-    early = launch_early(options["kernel"], launch, wanted=not options["prepare_only"])
+    later = options["prepare_only"] or options["state"] or options["resume"]
+    early = launch_early(options["kernel"], launch, wanted=not later)  # one that keeps a state has to know its folder
     from nbstep_runner.supervisor import note_signals
 
     note_signals()

@@ -184,7 +184,28 @@ IDENTITY: Final = section(
         help="Which attempt this is; next: one more than the run's record says.",
     ),
     click.option("--label", "labels", type=Label(), multiple=True, help="A label to find the run by."),
-    click.option("--force", is_flag=True, help="Run even if this very run has already ended."),
+    click.option("--force", is_flag=True, help="Run even if this very run has already ended; begin without its state."),
+)
+
+STATE: Final = section(
+    "State",
+    click.option(
+        "--keep-state/--no-keep-state",
+        "state",
+        default=False,
+        envvar="NBSTEP_KEEP_STATE",
+        help="Keep the folder NBSTEP_STATE_DIR from attempt to attempt.",
+    ),
+    click.option(
+        "--resume", is_flag=True, help="Run a failed run again from its newest state, also with a mended notebook."
+    ),
+    click.option(
+        "--state-limit",
+        type=Size(),
+        default="10G",
+        show_default=True,
+        help="What the state folder may hold to be saved.",
+    ),
 )
 
 STORAGE: Final = section(

@@ -32,8 +32,10 @@ def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[s
     Raises:
         BadInputError: A base64 parameter is not base64 of text.
         StorageDeniedError, StorageUnavailableError: The record that tells the attempt cannot be read.
-        UsageError: An argument is not UTF-8, so no record could say it.
+        UsageError: An argument is not UTF-8, so no record could say it, or two exclude each other.
     """
+    if options["force"] and options["resume"]:
+        raise UsageError("--force begins anew and --resume goes on", hint="Give one of them.")
     spec = _spec_of(input_uri, output_uri, params, options)
     try:
         encode(spec)
@@ -68,6 +70,7 @@ def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[
             text_bytes=options["text_output_limit"],
             cell_bytes=options["cell_output_limit"],
             notebook_bytes=options["notebook_output_limit"],
+            state_bytes=options["state_limit"],
         ),
         storage=storage_of(options),
         checkpoint_seconds=options["autosave_cell_every"],

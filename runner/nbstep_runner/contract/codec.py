@@ -52,13 +52,13 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 
 
 def spec_digest(spec: RunSpec, input_digest: str, parameters_digest: str) -> str:
-    """Names the work: ``sha256:…`` of the spec without its attempt and ``force``, and of what it reads.
+    """Names the work: ``sha256:…`` of the spec without its attempt, ``force`` and ``resume``, and of what it reads.
 
     A field that came after 0.1 counts only where it is not at its default, so that an upgrade changes no digest.
     ``input_digest`` and ``parameters_digest`` are digests of the notebook's bytes and of the resolved parameters.
     """
     work = lasting(spec)
-    for key in ("attempt", "force", "needs", "schema_version"):
-        del work[key]
+    for key in ("attempt", "force", "resume", "needs", "schema_version"):
+        work.pop(key, None)
     canonical = msgspec.json.encode([work, input_digest, parameters_digest], order="sorted")
     return f"sha256:{hashlib.sha256(canonical).hexdigest()}"

@@ -157,6 +157,23 @@ class Progress:
     title: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continuation:
+    """What a run went on from.
+
+    Attributes:
+        generation: Of the state.
+        run_id: Of the run that saved it.
+        attempt: Of that run.
+        saved_at: UTC, RFC 3339.
+    """
+
+    generation: int
+    run_id: str
+    attempt: int
+    saved_at: str
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """That a run serves, or has served.
@@ -199,6 +216,9 @@ class RunResult:
         parameters: What the notebook was given; secrets as their references.
         warnings: What a reader of the result should know, such as a checkpoint or log that could not be written.
         store: What the output's place promised; ``None`` where nothing was published.
+        state_generation: The newest generation of the run's state, which the next attempt would go on from; ``None``
+            where no state is kept, or none was saved.
+        continued_from: What this attempt went on from; ``None`` where it began anew.
         serving: Since when the run serves what its notebook offers; its state stays ``running`` meanwhile.
     """
 
@@ -227,6 +247,8 @@ class RunResult:
     store: StorePromises | None = None
     serving: Serving | None = None
     progress: Progress | None = None
+    state_generation: int | None = None
+    continued_from: Continuation | None = None
     schema_version: int = 1
 
     @classmethod

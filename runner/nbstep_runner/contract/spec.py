@@ -113,11 +113,13 @@ class OutputLimits:
             and where it is.
         cell_bytes: Of one cell's outputs; further ones are replaced by such a line.
         notebook_bytes: Of all outputs.
+        state_bytes: Of the state folder, which is no output: a larger one is not saved.
     """
 
     text_bytes: int = 4 * 2**20
     cell_bytes: int = 16 * 2**20
     notebook_bytes: int = 512 * 2**20
+    state_bytes: int = field(default=10 * 2**30, metadata=since("0.2"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +209,11 @@ class RunSpec:
         error_cells: Mark the failing cell as papermill does, with a cell at the top of the notebook and one before it.
         short_notice: Whoever stops the run may leave it less than a second: after a signal nothing is waited for, and
             notebook, record and log are written side by side.
-        force: Run even if a final record of the same work exists.
+        force: Run even if a final record of the same work exists, and begin anew whatever state is there.
+        state: Keep the folder ``NBSTEP_STATE_DIR`` from attempt to attempt, below ``OUT.state/``.
+        resume: Run even if the same work has failed for good, and go on from the newest state, of whatever work it is;
+            implies ``state``. Not part of the work's digest, as ``attempt`` and ``force`` are not.
+        state_from: The output of another run, a URI, whose newest state is gone on from where this run has none yet.
         needs: What a runner must know to make this run, such as ``deadlines.idle>=0.2``. The spec itself lists its
             fields that came after 0.1 and are not at their default; see :mod:`nbstep_runner.contract.needs`.
         serving: Serve what the notebook offers, until the run is stopped; ``None`` for an ordinary run.
@@ -240,11 +246,15 @@ class RunSpec:
     error_cells: bool = field(default=True, metadata=since("0.2"))
     short_notice: bool = field(default=False, metadata=since("0.2"))
     force: bool = False
+    state: bool = field(default=False, metadata=since("0.2"))
+    resume: bool = field(default=False, metadata=since("0.2"))
+    state_from: str = field(default="", metadata=since("0.2"))
     needs: tuple[str, ...] = ()
     serving: ServingOptions | None = field(default=None, metadata=since("0.2"))
     schema_version: int = 1
 
     def __post_init__(self) -> None:
         """List what is needed, beside what a newer launcher has listed of fields that are not known here."""
+        object.__setattr__(self, "state", self.state or self.resume or bool(self.state_from))
         needs = dict.fromkeys((*self.needs, *map(str, needs_of(self))))
         object.__setattr__(self, "needs", tuple(needs))

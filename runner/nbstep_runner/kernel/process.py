@@ -7,9 +7,9 @@ import shutil
 import signal
 import sys
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +40,7 @@ class LaunchOptions:
         token: Marks the process and all that it starts, so that they can be found and ended.
         server: Forks kernels that it is able to make; others are launched.
         watchdog: Launches them; this process does so itself where there is none, or it is gone.
+        variables: Added to the environment.
     """
 
     working_directory: str | None = None
@@ -47,6 +48,7 @@ class LaunchOptions:
     token: str = ""
     server: ForkServer | None = None
     watchdog: Watchdog | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 class KernelProcess:
@@ -108,7 +110,7 @@ class KernelProcess:
 
     @property
     def _mark(self) -> dict[str, str]:
-        return {TOKEN_VARIABLE: self.options.token, PARENT_VARIABLE: str(os.getpid())}
+        return {**self.options.variables, TOKEN_VARIABLE: self.options.token, PARENT_VARIABLE: str(os.getpid())}
 
     @property
     def child(self) -> int | None:

@@ -5,6 +5,6 @@ view does.
 """
 
 from nbstep_runner.page.render import Page, render_page
-from nbstep_runner.page.values import badge, cut, duration, shown
+from nbstep_runner.page.values import badge, cut, duration, gone_on_from, shown
 
-__all__ = ["Page", "badge", "cut", "duration", "render_page", "shown"]
+__all__ = ["Page", "badge", "cut", "duration", "gone_on_from", "render_page", "shown"]

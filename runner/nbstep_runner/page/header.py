@@ -10,7 +10,7 @@ from html import escape
 from typing import Any, Final
 
 from nbstep_runner.contract import CellRecord, CellState, Environment, RunResult
-from nbstep_runner.page.values import badge, cut, duration, shown
+from nbstep_runner.page.values import badge, cut, duration, gone_on_from, shown
 
 MOST_BARS: Final = 500
 _BAD: Final = {CellState.FAILED, CellState.TIMED_OUT, CellState.INTERRUPTED}
@@ -70,6 +70,8 @@ def _facts(record: RunResult) -> dict[str, Any]:
         "notebook": record.input_uri,
         "run": record.run_id,
         "attempt": record.attempt if record.attempt > 1 else None,
+        "went on from": gone_on_from(record) or None,
+        "state saved": record.state_generation and f"generation {record.state_generation}",
         "started": f"{record.started_at[:19].replace('T', ' ')} UTC" if record.started_at else None,
         "exit code": record.exit_code,
     }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nbstep_runner.contract import RunState
+from nbstep_runner.contract import RunResult, RunState
 
 GROUNDS: Final = {
     RunState.SUCCEEDED: "#1a7f37",
@@ -45,3 +45,12 @@ def shown(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return cut(value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=str).decode(), _LONGEST_VALUE)
+
+
+def gone_on_from(record: RunResult) -> str:
+    """What a run went on from, for people; empty where it began anew."""
+    found = record.continued_from
+    if found is None:
+        return ""
+    whose = "" if found.run_id == record.run_id else f" of {found.run_id}"
+    return f"generation {found.generation} of the state, saved by attempt {found.attempt}{whose}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nbstep_runner.kernel import specs
@@ -63,6 +64,12 @@ class KernelSource:
         prefer_as_oom_victim(self._process.pid)
         info = await_ready(self._kernel, seconds, self._look_up)
         return ReadyKernel(self._kernel, info)
+
+    def give(self, variables: Mapping[str, str]) -> None:
+        """Let kernels have these variables in their environment; one that was launched without them is replaced."""
+        if self._options.variables != variables:
+            self.close()
+            self._options = replace(self._options, variables=variables)
 
     @property
     def token(self) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from nbstep_runner.collector import resume
 from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, RunState, Serving, Severity
-from nbstep_runner.errors import ExitCode, InternalError, NbstepError
+from nbstep_runner.errors import BadInputError, ExitCode, InternalError, NbstepError
 from nbstep_runner.kernel import specs
 from nbstep_runner.masking import MIN_LENGTH, Masker
 from nbstep_runner.session import results
@@ -29,8 +29,9 @@ from nbstep_runner.stores import Source, redact
 from nbstep_runner.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from nbstep_runner.engine.document import Document
+    from nbstep_runner.engine.document import Document, Snapshot
     from nbstep_runner.engine.execute import Execution
+    from nbstep_runner.session.kept_state import KeptState
     from nbstep_runner.sinks.checkpoint import Checkpointer
 
 LOG_NAME: Final = "run.log.jsonl"
@@ -103,6 +104,7 @@ class Run:
             else StoredOutput(spec, self._stores, tools.supervisor, ledger, tools.abandoned)
         )
         self._notebook: Source | None = None
+        self._state: KeptState | None = None
 
     def carry_out(self) -> None:
         """Walk the whole way; whatever happens on it, the record says so."""
@@ -130,6 +132,8 @@ class Run:
             return
         self._read_secrets(work)
         self._output.claim()
+        if self._spec.state:
+            self._state = self._keep_state(work)
         folder = Path(self._spec.working_directory or ".")
         place = partial(place_files, self._spec.files, folder, self._stores)
         self._supervisor.call(place, doing="fetching the declared files")
@@ -157,6 +161,29 @@ class Run:
             spec_digest=work.digest, parameters=work.resolved.as_json(), environment=describe_environment()
         )
         return work
+
+    def _keep_state(self, work: Work) -> KeptState:
+        """Restore what an earlier attempt has left, and say so while the run is under way."""
+        if not isinstance(self._output, StoredOutput):
+            raise BadInputError(
+                "a run whose notebook goes to standard output has no place to keep its state",
+                hint="Name a file or a URI as OUTPUT.",
+            )
+        from nbstep_runner.session.kept_state import KeptState
+        from nbstep_runner.state.desk import Desk
+
+        desk = Desk(self._kernels.token)
+        self._kernels.give(desk.variables)
+        confirm = self._output.confirm_claim
+        state = KeptState(self._spec, desk, self._stores, self._supervisor, self._ledger, confirm)
+        try:
+            state.restore(work.content, self._output.earlier)
+        except BaseException:
+            state.close()
+            raise
+        if self._ledger.result.continued_from is not None:
+            self._output.describe()
+        return state
 
     def _prepare(self, work: Work) -> None:
         """Only parameters were asked for: publish the notebook; there is no record of a run that was none."""
@@ -212,7 +239,7 @@ class Run:
         shown = replace(self._spec, input_uri=self._ledger.result.input_uri, output_uri=self._ledger.result.output_uri)
         tools = Tools(
             emit=self._ledger.tell,
-            offer=checkpoints.offer if checkpoints else lambda _: None,
+            offer=partial(self._checkpoint, checkpoints),
             masker=self._masker,
             supervisor=self._supervisor,
             memory=self._kernels.memory,
@@ -230,6 +257,14 @@ class Run:
                     0 if self._at_once else min(CHECKPOINT_CLOSE_SECONDS, self._supervisor.seconds_left / 4)
                 )
                 self._ledger.change(warnings=(*self._ledger.result.warnings, *checkpoints.warnings))
+            if self._state is not None:
+                self._state.finish(at_once=self._at_once)
+
+    def _checkpoint(self, checkpoints: Checkpointer | None, snapshot: Snapshot) -> None:
+        if checkpoints is not None:
+            checkpoints.offer(snapshot)
+        if self._state is not None:
+            self._state.offer()
 
     def _tell_serving(self, serving: Serving) -> None:
         """The notebook is served from now on: the record says so at once."""
@@ -260,6 +295,8 @@ class Run:
         What becomes known after that, such as a log that could not be stored, is written into the record once more.
         """
         self._supervisor.restore_limits()
+        if self._state is not None and not self._at_once:
+            self._state.close()
         self._ledger.end()
         committed: RunResult | None = self._ledger.result
         if not self._spec.prepare_only:
@@ -274,6 +311,8 @@ class Run:
             self._output.complete()
         except NbstepError as error:
             self._unpublished(error)
+        if self._state is not None:
+            self._state.close()
         if committed is not None and self._ledger.result != committed:
             with suppress(NbstepError):
                 self._output.commit()

@@ -98,10 +98,17 @@ class StoredOutput:
                 found = look_at_output(self.places, self._open_store)
         self._found = found
 
+    @property
+    def earlier(self) -> RunResult | None:
+        """The record that was at the output's place when the run began, if there was one."""
+        return self._found.existing.record if self._found else None
+
     def answer(self, digest: str) -> RunResult | None:
         """The final record of this very work, if there is one and its notebook is still there."""
-        record = self._found.existing.record if self._found else None
+        record = self.earlier
         if self._found is None or record is None or self._spec.force or not answers(record, digest):
+            return None
+        if self._spec.resume and record.state is RunState.FAILED:
             return None
         look = partial(holds_what_is_recorded, self._found, record, self._spec.output_uri, self._open_store)
         return record if self._supervisor.call(look, doing="looking at the output") else None
@@ -139,6 +146,15 @@ class StoredOutput:
     @property
     def _running(self) -> RunResult:
         return replace(self._ledger.result, state=RunState.RUNNING, log_uri=self.places.shown.log)
+
+    def confirm_claim(self) -> None:
+        """Make sure that the output is this run's, for what is written before its end.
+
+        Raises:
+            OutputConflictError: It is another's by now.
+            StorageUnavailableError, StorageDeniedError: The store does not say.
+        """
+        self._claim.confirm()
 
     def checkpointer(self, scratch: Path) -> Checkpointer | None:
         """What writes the partial notebook, if one is wanted."""
@@ -246,7 +262,7 @@ class StoredOutput:
 
     def _remove_partial(self) -> None:
         """Remove the partial notebook of this run, or of an attempt that was killed: the finished one is there."""
-        record = self._found.existing.record if self._found else None
+        record = self.earlier
         if self._checkpointed or (record is not None and not record.state.final):
             store = self._open_store(self.places.partial)
             doing = "removing the partial notebook"

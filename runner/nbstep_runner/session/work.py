@@ -58,6 +58,7 @@ class Work:
     """Everything that is known before the first cell; ``digest`` names it (see ``spec_digest``).
 
     Attributes:
+        content: Names the notebook, its parameters and its kernel alone, whatever run they are of and where it goes.
         warnings: What whoever started the run should know of the notebook and its parameters.
     """
 
@@ -65,6 +66,7 @@ class Work:
     language: str | None
     resolved: Resolved
     digest: str
+    content: str
     warnings: tuple[str, ...]
 
 
@@ -117,8 +119,20 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
     resolved = resolve(spec.parameters, fetched.__getitem__, signature, unknown=spec.unknown_parameters)
     input_digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     digest = spec_digest(spec, input_digest, resolved.digest())
+    chosen = RunSpec(
+        run_id="",
+        input_uri="",
+        output_uri="",
+        kernel=spec.kernel,
+        language=spec.language,
+        only_tags=spec.only_tags,
+        skip_tags=spec.skip_tags,
+    )
+    content = spec_digest(chosen, input_digest, resolved.digest())
     warnings = (*parsed.warnings, *unused, *resolved.warnings)
-    return Work(notebook=notebook, language=language, resolved=resolved, digest=digest, warnings=warnings)
+    return Work(
+        notebook=notebook, language=language, resolved=resolved, digest=digest, content=content, warnings=warnings
+    )
 
 
 def _check_needs(spec: RunSpec) -> None:

@@ -117,7 +117,7 @@ def _run(task: Task, token: str, watchdog: Watchdog) -> RunResult:
         server=task.server,
         watchdog=watchdog,
     )
-    early = launch_early(task.kernel, options, wanted=not spec.prepare_only)
+    early = launch_early(task.kernel, options, wanted=not (spec.prepare_only or spec.state))
 
     with supervised(early, watchdog.pid, spec.deadlines.grace) as (supervisor, kernels):
         traces = tracing()
