@@ -19,7 +19,7 @@ from nbstep.backends.registry import backend_named
 from nbstep.endpoints.endpoint import find_endpoint
 from nbstep.errors import RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
-from nbstep.profiles import Profile, chosen_profile, merged
+from nbstep.profiles import Profile, as_text, chosen_profile, merged
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.runs.here import run_here
 from nbstep.runs.run import Run
@@ -191,7 +191,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         BadInputError: The notebook or the parameters are not valid.
         NbstepError: What else keeps it from starting.
     """
-    place = {"runs": _text(runs), "on": on, "image": image, "retries": retries}
+    place = {"runs": runs, "on": on, "image": image, "retries": retries}
     groups = {"resources": resources, "env": env, "labels": labels, "deadlines": deadlines}
     request = Request(
         notebook=str(notebook),
@@ -201,7 +201,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         requirements=requirements,
         run_id=run_id,
         unknown_parameters=unknown_policy(unknown_parameters),
-        spec={"html": html, **spec},
+        spec={"html": html, **as_text(spec)},
     )
     return start(prepare(request))
 
@@ -236,7 +236,7 @@ def rerun(  # noqa: PLR0913 - as submit: everything but the run has a default an
     """
     given = (*sources, *((ParameterSource.values(dict(params)),) if params else ()))
     chosen = None if profile is None else chosen_profile(profile, {})
-    mended = _text(notebook)
+    mended = None if notebook is None else str(notebook)
     with request_again(
         run, given, options or {}, profile=chosen, run_id=run_id, notebook=mended, resume=resume
     ) as request:
@@ -291,12 +291,8 @@ def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Pro
     Raises:
         RunNotFoundError: Neither its place nor the folder knows it, or the beginning of an id fits several.
     """
-    chosen = chosen_profile(profile, {"runs": _text(runs)})
+    chosen = chosen_profile(profile, {"runs": runs})
     with suppress(RunNotFoundError):
         return find_endpoint(str(name), chosen)
     run = find_run(str(name), chosen)
     return sweep_of(run) or run
-
-
-def _text(place: str | Path | None) -> str | None:
-    return None if place is None else str(place)

@@ -61,7 +61,7 @@ def step(runs: Path, name: str) -> Path:
 def record(folder: Path) -> RunResult:
     done = decode((folder / "output.result.json").read_bytes(), RunResult)
     assert {cell.state for cell in done.cells} == {"succeeded"}
-    assert (folder / "html").stat().st_size > 10_000
+    assert (folder / "output.html").stat().st_size > 10_000
     return done
 
 
@@ -203,7 +203,7 @@ def test_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_that_reads_badly_fails_the_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_runs(tmp_path), pytest.raises(RuntimeError, match="evaluate"):
         example("digits", monkeypatch)(train_steps=1)
-    assert "less than 80%" in (step(tmp_path, "evaluate") / "html").read_text()
+    assert "less than 80%" in (step(tmp_path, "evaluate") / "output.html").read_text()
 
 
 def test_the_place_of_digits_is_data() -> None:

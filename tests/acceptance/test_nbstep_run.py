@@ -191,3 +191,32 @@ def test_a_signal_reaches_the_run_and_what_was_done_is_saved(tmp_path: Path, num
     assert process.returncode == code
     assert "begun" in (tmp_path / "out.ipynb").read_text()
     assert json.loads((tmp_path / "out.result.json").read_text())["state"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "said"),
+    [
+        ("folder.ipynb", 65, "folder.ipynb is a folder or a device, not a file.\nName a file as the output."),
+        ("folder.ipynb/", 65, "folder.ipynb/ names a folder, not a notebook.\nName a file as the output."),
+        ("in.ipynb/out.ipynb", 65, "is below something that is not a folder.\nName another place."),
+        ("/sys/out.ipynb", 77, "may not be reached"),
+    ],
+)
+def test_an_output_that_cannot_be_is_told_before_the_first_cell_and_leaves_nothing(
+    tmp_path: Path, output: str, code: int, said: str
+) -> None:
+    write_notebook(tmp_path, "open('ran', 'w')")
+    (tmp_path / "folder.ipynb").mkdir()
+    done = nbstep(tmp_path, "run", "in.ipynb", output, "--html")
+    words = re.sub(r"^[\d:.]+ nbstep: (ERROR: )?", "", done.stdout, flags=re.MULTILINE)
+    assert (done.returncode, said in words) == (code, True), words
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder.ipynb", "in.ipynb"]
+
+
+def test_a_value_that_a_cell_sets_again_is_warned_of(tmp_path: Path) -> None:
+    path = write_notebook(tmp_path, "import os", "rate = 0.1")
+    path.write_text(path.read_text().replace('"tags": ["parameters"]', ""))
+    done = nbstep(tmp_path, "run", "in.ipynb", "out.ipynb", "-p", "rate", "0.5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "WARNING: cell 1 sets rate before anything has read the given value" in done.stdout
+    assert "nbstep tag NOTEBOOK --cell 1" in done.stdout

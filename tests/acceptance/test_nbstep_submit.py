@@ -347,3 +347,14 @@ def test_runs_are_listed_and_compared(tmp_path: Path) -> None:
     done = typed("compare", "first")
     assert (done.returncode, done.stdout) == (2, "")
     assert "Name two runs or more" in done.stderr
+
+
+def test_an_executed_notebook_shows_as_a_page_in_a_frame(tmp_path: Path) -> None:
+    path = write(tmp_path, "print('seen' * 2)")
+    run = nbstep.run(path, tmp_path / "out.ipynb", progress_bar=False)
+    notebook = run.notebook()
+    assert "".join(notebook["cells"][-1]["outputs"][0]["text"]).strip() == "seenseen"
+    shown = notebook._repr_html_()
+    assert shown.startswith('<iframe sandbox title="Executed notebook" srcdoc="&lt;!DOCTYPE html&gt;')
+    assert "seenseen" in shown
+    assert "<script" not in shown

@@ -28,7 +28,7 @@ def serve(  # noqa: PLR0913 - as submit: everything but the notebook has a defau
     params: Mapping[str, Any] | None = None,
     *,
     name: str | None = None,
-    runs: str | None = None,
+    runs: str | Path | None = None,
     on: str | None = None,
     profile: str | Profile | None = None,
     image: str | None = None,

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -185,10 +185,21 @@ def profile_names() -> list[str]:
     return list(_document(None)[0].profiles)
 
 
+def as_text(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with text for each path, at any depth of mappings."""
+    return {
+        name: as_text(value) if isinstance(value, Mapping) else str(value) if isinstance(value, PurePath) else value
+        for name, value in values.items()
+    }
+
+
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``over`` above it; mappings are merged, everything else is replaced, ``None`` changes nothing."""
+    """``base`` with ``over`` above it; mappings are merged, everything else is replaced, ``None`` changes nothing.
+
+    Paths become text.
+    """
     result = dict(base)
-    for key, value in over.items():
+    for key, value in as_text(over).items():
         if isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
             result[key] = merged(result[key], value)
         elif value is not None:

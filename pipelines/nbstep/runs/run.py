@@ -9,8 +9,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TextIO
 
-import msgspec
-
 from nbstep.backends.protocol import Backend, Located, Phase, Status
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.profiles.storage import store_of
@@ -21,6 +19,7 @@ from nbstep.runs.settle import settle
 from nbstep.runs.verdict import combine, final_record
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
+from nbstep.views.notebook import ExecutedNotebook
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError
@@ -182,8 +181,8 @@ class Run:
         """Ask the run to save what it has and end. Returns at once; :meth:`wait` sees the end."""
         self._backend.cancel(self.handle)
 
-    def notebook(self) -> dict[str, Any]:
-        """The executed notebook as plain data; of a run under way the newest checkpoint.
+    def notebook(self) -> ExecutedNotebook:
+        """The executed notebook as plain data, which Jupyter shows as a page; of a run under way the newest checkpoint.
 
         Raises:
             InputNotFoundError: There is none yet.
@@ -191,7 +190,9 @@ class Run:
         places = [self.output_uri, sibling(self.output_uri, ".partial.ipynb")]
         for uri in places:
             with suppress(InputNotFoundError):
-                return dict(msgspec.json.decode(self.store.read(uri).data))
+                data = self.store.read(uri).data
+                record = self._final or self.record()
+                return ExecutedNotebook(data, uri, record if record and record.state.final else None)
         raise self.no_notebook()
 
     def no_notebook(self) -> InputNotFoundError:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from nbstep.backends.local.process import Child
@@ -17,7 +17,7 @@ from nbstep.errors import KINDS, error_of
 from nbstep.steps.call import Call, check_called
 from nbstep.steps.component import step_arguments
 from nbstep.steps.reuse import KEPT, Earlier
-from nbstep_runner.contract import DIGEST_INPUT, RunResult, decode
+from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, RunResult, Slot, decode
 from nbstep_runner.errors import BadInputError, InternalError
 from nbstep_runner.parameters import MISSING
 
@@ -25,7 +25,8 @@ LOG: Final = "step.log"
 RECORD: Final = "record.json"
 INPUT: Final = "executor_input.json"
 SOURCE: Final = "source.ipynb"
-EXECUTED: Final = "output.ipynb"
+OWN: Final = {NOTEBOOK: "output.ipynb", HTML: "output.html", METRICS: "metrics.json"}
+"""Where what every step has lies in its folder: the run's own notebook and page are the artifacts."""
 OPTIONS: Final = ("--force", "--no-short-notice", "--log-format", "console")
 """Here a stopped step has the time to let its cell clean up."""
 
@@ -47,9 +48,18 @@ class Done:
     reused: bool = False
 
 
+class Chained(dict[str, Done]):
+    """The steps of a chain that have run, by name, in their order; a notebook shows them as a table."""
+
+    def _repr_html_(self) -> str:
+        from nbstep.views.runs_table import row_of, runs_table
+
+        return runs_table([replace(row_of(done.record), name=name) for name, done in self.items()], title="Chain")
+
+
 def chain(
     calls: Sequence[Call], folder: str | Path = "runs/chain", *, quiet: bool = False, force: bool = False
-) -> dict[str, Done]:
+) -> Chained:
     """Run steps one after the other, each in a process of its own, until one fails.
 
     Everything that a step leaves is in a folder of its name below ``folder``. One that succeeded there before does not
@@ -72,7 +82,7 @@ def chain(
         step = _Execution(call, name, Path(folder).absolute() / name, done)
         may_stand = not force and all(done[earlier].reused for earlier in call.earlier)
         done[call] = (step.reused(quiet=quiet) if may_stand else None) or step.run(quiet=quiet)
-    return {each.name: each for each in done.values()}
+    return Chained({each.name: each for each in done.values()})
 
 
 def _ordered(calls: Sequence[Call]) -> list[Call]:
@@ -114,11 +124,22 @@ class _Execution:
         self._name = name
         self._folder = folder
         self._done = done
+        _, go = call.step.slots(call.brought)
+        self._artifacts = {
+            name: folder / OWN.get(name, f"{name}{self._suffix(go.get(name))}") for name in call.step.outputs
+        }
         self._input = self._executor_input()
         here = replace(self._step, runs=None, place=self._step.place or str(folder / SOURCE))
         self._arguments = [*step_arguments(here, self._call.brought), *OPTIONS]
         # The notebook's own digest is one of the inputs.
-        self._earlier = Earlier(folder, RECORD, [*self._step.outputs, EXECUTED], [self._arguments, self._input])
+        left = [path.name for path in self._artifacts.values()]
+        self._earlier = Earlier(folder, RECORD, left, [self._arguments, self._input])
+
+    def _suffix(self, slot: Slot | None) -> str:
+        """The extension that the notebook itself gives an artifact: that of the default of its parameter."""
+        parameter = self._step.signature.get(slot.parameter) if slot and slot.parameter else None
+        default = parameter.default if parameter else None
+        return PurePath(default).suffix if isinstance(default, str) else ""
 
     def reused(self, *, quiet: bool) -> Done | None:
         """What the step left when it succeeded before, if that still stands."""
@@ -131,8 +152,8 @@ class _Execution:
 
     def run(self, *, quiet: bool) -> Done:
         self._folder.mkdir(parents=True, exist_ok=True)
-        for name in [*self._step.outputs, RECORD, KEPT]:
-            _remove(self._folder / name)
+        for path in (*self._artifacts.values(), self._folder / RECORD, self._folder / KEPT):
+            _remove(path)
         (self._folder / INPUT).write_text(json.dumps(self._input))
         code = self._child(quiet=quiet)
         record = self._record()
@@ -188,16 +209,17 @@ class _Execution:
     def _places(self) -> dict[str, Any]:
         return {
             "outputFile": str(self._folder / "executor_output.json"),
-            "parameters": {name: {"outputFile": str(self._folder / name)} for name in self._step.results},
+            "parameters": {
+                name: {"outputFile": str(self._folder / "results" / f"{name}.txt")} for name in self._step.results
+            },
             "artifacts": {
-                name: {"artifacts": [{"name": name, "uri": str(self._folder / name)}]} for name in self._step.outputs
+                name: {"artifacts": [{"name": name, "uri": str(path)}]} for name, path in self._artifacts.items()
             },
         }
 
     def _outputs(self, record: RunResult) -> dict[str, Any]:
         results = {name: record.results[name] for name in self._step.results}
-        artifacts = self._places()["artifacts"]
-        return results | {name: one["artifacts"][0]["uri"] for name, one in artifacts.items()}
+        return results | {name: str(path) for name, path in self._artifacts.items()}
 
 
 def _remove(path: Path) -> None:

@@ -58,9 +58,9 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
     results: Mapping[str, type | str] | None = None,
     artifacts: Mapping[str, str | Artifact] | None = None,
     values: Mapping[str, Any] | None = None,
-    runs: str | None = None,
-    source: str | None = None,
-    upload_to: str | None = None,
+    runs: str | Path | None = None,
+    source: str | Path | None = None,
+    upload_to: str | Path | None = None,
     html: bool = True,
     kernel: str | None = None,
     deadlines: Deadlines | None = None,
@@ -108,12 +108,12 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
         image=image or around.image,
         source=without_outputs(stored.content),
         signature=signature,
-        place=source,
+        place=None if source is None else str(source),
         values=_fixed(values or {}, signature),
         inputs=_artifacts(inputs),
         artifacts=_artifacts(artifacts),
         results={result: result_kind(result, kind) for result, kind in (results or {}).items()},
-        runs=runs or around.runs,
+        runs=str(runs) if runs else around.runs,
         html=html,
         kernel=kernel,
         deadlines=deadlines or around.deadlines,
@@ -123,7 +123,7 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
         state=around.state if state is None else state,
     )
     _check(step)
-    return replace(step, place=store_notebook(step, upload_to, step.storage)) if upload_to else step
+    return replace(step, place=store_notebook(step, str(upload_to), step.storage)) if upload_to else step
 
 
 def _check(step: Step) -> None:

@@ -30,7 +30,7 @@ from nbstep_runner.contract import (
     encode,
 )
 from nbstep_runner.errors import UsageError
-from nbstep_runner.parameters import dump_yaml, read_signature, resolve
+from nbstep_runner.parameters import dump_yaml, overwritten, read_signature, resolve
 from nbstep_runner.stores import Source
 
 if TYPE_CHECKING:
@@ -146,16 +146,15 @@ def prepare(request: Request) -> Prepared:
 def _parameters(request: Request, notebook: StoredNotebook) -> tuple[dict[str, Any], tuple[str, ...]]:
     """The values to give, once they fit the notebook's signature."""
     storage = request.profile.storage
-    signature = read_signature(
-        notebook.content, language=request.spec.get("language"), kernel=request.spec.get("kernel")
-    )
+    spoken = {name: request.spec.get(name) for name in ("language", "kernel")}
+    signature = read_signature(notebook.content, **spoken)
     resolved = resolve(
         request.sources,
         lambda uri: store_of(uri, storage).read(uri).data,
         signature,
         unknown=request.unknown_parameters,
     )
-    return resolved.values, resolved.warnings
+    return resolved.values, (*resolved.warnings, *overwritten(notebook.content, resolved.values, **spoken))
 
 
 def _image(request: Request, reach: Reach) -> RunImage | None:

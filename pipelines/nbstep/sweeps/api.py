@@ -87,9 +87,10 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         UsageError: An argument says nothing, or is of another kind.
         NbstepError: With ``check``, how the first run that did not succeed failed.
     """
-    from nbstep.profiles import chosen_profile, merged
+    from nbstep.profiles import as_text, chosen_profile, merged
     from nbstep.submission.request import SPEC_FIELDS, check_fields, unknown_policy  # the command does without
 
+    spec = as_text(spec)
     check_fields(spec, (*SPEC_FIELDS, "deadlines"))
     for name, count in (("jobs", jobs), ("per_pod", per_pod)):
         if count is not None and count < 1:

@@ -15,7 +15,7 @@ from nbstep.sweeps.naming import run_id, set_name
 from nbstep.sweeps.sets import Sources, names_given
 from nbstep_runner.contract import ParameterSource, RunSpec, StorageOptions, SweepSpec, UnknownParameters
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.parameters import Resolved, read_signature, resolve
+from nbstep_runner.parameters import Resolved, overwritten, read_signature, resolve
 from nbstep_runner.stores import join, open_store
 
 OUTPUT: Final = "output.ipynb"
@@ -89,8 +89,10 @@ def prepare(request: SweepRequest) -> PreparedSweep:
         modules=imported_modules(notebook) if request.preload else (),
         sets=varied,
     )
-    warnings = tuple(dict.fromkeys(warning for values in resolved for warning in values.warnings))
-    return PreparedSweep(names=names, plan=plan, warnings=warnings)
+    warnings = dict.fromkeys(warning for values in resolved for warning in values.warnings)
+    spoken = {name: request.spec.get(name) for name in ("language", "kernel")}
+    warnings |= dict.fromkeys(overwritten(notebook, [name for values in resolved for name in values.values], **spoken))
+    return PreparedSweep(names=names, plan=plan, warnings=tuple(warnings))
 
 
 def _name(metadata: Any) -> str | None:

@@ -110,7 +110,7 @@ def _deliver_page(record: RunResult, outputs: Outputs, storage: StorageOptions) 
 
 
 def _copy(uri: str, path: str | None, storage: StorageOptions) -> None:
-    if path is None:
+    if path is None or path == uri:  # a chain's artifact is the run's own file
         return
     if Path(uri).is_file():
         Path(path).parent.mkdir(parents=True, exist_ok=True)

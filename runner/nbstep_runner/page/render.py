@@ -67,7 +67,7 @@ def render_page(data: bytes, record: RunResult, allow: HtmlAllow = HtmlAllow.NOT
     try:
         from nbconvert.exporters import HTMLExporter
     except ImportError as error:
-        raise UsageError("HTML needs nbconvert", hint="Install it: pip install 'nbstep[html]'.") from error
+        raise UsageError("the page needs nbconvert: pip install 'nbstep[html]'") from error
     import nbformat
 
     exporter: Any = HTMLExporter(config=_configuration(allow))

@@ -5,6 +5,7 @@ be inspected.
 """
 
 from nbstep_runner.parameters.dump import dump_yaml
+from nbstep_runner.parameters.later_cells import overwritten
 from nbstep_runner.parameters.missing import MISSING, Missing
 from nbstep_runner.parameters.model import Parameter, Signature
 from nbstep_runner.parameters.resolve import resolve
@@ -24,6 +25,7 @@ __all__ = [
     "dump_yaml",
     "load_document",
     "load_yaml",
+    "overwritten",
     "read_signature",
     "resolve",
     "signature_schema",

@@ -107,7 +107,7 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
         BadInputError: The notebook or the parameters are not valid, or the spec asks for what a later version has.
         InputNotFoundError, StorageUnavailableError, StorageDeniedError: One of them could not be read.
     """
-    from nbstep_runner.parameters import read_signature, resolve
+    from nbstep_runner.parameters import overwritten, read_signature, resolve
 
     _check_needs(spec)
     data = fetched[spec.input_uri]
@@ -129,7 +129,8 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
         skip_tags=spec.skip_tags,
     )
     content = spec_digest(chosen, input_digest, resolved.digest())
-    warnings = (*parsed.warnings, *unused, *resolved.warnings)
+    lost = overwritten(notebook, resolved.values, language=language, kernel=spec.kernel)
+    warnings = (*parsed.warnings, *unused, *resolved.warnings, *lost)
     return Work(
         notebook=notebook, language=language, resolved=resolved, digest=digest, content=content, warnings=warnings
     )

@@ -265,7 +265,7 @@ def _explain(doing: str, uri: str, error: OSError) -> NbstepError:
     elif isinstance(error, FileNotFoundError):
         raise_as, message = InputNotFoundError, f"There is no {uri}."
     elif isinstance(error, NotADirectoryError | FileExistsError):
-        raise_as, message = BadInputError, f"{uri} is below something that is not a folder."
+        message, hint = f"{uri} is below something that is not a folder.", "Name another place."
         raise_as = InputNotFoundError if doing == "reading" else BadInputError
     elif error.errno in _BAD_NAME:
         raise_as, message, hint = BadInputError, f"{uri} cannot be used: {error.strerror}.", "Name a file."

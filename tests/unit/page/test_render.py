@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ pytest.importorskip("nbconvert", reason="the html extra is not installed")
 from nbconvert.exporters import HTMLExporter
 
 from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, HtmlAllow, RunState
-from nbstep_runner.errors import BadInputError
+from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.page import Page, render_page
 from nbstep_runner.papermill_bridge import ERROR_MARKER_TAG
 from support.records import run_record
@@ -136,3 +137,9 @@ def test_a_cell_that_is_left_out_is_no_link() -> None:
     page = body(render_page(json.dumps(hidden).encode(), run_record(cells=cells)))
     assert "[ ] one" in page
     assert "cell-id=b" not in page
+
+
+def test_a_missing_nbconvert_is_told_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nbconvert.exporters", None)
+    with pytest.raises(UsageError, match=r"pip install 'nbstep\[html\]'"):
+        render_page(notebook(), RECORD)

@@ -103,11 +103,21 @@ def test_artifacts_pass_as_the_places_where_they_lie(tmp_path: Path, does: Any) 
         return {"n": 1}
 
     does(note)
-    make = step(tmp_path, "n: int = 1\ntable_path: str = ''", name="make", artifacts={"table": "Dataset"})
+    cell = "n: int = 1\ntable_path: str = 'out/t.csv'\nmodel: str = ''"
+    make = step(tmp_path, cell, name="make", artifacts={"table": "Dataset", "model": "Model"})
     read = step(tmp_path, "table: str", name="read")
     made = make()
-    nbstep.chain([read(table=made.outputs["table"])], tmp_path / "runs", quiet=True)
-    assert seen["table"] == str(tmp_path / "runs/make/table")
+    done = nbstep.chain([read(table=made.outputs["table"])], tmp_path / "runs", quiet=True)
+    assert seen["table"] == str(tmp_path / "runs/make/table.csv"), "the extension is the default's"
+    left = {name: Path(path).name for name, path in done["make"].outputs.items() if name != "n"}
+    assert left == {"notebook": "output.ipynb", "metrics": "metrics.json", "table": "table.csv", "model": "model"}
+
+
+def test_a_chain_shows_as_a_table(tmp_path: Path, does: Any) -> None:
+    does(lambda given: {"n": given["n"] * 7})
+    shown = nbstep.chain([step(tmp_path)(n=6)], tmp_path / "runs", quiet=True)._repr_html_()
+    assert 'role="table"' in shown
+    assert all(text in shown for text in (">add<", ">42<", ">succeeded<"))
 
 
 def test_a_failure_is_the_steps_own_and_nothing_later_runs(
@@ -207,9 +217,9 @@ def test_what_succeeded_is_not_run_again(tmp_path: Path, counted: list[str]) -> 
         (lambda _: {"force": True}, ["first", "second"]),
         (lambda _: {"n": 6}, ["first", "second"]),
         (lambda _: {"cell": "\n# another notebook"}, ["first", "second"]),
-        (lambda runs: _write(runs / "first/notebook", "other bytes"), ["first", "second"]),
-        (lambda runs: _write(runs / "second/notebook", "other bytes"), ["second"]),
-        (lambda runs: _write(runs / "second/notebook/in-a-folder", "other bytes"), ["second"]),
+        (lambda runs: _write(runs / "first/output.ipynb", "other bytes"), ["first", "second"]),
+        (lambda runs: _write(runs / "second/output.ipynb", "other bytes"), ["second"]),
+        (lambda runs: _write(runs / "second/output.ipynb/in-a-folder", "other bytes"), ["second"]),
         (lambda runs: _write(runs / "second/reuse.json", "{"), ["second"]),
         (lambda runs: (runs / "second" / RECORD).unlink(), ["second"]),
     ],

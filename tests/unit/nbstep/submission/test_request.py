@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from nbstep import Profile, submit
+from nbstep import Profile, find, submit
 from nbstep.profiles import load_profile
 from nbstep.submission.files import collect
 from nbstep.submission.request import SPEC_FIELDS, Request, prepare
-from nbstep_runner.contract import RunSpec
+from nbstep_runner.contract import ParameterSource, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 from nbstep_runner.notebook import parse_notebook
 from support import notebooks
@@ -143,3 +143,22 @@ def test_what_a_run_reads_can_be_submitted(
     run = submit(name, on="memory", runs=f"memory://{name}/runs", html=False)
     uploaded = run.store.read(run.spec().input_uri).data
     assert "n = 1" in str(parse_notebook(uploaded).content["cells"][0]["source"])
+
+
+def test_a_path_is_as_good_as_its_text(tmp_path: Path) -> None:
+    notebook = notebooks.write(tmp_path / "train.ipynb", [notebooks.Code("data = ''", tags=("parameters",))])
+    key, data = tmp_path / "key", tmp_path / "data.csv"
+    run = submit(
+        notebook, {"data": data}, runs=tmp_path / "runs", on="memory", working_directory=tmp_path,
+        options={"storage": {"identity_file": key}}, files=notebook,
+    )  # fmt: skip
+    spec = run.spec()
+    assert (spec.working_directory, run.storage.identity_file) == (str(tmp_path), str(key))
+    assert run.output_uri.startswith(str(tmp_path / "runs"))
+    assert find(Path(run.output_uri).parent.name, runs=tmp_path / "runs").id == run.id
+
+
+def test_a_value_that_a_cell_sets_again_is_warned_of_when_it_is_submitted(tmp_path: Path) -> None:
+    notebook = notebooks.write(tmp_path / "train.ipynb", ["rate = 0.1"])
+    request = Request(notebook=str(notebook), profile=Profile(), sources=(ParameterSource.values({"rate": 1}),))
+    assert any("nbstep tag NOTEBOOK --cell 0" in warning for warning in prepare(request).warnings)
