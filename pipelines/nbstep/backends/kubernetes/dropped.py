@@ -14,7 +14,7 @@ from nbstep_runner.errors import UsageError
 
 
 def dropped(sent: Any, kept: Any, path: str = "") -> Iterator[str]:
-    """The paths of what was sent and is not in the answer, such as ``spec.template.spec.volumes[2].image``.
+    """The paths of what was sent and is not in the answer, such as ``spec.template.spec.volumes[model].image``.
 
     An item of a list is looked for under its own ``name``, else at its place. What is empty says nothing, and may go.
 
@@ -31,7 +31,8 @@ def dropped(sent: Any, kept: Any, path: str = "") -> Iterator[str]:
                 yield from dropped(value, kept.get(key), f"{path}.{key}" if path else key)
         case list() | tuple(), list() | tuple():
             for number, item in enumerate(sent):
-                yield from dropped(item, _counterpart(item, number, kept), f"{path}[{number}]")
+                name = item.get("name", number) if isinstance(item, Mapping) else number
+                yield from dropped(item, _counterpart(item, number, kept), f"{path}[{name}]")
         case _ if not _same(sent, kept):
             yield path
 
