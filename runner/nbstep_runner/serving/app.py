@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from nbstep_runner.contract import ServingOptions
+from nbstep_runner.serving.answers import encode_answer, tensors_of
 from nbstep_runner.serving.calls import REQUEST, Calls, traceback_of
 from nbstep_runner.serving.metrics import CONTENT_TYPE, Metrics
 from nbstep_runner.serving.openapi import document
@@ -33,7 +34,7 @@ from nbstep_runner.serving.problems import (
     TooLargeError,
     UnknownError,
 )
-from nbstep_runner.serving.signature import Signature, encode_answer, tensors_of
+from nbstep_runner.serving.signature import Signature
 from nbstep_runner.serving.tensors import InferRequest, Tensor, read_request, write_response
 
 PAGE: Final = Path(__file__).with_name("page")

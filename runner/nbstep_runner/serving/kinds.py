@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 DATATYPES: Final = {
     "BOOL": "bool",
@@ -76,3 +76,11 @@ class Table:
         for name, kind in self.columns.items():
             if kind not in (bool, int, float, str):
                 raise TypeError(f"the column {name!r} must be bool, int, float or str, not {kind!r}")
+
+
+def is_frame(kind: Any) -> bool:
+    """Whether a type is pandas' DataFrame, which need not be installed."""
+    return (getattr(kind, "__module__", ""), getattr(kind, "__name__", "")) in {
+        ("pandas", "DataFrame"),
+        ("pandas.core.frame", "DataFrame"),
+    }

@@ -6,20 +6,15 @@ import dataclasses
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, get_type_hints, is_typeddict
+from typing import Any, get_type_hints, is_typeddict
 
-import msgspec
-import numpy as np
-
+from nbstep_runner.serving.annotations import value_of
+from nbstep_runner.serving.answers import OUTPUT, encode_answer, json_of, tensors_of
 from nbstep_runner.serving.kinds import ANY, DATATYPE_OF, Array, Image
 from nbstep_runner.serving.problems import InvalidError
 from nbstep_runner.serving.tensors import Tensor
-from nbstep_runner.serving.values import PlainValue, Schema, TensorPlan, Value, bare, plain, value_of
-
-OUTPUT: Final = "output"
-"""The name of the only output, where the answer is not a mapping of names."""
+from nbstep_runner.serving.values import PlainValue, Schema, TensorPlan, Value, bare
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,46 +183,3 @@ def _mark(annotation: Any) -> Array | Image | None:
 def _suggestion(name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, 1)
     return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(map(repr, names)) or 'none'}"
-
-
-def encode_answer(value: Any) -> bytes:
-    """An answer as JSON; NaN and infinity, which JSON does not have, become null.
-
-    Raises:
-        TypeError: JSON cannot say it.
-    """
-    return msgspec.json.encode(value, enc_hook=plain)
-
-
-def json_of(value: Any) -> Any:
-    """What JSON says of a value, as Python has it; raises TypeError where it says nothing."""
-    return msgspec.json.decode(encode_answer(value))
-
-
-def tensors_of(answer: Any) -> list[Tensor]:
-    """An answer as tensors: one for each name of a mapping or record, else one.
-
-    Raises:
-        TypeError: Neither a tensor nor JSON can say a part of it.
-    """
-    if dataclasses.is_dataclass(answer) and not isinstance(answer, type):
-        answer = {each.name: getattr(answer, each.name) for each in dataclasses.fields(answer)}
-    if type(answer).__name__ == "DataFrame" and hasattr(answer, "to_dict"):
-        answer = {str(name): answer[name].to_numpy() for name in answer.columns}
-    named = answer if isinstance(answer, Mapping) else {OUTPUT: answer}
-    return [_tensor(str(name), value) for name, value in named.items()]
-
-
-def _tensor(name: str, value: Any) -> Tensor:
-    """A value as a tensor; one of BYTES that holds JSON where it has no other form."""
-    with suppress(TypeError, ValueError):
-        data = np.asarray(value)
-        if data.dtype.kind not in "USO" or _is_text(value):
-            return Tensor.of(name, data if data.ndim else data.reshape(1))
-    return Tensor.of(name, np.array([encode_answer(value)], dtype=object))
-
-
-def _is_text(value: Any) -> bool:
-    """Whether every element is text, where NumPy would make text of a number among words."""
-    elements = np.asarray(value, dtype=object).ravel().tolist()
-    return all(isinstance(each, str | bytes) for each in elements)

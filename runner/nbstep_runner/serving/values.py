@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import NoneType
@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol, get_args, get_origin
 import msgspec
 import numpy as np
 
-from nbstep_runner.serving.kinds import ANY, DATATYPE_OF, Array, Image, Table
+from nbstep_runner.serving.kinds import ANY, DATATYPE_OF, Image
 from nbstep_runner.serving.problems import InvalidError
 from nbstep_runner.serving.tensors import Tensor, array_of
 
@@ -223,63 +223,6 @@ class TableValue:
         return self._frame(columns, name)
 
 
-def value_of(annotation: Any, example: Any) -> Value:
-    """How an input of that annotation is read.
-
-    Args:
-        annotation: Of the parameter; ``Any`` where there is none.
-        example: Its value in the example, which tells what a bare annotation does not; ``None`` without one.
-
-    Raises:
-        TypeError: No JSON says such a value.
-    """
-    marks = [part for part in getattr(annotation, "__metadata__", ()) if isinstance(part, Array | Image | Table)]
-    kind = bare(annotation)
-    if marks:
-        return _marked(marks[-1])
-    if get_origin(kind) is np.ndarray or kind is np.ndarray:
-        return ArrayValue(_dtype_in(kind), None)
-    if kind is Any and isinstance(example, np.ndarray):
-        return ArrayValue(None, None)
-    if _is_frame(kind) or (kind is Any and _is_frame(type(example))):
-        return TableValue(_columns_of(example) if _is_frame(type(example)) else {})
-    value = PlainValue(annotation)
-    value.schema()
-    return value
-
-
-def _marked(mark: Array | Image | Table) -> Value:
-    match mark:
-        case Image():
-            return ArrayValue("uint8", mark.shape, mark)
-        case Array():
-            return ArrayValue(mark.dtype, mark.shape)
-        case Table():
-            return TableValue(mark.columns)
-
-
-def _dtype_in(annotation: Any) -> str | None:
-    """The type that ``numpy.typing.NDArray[np.float32]`` and its kind name; ``None`` where any fits."""
-    for argument in get_args(annotation)[1:]:
-        for scalar in get_args(argument):
-            if isinstance(scalar, type) and issubclass(scalar, np.generic):
-                name = np.dtype(scalar).name
-                return name if name in DATATYPE_OF else None
-    return None
-
-
-def _is_frame(kind: Any) -> bool:
-    return (getattr(kind, "__module__", ""), getattr(kind, "__name__", "")) in {
-        ("pandas", "DataFrame"),
-        ("pandas.core.frame", "DataFrame"),
-    }
-
-
-def _columns_of(frame: Any) -> dict[str, type]:
-    kinds: Mapping[str, type] = {"b": bool, "i": int, "u": int, "f": float}
-    return {str(name): kinds.get(frame[name].dtype.kind, str) for name in frame.columns}
-
-
 def bare(annotation: Any) -> Any:
     """An annotation without ``Annotated``, and without ``None`` where it may be that too."""
     while hasattr(annotation, "__metadata__"):
@@ -312,18 +255,3 @@ def _decoded(value: Any, name: str) -> Any:
                 raise InvalidError(f"{name}: not UTF-8") from error
         case _:
             return value
-
-
-def plain(value: Any) -> Any:
-    """What JSON says of a value that msgspec does not know: NumPy's and pandas' scalars, arrays, series and frames.
-
-    Raises:
-        TypeError: Nothing.
-    """
-    if _is_frame(type(value)):
-        return value.to_dict("records")
-    for method in ("tolist", "isoformat"):
-        convert: Callable[[], Any] | None = getattr(value, method, None)
-        if callable(convert):
-            return convert()
-    raise TypeError(f"JSON cannot say a {type(value).__name__}")

@@ -14,8 +14,9 @@ import pandas as pd
 import pytest
 
 from nbstep_runner.serving import Array, Image, Table
+from nbstep_runner.serving.answers import encode_answer, tensors_of
 from nbstep_runner.serving.problems import InvalidError
-from nbstep_runner.serving.signature import Signature, encode_answer, tensors_of
+from nbstep_runner.serving.signature import Signature
 from nbstep_runner.serving.tensors import Tensor
 
 
