@@ -39,7 +39,7 @@ EXAMPLES = ROOT / "pipelines/examples"
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem != "common")
 NOTEBOOKS = sorted(
     path.relative_to(ROOT / "notebooks")
-    for folder in ("housing", "wine", "digits", "classifiers")
+    for folder in ("flights", "housing", "wine", "digits", "classifiers")
     for path in (ROOT / "notebooks" / folder).glob("*.ipynb")
 )
 
@@ -127,6 +127,12 @@ def test_flights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "model.joblib",
         "metadata.json",
     }
+    boarding = {"carrier": "A1", "origin": "LAX", "dest": "BNA", "dep_hour": 5, "distance": 1794, "taxi_out": 18}
+    with served("flights/predict.ipynb", step(tmp_path, "flights") / "model", tmp_path, monkeypatch) as endpoint:
+        early, late = endpoint.predict(flights=[boarding | {"dep_delay": -8}, boarding | {"dep_delay": 60}])
+        with pytest.raises(CellFailedError, match="the model knows no airport XXX"):
+            endpoint.predict(flights=[boarding | {"dep_delay": 0, "dest": "XXX"}])
+    assert 0 <= late < early <= 1
 
 
 @pytest.mark.server
