@@ -91,6 +91,7 @@ class Status:
         problems: What holds it up or went wrong, a sentence each, in the order of their coming.
         reference: The reference of the error that the place itself knows of, such as ``out-of-memory``.
         cancelled: Somebody asked for its end.
+        since: When the place began to start it again whatever its end, as ISO 8601; empty where it does not.
     """
 
     phase: Phase
@@ -99,6 +100,7 @@ class Status:
     problems: tuple[str, ...] = ()
     reference: str = ""
     cancelled: bool = False
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,16 +55,17 @@ def serve(  # noqa: PLR0913 - as submit: everything but the notebook has a defau
         params: Values by name, such as the model's URI.
         name: Names the endpoint and its model; made of the notebook's name and the time if left out.
         runs: The folder of all runs, a URI; each start of the endpoint is a run below it.
-        on: ``local`` or ``kubernetes``.
+        on: ``local``, ``docker`` or ``kubernetes``.
         profile: Of the profiles file; what the call names goes before what the profile says.
-        image: For clusters; it needs the extra ``serve``.
+        image: For containers; it needs the extra ``serve``.
         resources: ``cpu``, ``memory``, ``gpu``, ``disk``, ``shared_memory``.
         env: Environment variables: values, or ``{"secret": NAME, "key": KEY}``.
         files: Files and folders that the notebook finds in its working directory.
         requirements: A requirements file, or a list of its lines.
         labels: Of its runs.
         unknown_parameters: ``error``, ``warn`` or ``ignore``.
-        port: On this machine, where 0 takes a free one; of a cluster's Service, where 0 is 80.
+        port: On this machine, as a process or a container, where 0 takes a free one; of a cluster's Service, where 0
+            is 80.
         service: ``ClusterIP``, ``NodePort`` or ``LoadBalancer``.
         replicas: Pods of a cluster.
         limits: ``body_bytes``, ``request_seconds``, ``concurrency``, ``waiting``.

@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
 from typing import Any, Final, TextIO
 
 import msgspec
@@ -23,7 +25,7 @@ from nbstep.submission.places import RunPlaces
 from nbstep.submission.request import DEFAULT_RUNS
 from nbstep.views import log_lines
 from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StorageOptions, decode, encode
-from nbstep_runner.errors import InputNotFoundError
+from nbstep_runner.errors import InputNotFoundError, Retry
 from nbstep_runner.stores import Store, join
 
 FILE: Final = "endpoint.json"
@@ -103,12 +105,15 @@ class Endpoint:
     def status(self) -> EndpointStatus:
         """How it stands now."""
         seen = self._host.status(self.handle, self._placed.revision)
-        record = self._newest_record()
+        records = self._records()
+        record = next(records, None)
         url = self._host.url(self.handle, record)
         if seen.phase in (Phase.ENDED, Phase.GONE):
             return _ended(seen, record, url)
         serves = record is not None and record.serving is not None and not record.state.final
         ready = seen.phase is Phase.RUNNING and bool(url) and serves
+        if not ready and (last := _final_end(seen, record, records)) is not None:
+            return _ended(seen, last, url)
         words = f"serving at {url}" if ready else seen.words
         state = RunState.RUNNING if ready else RunState.PENDING
         return EndpointStatus(state=state, words=words, problems=seen.problems, url=url, record=record)
@@ -128,8 +133,7 @@ class Endpoint:
         while True:
             status = self.status()
             watch(status)
-            if status.state is RunState.RUNNING:
-                self._host.ask(self.handle, status.url, "v2/health/ready", None)
+            if status.state is RunState.RUNNING and self._answers(status.url):
                 return
             if status.state.final:
                 raise _error(status)
@@ -141,6 +145,14 @@ class Endpoint:
                 )
             time.sleep(pause)
             pause = min(2 * pause, LOOK_SECONDS)
+
+    def _answers(self, url: str) -> bool:
+        """Whether it says that it is ready; one whose kernel has just died still stands as running."""
+        try:
+            self._host.ask(self.handle, url, "v2/health/ready", None)
+        except EndpointUnavailableError:
+            return False
+        return True
 
     def predict(self, **inputs: Any) -> Any:
         """What the served function returns for these inputs.
@@ -173,14 +185,13 @@ class Endpoint:
     def _store(self) -> Store:
         return store_of(self._folder, self._storage)
 
-    def _newest_record(self) -> RunResult | None:
-        """The record of the newest start of this revision."""
+    def _records(self) -> Iterator[RunResult]:
+        """The records of this revision's starts, the newest first."""
         stats = [stat for stat in self._store.list(join(self._folder, "")) if stat.uri.endswith(RECORD)]
         for stat in sorted(stats, key=lambda stat: stat.modified or 0.0, reverse=True):
             record = decode(self._store.read(stat.uri).data, RunResult)
             if record.labels.get(REVISION_LABEL) == self._placed.revision:
-                return record
-        return None
+                yield record
 
 
 def find_endpoint(name: str, profile: Profile) -> Endpoint:
@@ -227,6 +238,21 @@ def list_endpoints(profile: Profile) -> Iterator[Endpoint]:
         folder, _, name = stat.uri.rpartition("/")
         if name == FILE:
             yield endpoint_in(folder, profile.storage)
+
+
+def _final_end(seen: Status, newest: RunResult | None, before: Iterator[RunResult]) -> RunResult | None:
+    """The record of the last start that ended, where the place starts it again though it can only end so again."""
+    if not seen.since or newest is None:
+        return None
+    last = next((each for each in (newest, *islice(before, 1)) if each.state.final), None)
+    if (
+        last is None
+        or last.error is None
+        or datetime.fromisoformat(last.started_at) < datetime.fromisoformat(seen.since)
+    ):
+        return None
+    kind = KINDS.get(last.error.reference)
+    return last if kind is not None and kind.retry is Retry.NEVER else None
 
 
 def _ended(seen: Status, record: RunResult | None, url: str) -> EndpointStatus:

@@ -16,6 +16,7 @@ from nbstep_runner.errors import UsageError
 
 HOSTS: Final = {
     "local": "nbstep.endpoints.local:LocalHost",
+    "docker": "nbstep.endpoints.docker:DockerHost",
     "kubernetes": "nbstep.endpoints.kubernetes:KubernetesHost",
 }
 

@@ -11,6 +11,7 @@ import msgspec
 
 from nbstep.backends.protocol import Submission
 from nbstep.images.run_image import RunImage
+from nbstep.profiles import Profile
 from nbstep.submission.request import Prepared, Request, prepare
 from nbstep_runner.contract import ParameterSource, ServingOptions, encode
 from nbstep_runner.errors import UsageError
@@ -28,7 +29,8 @@ class Exposure:
     """How an endpoint is reached.
 
     Attributes:
-        port: On this machine, where 0 takes a free one; of the Service on a cluster, where 0 is 80.
+        port: On this machine, as a process or a container, where 0 takes a free one; of a cluster's Service, where 0
+            is 80.
         service: The kind of the cluster's Service.
         replicas: Pods of a cluster.
     """
@@ -78,8 +80,7 @@ def plan_endpoint(request: Request, name: str | None, serving: ServingOptions, e
         raise UsageError(f"the name {name!r} is too long", hint=f"Use at most {NAME_LENGTH} characters.")
     prepared = prepare(replace(request, run_id=name))
     name = prepared.submission.spec.run_id
-    local = prepared.submission.profile.on == "local"
-    host, port = ("127.0.0.1", exposure.port) if local else IN_CONTAINER
+    host, port = _listens(prepared.submission.profile, exposure)
     serving = replace(serving, name=name, host=host, port=port)
     revision = _revision(prepared, serving)
     return Deployment(
@@ -92,6 +93,12 @@ def plan_endpoint(request: Request, name: str | None, serving: ServingOptions, e
         image=prepared.image,
         warnings=prepared.warnings,
     )
+
+
+def _listens(profile: Profile, exposure: Exposure) -> tuple[str, int]:
+    """Where the process listens: on this machine for this machine alone, in a container for whoever reaches that."""
+    on_this_machine = profile.on == "local" or (profile.on == "docker" and profile.docker.network == "host")
+    return ("127.0.0.1", exposure.port) if on_this_machine else IN_CONTAINER
 
 
 def _revision(prepared: Prepared, serving: ServingOptions) -> str:

@@ -101,6 +101,11 @@ class Engine:
                 if error.status_code != CONFLICT and "not running" not in str(error.explanation):
                     raise
 
+    def stop(self, name: str, seconds: int) -> None:
+        """Ask it to end, wait for that, and kill it after so many seconds; it does not start again by itself."""
+        with _errors("stopping the container"):
+            self._api.stop(name, timeout=seconds)
+
     def remove(self, name: str) -> None:
         """Remove a container and what it wrote to its own volumes; none there is as good."""
         with _errors("removing the container"), suppress(NotFound):

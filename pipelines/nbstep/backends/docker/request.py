@@ -118,7 +118,7 @@ def _writable(submission: Submission) -> list[str]:
     """The folder of a run that lies on this machine; of a sweep that of all its runs, in which its own lies."""
     if "://" in submission.spec_uri:
         return []
-    own = Path(submission.spec_uri).parent
+    own = Path(submission.spec.output_uri).parent  # of an endpoint, in which each revision's spec lies
     return [str(own if submission.workers is None else own.parent)]
 
 
