@@ -155,6 +155,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
     labels: Mapping[str, str] | None = None,
     deadlines: Mapping[str, float] | None = None,
     retries: int | None = None,
+    collect: Sequence[str] | None = None,
     run_id: str | None = None,
     unknown_parameters: str = "error",
     html: bool = True,
@@ -181,6 +182,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         labels: To find the run by.
         deadlines: Seconds: ``run``, ``cell``, ``stall``, ``start``, ``shutdown``, ``grace``.
         retries: How often to start again after a fault that may pass.
+        collect: Which files that the notebook writes in its working directory are stored: ``["*.csv", "model/"]``.
         run_id: Names the run; made of the notebook's name and the time if left out.
         unknown_parameters: ``error``, ``warn`` or ``ignore``.
         html: Write the executed notebook as HTML too.
@@ -191,7 +193,8 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         BadInputError: The notebook or the parameters are not valid.
         NbstepError: What else keeps it from starting.
     """
-    place = {"runs": runs, "on": on, "image": image, "retries": retries}
+    kept = None if collect is None else list(collect)
+    place = {"runs": runs, "on": on, "image": image, "retries": retries, "collect": kept}
     groups = {"resources": resources, "env": env, "labels": labels, "deadlines": deadlines}
     request = Request(
         notebook=str(notebook),

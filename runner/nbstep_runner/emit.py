@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCRAP_MIME = "application/scrapbook.scrap.{}+json"
 """scrapbook's MIME type for a value (scrapbook, ``scrap.v1`` schema); text has its own, so that "12" stays text."""
+FILE_MIME = "application/vnd.nbstep.file+json"
+PICTURES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".gif": "image/gif",
+    ".svg": "image/svg+xml",
+}
+LARGEST_PICTURE = 4 * 2**20
 
 
 def result(name: str, value: Any) -> None:
@@ -15,29 +27,50 @@ def result(name: str, value: Any) -> None:
     Outside a notebook it does nothing, so the same code runs as a plain script. A later value of the same name
     replaces an earlier one. NumPy scalars and arrays, and pandas values, are reported as what they hold.
 
+    A ``Path`` is a file or folder of the working directory: it is stored with the run as it is at the end, the value is
+    its name, and a picture is shown.
+
     Args:
         name: Any non-empty text.
-        value: Anything that JSON can say, and NaN and infinities.
+        value: Anything that JSON can say, NaN and infinities, or a path.
 
     Raises:
+        FileNotFoundError: There is nothing at the path.
         TypeError: JSON cannot say the value, or the name is not text.
     """
     if not isinstance(name, str) or not name:
         raise TypeError("a result's name must be a non-empty string")
     import json
+    from pathlib import Path
 
     from nbstep_runner.nonfinite import written
 
+    file = value if isinstance(value, Path) else None
+    if file is not None:
+        file.stat()
+        value = str(file)
     plain = json.loads(json.dumps(value, default=_plain, allow_nan=True))
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         return
     encoder = "text" if isinstance(plain, str) else "json"
     scrap = {"name": name, "data": written(plain), "encoder": encoder, "version": 1}
+    shown = {} if file is None else {FILE_MIME: {"path": str(file.absolute())}, **_picture(file)}
     ipython.display.publish_display_data(
-        {SCRAP_MIME.format(encoder): scrap, "text/plain": f"{name} = {plain!r}"},
+        {SCRAP_MIME.format(encoder): scrap, "text/plain": f"{name} = {plain!r}"} | shown,
         metadata={"scrapbook": {"name": name, "data": True, "display": False}},
     )
+
+
+def _picture(file: Path) -> dict[str, str]:
+    """A picture as Jupyter shows it; nothing for other files, and for those that no page should carry."""
+    import base64
+
+    kind = PICTURES.get(file.suffix.lower())
+    if kind is None or not file.is_file() or file.stat().st_size > LARGEST_PICTURE:
+        return {}
+    data = file.read_bytes()
+    return {kind: data.decode(errors="replace") if kind.endswith("xml") else base64.b64encode(data).decode()}
 
 
 def _plain(value: Any) -> Any:

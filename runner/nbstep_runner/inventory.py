@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat as modes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +79,13 @@ def is_plain(path: str) -> bool:
     return path.isprintable() and "\\" not in path and not {"", ".", ".."}.intersection(path.split("/"))
 
 
-def take_inventory(folder: Path, *, most: int) -> Inventory:
+def take_inventory(folder: Path, *, most: int, enter: Callable[[str], bool] = lambda _: True) -> Inventory:
     """Everything in a folder, at any depth; what vanishes meanwhile is not there.
 
     Args:
         folder: May be a link itself.
         most: How many entries are taken in at most.
+        enter: Whether a folder is looked into, by its path.
 
     Raises:
         TooManyEntriesError: There are more.
@@ -95,7 +96,7 @@ def take_inventory(folder: Path, *, most: int) -> Inventory:
     refused: list[Refused] = []
     root = os.open(folder, _FOLDER & ~os.O_NOFOLLOW)
     try:
-        for path, found in _walk(root, ""):
+        for path, found in _walk(root, "", enter):
             reason = _reason_against(path, found)
             if reason:
                 refused.append(Refused(path.encode("utf-8", "backslashreplace").decode(), reason))
@@ -167,7 +168,7 @@ def checksum_of(folder: Path, file: FoundFile) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _walk(folder: int, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+def _walk(folder: int, prefix: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries)
     for name in names:
@@ -177,17 +178,17 @@ def _walk(folder: int, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
             continue
         path = prefix + name
         yield path, found
-        if modes.S_ISDIR(found.st_mode) and not _reason_against(path, found):
-            yield from _below(folder, name, path)
+        if modes.S_ISDIR(found.st_mode) and not _reason_against(path, found) and enter(path):
+            yield from _below(folder, name, path, enter)
 
 
-def _below(folder: int, name: str, path: str) -> Iterator[tuple[str, os.stat_result]]:
+def _below(folder: int, name: str, path: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
     try:
         inner = os.open(name, _FOLDER, dir_fd=folder)
     except (FileNotFoundError, NotADirectoryError):  # gone since, or something else by now
         return
     try:
-        yield from _walk(inner, f"{path}/")
+        yield from _walk(inner, f"{path}/", enter)
     finally:
         os.close(inner)
 

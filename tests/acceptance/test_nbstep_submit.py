@@ -358,3 +358,36 @@ def test_an_executed_notebook_shows_as_a_page_in_a_frame(tmp_path: Path) -> None
     assert shown.startswith('<iframe sandbox title="Executed notebook" srcdoc="&lt;!DOCTYPE html&gt;')
     assert "seenseen" in shown
     assert "<script" not in shown
+
+
+def test_the_files_of_a_run_come_back(tmp_path: Path) -> None:
+    writes = (
+        "Path('model').mkdir()\nPath('model/w').write_text('w')\nPath('a.csv').write_text('12')\nPath('b.txt').touch()"
+    )
+    source = f"from pathlib import Path\n{writes}"
+    write(tmp_path, "n: int = 1", source)
+    run = submitted("train.ipynb", "--collect", "*.csv", "--collect", "model/")
+    assert typed("wait", run).returncode == 0
+    done = typed("files", run, "--download", "here")
+    listed = "           2  a.csv\n           1  model/w\n"
+    left = "nbstep: left behind, 1 of 0 bytes: b.txt\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, listed, left)
+    assert {str(path.relative_to("here")) for path in Path("here").rglob("*") if path.is_file()} == {"a.csv", "model/w"}
+    done = typed("files", run, "--only", "*.csv", "--json")
+    (told,) = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, told["path"], Path(told["uri"]).read_text()) == (0, "", "a.csv", "12")
+    done = typed("files", run, "--only", "*.png")
+    assert (done.returncode, done.stdout) == (65, "")
+    assert done.stderr.startswith("nbstep: no collected file is taken by '*.png'\n")
+    found = nbstep.find(run)
+    assert [file.path for file in found.files()] == ["a.csv", "model/w"]
+    assert found.download("there", only=["model/"]) == [Path("there/model/w")]
+    done = typed("status", run)
+    assert f"files: 2, listed by nbstep files {found.id}" in done.stdout
+
+
+def test_what_is_collected_is_checked_before_anything_starts(tmp_path: Path) -> None:
+    path = write(tmp_path, "n: int = 1")
+    with pytest.raises(BadInputError, match=r"files cannot be collected by '\.\./x'"):
+        nbstep.submit(path, collect=["../x"])
+    assert not (tmp_path / "nbstep-runs").exists()

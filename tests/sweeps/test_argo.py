@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -25,19 +26,21 @@ pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(600)]
 @pytest.mark.fault(68)
 @pytest.mark.fault(71)
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_pod_deleted_with_a_second_of_grace(argo: Argo, moment: float) -> None:
-    """As 2.17 is installed: tried again without being asked. One run, whose record says how it ended.
+def test_a_pod_deleted_with_a_second_of_grace(
+    argo: Argo, moment: float, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
+    """As 2.17 is installed: tried again without being asked, if Argo sees the pod go before it sees a container end.
 
-    A step that has the time to end by itself, with its record, is a failure to Argo, which this policy does not retry.
+    Whatever Argo makes of it, there is one run, whose record is final or settled by whoever looks.
     """
     workflow = argo.submit(argo.step([CELL]), policy="OnError", retries=2)
     pod = workflow.until(workflow.pods)[0]
     time.sleep(moment)
     argo.api("delete", "pod", pod, "--grace-period=1", "--wait=false", check=False)
     phase = workflow.ended(300)
-    (record,) = argo.records()
-    assert (phase, record["state"]) in {("Succeeded", "succeeded"), ("Failed", "cancelled")}
-    assert record["attempt"] <= len(workflow.attempts())
+    state = settled(argo, monkeypatch)
+    record_property("ended", f"{phase}, {state}, {len(workflow.attempts())} attempts")
+    assert (phase, state) in {("Succeeded", "succeeded"), ("Failed", "cancelled"), ("Failed", "lost"), ("Failed", None)}
 
 
 @pytest.mark.fault(71)
@@ -49,15 +52,21 @@ def test_a_workflow_terminated(argo: Argo, moment: float, monkeypatch: pytest.Mo
     time.sleep(moment)
     argo.api("patch", "workflow", workflow.name, "--type=merge", "--patch", '{"spec":{"shutdown":"Terminate"}}')
     workflow.ended(300)
+    state = settled(argo, monkeypatch)
+    assert state in {"succeeded", "cancelled", "lost", None}
+
+
+def settled(argo: Argo, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """The state of the only run once somebody has looked at it; ``None`` if it never began."""
     found = argo.records()
     if not found:
-        return
+        return None
     (record,) = found
     if record["exit_code"] is None:
         for name, value in argo.bucket.server.environment(argo.bucket.endpoint).items():
             monkeypatch.setenv(name, value)
         profile = Profile(storage=StorageOptions(endpoint_url=argo.bucket.endpoint))
-        record = {"state": str(find(record["run_id"], runs=argo.runs, profile=profile).wait(120, check=False).state)}
-    assert record["state"] in {"succeeded", "cancelled", "lost"}
-    if record["state"] == "cancelled" and "cells" in record and record["cells"]:
+        return str(find(record["run_id"], runs=argo.runs, profile=profile).wait(120, check=False).state)
+    if record["state"] == "cancelled" and record["cells"]:
         assert "output.ipynb" in argo.objects() or record["output_version"] is None
+    return str(record["state"])

@@ -29,6 +29,7 @@ LINES: Final = {
     "rerun": "Run what a run ran once more.",
     "delete": "Remove a run or an endpoint, and all that it left.",
     "prune": "Remove old runs of a folder.",
+    "files": "List or fetch the files that a run has left.",
     "open": "Open a run's executed notebook.",
     "params": "Show a notebook's parameters.",
     "tag": "Tag a notebook's parameters cell.",

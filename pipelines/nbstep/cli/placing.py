@@ -59,6 +59,7 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
         "labels": dict(options["label"]),
     }
     plain = {name: options.get(name) for name in ("on", "runs", "image", "retries")}
+    plain["collect"] = list(options.get("collect", ())) or None
     named = plain | {name: values for name, values in groups.items() if values}
     for path, text in options["fields"]:
         named = merged(named, _nested(path, text))

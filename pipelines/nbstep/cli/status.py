@@ -50,8 +50,16 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
         click.echo(f"  {told}")
     if error is not None and error.hint:
         click.echo(f"  {error.hint}")
-    if status.state.final and status.record is not None and status.record.output_version:
-        click.echo(f"  executed notebook: {status.record.output_uri}")
+    if status.state.final and status.record is not None:
+        _show_places(status.record)
+
+
+def _show_places(record: RunResult) -> None:
+    """Where a run that has ended has left what."""
+    if record.output_version:
+        click.echo(f"  executed notebook: {record.output_uri}")
+    if record.files:
+        click.echo(f"  files: {len(record.files)}, listed by nbstep files {record.run_id}")
 
 
 def _show_earlier(run: Run) -> None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     "Run",
     click.option("--run-id", help="Names the run; the same name twice is one run."),
     click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault."),
+    click.option("--collect", multiple=True, metavar="PATTERN", help="Store files that the notebook writes: '*.csv'."),
     click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
     click.option("--run-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all cells together."),
     click.option(

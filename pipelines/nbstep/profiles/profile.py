@@ -107,6 +107,7 @@ class Profile(ClosedSchema, frozen=True):
         env: The environment of the run: values, or references to secrets and ConfigMaps of the place.
         retries: How often a run is started again after a fault that may pass.
         state: A run keeps its state folder from attempt to attempt.
+        collect: Which files that the notebook writes in its working directory come back: ``*.csv``, ``model/``.
         storage: How stores are reached.
         options: For backends that others add.
     """
@@ -121,6 +122,7 @@ class Profile(ClosedSchema, frozen=True):
     storage: StorageOptions = msgspec.field(default_factory=StorageOptions)
     retries: Count = 2
     state: bool = False
+    collect: tuple[str, ...] = ()
     kubernetes: KubernetesOptions = msgspec.field(default_factory=KubernetesOptions)
     docker: DockerOptions = msgspec.field(default_factory=DockerOptions)
     build: BuildOptions = msgspec.field(default_factory=BuildOptions)

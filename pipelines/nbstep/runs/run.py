@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.profiles.storage import store_of
 from nbstep.runs.attempts import earlier_verdicts
+from nbstep.runs.files import chosen, download
 from nbstep.runs.history import history
 from nbstep.runs.log import complete, stored_log
 from nbstep.runs.settle import settle
@@ -21,7 +23,7 @@ from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.notebook import ExecutedNotebook
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, decode
+from nbstep_runner.contract import CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import ABSENT, Store, redact, sibling
 
@@ -204,6 +206,25 @@ class Run:
         reason = f": {record.error.message}" if record.error else ""
         said = f"the run {self.id} is {record.state} and left no notebook{reason}"
         return InputNotFoundError(said, hint="Mend the cause, and run it again.")
+
+    def files(self) -> tuple[CollectedFile, ...]:
+        """What the run has collected of its working directory; nothing before its end."""
+        record = self._final or self.record()
+        return record.files if record else ()
+
+    def download(self, to: str | Path = ".", *, only: Sequence[str] = ()) -> list[Path]:
+        """Fetch collected files into a folder, each to its path below it, over what is there.
+
+        Args:
+            to: The folder; made if it is missing.
+            only: Patterns of those that are wanted, such as ``"*.csv"`` or ``"model/"``; all if none is given.
+
+        Raises:
+            BadInputError: A pattern takes no file, or a file is not what the record says.
+            InputNotFoundError, StorageDeniedError, StorageUnavailableError: One cannot be read, or not be written here.
+        """
+        wanted = chosen(self.files(), only)
+        return [download(self.store, self.output_uri, file, Path(to)) for file in wanted]
 
     @property
     def store(self) -> Store:

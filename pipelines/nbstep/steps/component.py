@@ -112,7 +112,9 @@ def _options(step: Step) -> list[str]:
     changed = [one.name for one in fields(usual) if getattr(step.deadlines, one.name) != getattr(usual, one.name)]
     times = [part for name in changed for part in (_FLAGS[name], str(getattr(step.deadlines, name)))]
     kernel = ["--kernel", step.kernel] if step.kernel else []
-    return [*times, *kernel, *(["--keep-state"] if step.state else []), *storage_options(step.storage)]
+    collected = [part for text in (step.collect if step.runs else ()) for part in ("--collect", text)]
+    state = ["--keep-state"] if step.state else []
+    return [*times, *kernel, *state, *collected, *storage_options(step.storage)]
 
 
 def _inputs(step: Step, extra: Mapping[str, Artifact]) -> dict[str, Any]:

@@ -121,6 +121,7 @@ def notebook_step(  # noqa: PLR0913 - a step's whole description, each part name
         claims=around.kubernetes.claims,
         retries=around.retries if retries is None else retries,
         state=around.state if state is None else state,
+        collect=around.collect,
     )
     _check(step)
     return replace(step, place=store_notebook(step, str(upload_to), step.storage)) if upload_to else step

@@ -29,6 +29,7 @@ class Step:
         artifacts: Artifacts that the notebook has to leave.
         results: KFP's type of each result that the notebook has to report.
         runs: Under which folder the runner itself keeps each run; ``None``: on the container's disk.
+        collect: Which files of the working directory are stored with the run, where it is kept under ``runs``.
         retries: How often the step itself repeats a run that ended with what may pass.
         state: Each run keeps its state folder from attempt to attempt.
         storage: How stores are reached, from here and from the container.
@@ -52,6 +53,7 @@ class Step:
     claims: dict[str, Claim] = field(default_factory=dict)
     retries: int = 0
     state: bool = False
+    collect: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> dict[str, Artifact]:

@@ -23,6 +23,7 @@ from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep_runner.contract import (
     InputFile,
     ParameterSource,
+    Pattern,
     RunSpec,
     StorageOptions,
     UnknownParameters,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 DEFAULT_RUNS = "nbstep-runs"
 _OF_THE_REQUEST: Final = (
     *("run_id", "attempt", "input_uri", "output_uri", "parameters", "unknown_parameters", "files"),
-    *("deadlines", "storage", "labels", "needs", "schema_version"),
+    *("deadlines", "storage", "labels", "collect", "needs", "schema_version"),
 )
 SPEC_FIELDS: Final = tuple(each.name for each in fields(RunSpec) if each.name not in _OF_THE_REQUEST)
 """Fields of a ``RunSpec`` that a call may set; the others follow from the rest of a request."""
@@ -120,6 +121,8 @@ def prepare(request: Request) -> Prepared:
     profile = request.profile
     reach = reach_of(backend_named(profile.on), profile)  # an unknown backend is a mistake to tell first
     check_fields(request.spec)
+    for text in profile.collect:
+        Pattern.of(text)
     notebook = read_notebook(request.notebook, profile.storage)
     values, warnings = _parameters(request, notebook)
     run_id = checked_run_id(request.run_id or new_run_id(request.notebook))
@@ -199,6 +202,7 @@ def _spec(request: Request, reach: Reach, run_id: str, there: RunPlaces, files: 
         deadlines=profile.deadlines,
         storage=reach.storage,
         labels=profile.labels,
+        collect=profile.collect,
         **further,
     )
 

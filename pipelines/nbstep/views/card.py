@@ -15,9 +15,9 @@ from typing import Any, Final
 from nbstep.views.links import page_link
 from nbstep.views.progress import RunningCell
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunState
+from nbstep_runner.contract import FILES, CellRecord, CellState, ErrorInfo, RunState
 from nbstep_runner.page import badge, cut, duration, gone_on_from, shown
-from nbstep_runner.stores import sibling
+from nbstep_runner.stores import below, sibling
 
 LARGEST: Final = 20_000
 
@@ -33,6 +33,7 @@ border-radius:6px;padding:10px 14px;max-width:60em;margin:4px 0;overflow-wrap:an
 </style>"""
 
 _LINE: Final = 160
+_FILES: Final = 6
 _TRACEBACK: Final = 6_000
 
 
@@ -168,5 +169,9 @@ def _links(data: CardData, state: RunState) -> Iterator[str]:
         places = {"notebook": record.output_version and data.output_uri}
         places["page"] = record.html_uri and sibling(data.output_uri, ".html")
         places["log"] = record.log_uri and sibling(data.output_uri, ".log.jsonl")
+        for file in record.files[:_FILES]:
+            places[cut(file.path, 60)] = below(sibling(data.output_uri, FILES), file.path)
         yield from (page_link(uri, name) for name, uri in places.items() if uri)
+        if len(record.files) > _FILES:
+            yield f"and {len(record.files) - _FILES} more files"
     yield f"<code>{escape(cut(data.handle, 300))}</code>"

@@ -160,6 +160,12 @@ OUTPUT: Final = section(
         show_default=True,
         help="Seconds between partial notebooks in storage; 0: none.",
     ),
+    click.option(
+        "--collect",
+        multiple=True,
+        metavar="PATTERN",
+        help="Store files that the notebook writes: '*.csv', 'plots/**/*.png', 'model/'.",
+    ),
     click.option("--stdout-file", type=click.Path(dir_okay=False), help="A file for what the notebook prints."),
     click.option("--stderr-file", type=click.Path(dir_okay=False), help="A file for what it prints to stderr."),
     click.option("--record-file", type=click.Path(dir_okay=False), help="A local file for a copy of the record."),

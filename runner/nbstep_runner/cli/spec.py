@@ -54,6 +54,7 @@ def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[
         html_allow=HtmlAllow(options["html_allow"]),
         only_tags=options["only_tag"],
         skip_tags=options["skip_tag"],
+        collect=options["collect"],
         unknown_parameters=UnknownParameters(options["unknown_parameters"]),
         kernel=options["kernel"],
         language=options["language"],

@@ -4,7 +4,7 @@ Nothing here does I/O. A type that another process reads back carries a ``schema
 with a default.
 """
 
-from nbstep_runner.contract.beside import ATTEMPTS, LOG_ENDING, OWN_FOLDERS, VERDICT_ENDING, of_attempt
+from nbstep_runner.contract.beside import ATTEMPTS, FILES, LOG_ENDING, OWN_FOLDERS, VERDICT_ENDING, of_attempt
 from nbstep_runner.contract.codec import decode, encode, spec_digest
 from nbstep_runner.contract.events import (
     CellFinished,
@@ -31,13 +31,16 @@ from nbstep_runner.contract.kfp import (
     whole,
 )
 from nbstep_runner.contract.needs import Need, knows, since
+from nbstep_runner.contract.patterns import Pattern
 from nbstep_runner.contract.result import (
     CellRecord,
     CellState,
     Claim,
+    CollectedFile,
     Continuation,
     Environment,
     ErrorInfo,
+    LeftBehind,
     Progress,
     RunResult,
     RunState,
@@ -63,6 +66,7 @@ from nbstep_runner.contract.sweep import SweepEvent, SweepSpec, SweepTurn
 __all__ = [
     "ATTEMPTS",
     "DIGEST_INPUT",
+    "FILES",
     "HTML",
     "KFP_TYPES",
     "LOG_ENDING",
@@ -76,6 +80,7 @@ __all__ = [
     "CellStarted",
     "CellState",
     "Claim",
+    "CollectedFile",
     "Continuation",
     "Deadlines",
     "Environment",
@@ -83,6 +88,7 @@ __all__ = [
     "Event",
     "HtmlAllow",
     "InputFile",
+    "LeftBehind",
     "Need",
     "Notice",
     "OutputEmitted",
@@ -90,6 +96,7 @@ __all__ = [
     "OutputsCleared",
     "ParameterKind",
     "ParameterSource",
+    "Pattern",
     "Progress",
     "RunFinished",
     "RunResult",

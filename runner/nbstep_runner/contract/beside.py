@@ -8,7 +8,9 @@ ATTEMPTS: Final = ".attempts"
 """The folder of what earlier attempts left, numbered: ``1.verdict.json``, ``1.log.jsonl``."""
 VERDICT_ENDING: Final = ".verdict.json"
 LOG_ENDING: Final = ".log.jsonl"
-OWN_FOLDERS: Final = (".files", ".state", ATTEMPTS)
+FILES: Final = ".files"
+"""The folder of the files that a run has collected, by their paths in its working directory."""
+OWN_FOLDERS: Final = (FILES, ".state", ATTEMPTS)
 """Endings of folders that belong to a run: no run is looked for inside, whatever a notebook has put there."""
 
 

@@ -174,6 +174,35 @@ class Continuation:
     saved_at: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedFile:
+    """A file of the working directory that is stored below ``OUT.files/``.
+
+    Attributes:
+        path: Relative to the working directory, with ``/`` between segments.
+        checksum: ``sha256:…`` of its bytes.
+    """
+
+    path: str
+    size: int
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """Files that the notebook wrote and that are stored nowhere.
+
+    Attributes:
+        count: How many.
+        size: Their bytes.
+        names: The first of them, in order of their names.
+    """
+
+    count: int
+    size: int
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """That a run serves, or has served.
@@ -219,6 +248,8 @@ class RunResult:
         state_generation: The newest generation of the run's state, which the next attempt would go on from; ``None``
             where no state is kept, or none was saved.
         continued_from: What this attempt went on from; ``None`` where it began anew.
+        files: What was collected of the working directory.
+        left_behind: What was not, though it was asked for or the working directory goes with the run.
         serving: Since when the run serves what its notebook offers; its state stays ``running`` meanwhile.
     """
 
@@ -245,6 +276,8 @@ class RunResult:
     environment: Environment | None = None
     warnings: tuple[str, ...] = ()
     store: StorePromises | None = None
+    files: tuple[CollectedFile, ...] = ()
+    left_behind: LeftBehind | None = None
     serving: Serving | None = None
     progress: Progress | None = None
     state_generation: int | None = None

@@ -199,6 +199,7 @@ class RunSpec:
         working_directory: The kernel's; the runner's own when ``None``.
         checkpoint_seconds: At most this long between partial notebooks in storage; 0 turns them off.
         files: Fetched into the working directory before the first cell.
+        collect: Which files that the notebook writes in the working directory are stored, by :class:`Pattern`.
         labels: Free text to find runs by.
         html_allow: Whether the page runs the notebook's scripts, and whether they may fetch something.
         only_tags: Run only code cells with one of these tags, and the parameters; the others are skipped.
@@ -250,6 +251,7 @@ class RunSpec:
     resume: bool = field(default=False, metadata=since("0.2"))
     state_from: str = field(default="", metadata=since("0.2"))
     needs: tuple[str, ...] = ()
+    collect: tuple[str, ...] = field(default=(), metadata=since("0.2"))
     serving: ServingOptions | None = field(default=None, metadata=since("0.2"))
     schema_version: int = 1
 

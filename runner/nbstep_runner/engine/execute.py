@@ -44,6 +44,7 @@ class Execution:
 
     Attributes:
         cells: A record for every code cell.
+        files: Paths that the notebook reported as results.
     """
 
     state: RunState
@@ -52,6 +53,7 @@ class Execution:
     error: ErrorInfo | None = None
     cells: tuple[CellRecord, ...] = ()
     results: dict[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def ended_by(self, error: NbstepError) -> Execution:
@@ -136,6 +138,7 @@ class Executor:
             seconds=time.monotonic() - started,
             cells=tuple(self._records),
             results=self._around.recorder.results,
+            files=tuple(self._around.recorder.files),
             warnings=self._warnings(),
         )
 

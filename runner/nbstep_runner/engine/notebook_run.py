@@ -17,6 +17,7 @@ from nbstep_runner.engine.messages import language_info_of
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.stall import StallWatch, stall_seconds
+from nbstep_runner.errors import NbstepError
 from nbstep_runner.kernel.kernel import Kernel
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.masking import Masker
@@ -106,6 +107,13 @@ def run_notebook(
     if spec.error_cells and execution.error is not None and execution.state is RunState.FAILED:
         error_cells.mark(document, execution.error)
     return document, execution
+
+
+def end_by(error: NbstepError, document: Document, execution: Execution) -> Execution:
+    """Another end of a run whose cells have succeeded, in its notebook too."""
+    ended = execution.ended_by(error)
+    metadata.end_notebook(document.notebook, ended.seconds, ended.state, ended.error)
+    return ended
 
 
 class CheckpointTick:

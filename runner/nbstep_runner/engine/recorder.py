@@ -11,7 +11,7 @@ from nbstep_runner.engine.area import OpenCell, OutputArea
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import FailedCommand, Raised
 from nbstep_runner.engine.outputs import CellOutputs, OutputBudget
-from nbstep_runner.engine.results import results_of
+from nbstep_runner.engine.results import file_of, results_of
 from nbstep_runner.engine.widgets import OutputWidget, WidgetState
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
@@ -20,6 +20,7 @@ REOPENED_AT_ONCE: Final = 8
 OUTPUTS: Final = frozenset({"stream", "display_data", "execute_result", "error"})
 STATES: Final = ("busy", "idle")
 COMMANDS_KEPT: Final = 100
+FILES_KEPT: Final = 1000
 
 Place = int | str
 """Whose outputs: a cell's, by its index, or an output widget's, by its comm id."""
@@ -49,6 +50,8 @@ class Recorder:
         self._raised: dict[int, Raised] = {}
         self._widgets = WidgetState(budget, lambda name: OutputArea(budget, masker, name=name))
         self.results: dict[str, Any] = {}
+        self.files: dict[str, None] = {}
+        """The paths that the notebook reported as results, in order."""
         self.output_bytes: dict[int, int] = {}
         self.failed_commands: dict[int, list[FailedCommand]] = {}
         """The commands (``!``) of each cell that failed, as far as the kernel tells; at most 100 of a cell."""
@@ -209,13 +212,18 @@ class Recorder:
     ) -> None:
         outputs = widget.area.outputs if widget else cell.outputs
         kept = outputs.append(output)
-        self.results.update(results_of(output))
+        self._note_results(output)
         display_id = messages.display_id_of(message.content) if message else None
         self._note_display((widget.comm_id if widget else cell.index, len(outputs) - 1), display_id if kept else None)
         if message is not None and output["output_type"] == "error":
             self._note_error(cell.index, Raised.of(output))
         area = widget.area.name if widget else cell.name
         self._emit(OutputEmitted(index=cell.index, id=cell.id, output=output, dropped=not kept, area=area))
+
+    def _note_results(self, output: dict[str, Any]) -> None:
+        self.results.update(results_of(output))
+        if (path := file_of(output)) is not None and len(self.files) < FILES_KEPT:
+            self.files[path] = None
 
     def _note_command(self, message: Message) -> None:
         failed = self.failed_commands.setdefault(self._requests.get(message.parent_id, self._latest or 0), [])
@@ -237,7 +245,7 @@ class Recorder:
     def _update(self, message: Message) -> None:
         """``update_display_data`` changes every output that was displayed under its id, wherever it is."""
         output = self._masker.mask_value(messages.output_of(message))
-        self.results.update(results_of(output))
+        self._note_results(output)
         display_id = messages.display_id_of(message.content)
         places = self._displays.get(display_id, ()) if display_id is not None else ()
         kept = [

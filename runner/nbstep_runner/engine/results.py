@@ -11,6 +11,9 @@ JSON_SCRAP: Final = "application/scrapbook.scrap.json+json"
 TEXT_SCRAP: Final = "application/scrapbook.scrap.text+json"
 PANDAS_SCRAP: Final = "application/scrapbook.scrap.pandas+json"
 SCRAPS: Final = (JSON_SCRAP, TEXT_SCRAP, PANDAS_SCRAP)
+FILE: Final = "application/vnd.nbstep.file+json"
+"""Ours, beside a scrap whose value is a file's name: where in the kernel's file system the file is."""
+LONGEST_PATH: Final = 4096
 OLD_RECORD: Final = "application/papermill.record+json"
 
 
@@ -29,6 +32,13 @@ def results_of(output: dict[str, Any]) -> dict[str, Any]:
     if isinstance(record, dict):
         found.update(record)
     return found
+
+
+def file_of(output: dict[str, Any]) -> str | None:
+    """The path of a file that is a result, as the notebook says it; ``None`` where the output carries none."""
+    told = (output.get("data") or {}).get(FILE)
+    path = told.get("path") if isinstance(told, dict) else None
+    return path if isinstance(path, str) and "\0" not in path and len(path) <= LONGEST_PATH else None
 
 
 def _decoded(data: Any, encoder: Any) -> Any:

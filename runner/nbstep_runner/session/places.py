@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
 
-from nbstep_runner.contract import STANDARD_STREAM, ParameterKind, RunSpec
+from nbstep_runner.contract import FILES, STANDARD_STREAM, ParameterKind, RunSpec
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import redact, same_object, sibling
 
@@ -21,6 +21,7 @@ class Places:
     log: str
     html: str
     partial: str
+    files: str
 
     @classmethod
     def of(cls, spec: RunSpec) -> Places:
@@ -32,6 +33,7 @@ class Places:
             log=sibling(output, ".log.jsonl"),
             html=sibling(output, ".html"),
             partial=sibling(output, ".partial.ipynb"),
+            files=sibling(output, FILES),
         )
 
     @cached_property

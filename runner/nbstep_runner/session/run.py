@@ -25,6 +25,7 @@ from nbstep_runner.session.stored_output import StoredOutput
 from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.session.stream_output import StreamOutput
 from nbstep_runner.session.work import Work, fetch, understand
+from nbstep_runner.session.working_files import WorkingFiles
 from nbstep_runner.stores import Source, redact
 from nbstep_runner.supervisor import Supervisor
 
@@ -131,18 +132,29 @@ class Run:
             self._prepare(work)
             return
         self._read_secrets(work)
+        folder = Path(self._spec.working_directory or ".")
+        working = WorkingFiles(folder, self._spec)
         self._output.claim()
         if self._spec.state:
             self._state = self._keep_state(work)
-        folder = Path(self._spec.working_directory or ".")
         place = partial(place_files, self._spec.files, folder, self._stores)
         self._supervisor.call(place, doing="fetching the declared files")
+        self._supervisor.call(working.look, doing="looking at the working directory")
         notebook = self._parameterize(work)
         kernel = self._ready_kernel(work)
         checkpoints = self._output.checkpointer(self._scratch.folder)
         document, execution = self._execute(notebook, kernel, checkpoints)
         held.enter_context(closing(document))
-        self._publish(document, execution, checkpointed=checkpoints is not None and checkpoints.tried)
+        checkpointed = checkpoints is not None and checkpoints.tried
+        if self._supervisor.stop is not None:  # the notebook matters most
+            self._publish(document, execution, checkpointed=checkpointed)
+            if problem := self._collect(working, execution):
+                self._unpublished(problem)
+            return
+        problem = self._collect(working, execution)
+        self._publish(document, _ended_by(problem, document, execution), checkpointed=checkpointed)
+        if problem is not None and execution.error is not None:
+            self._unpublished(problem)
 
     def _read(self) -> Work:
         """Fetch and understand the inputs, while the output is looked at and perhaps claimed."""
@@ -289,6 +301,15 @@ class Run:
         except NbstepError as error:
             self._unpublished(error)
 
+    def _collect(self, working: WorkingFiles, execution: Execution) -> NbstepError | None:
+        """Store what is to come back of the working directory; why not all that was asked for is stored."""
+        storing = self._supervisor.stop is None or self._ledger.result.output_version is not None
+        try:
+            self._output.collect(working, execution.files, storing=storing)
+        except NbstepError as error:
+            return error
+        return None
+
     def _conclude(self) -> None:
         """Commit the record, tell the verdict once, and store the log, which ends with it.
 
@@ -342,3 +363,10 @@ class Run:
     def _fit_to_show(self, text: str) -> str:
         """What others say of a fault, without the secrets that are known by then."""
         return redact(self._masker.mask(text))
+
+
+def _ended_by(problem: NbstepError | None, document: Document, execution: Execution) -> Execution:
+    """A success that did not leave the files that it was asked for is none, and its notebook says so too."""
+    from nbstep_runner.engine.notebook_run import end_by
+
+    return execution if problem is None or execution.error is not None else end_by(problem, document, execution)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -16,6 +16,7 @@ from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
 from nbstep_runner.page import render_page
 from nbstep_runner.session.attempts import keep_attempt
 from nbstep_runner.session.claim import DOING, OutputClaim
+from nbstep_runner.session.collecting import FileCollector
 from nbstep_runner.session.earlier import (
     NO_RECORD,
     OutputPlace,
@@ -27,6 +28,7 @@ from nbstep_runner.session.earlier import (
 )
 from nbstep_runner.session.ledger import Ledger
 from nbstep_runner.session.places import Places
+from nbstep_runner.session.working_files import WorkingFiles
 from nbstep_runner.sinks.checkpoint import Checkpointer
 from nbstep_runner.stores import ABSENT, Source, Store, is_remote
 from nbstep_runner.supervisor import Supervisor, begin
@@ -199,6 +201,31 @@ class StoredOutput:
         if self._spec.html and self._attempt(partial(self._publish_page, data)):
             self._ledger.change(html_uri=self.places.shown.html)
         self._remove_partial()
+
+    def collect(self, working: WorkingFiles, reported: Sequence[str], *, storing: bool) -> None:
+        """Store what is to come back of the working directory, and write down what is not.
+
+        Args:
+            working: The working directory.
+            reported: Paths that the notebook reported as results.
+            storing: Whether there is time for it, and a place that takes anything.
+
+        Raises:
+            OutputConflictError: The claim is another's by now; nothing is stored.
+            StorageUnavailableError, StorageDeniedError: The store does not take a file, or not in time.
+        """
+        if self._lost:
+            return
+        collector = FileCollector(self._open_store(self.places.files), self.places.files, self._call, self._ledger)
+        if storing and working.wants(reported):
+            self._confirm()
+        try:
+            collector.collect(working, reported, storing=storing)
+        finally:
+            self._written |= collector.versions
+        if storing and self._found is not None and self._found.existing.record is not None:
+            remove = partial(self._call, collector.remove_others, "removing older files", share=COMPANION_SHARE)
+            self._attempt(remove)
 
     def complete(self) -> None:
         """Wait for a notebook that was begun at once; withdraw it where the claim was lost meanwhile.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from nbstep_runner.contract import RunResult
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.session.earlier import OutputPlace
+from nbstep_runner.session.working_files import WorkingFiles
 from nbstep_runner.stores import Source
 
 PIPE_HINT: Final = "Let what reads it read to the end, or name a file or a URI as OUTPUT."
@@ -64,6 +66,9 @@ class StreamOutput:
             raise StorageUnavailableError(
                 f"the notebook could not be written to standard output: {error.strerror or error}", hint=PIPE_HINT
             ) from error
+
+    def collect(self, working: WorkingFiles, reported: Sequence[str], *, storing: bool) -> None:
+        """A stream takes no files."""
 
     def complete(self) -> None:
         """It is written already."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from nbstep_runner.errors import BadInputError
 
@@ -170,6 +170,17 @@ def join(prefix: str, name: str) -> str:
     path, query = _split_query(prefix)
     separator = "" if path.endswith("/") or not path else "/"
     return f"{path}{separator}{name.lstrip('/')}{query}"
+
+
+def below(folder: str, path: str) -> str:
+    """An object below a folder for a relative path of any characters, such as that of a file which a program has made.
+
+    Where a URI is percent-decoded the path is encoded as a whole, elsewhere only what :func:`checked` refuses; no two
+    paths share an object.
+    """
+    if scheme_of(folder) in _WITH_PORT or folder.lower().startswith("file:"):
+        return join(folder, quote(path))
+    return join(folder, re.sub(r"[^\w\-. +=@,()~&!';/\[\]$^]", lambda found: quote(found[0], safe=""), path))
 
 
 def beside(uri: str, name: str) -> str:

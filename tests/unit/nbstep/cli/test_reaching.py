@@ -22,6 +22,7 @@ REACHES = {
     "compile": (NOTEBOOK, "--image", "image"),
     "delete": (NOTEBOOK,),
     "endpoints": ("--runs", FOLDER),
+    "files": (NOTEBOOK,),
     "list": ("--runs", FOLDER),
     "logs": (NOTEBOOK,),
     "open": (NOTEBOOK,),

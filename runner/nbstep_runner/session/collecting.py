@@ -1,0 +1,118 @@
+"""Files that come back: from the working directory to ``OUT.files/``, each with its checksum in the record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from nbstep_runner.contract import CollectedFile
+from nbstep_runner.errors import BadInputError, NbstepError
+from nbstep_runner.inventory import ChangedError, FoundFile, Refused, checksum_of, open_found
+from nbstep_runner.session.ledger import Ledger
+from nbstep_runner.session.working_files import WorkingFiles, Written, left_behind
+from nbstep_runner.stores import Store, below, join
+
+DOING: Final = "storing the collected files"
+LOOK_SHARE: Final = 0.2
+FILE_SHARE: Final = 0.5
+"""Of what is left of a stopped run's grace period, for each file: record and log need some of it."""
+TOLD: Final = 5
+"""Refused files that are named; the others are counted."""
+
+
+class Call(Protocol):
+    """Does blocking work despite a stop, within its share of the grace period."""
+
+    def __call__(self, work: Callable[[], Any], doing: str, *, share: float) -> Any:
+        """What the work returns."""
+
+
+class FileCollector:
+    """Stores the files of one run.
+
+    Args:
+        store: Of the run's output.
+        place: The folder ``OUT.files``.
+        call: Does the blocking work.
+        ledger: The run's record in the making.
+
+    Attributes:
+        versions: What was stored, by its URI.
+    """
+
+    def __init__(self, store: Store, place: str, call: Call, ledger: Ledger) -> None:
+        self._store = store
+        self._place = place
+        self._call = call
+        self._ledger = ledger
+        self.versions: dict[str, str] = {}
+
+    def collect(self, working: WorkingFiles, reported: Sequence[str], *, storing: bool) -> None:
+        """Store what is wanted of the working directory, and write down what is not stored.
+
+        Args:
+            working: The working directory.
+            reported: Paths that the notebook reported as results.
+            storing: Whether anything can be stored; if not, what was wanted is left behind.
+
+        Raises:
+            StorageUnavailableError, StorageDeniedError: The store does not take a file, or not in time. What was stored
+                until then is in the record.
+        """
+        written: Written = self._call(
+            partial(working.written, reported), "looking at the working directory", share=LOOK_SHARE
+        )
+        stored: list[CollectedFile] = []
+        refused = list(written.refused)
+        try:
+            for file in written.wanted if storing else ():
+                came = self._call(partial(self._store_one, working.folder, file), DOING, share=FILE_SHARE)
+                if isinstance(came, Refused):
+                    refused.append(came)
+                else:
+                    stored.append(came)
+        finally:
+            paths = {file.path for file in stored}
+            left = [file for file in (*written.wanted, *written.others) if file.path not in paths]
+            files = tuple(sorted(stored, key=lambda file: file.path))
+            self._ledger.change(files=files, left_behind=left_behind(left))
+            self._tell(refused, working.unmatched(paths) if storing else ())
+
+    def _store_one(self, folder: Path, file: FoundFile) -> CollectedFile | Refused:
+        uri = below(self._place, file.path)
+        try:
+            checksum = checksum_of(folder, file)
+            with open_found(folder, file) as stream:
+                # By its descriptor: whatever has the file's name by now, these are the bytes of the one that was found.
+                self.versions[uri] = self._store.write(uri, Path(f"/proc/self/fd/{stream.fileno()}"))
+        except ChangedError:
+            with suppress(NbstepError):
+                self._store.delete(uri)
+            return Refused(file.path, "it changed while it was stored")
+        except OSError as error:
+            return Refused(file.path, (error.strerror or str(error)).lower())
+        except BadInputError as error:
+            return Refused(file.path, error.message)
+        return CollectedFile(path=file.path, size=file.size, checksum=checksum)
+
+    def _tell(self, refused: Sequence[Refused], unmatched: Iterable[str]) -> None:
+        for each in refused[:TOLD]:
+            self._ledger.warn(f"{each.path!r} is not collected: {each.reason}")
+        if len(refused) > TOLD:
+            self._ledger.warn(f"{len(refused) - TOLD} more are not collected")
+        for pattern in unmatched:
+            self._ledger.warn(f"no file that the notebook has written is stored by the pattern {pattern!r}")
+
+    def remove_others(self) -> None:
+        """Remove what earlier attempts and runs have stored here and the record does not name.
+
+        Raises:
+            NbstepError: The store denies it, or does not answer.
+        """
+        kept = {below(self._place, file.path) for file in self._ledger.result.files}
+        for stat in self._store.list(join(self._place, "")):
+            if stat.uri not in kept:
+                self._store.delete(stat.uri)
