@@ -36,6 +36,8 @@ LINES: Final = {
     "untag": "Take the tag from a notebook's parameters cell.",
     "compile": "Make a component or pipeline for Kubeflow Pipelines.",
     "build": "Build an image for a notebook.",
+    "profiles": "List and check the profiles.",
+    "doctor": "Check whether runs can take place.",
     "stores": "Show where notebooks can be read from and written to.",
     "completion": "Print shell completion.",
 }

@@ -23,6 +23,7 @@ from nbstep_runner.engine import cells, metadata
 from nbstep_runner.engine.ansi import without_ansi
 from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
+from nbstep_runner.engine.gpu import gpu_hint
 from nbstep_runner.engine.messages import Raised, asks_to_exit
 from nbstep_runner.engine.printed_errors import complaint_in, printed_error
 from nbstep_runner.errors import (
@@ -349,7 +350,7 @@ def failure(index: int, cell: dict[str, Any], raised: Raised, complaint: str) ->
     said = f"raised {described(raised)}" if raised.name else f"failed{_reason(raised.value, complaint)}"
     lines = [without_ansi(line) for part in raised.traceback for line in part.splitlines()]
     info = replace(
-        info_of(CellFailedError(f"cell {index} {said}"), index, cell),
+        info_of(CellFailedError(f"cell {index} {said}", hint=gpu_hint(described(raised))), index, cell),
         exception_name=raised.name,
         exception_value=without_ansi(raised.value),
         traceback=tuple(lines),

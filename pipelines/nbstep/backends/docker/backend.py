@@ -64,6 +64,16 @@ class DockerBackend:
                 daemon.create(name, container)
         daemon.start(name)
 
+    def check(self, plan: Plan) -> str:
+        """Say that the daemon answers and has the image; it is pulled where it is missing.
+
+        Raises:
+            NbstepError: It does not, or the image cannot be had.
+        """
+        image = plan.body["container"]["Image"]
+        engine().provide(image, pull=plan.body["pull"])
+        return f"the daemon answers and has the image {image}"
+
     def locate(self, handle: str) -> Located:
         """Find a run by its container's labels."""
         labels = engine().inspect(_name(handle))["Config"]["Labels"]

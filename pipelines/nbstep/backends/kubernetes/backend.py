@@ -94,6 +94,16 @@ class KubernetesBackend:
                     hint="Choose another run id, or leave it out and get a new one.",
                 ) from None
 
+    def check(self, plan: Plan) -> str:
+        """Say that the cluster would take the Job; nothing is created.
+
+        Raises:
+            NbstepError: It does not answer, denies it, or refuses the manifest.
+        """
+        name = JobName.parse(plan.handle)
+        cluster(name.context).try_job(name.namespace, plan.body)
+        return f"Jobs may be created in {name.context}/{name.namespace}"
+
     def locate(self, handle: str) -> Located:
         """Find a run by its Job."""
         name = JobName.parse(handle)

@@ -82,6 +82,15 @@ class Cluster:
 
         return _tried(create, manifest, {"dry_run": "All"})
 
+    def try_job(self, namespace: str, manifest: Reply) -> None:
+        """Ask whether the cluster would create a Job, without creating it.
+
+        Raises:
+            NbstepError: Why it would not.
+        """
+        make = self._batch.create_namespaced_job
+        self._call(make, namespace, manifest, field_validation=STRICT, dry_run="All")
+
     def job(self, namespace: str, name: str) -> Reply:
         """A Job."""
         return self._call(self._batch.read_namespaced_job, name, namespace)

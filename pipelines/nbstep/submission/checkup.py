@@ -1,0 +1,139 @@
+"""Whether runs can take place as a profile says, found out before one is needed: for ``nbstep doctor``."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+from nbstep.backends.registry import backend_named
+from nbstep.profiles import Profile
+from nbstep.profiles.storage import absolute, store_of
+from nbstep.profiles.volume_claims import here
+from nbstep.runs.removal import remove_run
+from nbstep.runs.run import Run
+from nbstep.submission.places import RunPlaces
+from nbstep.submission.request import DEFAULT_RUNS, Prepared, Request, prepare
+from nbstep_runner.contract import RunResult
+from nbstep_runner.errors import NbstepError
+from nbstep_runner.stores import join
+
+MOST_SKEW: Final = 30.0
+"""Seconds by which two clocks may differ before times of runs mislead."""
+DEEP_SECONDS: Final = 600.0
+HELLO: Final = {
+    "nbformat": 4,
+    "nbformat_minor": 5,
+    "metadata": {},
+    "cells": [
+        {"cell_type": "code", "id": "hello", "metadata": {}, "execution_count": None, "outputs": [], "source": "1 + 1"}
+    ],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        words: What was found.
+        remedy: What to do about it; empty if it works.
+    """
+
+    name: str
+    words: str
+    remedy: str = ""
+
+
+def check_up(profile: Profile, start: Callable[[Prepared], Run], *, deep: bool) -> Iterator[Finding]:
+    """Look at one thing after another; what cannot work any more because of an earlier one is not tried.
+
+    Args:
+        profile: Where runs are to take place.
+        start: Starts a prepared run.
+        deep: Make a small run there, and remove it. On this machine that is always done.
+    """
+    yield Finding("profile", f"runs take place on {profile.on}")
+    looks = {"runs folder": _runs_folder(profile), profile.on: _place(profile)}
+    if deep or profile.on == "local":
+        looks["a small run"] = _small_run(profile, start)
+    for name, look in looks.items():
+        try:
+            yield from look
+        except NbstepError as error:
+            yield Finding(name, error.message, error.hint or "Mend that, and ask again.")
+            return
+
+
+def _runs_folder(profile: Profile) -> Iterator[Finding]:
+    """The folder of all runs, written to from here; and the clock of its store."""
+    folder = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
+    uri = join(folder, f".nbstep-doctor-{secrets.token_hex(4)}")
+    store = store_of(uri, profile.storage)
+    store.write(uri, b"nbstep doctor")
+    stat = store.stat(uri)
+    store.delete(uri)
+    yield Finding("runs folder", f"{folder} is written to from here")
+    if stat is not None and stat.modified:
+        yield _clock("clock of the store", stat.modified)
+
+
+def _clock(name: str, theirs: float) -> Finding:
+    apart = theirs - datetime.now(UTC).timestamp()
+    if abs(apart) <= MOST_SKEW:
+        return Finding(name, "agrees with this machine's")
+    return Finding(name, f"is {apart:+.0f} s from this machine's", "Let both be set by NTP.")
+
+
+def _place(profile: Profile) -> Iterator[Finding]:
+    """What the backend itself can say without starting anything."""
+    backend: Any = backend_named(profile.on)
+    with _hello(profile) as prepared:
+        plan = backend.plan(prepared.submission)
+        if hasattr(backend, "check"):
+            yield Finding(profile.on, backend.check(plan))
+
+
+def _small_run(profile: Profile, start: Callable[[Prepared], Run]) -> Iterator[Finding]:
+    with _hello(profile) as prepared:
+        run = start(prepared)
+        record = run.wait(DEEP_SECONDS, check=False)
+        places: RunPlaces = prepared.places
+        remove_run(run.store, places.folder, places.found_by)
+        forget: Any = getattr(run.backend, "forget", None)
+        if forget is not None:
+            forget(run.handle)
+    yield from _of_record(record)
+
+
+def _of_record(record: RunResult) -> Iterator[Finding]:
+    if record.error is not None:
+        yield Finding("a small run", f"{record.state}: {record.error.message}", record.error.hint)
+        return
+    yield Finding(
+        "a small run", f"{record.state} in {record.seconds or 0:.1f} s; it wrote to the runs folder from there"
+    )
+    environment = record.environment
+    if environment is not None:
+        own = version("nbstep")
+        remedy = "" if environment.nbstep == own else f"Use an image that has nbstep {own}."
+        yield Finding("runner", f"nbstep {environment.nbstep} there, {own} here", remedy)
+        yield Finding("kernel", f"{environment.kernel}, Python {environment.python}")
+    if record.ended_at:
+        yield _clock("clock of the run", datetime.fromisoformat(record.ended_at).timestamp())
+
+
+@contextmanager
+def _hello(profile: Profile) -> Iterator[Prepared]:
+    """A run of the smallest notebook, in a folder of runs as any other."""
+    with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
+        notebook = Path(folder, "doctor.ipynb")
+        notebook.write_text(json.dumps(HELLO))
+        yield prepare(Request(notebook=str(notebook), profile=profile, spec={"html": False}))
