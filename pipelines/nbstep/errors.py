@@ -15,7 +15,7 @@ class RunNotFoundError(NbstepError):
     exit_code = ExitCode.INPUT_NOT_FOUND
     reference = "run-not-found"
     retry = Retry.NEVER
-    default_hint = "List the runs with: nbstep list RUNS."
+    default_hint = "List the runs with: nbstep list --runs URI."
 
 
 class ClusterUnavailableError(NbstepError):

@@ -50,20 +50,25 @@ def test_a_command_that_is_named_exists(place: str, typed: str) -> None:
         words = typed.split()
     program, *rest = words
     command: click.Command | None = runner
-    context = click.Context(group)
     if program == "nbstep" and rest and re.fullmatch(r"[a-z]+", rest[0]):
-        command = group.get_command(context, rest[0])
+        command = group.get_command(click.Context(group), rest[0])
         assert command is not None, f"{place} names {typed!r}, and there is no such command"
         rest = rest[1:]
     assert command is not None
-    options = {name for each in (*command.get_params(context), *_further(command)) for name in _names(each)}
+    if not any(isinstance(each, click.Argument) for each in command.params):
+        assert not rest or rest[0].startswith(("-", "[")), f"{place} names {typed!r}, which takes no argument"
+    options = {name for each in (*_options(command), *_further(command)) for name in _names(each)}
     named_options = {word.partition("=")[0] for word in rest if re.fullmatch(r"--[a-z][a-z_-]*(=.*)?", word)}
     assert named_options <= options | {"--help"}, f"{place} names {typed!r}"
 
 
+def _options(command: click.Command) -> list[click.Parameter]:
+    return command.get_params(click.Context(command, **command.context_settings))
+
+
 def _further(command: click.Command) -> list[click.Parameter]:
     """`nbstep run` takes the runner's options too."""
-    return runner.get_params(click.Context(runner)) if command.name == "run" else []
+    return _options(runner) if command.name == "run" else []
 
 
 def _names(parameter: click.Parameter) -> tuple[str, ...]:
