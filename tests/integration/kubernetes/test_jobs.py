@@ -303,3 +303,23 @@ def test_a_hundred_runs_are_followed_at_the_cost_of_one(launcher: Launcher, faul
     records = nbstep.wait_all(runs, timeout=120, check=False)
     assert {record.state for record in records} == {RunState.CANCELLED}
     assert [record.run_id for record in records] == [run.id for run in runs]
+
+
+@pytest.mark.fault(76)
+def test_the_files_of_a_run_outlive_its_pod_however_it_ends(launcher: Launcher) -> None:
+    """One run succeeds, the other is deleted in mid cell; the working directory of both is gone."""
+    writes = (
+        "from pathlib import Path\nPath('a.csv').write_text('1')\nPath('b.txt').touch()\nprint('written', flush=True)"
+    )
+    options: dict[str, Any] = {"collect": ["*.csv"]}
+    done = launcher.submit("x = 1", writes, **options)
+    stopped = launcher.submit("x = 1", writes, "import time\ntime.sleep(600)", **options)
+    assert any(line.message == "written" for line in stopped.lines(follow=True))
+    launcher.cluster("delete", "pod", "--selector", f"nbstep/run-id={stopped.id}", "--wait=false")
+    for run, state in ((done, "succeeded"), (stopped, "cancelled")):
+        record = run.wait(120, check=False)
+        assert (str(record.state), [file.path for file in run.files()]) == (state, ["a.csv"])
+        assert record.left_behind is not None
+        assert record.left_behind.names == ("b.txt",)
+        (here,) = run.download(launcher.folder / run.id)
+        assert here.read_text() == "1"

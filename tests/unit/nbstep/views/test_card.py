@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nbstep.views.card import LARGEST, CardData, card
 from nbstep.views.progress import RunningCell
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunState
+from nbstep_runner.contract import CellRecord, CellState, CollectedFile, ErrorInfo, RunState
 from support.records import run_record
 
 FAILED = CellRecord(index=3, id="c", state=CellState.FAILED, title="fit(model)", execution_count=2)
@@ -99,3 +99,11 @@ def test_a_card_is_small_and_nothing_that_a_run_says_is_markup(
     assert len(html.encode()) <= LARGEST
     assert not {"script", "img", "iframe", "object"}.intersection(page.tags)
     assert not any(name.startswith("on") for name in page.attributes)
+
+
+def test_collected_files_are_linked_and_the_rest_is_counted() -> None:
+    files = tuple(CollectedFile(path=f"<{number}>.csv", size=1, checksum="") for number in range(8))
+    page = Page(card(data(RunState.SUCCEEDED, files=files, exit_code=0)))
+    assert "<0>.csv · <1>.csv" in page.text
+    assert "and 2 more files" in page.text
+    assert [link for link in page.attributes["href"] if "output.files/" in link]
