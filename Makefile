@@ -69,7 +69,11 @@ faults: $(installed)  ## Try every fault at every phase of a run (minutes)
 
 .PHONY: argo
 argo: $(installed)  ## Stop a pipeline's step at many moments on the Argo of KUBECONFIG's cluster (half an hour)
-	@$(bin)/python -m pytest tests/sweeps $(PYTEST_ARGS)
+	@$(bin)/python -m pytest tests/sweeps/test_argo.py $(PYTEST_ARGS)
+
+.PHONY: sweeps
+sweeps: $(installed)  ## Kill pods, launchers and runs of sweeps on KUBECONFIG's cluster (minutes)
+	@$(bin)/python -m pytest tests/sweeps/test_kubernetes.py $(PYTEST_ARGS)
 
 .PHONY: stores
 stores: $(installed)  ## Race and kill writers on every storage server (minutes), for the table in docs/storage.md

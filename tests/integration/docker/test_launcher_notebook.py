@@ -38,7 +38,7 @@ def test_the_launcher_notebook_trains_in_a_container(
     done = subprocess.run(
         [
             *(NBSTEP, "run", "launcher.ipynb", "out.ipynb", "--json"),
-            *("-y", f"{{ON: [docker], IMAGE: {TAG}, PIPELINES: [local]}}"),
+            *("-y", f"{{ON: [docker], SWEEPS: [docker], IMAGE: {TAG}, PIPELINES: [local]}}"),
         ],
         cwd=work,
         capture_output=True,
@@ -50,10 +50,11 @@ def test_the_launcher_notebook_trains_in_a_container(
     results = json.loads(done.stdout)["results"]
     assert 0.5 < results["docker_auc"] <= 1
     assert results["pipeline_auc"] == results["docker_auc"]
+    assert results["docker_best_rmse"] <= results["docker_rmse"]
     assert "flights on 14 days" in done.stderr
     (record,) = (work / "pipelines").glob("*/flights/output.result.json")
     assert json.loads(record.read_text())["state"] == "succeeded"
-    assert ended_containers(docker, began) == [f"{TAG} 0", f"{TAG} 0"]
+    assert ended_containers(docker, began) == [f"{TAG} 0"] * 3
 
 
 def ended_containers(docker: Docker, since: float) -> list[str]:
