@@ -3,7 +3,7 @@
 * WebDAV (Go's library): ignores ``If-Match`` and ``If-None-Match``, writes in place, removes what ``MOVE`` replaces
   before it renames, locks an object while it writes;
 * SFTP (Go's library): its plain rename replaces, it knows no hard links, and a file has another time once it is closed;
-* S3: no preconditions, no check of ``Content-MD5``.
+* S3: writes in place of the old object, with a moment in which there is none; calls itself ``AmazonS3``.
 """
 
 from __future__ import annotations

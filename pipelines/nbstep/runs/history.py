@@ -17,7 +17,7 @@ from nbstep_runner.stores import Stat, Store, join, redact
 
 RECORD = ".result.json"
 SPEC = "/spec.json"
-AT_ONCE = 16
+AT_ONCE = 32
 
 
 def history(

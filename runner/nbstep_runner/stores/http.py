@@ -29,7 +29,7 @@ from nbstep_runner.stores.registry import check_name
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.uris import beside, checked, redact
 
-_FOLDERS_AT_ONCE: Final = 16
+_FOLDERS_AT_ONCE: Final = 32
 
 
 class HttpStore:
@@ -95,23 +95,30 @@ class HttpStore:
         """Every object below the folder, on a server that speaks WebDAV; many folders are asked for at once."""
         pool = ThreadPoolExecutor(_FOLDERS_AT_ONCE, thread_name_prefix="nbstep-webdav")
         try:
-            yield from self._walk(uri, self._entries(uri), pool)
+            yield from self._walk(self._contents(uri), pool)
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _walk(self, uri: str, entries: Sequence[webdav.Entry], pool: ThreadPoolExecutor) -> Iterator[Stat]:
-        folders = [f"{uri}{quote(entry.name)}" for entry in entries if entry.name.endswith("/")]
-        below = {folder: pool.submit(self._entries, folder) for folder in folders}
-        for entry in entries:
-            inner = uri + quote(entry.name)
-            if inner in below:
-                yield from self._walk(inner, below[inner].result(), pool)
-            elif is_temporary(entry.name):
-                continue
-            elif entry.etag and not self._weak:
-                yield Stat(uri=inner, size=entry.size, version=entry.etag, modified=entry.modified)
-            elif found := self.stat(inner):
+    def _walk(self, contents: Sequence[tuple[str, Stat | None]], pool: ThreadPoolExecutor) -> Iterator[Stat]:
+        below = {uri: pool.submit(self._contents, uri) for uri, found in contents if found is None}
+        for uri, found in contents:
+            if found is None:
+                yield from self._walk(below[uri].result(), pool)
+            else:
                 yield found
+
+    def _contents(self, folder: str) -> Sequence[tuple[str, Stat | None]]:
+        """What is in a folder, nothing for a folder; an object is asked for whose version the listing does not tell."""
+        contents: list[tuple[str, Stat | None]] = []
+        for entry in self._entries(folder):
+            uri = folder + quote(entry.name)
+            if entry.name.endswith("/"):
+                contents.append((uri, None))
+            elif not is_temporary(entry.name):
+                told = Stat(uri=uri, size=entry.size, version=entry.etag, modified=entry.modified)
+                found = told if entry.etag and not self._weak else self.stat(uri)
+                contents += [(uri, found)] if found else []
+        return contents
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
         """Remove the object; a version is checked just before, and by the server where it does."""

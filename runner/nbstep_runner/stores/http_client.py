@@ -32,6 +32,8 @@ _MOST_REDIRECTS: Final = 10
 _SLOW_SECONDS: Final = 60.0
 _SLOWEST: Final = 16 * 1024
 _SMALL: Final = 1 << 16
+_KEPT: Final = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+"""Connections that stay open between requests: a list of runs looks into many folders at once."""
 _READS: Final = frozenset({"GET", "HEAD"})
 
 
@@ -112,11 +114,11 @@ class HttpClient:
 
     @cached_property
     def _direct(self) -> httpx.Client:
-        return httpx.Client(trust_env=False, verify=self._certificates, cookies=_no_cookies())
+        return httpx.Client(trust_env=False, verify=self._certificates, cookies=_no_cookies(), limits=_KEPT)
 
     @cached_property
     def _proxied(self) -> httpx.Client:
-        return httpx.Client(trust_env=True, verify=self._certificates, cookies=_no_cookies())
+        return httpx.Client(trust_env=True, verify=self._certificates, cookies=_no_cookies(), limits=_KEPT)
 
 
 def _no_cookies() -> CookieJar:

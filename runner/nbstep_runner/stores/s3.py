@@ -21,8 +21,8 @@ from nbstep_runner.stores import content
 from nbstep_runner.stores.conditions import Condition, Conditions, NotSupportedError, changed, expect
 from nbstep_runner.stores.content import Upload
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
-from nbstep_runner.stores.retrying import Retrier, TransientError
-from nbstep_runner.stores.s3_answers import SHA256, checksum_of, described, translated, version_of
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
+from nbstep_runner.stores.s3_answers import PATIENT_TRIES, SHA256, TIMED, checksum_of, described, translated, version_of
 from nbstep_runner.stores.s3_client import HeldBody, is_amazon, new_client
 from nbstep_runner.stores.s3_parts import PART_BYTES, PartsUpload
 from nbstep_runner.stores.statuses import explained
@@ -33,16 +33,17 @@ class S3Store:
     """Objects of any bucket that the default credentials reach; also what :class:`Conditions` asks of a writer.
 
     Attributes:
+        atomic_replace: ``False`` once a server was met that has a moment without the object that it replaces: rclone,
+            which calls itself Amazon's and is elsewhere.
         verified: ``False`` once a server took an object without showing its MD5 and without letting it be read.
     """
-
-    atomic_replace = True
 
     def __init__(self, options: StorageOptions, on_retry: Callable[[str], None] | None = None) -> None:
         self._options = options
         self._retrier = Retrier(options.retry_seconds, translated, on_retry)
         self._connected: Any = None
         self._lock = Lock()
+        self.atomic_replace = True
         self.verified = True
 
     @property
@@ -53,7 +54,7 @@ class S3Store:
     def read(self, uri: str) -> Blob:
         """The whole object as one answer holds it, length and checksum verified."""
         place = _place(uri)
-        return self._retrier.call("reading", uri, lambda _: self._read(uri, place))
+        return self._retrier.call("reading", uri, lambda attempt: self._read(uri, place, patient=_is_early(attempt)))
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
         """Put the object in place; the store verifies its MD5 before it does."""
@@ -62,13 +63,17 @@ class S3Store:
         if if_version is None:
             return self.send(upload, {})
         condition = {"IfNoneMatch": "*"} if if_version == ABSENT else {"IfMatch": if_version}
-        return self._conditions.write(self, upload, if_version, condition)
+        return self._conditions.write(self, upload, if_version, {} if if_version.startswith(TIMED) else condition)
 
     def stat(self, uri: str) -> Stat | None:
         """What the store knows of the object."""
         place = _place(uri)
         with suppress(InputNotFoundError):
-            return self._retrier.call("checking", uri, lambda _: described(uri, self._client.head_object(**place)))
+            return self._retrier.call(
+                "checking",
+                uri,
+                lambda attempt: described(uri, self._client.head_object(**place), patient=_is_early(attempt)),
+            )
         return None
 
     def list(self, uri: str) -> Iterator[Stat]:
@@ -122,7 +127,7 @@ class S3Store:
     def _page(self, bucket: str, query: dict[str, str]) -> tuple[Sequence[Stat], dict[str, str]]:
         """The objects of a page, and the query of the next one."""
         page = self._client.list_objects_v2(Bucket=bucket, **query)
-        found = [described(f"s3://{bucket}/{entry['Key']}", entry) for entry in page.get("Contents", ())]
+        found = [described(f"s3://{bucket}/{entry['Key']}", entry, patient=False) for entry in page.get("Contents", ())]
         if not page.get("IsTruncated"):
             return found, {}
         token = page.get("NextContinuationToken")
@@ -132,7 +137,7 @@ class S3Store:
             )
         return found, {**query, "ContinuationToken": token}
 
-    def _read(self, uri: str, place: dict[str, str]) -> Blob:
+    def _read(self, uri: str, place: dict[str, str], *, patient: bool = True) -> Blob:
         answer = self._client.get_object(**place)
         with closing(answer["Body"]) as body:
             data = content.gathered(body.iter_chunks(content.CHUNK))
@@ -142,7 +147,7 @@ class S3Store:
         kept = plain if algorithm == "sha256" else data  # ours is of the bytes that were written, whatever sends them
         if wanted and wanted != hashlib.new(algorithm, kept, usedforsecurity=False).hexdigest():
             raise TransientError(f"{uri} arrived damaged: its {algorithm.upper()} does not match")
-        return Blob(plain, version_of(answer))
+        return Blob(plain, version_of(answer, patient=patient))
 
     def _send(self, upload: Upload, condition: Condition, parts: PartsUpload) -> str:
         if upload.size <= PART_BYTES:
@@ -163,6 +168,8 @@ class S3Store:
         It is none with a service's key, or a server's own idea. Amazon has compared the MD5 before it took the object;
         of other servers it is read back, and has the version that it is read at.
         """
+        calls_itself = answer["ResponseMetadata"]["HTTPHeaders"].get("server")
+        self.atomic_replace &= calls_itself != "AmazonS3" or is_amazon(self._client)
         if verified:
             return version_of(answer)
         place = _place(upload.uri)
@@ -198,6 +205,10 @@ def _place(uri: str, *, empty: bool = False) -> dict[str, str]:
     if not bucket or not (key or empty):
         raise BadInputError(f"{uri} names no object.", hint="Write s3://bucket/folder/name.")
     return {"Bucket": bucket, "Key": key}
+
+
+def _is_early(attempt: Try) -> bool:
+    return attempt.number < PATIENT_TRIES
 
 
 def _head(upload: Upload) -> dict[str, Any]:

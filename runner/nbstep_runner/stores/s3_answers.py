@@ -16,6 +16,9 @@ from nbstep_runner.stores.statuses import NO_TLS, explained
 
 SHA256: Final = "nbstep-sha256"
 """The metadata that an object's digest is kept in."""
+TIMED: Final = "time:"
+"""What a version begins with where the store tells no entity tag; no condition can name it."""
+PATIENT_TRIES: Final = 3
 _CONNECTION: Final = (
     exceptions.ConnectionError,
     exceptions.HTTPClientError,
@@ -60,16 +63,26 @@ _MEANINGS: Final[dict[str, tuple[type[NbstepError], str, str]]] = {
 }
 
 
-def version_of(answer: Mapping[str, Any]) -> str:
+def version_of(answer: Mapping[str, Any], *, patient: bool = True) -> str:
     """The entity tag, without its quotes, or the mark that a proxy gives it that compresses.
 
+    Args:
+        answer: What the store says of an object.
+        patient: A tag that is missing may be there at another try, as for an object that is being made; else time and
+            size stand for it, as for a file that somebody put below a gateway.
+
     Raises:
-        TransientError: There is none, as for an object that is being made or removed.
+        TransientError: There is none.
     """
-    version = str(answer.get("ETag", "")).removeprefix("W/").strip('"')
-    if not version:
+    if version := str(answer.get("ETag", "")).removeprefix("W/").strip('"'):
+        return version
+    if patient:
         raise TransientError("the store tells of the object without its ETag")
-    return version
+    return f"{TIMED}{answer.get('LastModified')}:{_size(answer)}"
+
+
+def _size(answer: Mapping[str, Any]) -> int:
+    return int(answer.get("ContentLength", answer.get("Size", 0)))
 
 
 def checksum_of(answer: Mapping[str, Any]) -> str | None:
@@ -84,12 +97,12 @@ def checksum_of(answer: Mapping[str, Any]) -> str | None:
     return f"md5:{tag}" if len(tag) == 32 and not encrypted else None
 
 
-def described(uri: str, answer: Mapping[str, Any]) -> Stat:
+def described(uri: str, answer: Mapping[str, Any], *, patient: bool = True) -> Stat:
     """What the answer to a HEAD, or one entry of a listing, says."""
-    checksum = checksum_of(answer)
-    size, modified = answer.get("ContentLength", answer.get("Size", 0)), answer.get("LastModified")
+    checksum, modified = checksum_of(answer), answer.get("LastModified")
     seconds = modified.timestamp() if modified else None
-    return Stat(uri=uri, size=size, version=version_of(answer), checksum=checksum, modified=seconds)
+    version = version_of(answer, patient=patient)
+    return Stat(uri=uri, size=_size(answer), version=version, checksum=checksum, modified=seconds)
 
 
 def translated(error: Exception, doing: str) -> Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -15,6 +15,9 @@ from botocore.loaders import Loader, create_loader
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.stores.retrying import idle_within
 
+_CONNECTIONS: Final = 64
+"""Kept open between requests: a list of runs reads many objects at once."""
+
 
 def new_client(options: StorageOptions) -> Any:
     """A client with the default credentials, without retries of its own: the policy of all stores retries."""
@@ -22,6 +25,7 @@ def new_client(options: StorageOptions) -> Any:
     config = Config(
         connect_timeout=idle,
         read_timeout=idle,
+        max_pool_connections=_CONNECTIONS,
         retries={"total_max_attempts": 1},
         request_checksum_calculation="when_required",  # trailing checksums are refused by many servers
     )

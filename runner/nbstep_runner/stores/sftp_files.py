@@ -27,7 +27,7 @@ from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.sftp_connection import Watched
 
 _AT_ONCE: Final = 64
-_FOLDERS_AT_ONCE: Final = 16
+_FOLDERS_AT_ONCE: Final = 64
 _ASIDE: Final = ".old"
 _GONE: Final = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 _Result = TypeVar("_Result")

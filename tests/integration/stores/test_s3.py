@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.response import StreamingBody
 
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import OutputConflictError, StorageDeniedError, StorageUnavailableError
+from nbstep_runner.errors import BadInputError, OutputConflictError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import ABSENT, open_store
 from servers.faultproxy import Kind
 from servers.places import Place, within
@@ -150,3 +153,56 @@ def test_one_store_serves_many_threads(s3_folder: str) -> None:
     for thread in threads:
         thread.join()
     assert len(list(store.list(s3_folder))) == 8
+
+
+@pytest.mark.fault(66)
+@pytest.mark.parametrize(("folder", "at_once"), [("rclone_s3_folder", False), ("gateway_folder", True)])
+def test_a_server_with_a_gap_is_not_said_to_replace_at_once(
+    request: pytest.FixtureRequest, folder: str, at_once: bool
+) -> None:
+    """rclone's S3 has one: a reader of an object that is being replaced may find nothing."""
+    place: str = request.getfixturevalue(folder)
+    store = open_store(place)
+    store.write(place + "a", b"x")
+    assert store.atomic_replace is at_once
+
+
+@pytest.mark.fault(66)
+def test_a_listing_that_does_not_go_on_is_no_short_one(s3_place: Place) -> None:
+    """A server of version 1 says that there is more, and not how to ask for it."""
+    place = s3_place.store()
+    place.write(s3_place.uri(), b"x")
+    place._client.meta.events.register(  # type: ignore[attr-defined]  # the one way to come between
+        "after-call.s3.ListObjectsV2", lambda parsed, **_: parsed.update(IsTruncated=True)
+    )
+    with pytest.raises(BadInputError, match="does not say how its listing goes on"):
+        list(place.list(s3_place.folder))
+
+
+def test_an_object_that_a_proxy_compressed_on_its_way_is_read(s3_place: Place) -> None:
+    """Its digest is of what was written, and the mark of its entity tag is the proxy's."""
+    version = s3_place.put(b"plain " * 100)
+    store = s3_place.store()
+
+    def compressed(parsed: dict[str, Any], **_: object) -> None:
+        body = gzip.compress(parsed["Body"].read())
+        parsed["Body"] = StreamingBody(io.BytesIO(body), len(body))
+        parsed |= {"ContentEncoding": "gzip", "ETag": f"W/{parsed['ETag']}"}
+
+    store._client.meta.events.register("after-call.s3.GetObject", compressed)  # type: ignore[attr-defined]  # as above
+    blob = store.read(s3_place.uri())
+    assert (blob.data, blob.version) == (b"plain " * 100, version)
+
+
+@pytest.mark.parametrize("condition", [None, ABSENT])
+def test_an_entity_tag_that_changes_after_the_write_is_the_one_that_is_kept(
+    s3_place: Place, condition: str | None
+) -> None:
+    store = s3_place.store(conditional_writes=True)
+    store._client.meta.events.register(  # type: ignore[attr-defined]  # as above
+        "after-call.s3.PutObject", lambda parsed, **_: parsed.update(ETag='"of-the-upload"')
+    )
+    version = store.write(s3_place.uri(), b"x", if_version=condition)
+    assert version == store.read(s3_place.uri()).version
+    store.write(s3_place.uri(), b"y", if_version=version)
+    assert store.verified

@@ -51,6 +51,19 @@ def test_a_name_that_cannot_be_is_bad_input(gateway_folder: str, name: str, cond
         store.write(gateway_folder + name, b"x", if_version=condition)
 
 
+def test_a_file_that_was_put_below_a_gateway_has_a_version_too(gateway: GatewayServer, gateway_folder: str) -> None:
+    """The gateway tells no entity tag of it: time and size stand for one, and the condition is checked just before."""
+    uri, store = gateway_folder + "put.ipynb", open_store(gateway_folder, StorageOptions(retry_seconds=20))
+    (gateway.root / gateway_folder.split("/")[2] / "put.ipynb").write_bytes(b"{}")
+    blob = store.read(uri)
+    assert blob.data == b"{}"
+    assert [(stat.uri, stat.version) for stat in store.list(gateway_folder)] == [(uri, blob.version)]
+    store.write(uri, b"mine", if_version=blob.version)
+    assert not store.conditional_write
+    with pytest.raises(OutputConflictError):
+        store.write(uri, b"late", if_version=blob.version)
+
+
 @pytest.mark.fault(59)
 def test_parts_whose_upload_the_store_forgot_are_sent_anew(
     gateway: GatewayServer, gateway_folder: str, tmp_path: Path
