@@ -34,6 +34,8 @@ _FOLDER_TRIES: Final = 4
 """How often an object is sent while others make its folder, or remove it, at the same moment."""
 _FOLDER_GONE: Final = "the folder was removed meanwhile"
 _CANNOT_MOVE: Final = frozenset({403, 405, 501})
+_DENIED_TRIES: Final = 3
+"""A move is denied for good at this try: before that another writer's may have taken the name at that moment."""
 _FOREIGN: Final = frozenset({400, 502})
 """What servers answer to a target that seems to be another server's: nginx, and Go's library."""
 
@@ -144,11 +146,12 @@ class Requests:
             if if_version and if_version.startswith('"'):
                 headers["If"] = f"<{target}> ([{if_version}])"
             with self._client.answer(Ask(method="MOVE", uri=temporary, headers=headers), attempt) as response:
-                if response.status_code in _CANNOT_MOVE:
+                status = response.status_code
+                if status in _MISSING or (status == 403 and attempt.number < _DENIED_TRIES):
+                    raise TransientError(f"another writer was in the way of the move ({status})")
+                if status in _CANNOT_MOVE:
                     return False
-                if response.status_code == 409:  # never for what stands in the header fields (RFC 4918, 9.9.4)
-                    raise TransientError(_FOLDER_GONE)
-                if response.status_code not in _FOREIGN or target != whole:
+                if status not in _FOREIGN or target != whole:
                     require(response, _WRITTEN, doing("writing", uri))
                     break
         return True

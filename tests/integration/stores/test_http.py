@@ -550,14 +550,16 @@ def test_an_object_that_another_replaces_at_that_moment_is_written_again(web_pla
 
 
 @pytest.mark.fault(73)
-@pytest.mark.parametrize(("method", "path"), [("PUT", "tmp"), ("MOVE", "tmp")])
+@pytest.mark.parametrize(("method", "status"), [("PUT", 409), ("MOVE", 409), ("MOVE", 404), ("MOVE", 403)])
 @pytest.mark.parametrize("condition", [None, ABSENT])
-def test_a_409_of_webdav_is_a_missing_folder_and_no_conflict(
-    web_place: Place, method: str, path: str, condition: str | None
+def test_what_is_missing_on_webdav_for_a_moment_is_no_conflict(
+    web_place: Place, method: str, status: int, condition: str | None
 ) -> None:
-    web_place.proxy.add(Kind.STATUS, method, path, status=409, times=2)
+    """A folder (RFC 4918, 9.7.1 and 9.9.4), or an object that another writer replaces."""
+    web_place.proxy.add(Kind.STATUS, method, "tmp", status=status, times=2)
     web_place.store().write(web_place.uri("new/a.ipynb"), b"whole", if_version=condition)
     assert web_place.truth("new/a.ipynb") == b"whole"
+    assert all(seen.path.endswith(".tmp") for seen in web_place.proxy.sent("PUT")), "nothing was put in place"
 
 
 @pytest.mark.fault(73)
