@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,16 @@ def predict(x: float) -> dict[str, float]:
 
 serve(predict, example={"x": 2.0})
 """
+LOADS = """
+import time
+from nbstep_runner import serve
+time.sleep(4)
+loaded = time.time()
+
+@serve
+def predict() -> float:
+    return loaded
+"""
 PARAMETERS = notebooks.Code("factor: float = 1.0\nmodel: str = 'here'", tags=("parameters",))
 
 Serve = Callable[..., Endpoint]
@@ -52,7 +64,7 @@ def serve(launcher: Launcher, tmp_path: Path) -> Iterator[Serve]:
             "options": launcher.options(),
             "timeout": 240.0,
         }
-        return nbstep.serve(path, params, **options | more)
+        return nbstep.serve(more.pop("notebook", path), params, **options | more)
 
     yield start
     for kind in ("deployment", "service", "poddisruptionbudget"):
@@ -107,3 +119,52 @@ def test_it_answers_rolls_over_without_a_lost_request_and_is_removed_whole(serve
         assert launcher.cluster.get(kind, "--selector", selector)["items"] == []
     left = launcher.bucket.server.client().list_objects_v2(Bucket="runs", Prefix="k8s/scaled")
     assert left["KeyCount"] == 0
+
+
+def test_a_load_balancers_address_is_its_url_and_where_none_comes_that_is_said(
+    serve: Serve, launcher: Launcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "ADDRESS_SECONDS", 0.0)
+    endpoint = serve({"factor": 2.0}, name="balanced", service="LoadBalancer", port=8000)
+    assert endpoint.url == f"http://balanced.{launcher.cluster.namespace}.svc:8000"
+    (problem,) = endpoint.status().problems
+    assert "gives the load balancer no address" in problem
+
+    monkeypatch.undo()
+    status = {"status": {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}}
+    patch = ("--subresource=status", "--type=merge", f"--patch={json.dumps(status)}")
+    launcher.cluster("patch", "service", "balanced", *patch)
+    found = endpoint.status()
+    assert (found.url, found.problems, found.state) == ("http://203.0.113.7:8000", (), RunState.RUNNING)
+    assert endpoint.predict(x=4.0) == {"y": 8.0}
+
+
+@pytest.mark.fault(63)
+def test_a_pod_that_is_killed_is_followed_by_a_run_of_its_own(serve: Serve, launcher: Launcher) -> None:
+    endpoint = serve({"factor": 2.0}, name="killed")
+    before = output_of(endpoint)
+    launcher.cluster("delete", "pods", "--selector=nbstep/endpoint=killed", "--grace-period=0", "--force")
+    deadline = time.monotonic() + 120
+    while output_of(endpoint) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    endpoint.wait(240)
+    assert endpoint.predict(x=4.0) == {"y": 8.0}
+    assert output_of(endpoint) != before
+
+
+def output_of(endpoint: Endpoint) -> str:
+    """The executed notebook of its newest start."""
+    record = endpoint.status().record
+    assert record is not None
+    return record.output_uri
+
+
+def test_a_pod_is_ready_only_once_its_model_is_loaded(serve: Serve, launcher: Launcher, tmp_path: Path) -> None:
+    notebook = notebooks.write(tmp_path / "loads.ipynb", [LOADS])
+    endpoint = serve({}, name="loads", notebook=notebook)
+    (pod,) = launcher.cluster.get("pods", "--selector", "nbstep/endpoint=loads")["items"]
+    (ready,) = [each for each in pod["status"]["conditions"] if each["type"] == "Ready"]
+    became_ready = datetime.fromisoformat(ready["lastTransitionTime"]).timestamp()  # of whole seconds
+    assert ready["status"] == "True"
+    assert became_ready + 1 > endpoint.predict()
