@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from support.needs import missing
+
+AXE: Final = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js")
+SERIOUS: Final = """
+return axe.run().then(found => found.violations.filter(each => ["serious", "critical"].includes(each.impact))
+  .flatMap(each => each.nodes.map(node => [each.id, node.html, node.failureSummary])))
+"""
 
 
 class Browser:
@@ -51,11 +58,18 @@ class Browser:
             time.sleep(0.05)
         return value
 
-    def show(self, page: Path, theme: str = "light") -> None:
-        """Open a file as somebody sees it who prefers ``light`` or ``dark``."""
+    def show(self, page: Path | str, theme: str = "light") -> None:
+        """Open a file or a URL as somebody sees it who prefers ``light`` or ``dark``."""
         preference = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
         self("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": preference})
-        self("POST", "/url", {"url": page.as_uri()})
+        self("POST", "/url", {"url": page if isinstance(page, str) else page.as_uri()})
+
+    def barriers(self) -> list[Any]:
+        """The serious findings of axe-core on the page: what keeps somebody from reading or using it."""
+        if not AXE.exists():
+            missing("axe", "axe-core is not installed (make axe)")
+        found: list[Any] = self.script(f"{AXE.read_text()}\n{SERIOUS}")
+        return found
 
     def draw(self, selector: str, *points: tuple[int, int]) -> None:
         """Draw through points of an element, counted from its middle, with a pressed pointer."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.browser import Browser
 from support.endpoints import EndpointRun
 
@@ -25,6 +27,14 @@ def predict(image: Annotated[np.ndarray, Image(8, 8)], kind: Literal["plain", "l
 
 INK = "const text = document.getElementById('python').textContent; return /image.*\\b[1-9]\\d/.test(text) && text"
 """The request as Python, once there is something drawn in it."""
+TABLES = """
+import pandas as pd
+
+@serve
+def predict(image: Annotated[np.ndarray, Image(8, 8)], rows: Annotated[pd.DataFrame, Table({"area": float})]):
+    "Answers with each kind of input on one page."
+    return {"words": "read", "shares": {"a": 0.25, "b": 0.75}, "rows": rows}
+"""
 ANSWER = "return document.querySelector('#answer .value')?.textContent"
 
 
@@ -70,3 +80,14 @@ def test_the_pad_is_drawn_on_by_keyboard_too(browser: Browser, tmp_path: Path) -
         browser("POST", f"/element/{element}/value", {"text": f"{right * 3} {right * 3}"})
         browser.script("document.querySelector('#send').click()")
         assert browser.until(ANSWER) == "right"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_everybody_can_use_it(browser: Browser, tmp_path: Path, theme: str) -> None:
+    with EndpointRun(tmp_path, [READS, TABLES], name="rows") as run:
+        run.ready().close()
+        browser.show(f"{run.url}/", theme)
+        browser.until("return document.querySelector('canvas') && document.querySelector('td input')")
+        browser.script("document.querySelector('td input').value = 3; document.querySelector('#send').click()")
+        browser.until(ANSWER)
+        assert browser.barriers() == []
