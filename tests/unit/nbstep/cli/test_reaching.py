@@ -39,7 +39,9 @@ REACHES = {
     "wait": (NOTEBOOK,),
 }
 """Every command that opens a store, as it is typed for one that may not be reached."""
-NOWHERE = {"build", "completion"}
+REPORTS = {"doctor"}
+"""Commands that meet stores, and tell of one that may not be reached among other things."""
+NOWHERE = {"build", "completion", "profiles"}
 """Commands for files of this machine alone."""
 FLAG = re.compile(r"--[a-z][a-z-]+")
 
@@ -63,7 +65,7 @@ def _command(name: str) -> click.Command:
 
 
 def test_every_command_is_known_here() -> None:
-    assert set(group.list_commands(click.Context(group))) == {*REACHES, *NOWHERE, "run"}
+    assert set(group.list_commands(click.Context(group))) == {*REACHES, *REPORTS, *NOWHERE, "run"}
 
 
 @pytest.mark.parametrize("name", REACHES)
@@ -81,12 +83,12 @@ def test_what_stores_hint_at_is_an_option_of_all_that_reach_them() -> None:
     room = Path(nbstep_runner.stores.__file__).parent
     hinted = {flag for file in room.glob("*.py") for flag in FLAG.findall(file.read_text())}
     assert hinted >= {"--allow-private-addresses", "--endpoint-url"}
-    for name in REACHES:
+    for name in (*REACHES, *REPORTS):
         assert hinted <= _flags(_command(name)), name
     assert hinted <= _flags(runner_command)
 
 
-@pytest.mark.parametrize("name", REACHES)
+@pytest.mark.parametrize("name", [*REACHES, *REPORTS])
 def test_every_command_takes_what_the_runner_takes(name: str) -> None:
     reach = {"--endpoint-url", "--allow-private-addresses", "--known-hosts", "--identity-file", "--project"}
     assert reach <= _flags(_command(name))
