@@ -89,3 +89,48 @@ def test_mistakes_are_told_before_anything_runs(folder: Path) -> None:
     assert "did you mean factor?" in done.stderr
     assert len(records(folder)) == 1
     assert nbstep(folder, "rerun", "nobody").returncode == 66
+
+
+STEPS = """
+from nbstep_runner import result, state
+file = state.folder / "n"
+begun = int(file.read_text()) if state.restored else 0
+file.write_text(str(begun + 1))
+result("begun", begun)
+assert GOOD, "a mistake"
+"""
+
+
+@pytest.mark.slow
+def test_a_failed_run_resumes_with_its_state_and_a_mended_notebook(folder: Path) -> None:
+    notebooks.write(folder / "broken.ipynb", [STEPS.replace("GOOD", "False")])
+    notebooks.write(folder / "mended.ipynb", [STEPS.replace("GOOD", "True")])
+    assert nbstep(folder, "submit", "broken.ipynb", "--keep-state", "--no-html", "--wait").returncode == 10
+    failed = records(folder)[0]
+    assert (failed["results"], failed["state_generation"]) == ({"begun": 0}, 1)
+
+    again = nbstep(folder, "rerun", "latest", "--wait")
+    assert (again.returncode, records(folder)[0]["results"]) == (10, {"begun": 0})
+
+    resumed = nbstep(folder, "rerun", failed["run_id"], "--resume", "--notebook", "mended.ipynb", "--wait")
+    assert resumed.returncode == 0
+    record = records(folder)[0]
+    assert record["results"] == {"begun": 1}
+    assert (record["continued_from"]["run_id"], record["continued_from"]["generation"]) == (failed["run_id"], 1)
+
+
+@pytest.mark.slow
+def test_a_run_that_was_not_submitted_resumes_over_its_output(folder: Path) -> None:
+    notebooks.write(folder / "broken.ipynb", [STEPS.replace("GOOD", "False")])
+    notebooks.write(folder / "mended.ipynb", [STEPS.replace("GOOD", "True")])
+    assert nbstep(folder, "run", "broken.ipynb", "out.ipynb", "--keep-state").returncode == 10
+    assert nbstep(folder, "rerun", "out.ipynb", "--resume", "--notebook", "mended.ipynb").returncode == 0
+    record = json.loads((folder / "out.result.json").read_text())
+    assert (record["results"], record["state_generation"]) == ({"begun": 1}, 2)
+
+
+def test_a_run_without_a_state_cannot_be_resumed(folder: Path) -> None:
+    assert nbstep(folder, "submit", "train.ipynb", "-p", "n=9", "--no-html", "--wait").returncode == 10
+    done = nbstep(folder, "rerun", "latest", "--resume", "--wait")
+    assert done.returncode == 65
+    assert "there is no state of" in done.stderr

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 
-from nbstep_runner.contract import CellRecord, CellState, Environment, ErrorInfo, RunState
+from nbstep_runner.contract import CellRecord, CellState, Continuation, Environment, ErrorInfo, RunState
 from nbstep_runner.page.header import MOST_BARS, header
 from support.records import run_record
 
@@ -32,6 +33,15 @@ def test_the_verdict_stands_first_then_what_went_in_and_came_out() -> None:
     assert text.startswith("succeeded train.ipynb in 31 s the log is short Parameters rate 0.1 Results rmse nan Run")
     assert "notebook gs://bucket/train.ipynb run r started 2026-01-02 03:04:05 UTC exit code 0 team a" in text
     assert text.endswith("Environment Python 3.11.7 , nbstep 1.0 , kernel python3 , image img:1 , on Linux")
+
+
+def test_what_a_run_went_on_from_is_among_its_facts() -> None:
+    came_from = Continuation(generation=3, run_id="r", attempt=1, saved_at="2026-01-02T03:04:05+00:00")
+    record = run_record(attempt=2, continued_from=came_from, state_generation=5)
+    text = words(header(record))
+    assert "attempt 2 went on from generation 3 of the state, saved by attempt 1 state saved generation 5" in text
+    other = words(header(run_record(continued_from=replace(came_from, run_id="earlier"))))
+    assert "generation 3 of the state, saved by attempt 1 of earlier" in other
 
 
 def test_a_cell_has_a_bar_as_long_as_it_took() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,3 +124,19 @@ def test_no_mode_of_a_file_makes_it_unreadable_or_privileged(tmp_path: Path) -> 
     restored = Attempt(store, tmp_path / "2")
 
     assert (restored.folder / "a").stat().st_mode & 0o7777 == 0o600
+
+
+@pytest.mark.fault(60)
+def test_a_disk_that_cannot_take_it_is_told_and_what_is_stored_stays(tmp_path: Path) -> None:
+    store = MemoryStore(MemorySpace())
+    Attempt(store, tmp_path / "saved").save({"model": bytes(2_000_000)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, hard))
+    try:
+        with pytest.raises(
+            StorageUnavailableError, match=r"generation 1 of the state cannot be restored: File too large"
+        ):
+            Attempt(store, tmp_path / "small")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(held(Attempt(store, tmp_path / "next").folder)["model"]) == 2_000_000

@@ -20,7 +20,7 @@ from nbstep.backends.kubernetes.names import (
     START_ANNOTATION,
 )
 from nbstep.backends.kubernetes.pod import pod_spec, without_empty
-from nbstep.backends.kubernetes.policy import FAILURE_POLICY, SWEEP_FAILURE_POLICY
+from nbstep.backends.kubernetes.policy import FAILURE_POLICY, STATE_FAILURE_POLICY, SWEEP_FAILURE_POLICY
 from nbstep.backends.protocol import Located, Submission
 from nbstep.profiles.kubernetes import KubernetesOptions
 from nbstep_runner.errors import BadInputError, UsageError
@@ -79,7 +79,8 @@ def _work(submission: Submission) -> dict[str, Any]:
     """How many pods there are, and when one is started again: of a sweep each by itself, so that the others go on."""
     retries, workers = submission.profile.retries, submission.workers
     if workers is None:
-        return {"parallelism": 1, "completions": 1, "backoffLimit": retries, "podFailurePolicy": FAILURE_POLICY}
+        policy = STATE_FAILURE_POLICY if submission.spec.state else FAILURE_POLICY
+        return {"parallelism": 1, "completions": 1, "backoffLimit": retries, "podFailurePolicy": policy}
     return {
         "completionMode": "Indexed",
         "parallelism": workers,

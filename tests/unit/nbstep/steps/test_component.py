@@ -118,6 +118,13 @@ def test_deadlines_kernel_and_claims_reach_the_container(tmp_path: Path) -> None
     assert plan_of(one).runs == "/pvc/digits/runs"
 
 
+def test_a_step_that_keeps_its_state_needs_a_place_for_it(tmp_path: Path) -> None:
+    arguments = container(step(tmp_path, state=True, runs="pvc://digits/runs"))["args"]
+    assert arguments[arguments.index("--") + 1 :] == ["--keep-state"]
+    with pytest.raises(BadInputError, match="has nowhere to keep its state"):
+        component_yaml(step(tmp_path, state=True))
+
+
 def test_fixed_values_are_no_inputs(tmp_path: Path) -> None:
     one = step(tmp_path, values={"epochs": {"secret": "env:EPOCHS"}})
     assert "epochs" not in component_ir(one)["root"]["inputDefinitions"]["parameters"]

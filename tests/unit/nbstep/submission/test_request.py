@@ -57,6 +57,16 @@ def test_every_field_that_a_call_may_set_is_one() -> None:
     assert set(SPEC_FIELDS) < set(RunSpec.__annotations__)
 
 
+def test_a_profile_or_the_call_says_whether_a_state_is_kept() -> None:
+    def spec(profile: Profile, **fields: Any) -> RunSpec:
+        return prepare(Request(notebook="train.ipynb", profile=profile, spec=fields)).submission.spec
+
+    assert not spec(Profile()).state
+    assert spec(Profile(state=True)).state
+    assert spec(Profile(), state=True).needs == ("state>=0.2",)
+    assert not spec(Profile(state=True), state=False).state
+
+
 def test_options_and_named_values_go_together() -> None:
     with pytest.raises(UsageError, match=r"a cluster cannot reach .*elsewhere"):
         submit("train.ipynb", options={"runs": "elsewhere", "on": "kubernetes", "resources": {"cpu": 1}})

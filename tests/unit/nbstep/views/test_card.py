@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nbstep.views.card import LARGEST, CardData, card
 from nbstep.views.progress import RunningCell
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import CellRecord, CellState, CollectedFile, ErrorInfo, RunState
+from nbstep_runner.contract import CellRecord, CellState, CollectedFile, Continuation, ErrorInfo, RunState
 from support.records import run_record
 
 FAILED = CellRecord(index=3, id="c", state=CellState.FAILED, title="fit(model)", execution_count=2)
@@ -68,6 +68,13 @@ def test_a_failure_shows_its_cell_its_traceback_and_what_to_do() -> None:
     for text in ("failed", "[2] fit(model)", "it raised", "Look.", "a\nb", "1.50 s", "0 of 1 cells succeeded"):
         assert text in page.text
     assert page.attributes["href"] == ["r/output.ipynb"]
+
+
+def test_what_a_run_went_on_from_is_said() -> None:
+    came_from = Continuation(generation=3, run_id="<b>", attempt=1, saved_at="2026-01-02T03:04:05+00:00")
+    html = card(data(RunState.RUNNING, attempt=2, continued_from=came_from))
+    assert "Attempt 2, went on from generation 3 of the state, saved by attempt 1 of <b>" in Page(html).text
+    assert "<b>" not in html.partition("generation 3")[2]
 
 
 def test_results_and_parameters_stand_by_their_names() -> None:

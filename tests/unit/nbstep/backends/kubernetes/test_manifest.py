@@ -229,6 +229,16 @@ def test_root_and_credentials_in_uris_are_refused() -> None:
     assert "secret@" not in str(caught.value)
 
 
+def test_a_run_that_keeps_its_state_goes_on_after_any_sigterm() -> None:
+    profile = load_profile(None, PLAIN)
+    usual, keeping = (job(submission(profile, state=state), "default")["spec"] for state in (False, True))
+    assert keeping["podFailurePolicy"]["rules"][:2] == usual["podFailurePolicy"]["rules"]
+    assert keeping["podFailurePolicy"]["rules"][2:] == [
+        {"action": "Ignore", "onExitCodes": {"containerName": "nbstep", "operator": "In", "values": [143]}}
+    ]
+    assert "--keep-state" in keeping["template"]["spec"]["containers"][0]["args"]
+
+
 def test_defaults_of_the_runner_are_not_repeated() -> None:
     profile = load_profile(None, PLAIN)
     assert (profile.deadlines, profile.storage) == (Deadlines(), StorageOptions())
