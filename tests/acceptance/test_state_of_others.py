@@ -22,7 +22,7 @@ if not state.restored:
 
 @pytest.fixture
 def notebook(tmp_path: Path) -> Path:
-    cells = [notebooks.Code("n: int = 1", tags=("parameters",)), DIES_AT_FIRST]
+    cells: list[notebooks.Cell] = [notebooks.Code("n: int = 1", tags=("parameters",)), DIES_AT_FIRST]
     return notebooks.write(tmp_path / "train.ipynb", cells)
 
 

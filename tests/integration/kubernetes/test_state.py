@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
@@ -52,10 +53,12 @@ def pods(launcher: Launcher, run: Run) -> list[dict[str, Any]]:
 
 def kill(launcher: Launcher, run: Run, choice: random.Random) -> None:
     """End the run's pod at a random moment: evicted, deleted, or deleted without any notice."""
-    running: list[dict[str, Any]] = []
-    assert processes.until(lambda: bool(running.extend(pods(launcher, run)) or running), 120), run.status()
-    processes.until(lambda: False, choice.uniform(0, 6))
-    name = running[0]["metadata"]["name"]
+    if not processes.until(lambda: bool(pods(launcher, run)) or run.status().state.final, 120):
+        raise AssertionError(f"no pod runs: {run.status()}")
+    time.sleep(choice.uniform(0, 6))
+    name = next((pod["metadata"]["name"] for pod in pods(launcher, run)), None)
+    if name is None:  # it has just ended
+        return
     how = choice.choice(("evict", "delete", "lose"))
     if how == "evict":
         evict(launcher.cluster, name)
