@@ -78,6 +78,17 @@ def test_submit_status_logs_wait_list_open(tmp_path: Path) -> None:
     }
 
 
+def test_what_counts_as_a_failure_is_said_as_for_a_run_here(tmp_path: Path) -> None:
+    write(tmp_path, "n = 1", "!false")
+    options = ("--strict-shell", "--no-error-cells", "--allow-errors", "--skip-tag", "slow", "--html-allow", "scripts")
+    done = typed("submit", "train.ipynb", "--run-id", "r", "--wait", *options)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "nbstep-runs" / "r"
+    record, spec = (json.loads((folder / name).read_bytes()) for name in ("output.result.json", "spec.json"))
+    assert [cell["state"] for cell in record["cells"]] == ["succeeded", "failed"]
+    assert (spec["skip_tags"], spec["html_allow"], spec["error_cells"]) == (["slow"], "scripts", False)
+
+
 def test_wait_ends_with_the_runs_code(tmp_path: Path) -> None:
     write(tmp_path, "n = 1", "raise ValueError('no')")
     done = typed("submit", "train.ipynb", "--wait")

@@ -178,6 +178,18 @@ def test_a_warm_run_leaves_what_a_run_alone_leaves(tmp_path: Path) -> None:
     assert swept == alone
 
 
+def test_what_counts_as_a_failure_is_said_as_for_a_run_alone(tmp_path: Path) -> None:
+    cells = [PARAMETERS, "!false", Code("1/0", tags=("skipped",))]
+    notebooks.write(tmp_path / "in.ipynb", cells)
+    done = sweep(tmp_path, "--grid", "n=1,2", "--strict-shell", "--no-error-cells", "--skip-tag", "skipped")
+    assert done.code == 10
+    for number in (1, 2):
+        record = json.loads((tmp_path / f"out/n={number}/output.result.json").read_bytes())
+        assert record["error"]["exception_name"] == "CommandFailed"
+        executed = nbformat.read(tmp_path / f"out/n={number}/output.ipynb", as_version=4)
+        assert len(executed.cells) == len(cells) + 1
+
+
 def test_json_and_csv_are_on_stdout_alone(tmp_path: Path) -> None:
     write(tmp_path, REPORT)
     (tmp_path / "sets.csv").write_text("lr,name\n0.5,a\n2,\n")

@@ -10,6 +10,7 @@ from nbstep.cli.common import AS_JSON
 from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.parameters import submitted_sources
 from nbstep.cli.placing import BROUGHT, PLACE, overrides
+from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, cell_fields
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 
@@ -45,7 +46,9 @@ if TYPE_CHECKING:
         default=None,
         help="Keep the folder NBSTEP_STATE_DIR from attempt to attempt; the profile says otherwise.",
     ),
+    *CELLS,
     click.option("--html/--no-html", default=True, show_default=True, help="Write the executed notebook as HTML too."),
+    HTML_ALLOW,
 )
 @click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing.")
 @click.option("--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's.")
@@ -96,5 +99,6 @@ def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:
         spec={
             "html": options["html"],
             **{name: options[name] for name in ("kernel", "state") if options[name] not in (None, "")},
+            **cell_fields(options),
         },
     )

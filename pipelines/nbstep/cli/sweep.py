@@ -13,6 +13,7 @@ from nbstep.cli.parameters import parameter_sources
 from nbstep.cli.placing import BROUGHT, FIELDS, ON, overrides
 from nbstep.cli.sweep_output import show, watched
 from nbstep.sweeps.worker import SweepWorker
+from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, cell_fields
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import Deadlines, StorageOptions, UnknownParameters
@@ -59,7 +60,7 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
     click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernels' working directory."),
     click.option("--cold", is_flag=True, help="Launch every kernel instead of forking it from a warm one."),
     click.option("--preload/--no-preload", default=True, help="Fork kernels with what the notebook imports."),
-    click.option("--allow-errors", is_flag=True, help="Go on after a cell that raised."),
+    *CELLS,
     click.option("--execution-timeout", type=SECONDS, help="Seconds for each cell."),
     click.option("--run-timeout", type=SECONDS, help="Seconds for all cells of a run together."),
 )
@@ -67,6 +68,7 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
     "Output",
     click.option("-o", "--output", required=True, metavar="DIR", help="The folder in which each run gets its own."),
     click.option("--html/--no-html", default=False, help="Write the executed notebooks as HTML too."),
+    HTML_ALLOW,
     click.option("--force", is_flag=True, help="Run every set again, whatever its record says."),
     click.option(
         "--keep-state/--no-keep-state", "state", default=False, help="Keep each run's state from attempt to attempt."
@@ -172,7 +174,8 @@ def _request(notebook: str, params: str | None, options: dict[str, Any], storage
         spec={
             "deadlines": Deadlines(cell=options["execution_timeout"], run=options["run_timeout"]),
             "working_directory": options["cwd"],
-            **{name: options[name] for name in ("kernel", "html", "allow_errors", "force", "state", "resume")},
+            **{name: options[name] for name in ("kernel", "html", "force", "state", "resume")},
+            **cell_fields(options),
         },
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import section
 
@@ -100,13 +101,7 @@ KERNEL: Final = section(
     click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernel's working directory."),
     click.option("--prepare-only/--prepare-execute", default=False, help="Inject the parameters, run nothing."),
     click.option("--report-mode/--no-report-mode", default=False, help="Hide the input of cells."),
-    click.option("--only-tag", multiple=True, metavar="TAG", help="Run only code cells with this tag, and parameters."),
-    click.option("--skip-tag", multiple=True, metavar="TAG", help="Skip code cells with this tag."),
-    click.option("--allow-errors/--no-allow-errors", default=False, help="Go on after a cell that raised."),
-    click.option("--strict-shell", is_flag=True, help="A cell with a command (!) that fails has failed."),
-    click.option(
-        "--error-cells/--no-error-cells", default=True, help="Mark the failing cell as papermill does, by two cells."
-    ),
+    *CELLS,
     click.option("--stock-kernel", is_flag=True, help="Launch the kernel exactly as its kernelspec says."),
 )
 
@@ -146,13 +141,7 @@ LIMITS: Final = section(
 OUTPUT: Final = section(
     "Output",
     click.option("--html/--no-html", default=False, help="Write the executed notebook as HTML too."),
-    click.option(
-        "--html-allow",
-        type=click.Choice(["nothing", "scripts", "remote"]),
-        default="nothing",
-        show_default=True,
-        help="Let the page run the notebook's scripts, and fetch something (remote).",
-    ),
+    HTML_ALLOW,
     click.option(
         "--autosave-cell-every",
         type=SECONDS,

@@ -9,10 +9,10 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from nbstep_runner.cli.cell_options import cell_fields
 from nbstep_runner.cli.options import NEXT_ATTEMPT
 from nbstep_runner.contract import (
     Deadlines,
-    HtmlAllow,
     OutputLimits,
     ParameterSource,
     RunSpec,
@@ -51,9 +51,6 @@ def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[
         input_uri=input_uri,
         output_uri=output_uri,
         parameters=tuple(parameter_sources(input_uri, output_uri, params, options)),
-        html_allow=HtmlAllow(options["html_allow"]),
-        only_tags=options["only_tag"],
-        skip_tags=options["skip_tag"],
         collect=options["collect"],
         unknown_parameters=UnknownParameters(options["unknown_parameters"]),
         kernel=options["kernel"],
@@ -76,7 +73,7 @@ def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[
         storage=storage_of(options),
         checkpoint_seconds=options["autosave_cell_every"],
         labels=dict(options["labels"]),
-        **{name: options[name] for name in FLAGS},
+        **({name: options[name] for name in FLAGS} | cell_fields(options)),
     )
 
 
