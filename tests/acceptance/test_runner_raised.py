@@ -215,3 +215,9 @@ def test_what_a_widget_takes_is_masked_and_limited(tmp_path: Path) -> None:
     (state,) = widgets_of(done)
     assert text_of(state).startswith("***\n")
     assert len(json.dumps(state)) < 60_000
+
+
+def test_an_error_while_a_value_is_shown_is_told_by_its_name(tmp_path: Path) -> None:
+    done = run(tmp_path, ["class R:\n    def _repr_html_(self):\n        1/0\nR()"])
+    assert (done.code, done.states) == (10, ["failed"])
+    assert done.error["message"] == "cell 0 raised ZeroDivisionError: division by zero"

@@ -75,6 +75,9 @@ class Verdict:
 LONGEST_REASON: Final = 1000
 """Characters of an error's own words in a line that says how a run ended; the record has more of them."""
 
+NAMELESS: Final = ("", "NoneType")
+"""What ipykernel calls an error that was caught and shown, such as that of a ``_repr_html_``, is that of no error."""
+
 SUCCESS: Final = Verdict(None, ExitCode.SUCCEEDED, RunState.SUCCEEDED)
 
 
@@ -251,6 +254,8 @@ class Executor:
         if raised.is_clean_exit:
             return CellState.SUCCEEDED, SUCCESS
         masked = self._around.recorder.masked(raised)
+        if masked.name in NAMELESS and (shown := self._around.recorder.raised(index)) is not None:
+            masked = shown
         if not self._around.recorder.has_error(index):
             self._around.recorder.add_error(index, masked)
         return self._judge_raised(index, cell, masked, goes_on=not raised.is_exit)
