@@ -35,6 +35,7 @@ def test_the_launcher_runs_the_flights_notebook_as_a_process(tmp_path: Path, mon
     (record,) = (tmp_path / "nbstep-runs").glob("*/output.result.json")
     assert 0.5 < json.loads(record.read_text())["results"]["auc"] <= 1
     assert record.with_name("output.html").exists()
+    assert (tmp_path / "local-files/flights-model/model.joblib").exists()
 
 
 @pytest.mark.timeout(240)
