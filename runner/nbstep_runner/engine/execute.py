@@ -76,7 +76,7 @@ LONGEST_REASON: Final = 1000
 """Characters of an error's own words in a line that says how a run ended; the record has more of them."""
 
 NAMELESS: Final = ("", "NoneType")
-"""What ipykernel calls an error that was caught and shown, such as that of a ``_repr_html_``, is that of no error."""
+"""How ipykernel names an error that IPython has caught and shown itself, such as one in a ``_repr_html_``."""
 
 SUCCESS: Final = Verdict(None, ExitCode.SUCCEEDED, RunState.SUCCEEDED)
 
