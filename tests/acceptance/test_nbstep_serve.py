@@ -105,8 +105,8 @@ def test_what_cannot_be_served_is_refused_before_anything_starts(tmp_path: Path)
     done = typed("serve", "scales.ipynb", "-p", "factr=3")
     assert done.returncode == 65
     assert "factor" in done.stderr
-    with pytest.raises(UsageError, match="nothing can be served on 'moon'"):
-        nbstep.serve("scales.ipynb", on="moon")
+    with pytest.raises(UsageError, match="nothing can be served on 'memory'"):
+        nbstep.serve("scales.ipynb", on="memory")
     with pytest.raises(UsageError, match="has no limit 'memory'"):
         nbstep.serve("scales.ipynb", limits={"memory": 1})
     with pytest.raises(BadInputError, match="more than 0"):
