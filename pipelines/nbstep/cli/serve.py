@@ -58,10 +58,9 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
 
     It goes on serving until `nbstep delete` ends it.
     """
-    from nbstep.endpoints.api import planned_text, start
-    from nbstep.endpoints.plan import plan_endpoint
+    from nbstep.endpoints.api import planned, planned_text, start
 
-    deployment = plan_endpoint(*_asked(notebook, params, options))
+    deployment = planned(*_asked(notebook, params, options))
     for warning in deployment.warnings:
         click.echo(f"nbstep: warning: {warning}", err=True)
     if options["dry_run"]:
@@ -80,7 +79,6 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
 
 
 def _asked(notebook: str, params: str | None, options: dict[str, Any]) -> tuple[Any, ...]:
-    from nbstep.endpoints.api import serving_options
     from nbstep.endpoints.plan import Exposure
     from nbstep.profiles import load_profile
     from nbstep.profiles.strict_yaml import load
@@ -95,4 +93,4 @@ def _asked(notebook: str, params: str | None, options: dict[str, Any]) -> tuple[
     )
     limits = {name: load(text.encode(), where=f"--limit {name}") for name, text in options["limit"]}
     exposure = Exposure(port=options["port"], service=options["service"], replicas=options["replicas"])
-    return request, options["name"], serving_options(limits), exposure
+    return request, options["name"], limits, exposure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -88,9 +89,19 @@ def serve(  # noqa: PLR0913 - as submit: everything but the notebook has a defau
         unknown_parameters=unknown_policy(unknown_parameters),
     )
     exposure = Exposure(port=port, service=service, replicas=replicas)
-    endpoint = start(plan_endpoint(request, name, serving_options(limits or {}), exposure))
+    endpoint = start(planned(request, name, limits or {}, exposure))
     endpoint.wait(timeout)
     return endpoint
+
+
+def planned(request: Request, name: str | None, limits: Mapping[str, Any], exposure: Exposure) -> Deployment:
+    """What :func:`start` takes: checked, and nothing is written yet.
+
+    Raises:
+        NbstepError: As of :func:`serve`.
+    """
+    address, port = host_named(request.profile.on).listens(request.profile, exposure.port)
+    return plan_endpoint(request, name, replace(_serving_options(limits), host=address, port=port), exposure)
 
 
 def start(deployment: Deployment) -> Endpoint:
@@ -116,7 +127,7 @@ def planned_text(deployment: Deployment) -> str:
     return host_named(deployment.submission.profile.on).plan(deployment).text
 
 
-def serving_options(limits: Mapping[str, Any]) -> ServingOptions:
+def _serving_options(limits: Mapping[str, Any]) -> ServingOptions:
     """The limits that a call names, over the usual ones.
 
     Raises:

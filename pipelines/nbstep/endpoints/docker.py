@@ -16,18 +16,23 @@ from nbstep.backends.docker.logs import lines
 from nbstep.backends.docker.request import request
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import ask_url
-from nbstep.endpoints.plan import ENDPOINT_LABEL, IN_CONTAINER, REVISION_LABEL, Deployment
+from nbstep.endpoints.host import IN_CONTAINER, LOOPBACK
+from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
 from nbstep.errors import EndpointUnavailableError, RunNotFoundError
+from nbstep.profiles import Profile
 from nbstep_runner.contract import RunResult
 from nbstep_runner.errors import OutputConflictError, UsageError
 
 SCHEME: Final = "docker://"
 PORT: Final = f"{IN_CONTAINER[1]}/tcp"
-HERE: Final = "127.0.0.1"
 
 
 class DockerHost:
     """One container for each revision."""
+
+    def listens(self, profile: Profile, port: int) -> tuple[str, int]:
+        """See :class:`~nbstep.endpoints.host.Host`; in the machine's own network as a process of it does."""
+        return (LOOPBACK, port) if profile.docker.network == "host" else IN_CONTAINER
 
     def plan(self, deployment: Deployment) -> Plan:
         """See :class:`~nbstep.endpoints.host.Host`."""
@@ -103,7 +108,7 @@ def container(deployment: Deployment) -> dict[str, Any]:
     host = made["HostConfig"] | {"RestartPolicy": {"Name": "unless-stopped"}}
     if network == "host":
         return made | {"Labels": labels, "HostConfig": host}
-    outside = {"HostIp": HERE, "HostPort": str(deployment.exposure.port or "")}
+    outside = {"HostIp": LOOPBACK, "HostPort": str(deployment.exposure.port or "")}
     return made | {
         "Labels": labels,
         "ExposedPorts": {PORT: {}},
@@ -129,7 +134,7 @@ def _published(found: dict[str, Any]) -> str:
     """Where the container's port is on this machine; empty where the daemon has given it none."""
     given = (found["NetworkSettings"]["Ports"] or {}).get(PORT) or [{}]
     port = given[0].get("HostPort")
-    return f"http://{HERE}:{port}" if port else ""
+    return f"http://{LOOPBACK}:{port}" if port else ""
 
 
 def _name(handle: str) -> str:

@@ -11,6 +11,7 @@ from typing import Final, Protocol, cast
 from nbstep.backends.protocol import Plan, Status
 from nbstep.endpoints.plan import Deployment
 from nbstep.errors import WaitTimeoutError
+from nbstep.profiles import Profile
 from nbstep_runner.contract import RunResult
 from nbstep_runner.errors import UsageError
 
@@ -20,6 +21,8 @@ HOSTS: Final = {
     "kubernetes": "nbstep.endpoints.kubernetes:KubernetesHost",
 }
 
+LOOPBACK: Final = "127.0.0.1"
+IN_CONTAINER: Final = ("0.0.0.0", 8080)  # noqa: S104 - a container's own addresses
 END_SECONDS: Final = 180.0
 """How long an endpoint may take to end: well past any usual grace period."""
 LOOK_SECONDS: Final = 0.2
@@ -43,6 +46,14 @@ def await_end(runs: Callable[[], object], name: str) -> None:
 
 class Host(Protocol):
     """A place where endpoints run."""
+
+    def listens(self, profile: Profile, port: int) -> tuple[str, int]:
+        """The address and the port that the served notebook itself listens on.
+
+        Args:
+            profile: Where and with what it runs.
+            port: The one that is asked for; 0 is any.
+        """
 
     def plan(self, deployment: Deployment) -> Plan:
         """What :meth:`start` would send; asks nobody and changes nothing."""

@@ -9,9 +9,10 @@ from dataclasses import replace
 from nbstep.backends.local.backend import LocalBackend
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import ask_url
-from nbstep.endpoints.host import await_end
+from nbstep.endpoints.host import LOOPBACK, await_end
 from nbstep.endpoints.plan import Deployment
 from nbstep.errors import RunNotFoundError
+from nbstep.profiles import Profile
 from nbstep_runner.contract import RunResult
 
 
@@ -20,6 +21,11 @@ class LocalHost:
 
     def __init__(self) -> None:
         self._backend = LocalBackend()
+
+    def listens(self, profile: Profile, port: int) -> tuple[str, int]:
+        """See :class:`~nbstep.endpoints.host.Host`."""
+        del profile
+        return LOOPBACK, port
 
     def plan(self, deployment: Deployment) -> Plan:
         """See :class:`~nbstep.endpoints.host.Host`."""

@@ -11,7 +11,6 @@ import msgspec
 
 from nbstep.backends.protocol import Submission
 from nbstep.images.run_image import RunImage
-from nbstep.profiles import Profile
 from nbstep.submission.request import Prepared, Request, prepare
 from nbstep_runner.contract import ParameterSource, ServingOptions, encode
 from nbstep_runner.errors import UsageError
@@ -21,7 +20,6 @@ NAME_LENGTH: Final = 40
 """Characters of the longest name: a revision and a pod's own ending still fit behind it."""
 ENDPOINT_LABEL: Final = "nbstep/endpoint"
 REVISION_LABEL: Final = "nbstep/revision"
-IN_CONTAINER: Final = ("0.0.0.0", 8080)  # noqa: S104 - a container's own addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +67,7 @@ def plan_endpoint(request: Request, name: str | None, serving: ServingOptions, e
     Args:
         request: The notebook, its parameters and its place, as of any run.
         name: The endpoint's; made of the notebook's name and the time if ``None``.
-        serving: Limits; address and port follow from the place.
+        serving: Limits, address and port.
         exposure: How it is reached.
 
     Raises:
@@ -80,8 +78,7 @@ def plan_endpoint(request: Request, name: str | None, serving: ServingOptions, e
         raise UsageError(f"the name {name!r} is too long", hint=f"Use at most {NAME_LENGTH} characters.")
     prepared = prepare(replace(request, run_id=name))
     name = prepared.submission.spec.run_id
-    host, port = _listens(prepared.submission.profile, exposure)
-    serving = replace(serving, name=name, host=host, port=port)
+    serving = replace(serving, name=name)
     revision = _revision(prepared, serving)
     return Deployment(
         name=name,
@@ -93,12 +90,6 @@ def plan_endpoint(request: Request, name: str | None, serving: ServingOptions, e
         image=prepared.image,
         warnings=prepared.warnings,
     )
-
-
-def _listens(profile: Profile, exposure: Exposure) -> tuple[str, int]:
-    """Where the process listens: on this machine for this machine alone, in a container for whoever reaches that."""
-    on_this_machine = profile.on == "local" or (profile.on == "docker" and profile.docker.network == "host")
-    return ("127.0.0.1", exposure.port) if on_this_machine else IN_CONTAINER
 
 
 def _revision(prepared: Prepared, serving: ServingOptions) -> str:

@@ -15,11 +15,12 @@ from nbstep.backends.kubernetes.diagnose import event_problems
 from nbstep.backends.kubernetes.names import JobName
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import problem
-from nbstep.endpoints.host import await_end
+from nbstep.endpoints.host import IN_CONTAINER, await_end
 from nbstep.endpoints.kubernetes.manifest import KINDS, manifests
 from nbstep.endpoints.kubernetes.state import is_ready, status_of
 from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
 from nbstep.errors import ClusterDeniedError, EndpointUnavailableError, RunNotFoundError
+from nbstep.profiles import Profile
 from nbstep_runner.contract import RunResult
 
 ADDRESS_SECONDS: Final = 120.0
@@ -29,6 +30,11 @@ Object = Mapping[str, Any]
 
 class KubernetesHost:
     """A Deployment for each endpoint; a new revision takes over pod by pod, and only once it answers."""
+
+    def listens(self, profile: Profile, port: int) -> tuple[str, int]:
+        """See :class:`~nbstep.endpoints.host.Host`; it is the Service that has the port which is asked for."""
+        del profile, port
+        return IN_CONTAINER
 
     def plan(self, deployment: Deployment) -> Plan:
         """See :class:`~nbstep.endpoints.host.Host`."""

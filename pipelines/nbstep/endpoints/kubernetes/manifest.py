@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from nbstep.backends.kubernetes.names import MANAGED_BY
 from nbstep.backends.kubernetes.pod import SPARE_SECONDS, pod_spec
-from nbstep.endpoints.plan import ENDPOINT_LABEL, IN_CONTAINER, REVISION_LABEL, Deployment
+from nbstep.endpoints.host import IN_CONTAINER
+from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
 
 PORT: Final = 80
 PROBED: Final = {"port": "http", "scheme": "HTTP"}

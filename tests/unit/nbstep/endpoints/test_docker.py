@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from nbstep.backends.docker.request import request
+from nbstep.endpoints.api import planned
 from nbstep.endpoints.docker import DockerHost, container
-from nbstep.endpoints.plan import Deployment, Exposure, plan_endpoint
+from nbstep.endpoints.plan import Deployment, Exposure
 from nbstep.profiles import chosen_profile
 from nbstep.submission.request import Request
-from nbstep_runner.contract import ServingOptions
 from nbstep_runner.errors import UsageError
 from support import notebooks
 
@@ -28,7 +28,7 @@ def _notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def deployment(port: int = 0, **docker: str) -> Deployment:
     profile = chosen_profile(None, {"on": "docker", "image": "image", "labels": {"team": "a"}, "docker": docker})
     request = Request(notebook="served.ipynb", profile=profile)
-    return plan_endpoint(request, "served", ServingOptions(), Exposure(port=port))
+    return planned(request, "served", {}, Exposure(port=port))
 
 
 def published(made: dict[str, Any]) -> Any:

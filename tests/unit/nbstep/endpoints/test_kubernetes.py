@@ -10,13 +10,14 @@ import pytest
 import yaml
 
 from nbstep.backends.protocol import Phase
+from nbstep.endpoints import api
 from nbstep.endpoints.kubernetes.host import address_of, address_problems
 from nbstep.endpoints.kubernetes.manifest import manifests
 from nbstep.endpoints.kubernetes.state import status_of
-from nbstep.endpoints.plan import Deployment, Exposure, plan_endpoint
+from nbstep.endpoints.plan import Deployment, Exposure
 from nbstep.profiles import load_profile
 from nbstep.submission.request import Request
-from nbstep_runner.contract import ParameterSource, ServingOptions
+from nbstep_runner.contract import ParameterSource
 from nbstep_runner.errors import UsageError
 from support import notebooks
 from support.manifests import known_to_kubernetes, violations
@@ -32,7 +33,7 @@ def planned(folder: Path, params: dict[str, Any] | None = None, **exposure: Any)
         profile=load_profile(None, PROFILE),
         sources=(ParameterSource.values(params or {}),),
     )
-    return plan_endpoint(request, "prices", ServingOptions(), Exposure(**exposure))
+    return api.planned(request, "prices", {}, Exposure(**exposure))
 
 
 def test_what_is_sent_is_this(tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_a_revision_is_what_is_served(tmp_path: Path) -> None:
 def test_a_name_leaves_room_for_a_pods_ending(tmp_path: Path) -> None:
     request = Request(notebook=str(notebooks.write(tmp_path / "x.ipynb", ["1"])), profile=load_profile(None, PROFILE))
     with pytest.raises(UsageError, match="too long"):
-        plan_endpoint(request, "x" * 41, ServingOptions(), Exposure())
+        api.planned(request, "x" * 41, {}, Exposure())
 
 
 def deployment(**status: Any) -> dict[str, Any]:
