@@ -4,32 +4,13 @@ Nothing here does I/O. A type that another process reads back carries a ``schema
 with a default.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
 from nbstep_runner.contract.beside import ATTEMPTS, FILES, LOG_ENDING, OWN_FOLDERS, VERDICT_ENDING, of_attempt
 from nbstep_runner.contract.codec import decode, encode, spec_digest
-from nbstep_runner.contract.events import (
-    CellFinished,
-    CellStarted,
-    Event,
-    Notice,
-    OutputEmitted,
-    OutputsCleared,
-    RunFinished,
-    RunStarted,
-    Severity,
-    Sink,
-    StreamText,
-)
-from nbstep_runner.contract.kfp import (
-    DIGEST_INPUT,
-    HTML,
-    KFP_TYPES,
-    METRICS,
-    NOTEBOOK,
-    beyond_utf8mb3,
-    is_of_kfp_type,
-    lost_on_the_way,
-    whole,
-)
 from nbstep_runner.contract.needs import Need, knows, since
 from nbstep_runner.contract.patterns import Pattern
 from nbstep_runner.contract.result import (
@@ -60,8 +41,34 @@ from nbstep_runner.contract.spec import (
     StorageOptions,
     UnknownParameters,
 )
-from nbstep_runner.contract.step import Slot, StepSpec
-from nbstep_runner.contract.sweep import SweepEvent, SweepSpec, SweepTurn
+
+if TYPE_CHECKING:
+    from nbstep_runner.contract.events import (
+        CellFinished,
+        CellStarted,
+        Event,
+        Notice,
+        OutputEmitted,
+        OutputsCleared,
+        RunFinished,
+        RunStarted,
+        Severity,
+        Sink,
+        StreamText,
+    )
+    from nbstep_runner.contract.kfp import (
+        DIGEST_INPUT,
+        HTML,
+        KFP_TYPES,
+        METRICS,
+        NOTEBOOK,
+        beyond_utf8mb3,
+        is_of_kfp_type,
+        lost_on_the_way,
+        whole,
+    )
+    from nbstep_runner.contract.step import Slot, StepSpec
+    from nbstep_runner.contract.sweep import SweepEvent, SweepSpec, SweepTurn
 
 __all__ = [
     "ATTEMPTS",
@@ -127,3 +134,42 @@ __all__ = [
     "spec_digest",
     "whole",
 ]
+
+_LATER: Final = {
+    "events": (
+        "CellFinished",
+        "CellStarted",
+        "Event",
+        "Notice",
+        "OutputEmitted",
+        "OutputsCleared",
+        "RunFinished",
+        "RunStarted",
+        "Severity",
+        "Sink",
+        "StreamText",
+    ),
+    "kfp": (
+        "DIGEST_INPUT",
+        "HTML",
+        "KFP_TYPES",
+        "METRICS",
+        "NOTEBOOK",
+        "beyond_utf8mb3",
+        "is_of_kfp_type",
+        "lost_on_the_way",
+        "whole",
+    ),
+    "step": ("Slot", "StepSpec"),
+    "sweep": ("SweepEvent", "SweepSpec", "SweepTurn"),
+}
+"""Names by the module that has them, for modules that only some commands need: each costs milliseconds of a start."""
+_HOMES: Final = {name: module for module, names in _LATER.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is used when it is used."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
