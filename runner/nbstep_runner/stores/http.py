@@ -84,12 +84,12 @@ class HttpStore:
         _object(uri)
         try:
             found = self._retrier.call("checking", uri, lambda attempt: self._requests.head(uri, attempt))
-            if found and not self._weak:
-                return found
+            if found.version and not self._weak:
+                return Stat(uri=uri, size=found.size, version=found.version, modified=found.modified)
             blob = self.read(uri)
         except InputNotFoundError:
             return None
-        return Stat(uri=uri, size=len(blob.data), version=blob.version, modified=found.modified if found else None)
+        return Stat(uri=uri, size=len(blob.data), version=blob.version, modified=found.modified)
 
     def list(self, uri: str) -> Iterator[Stat]:
         """Every object below the folder, on a server that speaks WebDAV; many folders are asked for at once."""
@@ -196,7 +196,7 @@ class HttpStore:
             found = self._requests.head(upload.uri, attempt)
         except InputNotFoundError as error:
             raise TransientError("another writer replaced the object at the same moment") from error
-        return self._told(found.version if found else None, upload)
+        return self._told(found.version, upload)
 
     def _move(self, temporary: str, uri: str, if_version: str | None, attempt: Try) -> None:
         if if_version is not None:

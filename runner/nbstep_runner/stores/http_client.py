@@ -11,10 +11,12 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from threading import Thread
 from typing import Final
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -86,7 +88,7 @@ class HttpClient:
             raise BadInputError(f"{redact(ask.uri)} names no server.", hint="Write https://host/folder/name.")
         if _has_proxy(url):
             self._check_what_resolves(url)
-            return self._proxied.send(_built(self._proxied, ask, url, attempt), stream=True)
+            return _answered(self._proxied, _built(self._proxied, ask, url, attempt), ask)
         addresses = checked_addresses(url.host, _port(url), allow_private=self._allow_private)
         for address in addresses[:-1]:
             try:
@@ -99,7 +101,7 @@ class HttpClient:
         request = _built(self._direct, ask, url.copy_with(host=address), attempt)
         request.headers["Host"] = url.netloc.decode()
         request.extensions["sni_hostname"] = url.host  # the certificate has to be the name's, not the address's
-        return self._direct.send(request, stream=True)
+        return _answered(self._direct, request, ask)
 
     def _check_what_resolves(self, url: httpx.URL) -> None:
         """The proxy resolves the name again and decides; what is known here to be private is refused all the same."""
@@ -149,6 +151,39 @@ def pieces_of(response: httpx.Response) -> Iterator[bytes]:
         if (seconds := time.monotonic() - begun) > _SLOW_SECONDS + size / _SLOWEST:
             raise TransientError(f"only {size:,} bytes of the object arrived in {seconds:.0f} s")
         yield piece
+
+
+def _answered(client: httpx.Client, request: httpx.Request, ask: Ask) -> httpx.Response:
+    """The answer to a request, its body not read yet.
+
+    httpx bounds the time between two bytes alone, so a thread sends and waits; one that is given up is left to itself.
+
+    Raises:
+        TransientError: Neither the body goes up nor the answer's head comes down at the rate of :func:`pieces_of`.
+        httpx.TransportError: The connection failed.
+    """
+    allowed = _SLOW_SECONDS + (content.size_of(ask.body) if ask.body is not None else 0) / _SLOWEST
+    answer: Future[httpx.Response] = Future()
+
+    def send() -> None:
+        try:
+            response = client.send(request, stream=True)
+        except Exception as error:  # noqa: BLE001 - whoever waits has to learn of it, whatever it is
+            with suppress(InvalidStateError):
+                answer.set_exception(error)
+            return
+        try:
+            answer.set_result(response)
+        except InvalidStateError:
+            response.close()
+
+    Thread(target=send, name="nbstep-http", daemon=True).start()
+    try:
+        return answer.result(allowed)
+    except TimeoutError:
+        if not answer.cancel():
+            return answer.result()
+        raise TransientError(f"the server has not answered in {allowed:.0f} s") from None
 
 
 def _built(client: httpx.Client, ask: Ask, url: httpx.URL, attempt: Try) -> httpx.Request:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from nbstep_runner.stores.conditions import NotSupportedError, changed
 from nbstep_runner.stores.content import Upload
 from nbstep_runner.stores.http_answers import check_digests, require, time_of, version_of
 from nbstep_runner.stores.http_client import Ask, HttpClient, body_of, pieces_of
-from nbstep_runner.stores.protocol import ABSENT, Blob, Stat
+from nbstep_runner.stores.protocol import ABSENT, Blob
 from nbstep_runner.stores.retrying import TransientError, Try
 from nbstep_runner.stores.statuses import explained
 from nbstep_runner.stores.uris import redact
@@ -38,6 +38,21 @@ _DENIED_TRIES: Final = 3
 """A move is denied for good at this try: before that another writer's may have taken the name at that moment."""
 _FOREIGN: Final = frozenset({400, 502})
 """What servers answer to a target that seems to be another server's: nginx, and Go's library."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a server tells of an object beside its bytes.
+
+    Attributes:
+        version: A strong one; ``None`` where there is none.
+        size: Bytes.
+        modified: Seconds since the epoch.
+    """
+
+    version: str | None = None
+    size: int = 0
+    modified: float | None = None
 
 
 class Requests:
@@ -68,16 +83,16 @@ class Requests:
         named = f"{DIGEST}{digest.hexdigest()}"
         return named, version_of(response) or named
 
-    def head(self, uri: str, attempt: Try) -> Stat | None:
-        """What the server tells without sending the object; nothing where it tells no strong version."""
+    def head(self, uri: str, attempt: Try) -> Head:
+        """What the server tells without sending the object; a version only together with the size."""
         with self._client.answer(Ask(method="HEAD", uri=uri), attempt) as response:
             if response.status_code in {405, 501}:
-                return None
+                return Head()
             require(response, _READ, doing("checking", uri))
-        version, length = version_of(response), response.headers.get("Content-Length", "")
-        if not version or not length.isdecimal():
-            return None
-        return Stat(uri=uri, size=int(length), version=version, modified=time_of(response))
+        length = response.headers.get("Content-Length", "")
+        if not length.isdecimal():
+            return Head(modified=time_of(response))
+        return Head(version=version_of(response), size=int(length), modified=time_of(response))
 
     def put(
         self, upload: Upload, uri: str, condition: Mapping[str, str], attempt: Try, held: Callable[[], None] | None
@@ -112,8 +127,7 @@ class Requests:
             if version.startswith(DIGEST):
                 found = self.digest(uri, attempt)[0]
             else:
-                stat = self.head(uri, attempt)
-                found = stat.version if stat else self.get(uri, attempt).version
+                found = self.head(uri, attempt).version or self.get(uri, attempt).version
         except InputNotFoundError:
             found = ABSENT
         if found != version:

@@ -10,7 +10,8 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,7 +27,7 @@ from nbstep_runner.errors import (
     StorageDeniedError,
     StorageUnavailableError,
 )
-from nbstep_runner.stores import ABSENT, addresses, check_output, open_store
+from nbstep_runner.stores import ABSENT, Store, addresses, check_output, open_store
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX
 from servers.faultproxy import Kind
 from servers.nginx import NginxServer
@@ -195,6 +196,26 @@ def test_an_object_of_unknown_length_is_refused() -> None:
         uri = f"http://{LOOPBACK}:{port}/a"
         with pytest.raises(BadInputError, match="does not say how long"):
             open_store(uri, OPTIONS).read(uri)
+
+
+@pytest.mark.fault(56)
+@pytest.mark.parametrize("doing", [lambda store, uri: store.read(uri), lambda store, uri: store.write(uri, b"x")])
+def test_an_answer_whose_head_trickles_is_given_up(
+    doing: Callable[[Store, str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes well within the time that may pass between two of them."""
+
+    def trickle(handler: BaseHTTPRequestHandler) -> None:
+        with suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 600:
+                handler.wfile.write(bytes([byte]))
+                time.sleep(0.05)
+
+    monkeypatch.setattr("nbstep_runner.stores.http_client._SLOW_SECONDS", 0.5)
+    with serving(trickle) as port:
+        uri = f"http://{LOOPBACK}:{port}/a"
+        with within(20.0), pytest.raises(StorageUnavailableError, match="has not answered"):
+            doing(open_store(uri, replace(OPTIONS, retry_seconds=1.0)), uri)
 
 
 @pytest.mark.fault(36)
