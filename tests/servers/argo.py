@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from nbstep import find
 from nbstep.profiles import Profile
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import component_ir
@@ -139,6 +140,22 @@ class Argo:
         client, (bucket, _, prefix) = self.bucket.server.client(), self.runs.removeprefix("s3://").partition("/")
         found = client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
         return {one["Key"].rpartition("/")[2] for one in found if "/.notebooks/" not in one["Key"]}
+
+
+def settled(argo: Argo, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    """The state of the only run once somebody has looked at it; ``None`` if it never began."""
+    found = argo.records()
+    if not found:
+        return None
+    (record,) = found
+    if record["exit_code"] is None:
+        for name, value in argo.bucket.server.environment(argo.bucket.endpoint).items():
+            monkeypatch.setenv(name, value)
+        profile = Profile(storage=StorageOptions(endpoint_url=argo.bucket.endpoint))
+        return str(find(record["run_id"], runs=argo.runs, profile=profile).wait(120, check=False).state)
+    if record["state"] == "cancelled" and record["cells"]:
+        assert "output.ipynb" in argo.objects() or record["output_version"] is None
+    return str(record["state"])
 
 
 def manifest(name: str, arguments: Mapping[str, str], runner: str, *, policy: str, retries: int) -> dict[str, Any]:

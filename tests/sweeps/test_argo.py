@@ -11,10 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from nbstep import find
-from nbstep.profiles import Profile
-from nbstep_runner.contract import StorageOptions
-from servers.argo import Argo
+from servers.argo import Argo, settled
 
 MOMENTS = [second * 1.5 for second in range(int(os.environ.get("NBSTEP_ARGO_MOMENTS", "12")))]
 """Seconds after the pod was made: it starts after some four, its cell after eight, and it ends after fourteen."""
@@ -54,19 +51,3 @@ def test_a_workflow_terminated(argo: Argo, moment: float, monkeypatch: pytest.Mo
     workflow.ended(300)
     state = settled(argo, monkeypatch)
     assert state in {"succeeded", "cancelled", "lost", None}
-
-
-def settled(argo: Argo, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    """The state of the only run once somebody has looked at it; ``None`` if it never began."""
-    found = argo.records()
-    if not found:
-        return None
-    (record,) = found
-    if record["exit_code"] is None:
-        for name, value in argo.bucket.server.environment(argo.bucket.endpoint).items():
-            monkeypatch.setenv(name, value)
-        profile = Profile(storage=StorageOptions(endpoint_url=argo.bucket.endpoint))
-        return str(find(record["run_id"], runs=argo.runs, profile=profile).wait(120, check=False).state)
-    if record["state"] == "cancelled" and record["cells"]:
-        assert "output.ipynb" in argo.objects() or record["output_version"] is None
-    return str(record["state"])

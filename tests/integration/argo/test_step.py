@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from servers.argo import Argo
+from servers.argo import Argo, settled
 from support import notebooks
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -69,7 +69,9 @@ def test_a_failed_notebook_is_not_tried_again_under_the_policy_that_2_17_install
 
 @pytest.mark.fault(68)
 @pytest.mark.fault(71)
-def test_a_pod_deleted_in_mid_cell_with_a_second_of_grace_is_retried_as_the_same_run(argo: Argo) -> None:
+def test_a_pod_deleted_in_mid_cell_with_a_second_of_grace_is_retried_as_the_same_run(
+    argo: Argo, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Argo starts it again under the next index, or makes the pod of the same index anew: both are attempt 2."""
     workflow = argo.submit(
         argo.step([WORK + "print('at work', flush=True)\ntime.sleep(20)"]), policy="OnError", retries=2
@@ -77,13 +79,11 @@ def test_a_pod_deleted_in_mid_cell_with_a_second_of_grace_is_retried_as_the_same
     pod = workflow.until(workflow.pods)[0]
     workflow.until(lambda: "at work" in workflow.log(pod))
     argo.api("delete", "pod", pod, "--grace-period=1", "--wait=false")
-    ended = workflow.ended()
-    (record,) = argo.records()
-    if (
-        ended == "Failed"
-    ):  # Argo saw the end that the step saved for before it saw the pod go: OnError repeats no failure
-        assert (record["state"], record["exit_code"]) == ("cancelled", 143)
+    ended, state = workflow.ended(), settled(argo, monkeypatch)
+    if ended == "Failed":  # Argo saw a container end before it saw the pod go: OnError repeats no failure
+        assert state in {"cancelled", "lost"}
         return
+    (record,) = argo.records()
     assert (ended, record["state"], record["attempt"]) == ("Succeeded", "succeeded", 2)
     assert record["environment"]["pod"] == workflow.pods()[-1]
 
