@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -174,10 +173,7 @@ class Run:
 
     def logs(self, *, follow: bool = False, file: TextIO | None = None) -> None:
         """Print the log for people; to the end of the run if ``follow``."""
-        stream = file or sys.stdout
-        for line in self.lines(follow=follow):
-            stream.write(log_lines.for_people(line) + "\n")
-            stream.flush()
+        log_lines.print_lines(self.lines(follow=follow), file)
 
     def cancel(self) -> None:
         """Ask the run to save what it has and end. Returns at once; :meth:`wait` sees the end."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from typing import Final, TextIO
@@ -197,10 +196,7 @@ class SubmittedSweep:
 
     def logs(self, *, follow: bool = False, file: TextIO | None = None) -> None:
         """Print :meth:`lines` for people."""
-        stream = file or sys.stdout
-        for line in self.lines(follow=follow):
-            stream.write(log_lines.for_people(line) + "\n")
-            stream.flush()
+        log_lines.print_lines(self.lines(follow=follow), file)
 
     def cancel(self) -> None:
         """Ask it to end: runs under way save what they have, no other is begun. Returns at once."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TextIO
 
 import msgspec
 
@@ -106,3 +108,11 @@ def _clock(time: str) -> str:
     except ValueError:
         return ""
     return f"{local:%H:%M:%S}.{local.microsecond // 1000:03d} "
+
+
+def print_lines(lines: Iterable[LogLine], file: TextIO | None) -> None:
+    """Print lines for people as they come; to standard output if ``file`` is ``None``."""
+    stream = file or sys.stdout
+    for line in lines:
+        stream.write(for_people(line) + "\n")
+        stream.flush()

@@ -73,6 +73,32 @@ class KeptState:
         """
         fill = partial(self._fill, content, earlier)
         shelf, own, found = self._supervisor.call(fill, doing="restoring the state")
+        self._tell(found, own, content)
+        template = Generation(
+            number=0,
+            run_id=self._spec.run_id,
+            attempt=self._spec.attempt,
+            content=content,
+            saved_at="",
+            files=(),
+            folders=(),
+            forced=self._spec.force,
+        )
+        self._saver = Saver(
+            shelf,
+            self._desk.folder,
+            template,
+            restored=own,
+            spared=found.unwanted,
+            largest=self._spec.limits.state_bytes,
+            confirm=self._confirm,
+            warn=self._warn,
+        )
+        threading.Thread(target=self._work, args=(self._saver,), name="nbstep-state-due", daemon=True).start()
+        self._desk.open(self._save_on_demand, restored=found.generation is not None)
+
+    def _tell(self, found: Restored, own: Generation | None, content: str) -> None:
+        """Say in record and log what the run goes on from, or why it begins anew."""
         generation = found.generation
         if generation is not None:
             self._ledger.change(
@@ -96,28 +122,6 @@ class KeptState:
                 "--resume goes on from it",
                 Severity.WARNING if other else Severity.INFO,
             )
-        template = Generation(
-            number=0,
-            run_id=self._spec.run_id,
-            attempt=self._spec.attempt,
-            content=content,
-            saved_at="",
-            files=(),
-            folders=(),
-            forced=self._spec.force,
-        )
-        self._saver = Saver(
-            shelf,
-            self._desk.folder,
-            template,
-            restored=own,
-            spared=found.unwanted,
-            largest=self._spec.limits.state_bytes,
-            confirm=self._confirm,
-            warn=self._warn,
-        )
-        threading.Thread(target=self._work, args=(self._saver,), name="nbstep-state-due", daemon=True).start()
-        self._desk.open(self._save_on_demand, restored=generation is not None)
 
     def offer(self) -> None:
         """A checkpoint is due: save in the background, unless a save for an earlier one has not begun yet."""

@@ -92,7 +92,7 @@ def test_a_record_of_0_1_is_read() -> None:
             input_uri="in",
             output_uri="out",
             error=ErrorInfo(reference="internal", message="m", attached=(ErrorInfo(reference="usage", message="n"),)),
-            claim=Claim(token="t", host="h", pid=1, pid_started=1, heartbeat_at="now", lease_seconds=1.0),  # noqa: S106
+            claim=Claim(token="t", host="h", pid=1, pid_started=1, heartbeat_at="now", lease_seconds=1.0),  # noqa: S106 - no secret
             cells=(CellRecord(index=0, id=None, state=CellState.SKIPPED),),
             environment=Environment(python="3", nbstep="0.2", platform="p"),
             store=StorePromises(atomic_replace=True, conditional_write=True, verified=True),

@@ -74,7 +74,7 @@ def test_a_sweep_is_one_indexed_job(tmp_path: Path) -> None:
 
 
 def test_a_queue_may_let_a_part_of_the_pods_go(tmp_path: Path) -> None:
-    queued = CLUSTER | {"kubernetes": {**CLUSTER["kubernetes"], "queue": "team"}}  # type: ignore[dict-item]
+    queued = CLUSTER | {"kubernetes": {**CLUSTER["kubernetes"], "queue": "team"}}  # type: ignore[dict-item]  # a group
     job = manifest(placed(tmp_path, "n=1,2", profile=queued))
     assert job["spec"]["suspend"] is True
     assert job["metadata"]["annotations"]["kueue.x-k8s.io/job-min-parallelism"] == "1"
