@@ -111,6 +111,7 @@ def test_the_list_of_commands_says_what_each_command_says() -> None:
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["params", "notebooks/flights.ipynb"]])
 def test_it_answers_at_once(arguments: list[str]) -> None:
     # CPU time, and in terms of a bare interpreter, so that a slow or busy machine is no failure; modules are compiled

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 NBSTEP = Path(sys.executable).with_name("nbstep")
 
 
@@ -18,6 +20,7 @@ def nbstep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_place_that_works_is_told_part_by_part_and_left_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "profiles.yaml").write_text("profiles: {here: {runs: runs}}\n")
     done = nbstep(tmp_path, "doctor", "--profile", "here", "--json")
@@ -30,6 +33,7 @@ def test_a_place_that_works_is_told_part_by_part_and_left_as_it_was(tmp_path: Pa
     assert list((tmp_path / "runs").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_does_not_work_comes_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "profiles.yaml").write_text("profiles: {file: {runs: profiles.yaml/runs}, odd: {'on': nowhere}}\n")
     done = nbstep(tmp_path, "doctor", "--profile", "file")

@@ -63,6 +63,7 @@ def test_a_run_is_removed_whole_once_it_has_ended(tmp_path: Path) -> None:
     assert typed("delete", "long").returncode == 66
 
 
+@pytest.mark.slow
 def test_old_runs_are_pruned_and_nothing_else(tmp_path: Path) -> None:
     old, failed, new = ended("old", "1", 40), ended("failed", "1/0", 40), ended("new", "1", 2)
     (tmp_path / "runs/mine").mkdir()

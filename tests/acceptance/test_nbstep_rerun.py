@@ -46,6 +46,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_submitted_run_runs_again_with_its_files_and_other_parameters(folder: Path) -> None:
     first = ["submit", "train.ipynb", "-p", "n=3", "--file", "data.txt", "--label", "team=a", "--no-html", "--wait"]
     assert nbstep(folder, *first).returncode == 0
@@ -63,6 +64,7 @@ def test_a_submitted_run_runs_again_with_its_files_and_other_parameters(folder: 
     assert new["labels"] == {"team": "a", "try": "2"}
 
 
+@pytest.mark.slow
 def test_what_is_not_kept_has_to_be_given_again(folder: Path) -> None:
     assert nbstep(folder, "submit", "train.ipynb", "--env", "TOKEN=x", "--no-html", "--wait").returncode == 0
     kept = "".join(file.read_text() for file in folder.glob("nbstep-runs/*/*.json"))
@@ -73,6 +75,7 @@ def test_what_is_not_kept_has_to_be_given_again(folder: Path) -> None:
     assert done.stderr.endswith("Give them again with --env NAME=VALUE.\n")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_not_submitted_runs_here_over_its_output(folder: Path) -> None:
     assert nbstep(folder, "run", "train.ipynb", "out.ipynb", "-p", "n", "4").returncode == 0
     done = nbstep(folder, "rerun", "out.ipynb", "-p", "factor=10", "--json")
@@ -82,6 +85,7 @@ def test_a_run_that_was_not_submitted_runs_here_over_its_output(folder: Path) ->
     assert json.loads((folder / "out.result.json").read_text())["parameters"] == {"n": 9, "factor": 10}
 
 
+@pytest.mark.slow
 def test_mistakes_are_told_before_anything_runs(folder: Path) -> None:
     assert nbstep(folder, "submit", "train.ipynb", "--no-html", "--wait").returncode == 0
     done = nbstep(folder, "rerun", "latest", "-p", "facto=1")
@@ -129,6 +133,7 @@ def test_a_run_that_was_not_submitted_resumes_over_its_output(folder: Path) -> N
     assert (record["results"], record["state_generation"]) == ({"begun": 1}, 2)
 
 
+@pytest.mark.slow
 def test_a_run_without_a_state_cannot_be_resumed(folder: Path) -> None:
     assert nbstep(folder, "submit", "train.ipynb", "-p", "n=9", "--no-html", "--wait").returncode == 10
     done = nbstep(folder, "rerun", "latest", "--resume", "--wait")

@@ -36,6 +36,7 @@ def nbstep(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_lines_for_people_and_the_places_of_the_results(tmp_path: Path) -> None:
     write_notebook(tmp_path, "n = 1", "print('n is', n)")
     done = nbstep(tmp_path, "run", "in.ipynb", "out.ipynb", "-p", "n", "7", "--html")
@@ -64,6 +65,7 @@ def test_the_record_alone_is_on_stdout_with_json(tmp_path: Path) -> None:
     assert "ValueError: no" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quiet", ["--quiet", "-q"])
 def test_quiet_says_nothing_of_a_success(tmp_path: Path, quiet: str) -> None:
     write_notebook(tmp_path, "n = 1", "print('chatter')")
@@ -160,6 +162,7 @@ def test_without_an_output_a_terminal_gets_one_beside_itself_and_is_told(tmp_pat
     assert json.loads((tmp_path / "in.out.result.json").read_bytes())["state"] == "succeeded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "shown"), [(["-"], '"cells"'), (["--help-notebook"], "n: int (default 1)")])
 def test_a_terminal_that_asks_for_data_gets_data_and_no_view(tmp_path: Path, arguments: list[str], shown: str) -> None:
     write_notebook(tmp_path, "n: int = 1", "print('n is', n)")

@@ -52,6 +52,7 @@ def test_a_failed_cell_raises_and_its_notebook_is_there(folder: Path) -> None:
     assert nbstep.run("bad.ipynb", "out.ipynb", check=False).state is RunState.FAILED
 
 
+@pytest.mark.slow
 def test_a_mistake_raises_its_own_error() -> None:
     with pytest.raises(InputNotFoundError):
         nbstep.run("missing.ipynb", "out.ipynb")
@@ -66,6 +67,7 @@ def test_the_log_is_printed_where_that_is_asked_for(capfd: pytest.CaptureFixture
     assert "n is 1" in log
 
 
+@pytest.mark.slow
 def test_papermills_other_arguments_mean_the_same(folder: Path) -> None:
     (folder / "work").mkdir()
     notebooks.write(folder / "where.ipynb", ["import os, sys\nprint(os.getcwd())\nprint('err', file=sys.stderr)"])

@@ -43,6 +43,7 @@ def watch(*arguments: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_watching_and_says_how_to_come_back() -> None:
     run = begun("goes-on")
     with watch("logs", "-f", str(run)) as process:
@@ -59,6 +60,7 @@ def test_an_interrupt_ends_the_watching_and_says_how_to_come_back() -> None:
     assert run.wait(60, check=False).state is RunState.CANCELLED
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_cancels_where_that_was_asked_for() -> None:
     run = begun("ends")
     with watch("logs", "-f", str(run), "--cancel-on-second-interrupt") as process:

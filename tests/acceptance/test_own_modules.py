@@ -57,6 +57,7 @@ def test_a_module_as_the_standard_library_has_it_does_not_shadow_python_m_nbstep
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(58)
 def test_a_step_of_a_chain_is_not_shadowed(tmp_path: Path) -> None:
     (tmp_path / "random.py").write_text("# mine\n")

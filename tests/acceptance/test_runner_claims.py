@@ -50,6 +50,7 @@ def test_of_two_that_start_together_one_commits(tmp_path: Path, counting: Path) 
     assert (tmp_path / "times").read_text() == "x" * codes.count(0)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(12)
 @pytest.mark.fault(24)
 def test_the_attempt_after_one_that_was_killed_takes_over_at_once(tmp_path: Path) -> None:
@@ -77,6 +78,7 @@ def test_a_final_record_answers_a_retry(tmp_path: Path, counting: Path) -> None:
     assert (tmp_path / "times").read_text() == "xx"
 
 
+@pytest.mark.slow
 def test_a_record_whose_notebook_was_removed_answers_nothing(tmp_path: Path, counting: Path) -> None:
     run(tmp_path, counting, "--run-id", "work").output.unlink()
     again = run(tmp_path, counting, "--run-id", "work", "--attempt", "2")
@@ -85,12 +87,14 @@ def test_a_record_whose_notebook_was_removed_answers_nothing(tmp_path: Path, cou
     assert (tmp_path / "times").read_text() == "xx"
 
 
+@pytest.mark.slow
 def test_a_record_whose_notebook_was_replaced_answers_nothing(tmp_path: Path, counting: Path) -> None:
     run(tmp_path, counting, "--run-id", "work").output.write_bytes(counting.read_bytes())
     again = run(tmp_path, counting, "--run-id", "work", "--attempt", "2")
     assert (again.code, again.record["attempt"], again.notebook.cells[0].execution_count) == (0, 2, 1)
 
 
+@pytest.mark.slow
 def test_a_notebook_that_only_its_version_changed_of_is_the_same(tmp_path: Path, counting: Path) -> None:
     """As it is where a mount numbers files anew for each pod."""
     first = run(tmp_path, counting, "--run-id", "work")
@@ -101,6 +105,7 @@ def test_a_notebook_that_only_its_version_changed_of_is_the_same(tmp_path: Path,
     assert (retry.code, retry.record["attempt"], (tmp_path / "times").read_text()) == (0, 1, "x")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(24)
 def test_a_failure_that_no_retry_can_mend_answers_too(tmp_path: Path) -> None:
     first = run(tmp_path, ["1/0"], "--run-id", "work")
@@ -110,6 +115,7 @@ def test_a_failure_that_no_retry_can_mend_answers_too(tmp_path: Path) -> None:
     assert (changed.code, changed.record["attempt"]) == (0, 3)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_run_again(tmp_path: Path) -> None:
     with start(tmp_path, [WAIT], "--run-id", "work") as first:
         assert first.wait_for("begun").signal(signal.SIGTERM).finish(10).code == 143
@@ -118,12 +124,14 @@ def test_a_stopped_run_is_run_again(tmp_path: Path) -> None:
     assert (done.code, done.record["attempt"]) == (143, 2)
 
 
+@pytest.mark.slow
 def test_another_run_replaces_what_an_earlier_one_left(tmp_path: Path) -> None:
     assert run(tmp_path, ["1/0"]).code == 10
     done = run(tmp_path, ["print('new')"])
     assert (done.code, done.text(0)) == (0, "new\n")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(11)
 @pytest.mark.fault(24)
 def test_waiting_for_an_earlier_attempt_can_be_stopped(tmp_path: Path) -> None:
@@ -142,6 +150,7 @@ def test_waiting_for_an_earlier_attempt_can_be_stopped(tmp_path: Path) -> None:
     assert json.loads(place.read_text()) == held
 
 
+@pytest.mark.slow
 @pytest.mark.fault(24)
 def test_a_run_that_was_outdone_leaves_the_winners_log_and_record_alone(tmp_path: Path) -> None:
     """As after a pause of the whole machine that outlasted its claim."""
@@ -159,6 +168,7 @@ def test_a_run_that_was_outdone_leaves_the_winners_log_and_record_alone(tmp_path
     assert (tmp_path / "out.ipynb").read_text() == "{}"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(67)
 @pytest.mark.parametrize("how", ["removed", "taken"])
 def test_a_claim_that_is_lost_while_the_cells_run_publishes_nothing_and_says_so(tmp_path: Path, how: str) -> None:
@@ -180,6 +190,7 @@ def test_a_claim_that_is_lost_while_the_cells_run_publishes_nothing_and_says_so(
     assert sorted(path.name for path in tmp_path.iterdir()) == left
 
 
+@pytest.mark.slow
 def test_the_verdict_is_told_once_and_ends_the_stored_log(tmp_path: Path) -> None:
     for cells in (["1"], ["1/0"]):
         done = run(tmp_path, cells)
@@ -187,6 +198,7 @@ def test_the_verdict_is_told_once_and_ends_the_stored_log(tmp_path: Path) -> Non
         assert (done.log[-1]["event"], done.log[-1]["exit_code"]) == ("run-finished", done.code)
 
 
+@pytest.mark.slow
 def test_outputs_that_would_share_a_record_are_refused(tmp_path: Path) -> None:
     first = run(tmp_path, ["'first'"])
     second = run(tmp_path, tmp_path / "in.ipynb", output="out", check=False)

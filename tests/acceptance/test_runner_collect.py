@@ -46,6 +46,7 @@ def test_a_success(tmp_path: Path, work: Path) -> None:
     assert [path.name for path in done.place.with_suffix(".files").iterdir()] == ["a.csv"]
 
 
+@pytest.mark.slow
 def test_a_failure_and_a_dead_kernel(tmp_path: Path, work: Path) -> None:
     done = run(tmp_path, [WRITES, "1 / 0"], *options(work))
     assert (done.code, files(done.record)) == (10, ["a.csv"])
@@ -79,6 +80,7 @@ def test_a_place_that_takes_no_file_makes_no_success(tmp_path: Path, work: Path)
     assert (files(done.record), done.record["left_behind"]["names"]) == ([], ["a.csv", "b.txt"])
 
 
+@pytest.mark.slow
 def test_a_picture_as_a_result_is_shown_and_stored(tmp_path: Path, work: Path) -> None:
     done = run(tmp_path, [PLOT], "--cwd", str(work), "--html")
     assert (done.code, files(done.record)) == (0, ["loss.png"])
@@ -94,6 +96,7 @@ def test_a_path_to_nothing_fails_its_cell(tmp_path: Path, work: Path) -> None:
     assert (done.code, done.error["exception_name"]) == (10, "FileNotFoundError")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["/etc/*", "../*.csv", ""])
 def test_a_pattern_that_leaves_the_working_directory_runs_nothing(tmp_path: Path, pattern: str) -> None:
     done = run(tmp_path, ["print('never')"], "--collect", pattern)

@@ -65,6 +65,7 @@ def test_an_output_that_may_not_be_written_is_found_before_the_first_cell(tmp_pa
     assert done.output.read_text() == OLD
 
 
+@pytest.mark.slow
 @pytest.mark.fault(21)
 def test_scratch_that_is_full_does_not_lose_the_notebook(tmp_path: Path, small_disk: Path) -> None:
     cells = ["print('x' * 3_000_000)"] * 8  # more than is held in memory
@@ -74,6 +75,7 @@ def test_scratch_that_is_full_does_not_lose_the_notebook(tmp_path: Path, small_d
     assert any("log" in warning for warning in done.record["warnings"])
 
 
+@pytest.mark.slow
 @pytest.mark.fault(21)
 @pytest.mark.parametrize("removal", ["shutil.rmtree(folder)", "os.chmod(folder, 0)"])
 def test_scratch_that_vanishes_does_not_lose_the_notebook(tmp_path: Path, removal: str) -> None:

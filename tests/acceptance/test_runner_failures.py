@@ -72,6 +72,7 @@ def test_a_kernel_that_is_killed_from_outside_is_noticed_at_once(tmp_path: Path)
     assert "SIGKILL" in done.error["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(4)
 def test_a_stopped_kernel_meets_the_stall_deadline(tmp_path: Path) -> None:
     with start(tmp_path, [SLEEP, AFTER], "--stall-timeout", "1") as running:
@@ -83,6 +84,7 @@ def test_a_stopped_kernel_meets_the_stall_deadline(tmp_path: Path) -> None:
     assert done.text(0) == "begun\n"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(4)
 def test_native_code_that_holds_the_interpreter_lock_is_not_taken_for_a_stall(tmp_path: Path) -> None:
     computing = "import re\nre.match('(a+)+$', 'a' * 25 + 'b')"
@@ -118,6 +120,7 @@ def test_a_kernel_that_dies_at_its_start_is_quoted(tmp_path: Path) -> None:
     assert "died while it was starting: libcuda.so.1: no such file" in done.error["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(5)
 def test_a_kernel_that_never_answers_is_given_up(tmp_path: Path) -> None:
     env = fake_kernel(
@@ -152,6 +155,7 @@ def test_a_cell_past_its_deadline_is_interrupted_and_may_clean_up(tmp_path: Path
     assert done.cells[0].metadata.papermill.status == "failed"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(6)
 def test_a_cell_that_ignores_every_polite_signal_is_killed(tmp_path: Path) -> None:
     done = run(tmp_path, [DEAF, AFTER], "--execution-timeout", "0.5", seconds=20)
@@ -159,6 +163,7 @@ def test_a_cell_that_ignores_every_polite_signal_is_killed(tmp_path: Path) -> No
     assert done.text(0) == "begun\n"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(6)
 def test_a_cells_own_deadline_goes_before_the_general_one(tmp_path: Path) -> None:
     own = Code("import time\ntime.sleep(60)", metadata={"execution": {"timeout": 0.5}})
@@ -179,6 +184,7 @@ def test_the_deadline_of_the_run_spans_its_cells(tmp_path: Path) -> None:
     assert "the run's deadline passed" in done.error["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(7)
 @pytest.mark.parametrize("leave", ["exit()", "quit()", "import sys\nsys.exit()", "import sys\nsys.exit(0)"])
 def test_a_clean_exit_ends_the_notebook_there(tmp_path: Path, leave: str) -> None:

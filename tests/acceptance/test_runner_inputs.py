@@ -30,6 +30,7 @@ def refused(done: Done, *reasons: str) -> None:
     assert not done.output.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.fault(30)
 @pytest.mark.parametrize(
     ("data", "reason"),
@@ -101,6 +102,7 @@ def test_a_notebook_that_is_not_there(tmp_path: Path) -> None:
     assert "missing.ipynb" in done.error["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(30)
 @pytest.mark.parametrize(
     ("text", "reason"),
@@ -126,6 +128,7 @@ def test_a_parameters_file_that_is_not_there(tmp_path: Path) -> None:
     assert (done.code, done.error["reference"]) == (66, "input-not-found")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(34)
 @pytest.mark.parametrize(
     "name",
@@ -170,6 +173,7 @@ def bomb() -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.fault(36)
 @pytest.mark.parametrize(
     "text",
@@ -196,6 +200,7 @@ def test_a_notebook_of_too_many_cells_is_refused_at_once(tmp_path: Path) -> None
     assert done.record["seconds"] < 1
 
 
+@pytest.mark.slow
 @pytest.mark.fault(38)
 @pytest.mark.parametrize(
     "uri",
@@ -325,6 +330,7 @@ def test_an_input_that_is_one_of_the_runs_own_places_is_refused_and_untouched(
     assert sorted(path.name for path in tmp_path.iterdir()) == there
 
 
+@pytest.mark.slow
 @pytest.mark.fault(50)
 @pytest.mark.parametrize("option", ["--stdout-file", "--stderr-file", "--record-file"])
 @pytest.mark.parametrize("name", ["in.ipynb", "out.ipynb", "out.result.json"])

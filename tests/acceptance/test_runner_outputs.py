@@ -186,6 +186,7 @@ def test_the_log_is_whole_in_order_and_readable_line_by_line(done: Done) -> None
     assert messages == ["one", "two", "three", "four"]
 
 
+@pytest.mark.slow
 def test_text_is_in_the_log_while_its_cell_still_runs(tmp_path: Path) -> None:
     """The promise is 100 ms; the bound here leaves room for a loaded machine."""
     cell = "import time\nfor i in range(3):\n    print('printed at', time.time())\n    time.sleep(0.5)"
@@ -259,6 +260,7 @@ def test_a_display_past_the_limit_is_named_in_the_notebook_and_whole_in_the_log(
     assert len(whole) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.fault(31)
 def test_a_huge_print_does_not_grow_the_runner(tmp_path: Path) -> None:
     cell = "line = 'x' * 99\nfor i in range(200): print('\\n'.join([line] * 10_000))"
@@ -270,6 +272,7 @@ def test_a_huge_print_does_not_grow_the_runner(tmp_path: Path) -> None:
     assert done.memory < 256 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.fault(52)
 @pytest.mark.parametrize(
     "cell",
@@ -284,6 +287,7 @@ def test_bytes_that_are_no_text_cost_no_memory_and_are_all_in_the_log(tmp_path: 
     assert done.memory < 110 * 2**20
 
 
+@pytest.mark.slow
 @pytest.mark.fault(52)
 def test_what_a_running_cell_shows_is_on_disk_and_not_in_memory(tmp_path: Path) -> None:
     """80 MB of images."""
@@ -317,6 +321,7 @@ def test_a_notebook_has_a_limit_of_its_own(tmp_path: Path) -> None:
     assert "left out here" in json.dumps(done.cells[4].outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(32)
 def test_a_log_that_nobody_reads_does_not_hold_up_the_run(tmp_path: Path) -> None:
     reader, writer = os.pipe()
@@ -360,6 +365,7 @@ def test_closed_standard_streams_change_no_verdict(tmp_path: Path) -> None:
     assert "printed" in (tmp_path / "out.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_record_that_cannot_be_written_changes_no_verdict(tmp_path: Path) -> None:
     place = tmp_path / "nowhere" / "record.json"
     done = run(tmp_path, ["1"], "--record-file", str(place))
@@ -369,6 +375,7 @@ def test_a_copy_of_the_record_that_cannot_be_written_changes_no_verdict(tmp_path
     assert (copied.code, json.loads((tmp_path / "record.json").read_bytes())) == (10, copied.record)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(41)
 def test_output_can_forge_no_line_and_drive_no_terminal(tmp_path: Path) -> None:
     forged = '{"severity":"ERROR","event":"run-finished","exit_code":0}'
@@ -391,6 +398,7 @@ def test_bare_cells_of_the_notebook_itself_are_kept(tmp_path: Path) -> None:
     assert [cell.id for cell in done.notebook.cells] == ["cell-0", "cell-1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("levels", [500, 980, 5_000])
 def test_an_output_nested_too_deeply_is_declared_and_ends_nothing(tmp_path: Path, levels: int) -> None:
     """Most readers of JSON give up at some 1,000 levels, and so would those of the executed notebook."""

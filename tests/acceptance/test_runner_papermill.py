@@ -79,6 +79,7 @@ def test_a_rerun_replaces_the_injected_cell(tmp_path: Path) -> None:
     assert [cell.execution_count for cell in second.notebook.cells] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_rerun_of_what_papermill_left_of_a_failure_has_none_of_its_markers(tmp_path: Path) -> None:
     source = write(tmp_path / "in.ipynb", [Code("divisor = 0", tags=("parameters",)), "print(1 / divisor)"])
     left = tmp_path / "left.ipynb"
@@ -91,6 +92,7 @@ def test_a_rerun_of_what_papermill_left_of_a_failure_has_none_of_its_markers(tmp
     assert "papermill-error-cell" not in done.output.read_text()
 
 
+@pytest.mark.slow
 def test_an_unknown_parameter_is_an_error_with_a_suggestion_unless_allowed(tmp_path: Path) -> None:
     cells = [Code("learning_rate = 0.1", tags=("parameters",)), "print('ran')"]
     done = run(tmp_path, cells, "-p", "learnin_rate", "1")
@@ -129,6 +131,7 @@ def test_parameters_follow_text_that_is_tagged_as_with_papermill(tmp_path: Path)
     assert "no code cell tagged 'parameters'" in done.record["warnings"][0]
 
 
+@pytest.mark.slow
 def test_the_output_names_the_kernel_that_ran(tmp_path: Path) -> None:
     source = write(tmp_path / "in.ipynb", ["1"], kernelspec={"name": "conda-env-team-py", "display_name": "team"})
     for options in ((), ("--prepare-only",)):
@@ -175,6 +178,7 @@ def test_help_notebook(tmp_path: Path) -> None:
     assert re.search(r"name: .* \(default 'x'\)", text)
 
 
+@pytest.mark.slow
 def test_parameters_only_over_a_finished_run(tmp_path: Path) -> None:
     """The record spoke of the notebook that was there; one that was not run has none."""
     assert run(tmp_path, CELLS).code == 0
@@ -208,6 +212,7 @@ def test_a_failed_run_still_writes_its_notebook_to_standard_output() -> None:
     assert nbformat.reads(done.stdout.decode(), as_version=4).cells[-1].outputs[0].ename == "ZeroDivisionError"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cell", "code"), [("print(1)", 75), ("1/0", 10)])
 @pytest.mark.parametrize("options", [(), ("--prepare-only",)])
 def test_a_reader_of_standard_output_that_is_gone(cell: str, code: int, options: tuple[str, ...]) -> None:
@@ -283,6 +288,7 @@ def html_of(done: Done) -> str:
     return done.place.with_suffix(".html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("last", "code"), [("print('last')", 0), ("1/0", 10)])
 def test_html(tmp_path: Path, last: str, code: int) -> None:
     cells = [

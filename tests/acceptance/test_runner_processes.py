@@ -48,6 +48,7 @@ def test_children_and_daemons_end_with_a_runner_that_is_killed(tmp_path: Path) -
     assert not done.output.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.fault(13)
 def test_temporary_folders_go_with_the_run(tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
@@ -70,6 +71,7 @@ atexit.register(lambda: pathlib.Path('{folder}/handled').touch())
     assert (done.code, (tmp_path / "handled").exists()) == (0, True)
 
 
+@pytest.mark.slow
 @pytest.mark.fault(53)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
 @pytest.mark.parametrize("code", [0, 10])
@@ -118,6 +120,7 @@ print('lowered')
 """
 
 
+@pytest.mark.slow
 @pytest.mark.fault(53)
 @pytest.mark.parametrize("limit", ["AS", "CPU", "FSIZE", "NOFILE", "NPROC"])
 def test_limits_that_a_notebook_lowers_for_its_runner_lose_no_record(tmp_path: Path, limit: str) -> None:

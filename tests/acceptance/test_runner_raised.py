@@ -61,6 +61,7 @@ def test_a_cell_that_raised_is_failed_whatever_the_reply_says(folder: Path, opti
     assert done.record["warnings"] == [f"{len(failed)} cells raised, which was allowed: their states are 'failed'"]
 
 
+@pytest.mark.slow
 @pytest.mark.fault(47)
 @pytest.mark.parametrize(
     ("cell", "message"),
@@ -182,6 +183,7 @@ def text_of(state: dict[str, Any]) -> str:
     return "".join(output.get("text", "") for output in state["outputs"])
 
 
+@pytest.mark.slow
 @pytest.mark.fault(51)
 @pytest.mark.parametrize("options", [(), ("--stock-kernel",)], ids=["slim", "stock"])
 def test_output_widgets_keep_what_is_theirs(tmp_path: Path, options: tuple[str, ...]) -> None:

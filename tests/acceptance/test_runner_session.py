@@ -47,6 +47,7 @@ print('after', _exit_code)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--stock-kernel",)], ids=["slim", "stock"])
 def test_the_session_has_its_history(tmp_path: Path, options: tuple[str, ...]) -> None:
     cells = ["print('one')\nprint('two')", "40 + 2", HISTORY, EXPORTED]
@@ -59,6 +60,7 @@ def test_the_session_has_its_history(tmp_path: Path, options: tuple[str, ...]) -
     assert done.text(3) == "print('one')\nprint('two') ['one\\ntwo\\n']\n40 + 2 ['42']\n"
 
 
+@pytest.mark.slow
 def test_what_the_kernel_keeps_of_output_is_bounded(tmp_path: Path) -> None:
     cell = """for _ in range(40):
     print('x' * 1_000_000)
@@ -68,6 +70,7 @@ print(sum(len(part) for kept in outputs for part in kept.bundle['stream']) < 17_
     assert done.text(0).endswith("\nTrue\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--stock-kernel",)], ids=["slim", "stock"])
 def test_the_kernel_looks_as_jupyter_launched_it(tmp_path: Path, options: tuple[str, ...]) -> None:
     done = run(tmp_path, [LAUNCHED], *options)
@@ -96,6 +99,7 @@ _exit_code
     assert done.cells[0].outputs[-1].data["text/plain"] == "3"
 
 
+@pytest.mark.slow
 def test_an_interrupted_command_is_ended_and_has_last_words(tmp_path: Path) -> None:
     cell = """!trap 'echo interrupted; exit 4' INT; echo begun; sleep 50 & wait"""
     done = run(tmp_path, [cell], "--execution-timeout", "2", seconds=40)
@@ -103,6 +107,7 @@ def test_an_interrupted_command_is_ended_and_has_last_words(tmp_path: Path) -> N
     assert done.text(0).splitlines() == ["begun", "interrupted"]
 
 
+@pytest.mark.slow
 def test_strict_shell_makes_them_failures(tmp_path: Path) -> None:
     cells = ["!exit 3\nprint('the cell goes on')", "print('never')"]
     done = run(tmp_path, cells, "--strict-shell")
@@ -127,6 +132,7 @@ def marks(notebook: Any) -> list[tuple[int, str]]:
     return [(index, "anchor" if 'id="papermill-error-cell"' in cell.source else "link") for index, cell in found]
 
 
+@pytest.mark.slow
 def test_the_failing_cell_is_marked_where_papermill_marks_it(tmp_path: Path) -> None:
     cells = ["1", "raise ValueError('<b>')", "2"]
     done = run(tmp_path, cells)
@@ -140,6 +146,7 @@ def test_the_failing_cell_is_marked_where_papermill_marks_it(tmp_path: Path) -> 
     assert done.error["cell_index"] == 1
 
 
+@pytest.mark.slow
 def test_marks_go_with_a_rerun_and_can_be_left_out(tmp_path: Path) -> None:
     done = run(tmp_path, ["1/0"])
     again = run(tmp_path, done.output, output="again.ipynb")
@@ -151,6 +158,7 @@ def test_marks_go_with_a_rerun_and_can_be_left_out(tmp_path: Path) -> None:
     assert marks(fine.notebook) == []
 
 
+@pytest.mark.slow
 def test_marks_in_a_large_notebook(tmp_path: Path) -> None:
     cells = ["print('x' * 3_000_000)"] * 8 + ["1/0"]
     done = run(tmp_path, cells)

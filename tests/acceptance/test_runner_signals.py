@@ -48,6 +48,7 @@ def test_a_signal_in_a_cell(tmp_path: Path, number: signal.Signals, code: int, r
     assert done.cells[1].metadata.papermill.status == "failed"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(10)
 @pytest.mark.parametrize("grace", [5, 10])
 def test_a_deaf_cell_is_killed_so_that_saving_ends_within_the_grace_period(tmp_path: Path, grace: int) -> None:
@@ -72,6 +73,7 @@ def test_further_signals_do_not_cut_saving_short(tmp_path: Path) -> None:
     assert done.text(0) == "begun\ncleaned up\n"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(10)
 def test_the_partial_notebook_is_there_while_the_run_lasts_and_gone_after_it(tmp_path: Path) -> None:
     partial = tmp_path / "out.partial.ipynb"

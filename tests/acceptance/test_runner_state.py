@@ -94,6 +94,7 @@ def test_a_changed_notebook_begins_anew_and_the_record_says_so(tmp_path: Path) -
 FAILING = WAITING + "\nassert done < 6, 'a mistake'\n"
 
 
+@pytest.mark.slow
 def test_a_failed_run_answers_for_its_work_and_resumes_on_request_with_a_mended_notebook(tmp_path: Path) -> None:
     broken, mended = (text.replace("60", "0") for text in (FAILING, WAITING))
     options = ("--keep-state", "--run-id", "train")

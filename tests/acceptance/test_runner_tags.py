@@ -18,6 +18,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "states"),
     [
@@ -35,6 +36,7 @@ def test_cells_run_by_their_tags_and_parameters_always_do(
     assert [cell.metadata.get("tags", []) for cell in done.notebook.cells[3:5]] == [["slow", "train"], ["train"]]
 
 
+@pytest.mark.slow
 def test_a_misspelt_tag_runs_nothing_and_says_so(tmp_path: Path) -> None:
     done = run(tmp_path, CELLS, "--only-tag", "trian")
     assert (done.code, done.states) == (65, [])

@@ -47,6 +47,7 @@ def test_a_text_is_a_notebook(tmp_path: Path, name: str, text: str) -> None:
     assert done.notebook.metadata.kernelspec.name == "python3"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

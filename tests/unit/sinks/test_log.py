@@ -233,6 +233,7 @@ def test_printed_text_is_on_the_stream_within_100_ms() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_reader_that_never_reads_stalls_nobody(tmp_path: Path) -> None:
     with pipe() as (_, stream):
         sink = LogSink("run-1", 1, path=tmp_path / "log", stream=stream, format=LogFormat.JSON)
@@ -246,6 +247,7 @@ def test_a_reader_that_never_reads_stalls_nobody(tmp_path: Path) -> None:
     assert sum(line["message"].count("y") for line in decoded((tmp_path / "log").read_bytes())) == 60 * 999_999
 
 
+@pytest.mark.slow
 def test_a_reader_that_comes_back_gets_every_line_and_none_waits_in_memory(tmp_path: Path) -> None:
     with pipe() as (reading, stream):
         sink = LogSink("run-1", 1, path=tmp_path / "log", stream=stream, format=LogFormat.JSON)

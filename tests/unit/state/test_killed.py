@@ -81,6 +81,7 @@ def live(store: Store, folder: Path, folders: tuple[dict[str, bytes], ...]) -> i
     return saved
 
 
+@pytest.mark.slow
 @pytest.mark.fault(60)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("habits", [(), (Habit.LATE_CHECKS, Habit.RENAME_REPLACES)], ids=["conditions", "none"])
@@ -122,6 +123,7 @@ folders = st.dictionaries(names, st.sampled_from([b"", b"1", b"2", b"3" * 3000])
 lives = st.lists(st.tuples(st.lists(folders, min_size=1, max_size=3), st.integers(1, 40), st.booleans()), max_size=4)
 
 
+@pytest.mark.slow
 @given(lives)
 @settings(max_examples=60, deadline=None)
 def test_whatever_attempts_save_and_whenever_they_die_each_begins_with_a_folder_that_was(

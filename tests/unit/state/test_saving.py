@@ -184,6 +184,7 @@ def test_a_generation_is_the_folder_at_one_moment_although_it_changes_meanwhile(
     assert restored == {"weights": b"3" * 50, "epoch": b"3"}
 
 
+@pytest.mark.slow
 def test_a_folder_that_never_rests_is_not_saved(tmp_path: Path) -> None:
     space = MemorySpace()
     attempt = Attempt(Busy(space, tmp_path / "1", (b"%d" % number for number in count(2))), tmp_path / "1")
