@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -248,6 +247,8 @@ def rerun(  # noqa: PLR0913 - as submit: everything but the run has a default an
 
 async def submit_async(notebook: str | Path, params: Mapping[str, Any] | None = None, **options: Any) -> Run:
     """As :func:`submit`, without blocking the event loop."""
+    import asyncio  # whoever awaits this has it; the others need not wait for it
+
     return await asyncio.to_thread(partial(submit, notebook, params, **options))
 
 

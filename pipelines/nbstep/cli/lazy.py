@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, cast
@@ -28,7 +29,11 @@ class LazyGroup(click.Group):
         """The command of that name."""
         if cmd_name not in self.lines:
             return None
-        return cast("click.Command", import_module(f"nbstep.cli.{cmd_name}").command)
+        gc.disable()  # what an import makes is there to stay: the collector would look through it in vain
+        try:
+            return cast("click.Command", import_module(f"nbstep.cli.{cmd_name}").command)
+        finally:
+            gc.enable()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's interface
         """The list of commands in ``--help``."""
@@ -43,9 +48,9 @@ class LazyGroup(click.Group):
         Raises:
             click.UsageError: There is no such command.
         """
-        from difflib import get_close_matches
+        if args[0] not in self.lines and not args[0].startswith("-"):
+            from difflib import get_close_matches
 
-        near = get_close_matches(args[0], self.lines, n=1) if args[0] not in self.lines else []
-        if near and not args[0].startswith("-"):
-            raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near[0]!r}?", ctx)
+            for near in get_close_matches(args[0], self.lines, n=1):
+                raise click.UsageError(f"No such command {args[0]!r}. Did you mean {near!r}?", ctx)
         return super().resolve_command(ctx, args)

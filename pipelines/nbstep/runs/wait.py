@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -75,6 +74,8 @@ def until_ended(runs: Sequence[AnyRun], timeout: float | None) -> dict[AnyRun, R
 
 async def wait_async(run: Awaitable, *, check: bool) -> RunResult:
     """Wait for one run without blocking the event loop."""
+    import asyncio  # whoever awaits this has it; the others need not wait for it
+
     loop = asyncio.get_running_loop()
     looks: asyncio.Queue[Look] = asyncio.Queue()
 

@@ -10,39 +10,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from nbstep_runner.contract.beside import ATTEMPTS, FILES, LOG_ENDING, OWN_FOLDERS, VERDICT_ENDING, of_attempt
-from nbstep_runner.contract.codec import decode, encode, spec_digest
-from nbstep_runner.contract.needs import Need, knows, since
-from nbstep_runner.contract.patterns import Pattern
-from nbstep_runner.contract.result import (
-    CellRecord,
-    CellState,
-    Claim,
-    CollectedFile,
-    Continuation,
-    Environment,
-    ErrorInfo,
-    LeftBehind,
-    Progress,
-    RunResult,
-    RunState,
-    Serving,
-    StorePromises,
-)
-from nbstep_runner.contract.spec import (
-    STANDARD_STREAM,
-    Deadlines,
-    HtmlAllow,
-    InputFile,
-    OutputLimits,
-    ParameterKind,
-    ParameterSource,
-    RunSpec,
-    ServingOptions,
-    StorageOptions,
-    UnknownParameters,
-)
+from nbstep_runner.contract.sources import ParameterKind, ParameterSource, UnknownParameters
+from nbstep_runner.contract.storage import STANDARD_STREAM, StorageOptions
 
 if TYPE_CHECKING:
+    from nbstep_runner.contract.codec import decode, encode, spec_digest
     from nbstep_runner.contract.events import (
         CellFinished,
         CellStarted,
@@ -66,6 +38,31 @@ if TYPE_CHECKING:
         is_of_kfp_type,
         lost_on_the_way,
         whole,
+    )
+    from nbstep_runner.contract.needs import Need, knows, since
+    from nbstep_runner.contract.patterns import Pattern
+    from nbstep_runner.contract.result import (
+        CellRecord,
+        CellState,
+        Claim,
+        CollectedFile,
+        Continuation,
+        Environment,
+        ErrorInfo,
+        LeftBehind,
+        Progress,
+        RunResult,
+        RunState,
+        Serving,
+        StorePromises,
+    )
+    from nbstep_runner.contract.spec import (
+        Deadlines,
+        HtmlAllow,
+        InputFile,
+        OutputLimits,
+        RunSpec,
+        ServingOptions,
     )
     from nbstep_runner.contract.step import Slot, StepSpec
     from nbstep_runner.contract.sweep import SweepEvent, SweepSpec, SweepTurn
@@ -136,6 +133,7 @@ __all__ = [
 ]
 
 _LATER: Final = {
+    "codec": ("decode", "encode", "spec_digest"),
     "events": (
         "CellFinished",
         "CellStarted",
@@ -160,10 +158,28 @@ _LATER: Final = {
         "lost_on_the_way",
         "whole",
     ),
+    "needs": ("Need", "knows", "since"),
+    "patterns": ("Pattern",),
+    "result": (
+        "CellRecord",
+        "CellState",
+        "Claim",
+        "CollectedFile",
+        "Continuation",
+        "Environment",
+        "ErrorInfo",
+        "LeftBehind",
+        "Progress",
+        "RunResult",
+        "RunState",
+        "Serving",
+        "StorePromises",
+    ),
+    "spec": ("Deadlines", "HtmlAllow", "InputFile", "OutputLimits", "RunSpec", "ServingOptions"),
     "step": ("Slot", "StepSpec"),
     "sweep": ("SweepEvent", "SweepSpec", "SweepTurn"),
 }
-"""Names by the module that has them, for modules that only some commands need: each costs milliseconds of a start."""
+"""Names by the module that has them, for modules that not every command needs: each costs milliseconds of a start."""
 _HOMES: Final = {name: module for module, names in _LATER.items() for name in names}
 
 

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
 
 from nbstep_runner.contract.needs import needs_of, since
-
-STANDARD_STREAM: Final = "-"
-"""As an input standard input, as an output standard output."""
-
-
-class UnknownParameters(StrEnum):
-    """What to do with a parameter that the notebook's parameters cell does not declare."""
-
-    ERROR = "error"
-    WARN = "warn"
-    IGNORE = "ignore"
+from nbstep_runner.contract.sources import ParameterSource, UnknownParameters
+from nbstep_runner.contract.storage import StorageOptions
 
 
 class HtmlAllow(StrEnum):
@@ -26,59 +16,6 @@ class HtmlAllow(StrEnum):
     NOTHING = "nothing"
     SCRIPTS = "scripts"
     REMOTE = "remote"
-
-
-class ParameterKind(StrEnum):
-    """Where a parameter source's values come from."""
-
-    FILE = "file"
-    YAML = "yaml"
-    TEXT = "text"
-    RAW = "raw"
-    VALUES = "values"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParameterSource:
-    """One source of parameters; make it with the class method that fits.
-
-    A single type rather than a union, because it travels as JSON and stdlib dataclasses carry no tag.
-    """
-
-    kind: ParameterKind
-    uri: str = ""
-    name: str = ""
-    text: str = ""
-    mapping: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def file(cls, uri: str) -> ParameterSource:
-        """A YAML or JSON file, anywhere that a store reaches (papermill's ``-f``)."""
-        return cls(kind=ParameterKind.FILE, uri=uri)
-
-    @classmethod
-    def yaml(cls, text: str) -> ParameterSource:
-        """A YAML mapping as text (papermill's ``-y``, and ``-b`` once decoded)."""
-        return cls(kind=ParameterKind.YAML, text=text)
-
-    @classmethod
-    def typed(cls, name: str, text: str) -> ParameterSource:
-        """A value typed on a command line (papermill's ``-p``).
-
-        The declared type decides what it is; without one papermill's rules do: ``True``, ``False``, ``None``,
-        integers and floats are recognised.
-        """
-        return cls(kind=ParameterKind.TEXT, name=name, text=text)
-
-    @classmethod
-    def raw(cls, name: str, text: str) -> ParameterSource:
-        """A value that stays the text that it is (papermill's ``-r``)."""
-        return cls(kind=ParameterKind.RAW, name=name, text=text)
-
-    @classmethod
-    def values(cls, mapping: dict[str, Any]) -> ParameterSource:
-        """Values that already have their types, as a caller in Python gives them."""
-        return cls(kind=ParameterKind.VALUES, mapping=mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,30 +57,6 @@ class OutputLimits:
     cell_bytes: int = 16 * 2**20
     notebook_bytes: int = 512 * 2**20
     state_bytes: int = field(default=10 * 2**30, metadata=since("0.2"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StorageOptions:
-    """How stores behave for this run.
-
-    Attributes:
-        retry_seconds: The total time that one operation may spend on retries.
-        allow_private_addresses: Let ``http(s)`` reach loopback, link-local and private addresses.
-        project: The project billed for requester-pays buckets.
-        endpoint_url: Another endpoint for ``s3://``.
-        conditional_writes: Whether the server of ``s3://`` checks ``If-None-Match`` and ``If-Match``; it is found out,
-            at the cost of two requests, when ``None``.
-        known_hosts: The file of host keys for ``sftp://``; OpenSSH's usual ones when ``None``.
-        identity_file: The private key for ``sftp://``; the agent and OpenSSH's usual ones when ``None``.
-    """
-
-    retry_seconds: float = 120.0
-    allow_private_addresses: bool = False
-    project: str | None = None
-    endpoint_url: str | None = None
-    conditional_writes: bool | None = None
-    known_hosts: str | None = None
-    identity_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
