@@ -15,6 +15,8 @@ MAKEFLAGS += --no-print-directory
 bin := $(VENV)/bin
 installed := $(VENV)/.installed
 export PATH := $(abspath $(bin)):$(PATH)
+# Tests start a thousand processes of the same code: it is compiled once, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 uv_compile := $(bin)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links pyproject.toml
 # Images have the clients of the stores, and nothing for people at a keyboard: no debugger, no completion.
