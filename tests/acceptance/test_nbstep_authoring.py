@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nbstep.cli.main import LINES, group
+from nbstep.cli.main import group
 
 NBSTEP = Path(sys.executable).with_name("nbstep")
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def test_stores_lists_what_each_scheme_promises(tmp_path: Path) -> None:
 
 
 def test_the_list_of_commands_says_what_each_command_says() -> None:
-    for name, line in LINES.items():
+    for name, line in group.lines.items():
         found = group.get_command(group.make_context("nbstep", [], resilient_parsing=True), name)
         assert found is not None
         assert (found.name, found.get_short_help_str(limit=200).partition(":")[0].rstrip(".")) == (

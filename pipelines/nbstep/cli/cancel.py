@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nbstep.cli.common import RUN, Storage, found_started, where
+from nbstep.views.text import visible_line
 
 
 @click.command("cancel", short_help="Ask a run or a sweep to save and end.")
@@ -16,6 +17,10 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, w
     from nbstep.runs.run import Run
 
     submitted = found_started(run, profile, runs, storage)
+    status = submitted.status()
+    if status.state.final and not waits:
+        click.echo(f"{submitted.id} has ended already: {visible_line(status.sentence)}")
+        return
     submitted.cancel()
     if not waits:
         click.echo(f"{submitted.id}: asked to end")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,6 +45,12 @@ def command(
         show_json([_as_json(line) for line in lines])
     elif form == "csv":
         click.echo(csv_of(lines), nl=False)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        from nbstep.views.comparison import comparison_table
+
+        Console().print(comparison_table(lines))
     else:
         from nbstep.cli.output import show_table
 

@@ -11,15 +11,16 @@ import click
 
 
 class LazyGroup(click.Group):
-    """Commands by name, each with the line that ``--help`` shows for it.
+    """Commands by name, each with the line that ``--help`` shows for it, in sections.
 
     A command ``name`` is the object ``command`` of the module ``nbstep.cli.name``. The lines stand here too, because
     reading them from the commands would import all of them; a test compares the two.
     """
 
-    def __init__(self, *args: Any, lines: Mapping[str, str], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, sections: Mapping[str, Mapping[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.lines = lines
+        self.sections = sections
+        self.lines = {name: line for lines in sections.values() for name, line in lines.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's interface
         """The names, in the order in which a newcomer needs them."""
@@ -36,9 +37,11 @@ class LazyGroup(click.Group):
             gc.enable()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's interface
-        """The list of commands in ``--help``."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self.lines.items()))
+        """The list of commands in ``--help``, the lines of all sections one below the other."""
+        width = max(map(len, self.lines))
+        for title, lines in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), line) for name, line in lines.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

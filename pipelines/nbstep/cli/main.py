@@ -14,32 +14,40 @@ from nbstep_runner.errors import ExitCode, NbstepError
 
 PROGRAM: Final = "nbstep"
 
-LINES: Final = {
-    "run": "Run a notebook here and watch it.",
-    "sweep": "Run a notebook with many parameter sets at once.",
-    "submit": "Start a run somewhere else, and go.",
-    "serve": "Serve what a notebook offers, until it is deleted.",
-    "status": "Show how a run, a sweep or an endpoint stands.",
-    "logs": "Show the log of a run, a sweep or an endpoint.",
-    "wait": "Wait for the end of a run or a sweep.",
-    "cancel": "Ask a run or a sweep to save and end.",
-    "list": "List the runs of a folder.",
-    "compare": "Compare runs side by side.",
-    "endpoints": "List the endpoints of a folder.",
-    "rerun": "Run what a run ran once more.",
-    "delete": "Remove a run, a sweep or an endpoint, and all that it left.",
-    "prune": "Remove old runs of a folder.",
-    "files": "List or fetch the files that a run has left.",
-    "open": "Open a run's executed notebook.",
-    "params": "Show a notebook's parameters.",
-    "tag": "Tag a notebook's parameters cell.",
-    "untag": "Take the tag from a notebook's parameters cell.",
-    "compile": "Make a component or pipeline for Kubeflow Pipelines.",
-    "build": "Build an image for a notebook.",
-    "profiles": "List and check the profiles.",
-    "doctor": "Check whether runs can take place.",
-    "stores": "Show where notebooks can be read from and written to.",
-    "completion": "Print shell completion.",
+SECTIONS: Final = {
+    "Start": {
+        "run": "Run a notebook here and watch it.",
+        "sweep": "Run a notebook with many parameter sets at once.",
+        "submit": "Start a run somewhere else, and go.",
+        "serve": "Serve what a notebook offers, until it is deleted.",
+        "rerun": "Run what a run ran once more.",
+    },
+    "Look": {
+        "list": "List the runs of a folder.",
+        "status": "Show how a run, a sweep or an endpoint stands.",
+        "logs": "Show the log of a run, a sweep or an endpoint.",
+        "wait": "Wait for the end of a run or a sweep.",
+        "open": "Open a run's executed notebook.",
+        "compare": "Compare runs side by side.",
+        "files": "List or fetch the files that a run has left.",
+        "endpoints": "List the endpoints of a folder.",
+    },
+    "End": {
+        "cancel": "Ask a run or a sweep to save and end.",
+        "delete": "Remove a run, a sweep or an endpoint, and all that it left.",
+        "prune": "Remove old runs of a folder.",
+    },
+    "Prepare": {
+        "params": "Show a notebook's parameters.",
+        "tag": "Tag a notebook's parameters cell.",
+        "untag": "Take the tag from a notebook's parameters cell.",
+        "compile": "Make a component or pipeline for Kubeflow Pipelines.",
+        "build": "Build an image for a notebook.",
+        "profiles": "List and check the profiles.",
+        "doctor": "Check whether runs can take place.",
+        "stores": "Show where notebooks can be read from and written to.",
+        "completion": "Print shell completion.",
+    },
 }
 
 
@@ -55,7 +63,7 @@ class Version:
 
 
 @click.group(
-    cls=LazyGroup, lines=LINES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=LazyGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(Version(), prog_name=PROGRAM)  # type: ignore[arg-type]  # click only prints it
 def group() -> None:

@@ -38,7 +38,7 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
 
         show_json(described(submitted, status) | {"attempts": submitted.attempts()})
         return
-    click.echo(f"{submitted.id}: {status.state}" + (f" ({status.words})" if status.words else ""))
+    click.echo(f"{submitted.id}: {visible_line(status.sentence)}")
     for problem in status.problems:
         if problem not in status.words:
             click.echo(f"  {problem}")

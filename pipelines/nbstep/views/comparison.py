@@ -6,11 +6,14 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbstep.views.text import visible_line
 from nbstep_runner.contract import RunResult
 from nbstep_runner.page import shown
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,23 @@ def compared(records: Sequence[RunResult]) -> list[Line]:
         *_lines("parameters", records, lambda record: record.parameters),
         *_lines("results", records, lambda record: record.results),
     ]
+
+
+def comparison_table(lines: Sequence[Line]) -> Table:
+    """The same for a terminal, a column a run: what is too wide goes on below, and what differs stands out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    head, *rest = lines
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for run in head.texts:
+        table.add_column(Text(run), overflow="fold")
+    for line in rest:
+        style = "bold" if line.differs else "dim"
+        table.add_row("*" if line.differs else "", *(Text(text, style=style) for text in (line.name, *line.texts)))
+    return table
 
 
 def csv_of(lines: Sequence[Line]) -> str:

@@ -21,7 +21,7 @@ STYLES: Final = {
 }
 PLAIN_HEADS: Final = ("RUN", "STATE", "STARTED", "SECONDS", "CELLS", "PARAMETERS", "RESULTS", "ERROR")
 _WIDE: Final = 100
-_WIDEST: Final = 150
+_WIDER: Final = 120
 
 
 def run_list(records: Sequence[RunResult], width: int, now: datetime) -> Table:
@@ -29,7 +29,7 @@ def run_list(records: Sequence[RunResult], width: int, now: datetime) -> Table:
 
     Args:
         records: Of the runs.
-        width: Columns of the terminal: from 100 on the start and results are shown, from 150 on parameters too.
+        width: Columns of the terminal: from 100 on the start is shown, from 120 on parameters too.
         now: For the time of runs that have not ended.
     """
     heads = ["RUN", "STATE", *(["STARTED"] if width >= _WIDE else []), "TIME"]
@@ -37,16 +37,16 @@ def run_list(records: Sequence[RunResult], width: int, now: datetime) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for head, column in zip(heads, zip(*rows, strict=True) if rows else [()] * len(heads), strict=True):
         table.add_column(head, no_wrap=True, min_width=max(map(len, (head, *column))))
-    if width >= _WIDEST:
+    if width >= _WIDER:
         table.add_column("PARAMETERS", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("RESULTS" if width >= _WIDE else "", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.add_column("RESULTS", overflow="ellipsis", no_wrap=True, ratio=1)
     for record, fixed in zip(records, rows, strict=True):
-        parameters = [Text(_values(record.parameters))] if width >= _WIDEST else []
+        parameters = [Text(_values(record.parameters))] if width >= _WIDER else []
         cells = [
             Text(text, style=STYLES.get(record.state, "red") if column == 1 else "")
             for column, text in enumerate(fixed)
         ]
-        table.add_row(*cells, *parameters, _last(record, results=width >= _WIDE))
+        table.add_row(*cells, *parameters, _last(record))
     return table
 
 
@@ -89,11 +89,11 @@ def plain_row(record: RunResult, now: datetime) -> tuple[str, ...]:
     )
 
 
-def _last(record: RunResult, *, results: bool) -> Text:
+def _last(record: RunResult) -> Text:
     """Why it failed, or what it found."""
     if record.error is not None:
         return Text(visible_line(cut(record.error.message, 120)), style="red")
-    return Text(_values(record.results) if results else "")
+    return Text(_values(record.results))
 
 
 def _values(values: Mapping[str, Any]) -> str:

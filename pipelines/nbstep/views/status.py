@@ -22,6 +22,13 @@ class RunStatus:
     problems: tuple[str, ...] = ()
     record: RunResult | None = None
 
+    @property
+    def sentence(self) -> str:
+        """State and words in one line; the words of a run that has ended begin with its state."""
+        if self.state.final and self.words.startswith(str(self.state)):
+            return self.words
+        return f"{self.state} ({self.words})" if self.words else str(self.state)
+
     def _repr_html_(self) -> str:
         from nbstep.views.runs_table import status_table
 

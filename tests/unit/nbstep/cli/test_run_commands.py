@@ -110,6 +110,9 @@ def test_logs_show_each_line_once(typed: Typed, run: Run) -> None:
 def test_cancel_asks_and_waits_if_it_is_told_to(typed: Typed, run: Run) -> None:
     assert typed("cancel", run.handle) == (0, f"{run.id}: asked to end\n", "")
     assert typed("cancel", run.handle, "--wait") == (0, f"{run.id}: cancelled\n", "")
+    done = typed("cancel", run.handle)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith(f"{run.id} has ended already: cancelled")
 
 
 def test_list_has_a_row_a_run(typed: Typed) -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import io
 from typing import Any
 
-from nbstep.views.comparison import Line, compared, csv_of
+from rich.console import Console
+
+from nbstep.views.comparison import Line, compared, comparison_table, csv_of
 from nbstep_runner.contract import RunResult, RunState
 
 
@@ -36,3 +39,18 @@ def test_a_number_and_a_truth_value_are_not_the_same() -> None:
 
 def test_a_comparison_as_csv() -> None:
     assert csv_of(compared(RUNS)).splitlines()[-1] == 'results.note,,"one, two"'
+
+
+def test_a_comparison_stays_within_a_narrow_terminal_and_loses_nothing() -> None:
+    names = [f"train-20260102-12000{number}-0c2e8a" for number in range(4)]
+    runs = [record(name, 1.5, results={"rmse": 0.123456789 + index}) for index, name in enumerate(names)]
+    lines = compared(runs)
+    file = io.StringIO()
+    Console(file=file, width=80).print(comparison_table(lines))
+    shown = [line.rstrip() for line in file.getvalue().splitlines()]
+    assert max(map(len, shown)) <= 80
+    assert [line.split()[:2] for line in shown if line.startswith("*")] == [["*", "results.rmse"]]
+    printed = "".join("".join(line.split()) for line in shown)
+    head, *rest = lines
+    texts = [*head.texts, *(text for line in rest for text in ("*" * line.differs, line.name, *line.texts))]
+    assert sorted(printed) == sorted("".join(texts))  # broken at the ends of columns, but all there

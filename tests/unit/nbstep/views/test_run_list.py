@@ -36,7 +36,11 @@ def shown(width: int) -> str:
 
 @pytest.mark.parametrize(
     ("width", "there", "not_there"),
-    [(80, [], ["rmse", "rate"]), (120, ["rmse=0.29"], ["rate"]), (180, ["rmse=0.29", "rate=0.1"], [])],
+    [
+        (80, ["rmse=0.29"], ["rate", "2026"]),
+        (100, ["rmse=0.29", "2026-01-02 12:00"], ["rate"]),
+        (180, ["rmse=0.29", "2026-01-02 12:00", "rate=0.1"], []),
+    ],
 )
 def test_a_terminal_shows_as_much_as_it_has_room_for(width: int, there: list[str], not_there: list[str]) -> None:
     text = shown(width)
