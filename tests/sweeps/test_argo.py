@@ -42,7 +42,9 @@ def test_a_pod_deleted_with_a_second_of_grace(
 
 @pytest.mark.fault(71)
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_workflow_terminated(argo: Argo, moment: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workflow_terminated(
+    argo: Argo, moment: float, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
+) -> None:
     """Whatever was reached: no record, a final one, or one that is settled by whoever looks."""
     workflow = argo.submit(argo.step([CELL]))
     workflow.until(workflow.pods)
@@ -50,4 +52,5 @@ def test_a_workflow_terminated(argo: Argo, moment: float, monkeypatch: pytest.Mo
     argo.api("patch", "workflow", workflow.name, "--type=merge", "--patch", '{"spec":{"shutdown":"Terminate"}}')
     workflow.ended(300)
     state = settled(argo, monkeypatch)
+    record_property("ended", state)
     assert state in {"succeeded", "cancelled", "lost", None}

@@ -118,9 +118,12 @@ class Ledger:
         self.result = record
         self._adopted = True
 
-    def end(self) -> None:
-        """The verdict is known: write down when, and what the log lacks."""
+    def end(self, *, at_once: bool = False) -> None:
+        """The verdict is known: write down when, and what the log lacks, unless there is no time to find out."""
         if self._adopted:
+            return
+        if at_once:
+            self.result = self.so_far
             return
         self._log.flush(LOG_SECONDS)
         for warning in self._log.warnings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -106,6 +107,7 @@ class Run:
         )
         self._notebook: Source | None = None
         self._state: KeptState | None = None
+        self._after_record: Callable[[], None] | None = None
 
     def carry_out(self) -> None:
         """Walk the whole way; whatever happens on it, the record says so."""
@@ -148,8 +150,11 @@ class Run:
         checkpointed = checkpoints is not None and checkpoints.tried
         if self._supervisor.stop is not None:  # the notebook matters most
             self._publish(document, execution, checkpointed=checkpointed)
-            if problem := self._collect(working, execution):
-                self._unpublished(problem)
+            account = partial(self._account, working, execution)
+            if self._at_once:
+                self._after_record = account
+            else:
+                account()
             return
         problem = self._collect(working, execution)
         self._publish(document, _ended_by(problem, document, execution), checkpointed=checkpointed)
@@ -285,8 +290,12 @@ class Run:
 
     @property
     def _at_once(self) -> bool:
-        """Whether the run was stopped and may have less than a second left."""
-        return self._spec.short_notice and self._supervisor.stop is not None
+        """Whether the run was stopped, may have less than a second left, and is no success.
+
+        A success is none before its notebook is in place: its record waits for that.
+        """
+        stopped = self._spec.short_notice and self._supervisor.stop is not None
+        return stopped and self._ledger.result.state is not RunState.SUCCEEDED
 
     def _publish(self, document: Document, execution: Execution, *, checkpointed: bool) -> None:
         """The cells' verdict, and the notebook in its place; one that cannot be stored is kept here."""
@@ -310,15 +319,21 @@ class Run:
             return error
         return None
 
+    def _account(self, working: WorkingFiles, execution: Execution) -> None:
+        """Look for what is to come back of a run that was stopped, and write down what could not be stored."""
+        if problem := self._collect(working, execution):
+            self._unpublished(problem)
+
     def _conclude(self) -> None:
         """Commit the record, tell the verdict once, and store the log, which ends with it.
 
         What becomes known after that, such as a log that could not be stored, is written into the record once more.
         """
         self._supervisor.restore_limits()
-        if self._state is not None and not self._at_once:
+        at_once = self._at_once
+        if self._state is not None and not at_once:
             self._state.close()
-        self._ledger.end()
+        self._ledger.end(at_once=at_once)
         committed: RunResult | None = self._ledger.result
         if not self._spec.prepare_only:
             try:
@@ -326,6 +341,10 @@ class Run:
             except NbstepError as error:
                 committed = None
                 self._unpublished(error)
+        if self._after_record is not None:
+            self._after_record()
+        if at_once:
+            self._ledger.end()
         self._ledger.finish()
         self._output.store_log(self._scratch.folder / LOG_NAME)
         try:

@@ -70,9 +70,12 @@ class StoredOutput:
         self._supervisor = supervisor
         self._ledger = ledger
         self._abandoned = abandoned
-        self._claim = OutputClaim(open_store, self.places.record, supervisor.abort, lambda: ledger.progress)
+        self._claim = OutputClaim(
+            open_store, self.places.record, supervisor.abort, lambda: ledger.progress, soon=spec.short_notice
+        )
         self._found: OutputPlace | None = None
         self._written: dict[str, str] = {}
+        self._held_back: Source | None = None
         self._publishing: Future[dict[str, Any]] | None = None
         self._checkpointed = False
         self._lost = False
@@ -184,8 +187,8 @@ class StoredOutput:
         Args:
             data: The executed notebook.
             checkpointed: There may be a partial notebook.
-            at_once: Only begin, so that the record need not wait; :meth:`complete` ends it. The claim is not confirmed
-                by a write of its own: the record's commit does that.
+            at_once: The record goes first: :meth:`commit` begins the notebook behind it, and :meth:`complete` ends it.
+                The claim is not confirmed by a write of its own: the record's commit does that.
 
         Raises:
             OutputConflictError: The claim is another's by now; nothing is published.
@@ -193,7 +196,7 @@ class StoredOutput:
         """
         self._checkpointed = checkpointed
         if at_once:
-            self._publishing = begin(partial(self._place_notebook, data), "publishing")
+            self._held_back = data
             return
         self._confirm()
         self._ledger.change(**self._place_notebook(data))
@@ -227,8 +230,14 @@ class StoredOutput:
             remove = partial(self._call, collector.remove_others, "removing older files", share=COMPANION_SHARE)
             self._attempt(remove)
 
+    def _begin_notebook(self) -> None:
+        """Send the notebook of a run that was stopped at short notice, without waiting for what is on its way."""
+        if self._held_back is not None:
+            self._publishing = begin(partial(self._place_notebook, self._held_back), "publishing")
+            self._held_back = None
+
     def complete(self) -> None:
-        """Wait for a notebook that was begun at once; withdraw it where the claim was lost meanwhile.
+        """Wait for a notebook that was begun behind the record; withdraw it where the claim was lost meanwhile.
 
         Raises:
             NbstepError: As :meth:`publish`.
@@ -310,8 +319,10 @@ class StoredOutput:
         if self._lost or (found is None and not self._claim.held):
             return
         if self._claim.held:
+            record = begin(partial(self._claim.commit, result), "publishing")
+            self._begin_notebook()
             try:
-                self._call(partial(self._claim.commit, result))
+                self._await(record)
             except OutputConflictError:
                 self._withdraw()
                 raise
@@ -352,9 +363,13 @@ class StoredOutput:
         return written
 
     def _call(self, work: Callable[[], T], doing: str = "publishing", *, share: float = 1.0) -> T:
-        """Do it despite a stop; what is no error of ours becomes one, so that nobody here has to expect others."""
+        """Do it despite a stop; see :meth:`_await`."""
+        return self._await(begin(work, doing), doing, share=share)
+
+    def _await(self, work: Future[T], doing: str = "publishing", *, share: float = 1.0) -> T:
+        """What comes of it; what is no error of ours becomes one, so that nobody here has to expect others."""
         try:
-            return self._supervisor.call(work, doing=doing, despite_stop=True, share=share)
+            return self._supervisor.wait(work, doing=doing, despite_stop=True, share=share)
         except NbstepError:
             raise
         except Exception as error:

@@ -82,6 +82,24 @@ def test_a_heartbeat_says_how_far_the_run_is(store: MemoryStore) -> None:
     assert stored(store).progress is None
 
 
+@pytest.mark.fault(71)
+def test_the_first_heartbeat_comes_soon_where_a_stop_may_leave_no_time(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a store makes of a write that replaces another is known before such a stop needs it."""
+    monkeypatch.setattr(claims, "LEASE_SECONDS", 3600.0)
+    monkeypatch.setattr(claims, "SOON_SECONDS", 0.01)
+    beaten = threading.Event()
+
+    def progress() -> None:
+        beaten.set()
+
+    keeper = OutputClaim(lambda _: store, URI, print, progress, soon=True)
+    keeper.take(record("mine"), ABSENT)
+    assert beaten.wait(30)
+    keeper.commit(record(state=RunState.SUCCEEDED))
+
+
 def test_of_two_that_found_nothing_one_takes_it(store: MemoryStore) -> None:
     first, _ = taken(store)
     with pytest.raises(OutputConflictError):

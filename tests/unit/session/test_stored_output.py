@@ -118,10 +118,7 @@ def test_a_claim_that_is_lost_at_the_commit_withdraws_what_was_published(
     held = Held(html=True)
     held.succeed()
     held.output.publish(b"{}", checkpointed=False, at_once=at_once)
-    written = {OUTPUT} if at_once else {OUTPUT, PAGE}
-    deadline = time.monotonic() + 30
-    while not all(map(held.store.stat, written)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert {each.uri for each in held.store.list("memory://runs/")} == ({RECORD} if at_once else {RECORD, OUTPUT, PAGE})
     replace_by_another(held.store)
     with pytest.raises(OutputConflictError):
         held.output.commit()
@@ -144,7 +141,7 @@ def test_what_another_run_has_published_meanwhile_is_not_withdrawn(held: Held) -
     assert held.store.read(OUTPUT).data == b"the winner's"
 
 
-def test_at_short_notice_the_record_waits_for_no_notebook(patience: threading.Event) -> None:
+def test_at_short_notice_the_record_goes_first_and_waits_for_no_notebook(patience: threading.Event) -> None:
     class Slow(MemoryStore):
         def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
             if uri == OUTPUT:
@@ -155,6 +152,7 @@ def test_at_short_notice_the_record_waits_for_no_notebook(patience: threading.Ev
     held.stop()
     held.ledger.change(state=RunState.CANCELLED, exit_code=143)
     held.output.publish(b"{}", checkpointed=False, at_once=True)
+    assert held.output._publishing is None  # the record has not begun
     held.output.commit()
     assert (held.stored().exit_code, held.stored().output_version) == (143, None)
     patience.set()
