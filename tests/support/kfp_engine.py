@@ -29,6 +29,9 @@ STRICT = re.compile(r"(workflow|inputs|outputs|steps|tasks|item)(\.|$)")
 ENVIRONMENT = {"KFP_POD_NAME": "typed-odd-mcsq7-impl", "KFP_POD_UID": "1672ed32"}
 
 
+WORKSPACE = "/kfp-workspace"
+
+
 class Refused(Exception):  # noqa: N818 - a verdict of the engine, not an error of the tests
     """The workflow cannot be submitted, or fails before its pod starts."""
 
@@ -80,9 +83,14 @@ def executor_input(component: Mapping[str, Any], values: Mapping[str, Any], fold
     outputs = component.get("outputDefinitions", {})
     artifacts = {name: _artifact(name, root) for name in (*outputs.get("artifacts", {}), "executor-logs")}
     files = {name: {"outputFile": f"{folder}/outputs/{name}"} for name in outputs.get("parameters", {})}
-    inputs = {"parameterValues": dict(values)} if values else {}
+    inputs = {"parameterValues": {name: _in_workspace(value) for name, value in values.items()}} if values else {}
     message = {"outputFile": f"{root}/output_metadata.json", "parameters": files, "artifacts": artifacts}
     return {"inputs": inputs, "outputs": message}
+
+
+def _in_workspace(value: Any) -> Any:
+    """A constant with the place of the workspace, which the driver puts into texts, but into no list or mapping."""
+    return value.replace("{{$.workspace_path}}", WORKSPACE) if isinstance(value, str) else value
 
 
 def _artifact(name: str, root: str) -> dict[str, Any]:

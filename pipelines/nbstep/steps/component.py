@@ -16,7 +16,7 @@ from nbstep.steps.ports import Artifact, InputParameter
 from nbstep.steps.sizes import Held, check_argument, check_stored, container_text
 from nbstep.steps.step import Step
 from nbstep.steps.storing import stored_with_runs
-from nbstep_runner.contract import DIGEST_INPUT, Deadlines, StepSpec
+from nbstep_runner.contract import DIGEST_INPUT, RUNS_INPUT, Deadlines, StepSpec
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import MISSING
 
@@ -132,6 +132,9 @@ def _inputs(step: Step, extra: Mapping[str, Artifact]) -> dict[str, Any]:
         "defaultValue": step.source.digest,
         "description": "Names the notebook, so that a changed notebook is other work to the engine's cache.",
     }
+    if step.in_workspace:
+        told = "Where the runs are kept, in the workspace of the pipeline's run."
+        parameters[RUNS_INPUT] = {"parameterType": "STRING", "description": told}
     return _without_empty({"artifacts": artifacts, "parameters": parameters})
 
 

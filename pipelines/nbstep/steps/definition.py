@@ -13,11 +13,11 @@ from nbstep.authoring.notebook import label_of, read_notebook
 from nbstep.profiles import Profile, load_profile
 from nbstep.steps.call import Call
 from nbstep.steps.embedding import without_outputs
-from nbstep.steps.ports import Artifact, check_names, did_you_mean, result_kind
+from nbstep.steps.ports import OWN_INPUTS, Artifact, check_names, did_you_mean, result_kind
 from nbstep.steps.step import Step
 from nbstep.steps.storing import store_notebook
 from nbstep.steps.travel import fitting
-from nbstep_runner.contract import DIGEST_INPUT, Deadlines
+from nbstep_runner.contract import Deadlines
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Signature, read_signature
 
@@ -140,12 +140,12 @@ def _check(step: Step) -> None:
         )
     if step.retries < 0:
         raise BadInputError(f"step {step.name} cannot be repeated {step.retries} times", hint="Give 0 or more.")
-    if DIGEST_INPUT in step.signature.names:
+    if own := set(OWN_INPUTS).intersection(step.signature.names):
         raise BadInputError(
-            f"the notebook's parameter {DIGEST_INPUT} has the name of a step's own input", hint="Give it another name."
+            f"the notebook's parameter {own.pop()} has the name of a step's own input", hint="Give it another name."
         )
     for name in step.inputs:
-        if not name.isidentifier() or name == DIGEST_INPUT:
+        if not name.isidentifier() or name in OWN_INPUTS:
             raise BadInputError(f"{name!r} cannot name an artifact", hint="Use letters, digits and underscores.")
     step.slots()
 

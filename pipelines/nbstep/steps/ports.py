@@ -14,6 +14,7 @@ from nbstep_runner.contract import (
     KFP_TYPES,
     METRICS,
     NOTEBOOK,
+    RUNS_INPUT,
     Slot,
     beyond_utf8mb3,
     is_of_kfp_type,
@@ -22,7 +23,8 @@ from nbstep_runner.contract import (
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import MISSING, Parameter, Signature
 
-RESERVED: Final = (NOTEBOOK, HTML, METRICS, DIGEST_INPUT)
+OWN_INPUTS: Final = (DIGEST_INPUT, RUNS_INPUT)
+RESERVED: Final = (NOTEBOOK, HTML, METRICS, *OWN_INPUTS)
 SLOT_ENDINGS: Final = ("", "_path", "_uri", "_dir")
 
 SYSTEM_TYPES: Final = ("Artifact", "Dataset", "Model", "Metrics", "ClassificationMetrics", "HTML", "Markdown")

@@ -11,7 +11,7 @@ from nbstep.profiles.kubernetes import Claim
 from nbstep.profiles.volume_claims import in_pod
 from nbstep.steps.embedding import Source
 from nbstep.steps.ports import Artifact, InputParameter, input_parameter
-from nbstep_runner.contract import HTML, METRICS, NOTEBOOK, Deadlines, Slot, StepSpec, StorageOptions
+from nbstep_runner.contract import HTML, METRICS, NOTEBOOK, WORKSPACE, Deadlines, Slot, StepSpec, StorageOptions
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Signature
 
@@ -54,6 +54,11 @@ class Step:
     retries: int = 0
     state: bool = False
     collect: tuple[str, ...] = ()
+
+    @property
+    def in_workspace(self) -> bool:
+        """Whether the runs are kept in the folder that KFP's steps of one run of a pipeline share."""
+        return self.runs is not None and WORKSPACE in self.runs
 
     @property
     def outputs(self) -> dict[str, Artifact]:

@@ -18,6 +18,10 @@ METRICS: Final = "metrics"
 """The artifacts that every step has, by name."""
 DIGEST_INPUT: Final = "notebook_digest"
 """The input that names the notebook, so that a changed one is other work to KFP's cache."""
+WORKSPACE: Final = "{{$.workspace_path}}"
+"""What KFP replaces in a constant by the folder that all steps of one run of a pipeline share."""
+RUNS_INPUT: Final = "notebook_runs"
+"""The input that names the folder of a step's runs, if that is in the workspace: KFP mounts it for an input's sake."""
 
 KFP_TYPES: Final[dict[str, type]] = {
     "NUMBER_INTEGER": int,
@@ -38,8 +42,8 @@ _REPLACED: Final = re.compile(
     r"|\$\$|\$\([A-Z_][A-Z0-9_]*\)"
 )
 """Where a replaced text begins. Argo leaves other tags alone: ``{{name}}`` of another template language passes."""
-_MEANT: Final = re.compile(r"\{\{\$\.(pipeline_(job|task)_[a-z_]+|workspace_path)\}\}")
-"""KFP's placeholders for values of the run, which its SDK has constants for."""
+_MEANT: Final = re.compile(r"\{\{\$\.pipeline_(job|task)_[a-z_]+\}\}")
+"""KFP's placeholders for values of the run, which its SDK has constants for: replaced where they are a whole text."""
 
 
 def is_of_kfp_type(value: Any, kind: str) -> bool:
@@ -68,6 +72,8 @@ def lost_on_the_way(value: Any) -> str:
     >>> lost_on_the_way([1, float("nan")])
     'a number that KFP does not carry: NaN'
     """
+    if isinstance(value, str):  # KFP replaces its own placeholders in no list and no mapping
+        value = "" if _MEANT.fullmatch(value) else value.replace(WORKSPACE, "")
     return next((lost for leaf in _leaves(value) if (lost := _lost(leaf))), "")
 
 
@@ -84,7 +90,7 @@ def _lost(leaf: Any) -> str:
             return "a number that KFP does not carry: beyond 2**53"
         case float() if not math.isfinite(leaf):
             return f"a number that KFP does not carry: {'NaN' if math.isnan(leaf) else 'infinite'}"
-        case str() if not _MEANT.fullmatch(leaf) and (found := _REPLACED.search(leaf)):
+        case str() if found := _REPLACED.search(leaf):
             by = "Kubernetes" if leaf[found.start()] == "$" else "Argo"
             return f"the text {leaf[found.start() :][:40]!r}, which {by} replaces"
         case str() if any("\ud800" <= one <= "\udfff" for one in leaf):

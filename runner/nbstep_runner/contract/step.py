@@ -25,7 +25,8 @@ class StepSpec:
         name: The step's; names its runs.
         digest: ``sha256:…`` of the notebook's bytes, checked before anything runs.
         source: Where the container finds the notebook, a path or URI; ``None`` where it is embedded.
-        runs: Under which folder the runner keeps the run, a URI; ``None`` is the container's own disk.
+        runs: Under which folder the runner keeps the run, a URI; ``None`` is the container's own disk. In KFP's
+            workspace the input ``notebook_runs`` says where that is.
         html: Deliver the executed notebook as HTML too.
         values: Parameters that no pipeline sets, such as references to secrets.
         texts: Parameters without one declared type: their text is read like that of a command line.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, Slot, StepSpec
+from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, RUNS_INPUT, WORKSPACE, Slot, StepSpec
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.executor_input import Artifact, ExecutorInput, given
 from nbstep_runner.stores import join
@@ -35,6 +35,23 @@ class Files:
     def record(self) -> Path:
         """The local copy of the record."""
         return self.folder / "record.json"
+
+
+def in_workspace(plan: StepSpec, executor_input: ExecutorInput) -> StepSpec:
+    """The plan with the place of its runs, if they are in the workspace that the steps of one run of a pipeline share.
+
+    Raises:
+        BadInputError: The pipeline does not say where that is.
+    """
+    if plan.runs is None or WORKSPACE not in plan.runs:
+        return plan
+    runs = executor_input.inputs.parameter_values.get(RUNS_INPUT)
+    if not isinstance(runs, str) or WORKSPACE in runs:
+        raise BadInputError(
+            f"step {plan.name} keeps its runs in KFP's workspace, and its pipeline does not say where that is",
+            hint=f"Give it {RUNS_INPUT}=dsl.WORKSPACE_PATH_PLACEHOLDER + '/runs', as a step does by itself.",
+        )
+    return replace(plan, runs=runs)
 
 
 def run_id_of(plan: StepSpec, executor_input: ExecutorInput) -> str:
@@ -78,6 +95,7 @@ def runner_arguments(
 
 def _split(plan: StepSpec, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """The values that have their types, and the texts whose type the notebook decides."""
+    values.pop(RUNS_INPUT, None)
     digest = values.pop(DIGEST_INPUT, plan.digest)
     if digest != plan.digest:
         raise BadInputError(

@@ -13,7 +13,7 @@ import click
 
 from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StepSpec, StorageOptions, decode, encode
 from nbstep_runner.errors import BadInputError, ExitCode, StorageUnavailableError
-from nbstep_runner.kfp_adapter.arguments import Files, runner_arguments
+from nbstep_runner.kfp_adapter.arguments import Files, in_workspace, runner_arguments
 from nbstep_runner.kfp_adapter.attempts import repeat
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, missing_artifacts, try_to_deliver
 from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, read_executor_input
@@ -76,12 +76,15 @@ class Step:
         executor_input: What the engine passes.
         runner: Runs the notebook.
         options: The runner's; those of storage hold for what is fetched and delivered too.
+
+    Raises:
+        BadInputError: The place of its runs is not told.
     """
 
     def __init__(
         self, plan: StepSpec, executor_input: ExecutorInput, runner: RunnerCommand, options: tuple[str, ...]
     ) -> None:
-        self._plan = plan
+        self._plan = in_workspace(plan, executor_input)
         self._input = executor_input
         self._run = runner.run
         self._arguments = options

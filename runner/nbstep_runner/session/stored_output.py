@@ -319,10 +319,10 @@ class StoredOutput:
         if self._lost or (found is None and not self._claim.held):
             return
         if self._claim.held:
-            record = begin(partial(self._claim.commit, result), "publishing")
+            committing = begin(partial(self._claim.commit, result), "publishing")
             self._begin_notebook()
             try:
-                self._await(record)
+                self._await(committing)
             except OutputConflictError:
                 self._withdraw()
                 raise

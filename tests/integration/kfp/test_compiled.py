@@ -277,3 +277,17 @@ def test_a_text_that_is_too_large_for_kfp_is_refused_when_it_is_given(tmp_path: 
 
     with pytest.raises(BadInputError, match=told):
         dsl.pipeline(given)
+
+
+def test_runs_in_the_workspace_ask_kfp_for_it(tmp_path: Path) -> None:
+    prepare = steps.prepare_step(tmp_path, runs=f"{dsl.WORKSPACE_PATH_PLACEHOLDER}/runs")
+
+    def kept() -> None:
+        prepare()
+
+    with pytest.raises(ValueError, match=r"PipelineConfig\.workspace\.size"):
+        dsl.pipeline(kept)
+    config = dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi"))
+    spec = compiled(tmp_path, dsl.pipeline(pipeline_config=config)(kept))[0]
+    given = spec["root"]["dag"]["tasks"]["prepare"]["inputs"]["parameters"]["notebook_runs"]
+    assert given == {"runtimeValue": {"constant": "{{$.workspace_path}}/runs"}}

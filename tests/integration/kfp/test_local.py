@@ -196,3 +196,20 @@ def test_what_is_imported_comes_in_as_an_artifact(folder: Path) -> None:
     imported.__annotations__ = {"return": float}
     with local_runs(folder / "runs"):
         assert dsl.pipeline(imported)().output == 0.25
+
+
+def test_runs_in_the_workspace_are_there_until_the_pipeline_ends(folder: Path) -> None:
+    step = steps.prepare_step(folder, runs=f"{dsl.WORKSPACE_PATH_PLACEHOLDER}/runs", html=False)
+    sized = dsl.PipelineConfig(workspace=dsl.WorkspaceConfig(size="1Gi"))
+
+    def kept() -> None:
+        step()
+
+    kept.__annotations__ = {}
+    with local_runs(folder / "runs"):
+        dsl.pipeline(pipeline_config=sized)(kept)()
+        workspace = str(config.LocalExecutionConfig.instance.workspace_root)
+    prepared = of_step(folder / "runs", "prepare")
+    left = decode((prepared / "record.json").read_bytes(), RunResult)
+    assert (left.exit_code, left.output_uri) == (0, f"{workspace}/runs/{left.run_id}/output.ipynb")
+    assert (prepared / "notebook").exists()

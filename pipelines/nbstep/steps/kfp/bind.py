@@ -16,7 +16,7 @@ from nbstep.steps.component import component_yaml
 from nbstep.steps.ports import Artifact
 from nbstep.steps.sizes import Held, check_argument, check_stored, constants_text, container_text
 from nbstep.steps.step import Step
-from nbstep_runner.contract import lost_on_the_way
+from nbstep_runner.contract import RUNS_INPUT, lost_on_the_way
 from nbstep_runner.errors import BadInputError
 
 _NAMES: Final = {
@@ -59,6 +59,8 @@ def task_of(step: Step, arguments: Mapping[str, Any]) -> Any:
         _check_items(step, name, one)
     constants = {name: one for name, one in arguments.items() if name not in later}
     values = engine_arguments(step, constants, kinds, brought)
+    if step.in_workspace:
+        values[RUNS_INPUT] = step.runs
     parameters = step.parameters(brought)
     with ExitStack() as stack:
         for name in [name for name in later if name in parameters and kinds[name] != parameters[name].kind]:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from nbstep.steps import NotebookStep, notebook_step
 from nbstep.steps.component import component_ir
-from nbstep_runner.contract import StepSpec, StorageOptions, decode
+from nbstep_runner.contract import RUNS_INPUT, WORKSPACE, StepSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.kfp_adapter.arguments import Files, runner_arguments
+from nbstep_runner.kfp_adapter.arguments import Files, in_workspace, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver
 from nbstep_runner.kfp_adapter.executor_input import read_executor_input
 from nbstep_runner.kfp_adapter.notebook import step_notebook
@@ -57,15 +57,20 @@ def step_with(folder: Path, cell: str, **options: Any) -> NotebookStep:
     return notebook_step(path, image="image:1", html=False, **options)
 
 
-def arrived(step: NotebookStep, values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What the step's notebook is given in the end, of constants or of what an earlier step passes on."""
+def told(step: NotebookStep, values: dict[str, Any]) -> dict[str, str]:
+    """The options that the step's container is started with in the end."""
     ir = component_ir(step)
     container = ir["deploymentSpec"]["executors"][f"exec-{step.name}"]["container"]
     command = kfp_engine.started(ir["components"][f"comp-{step.name}"], container, values)
-    told = dict(zip(command[2::2], command[3::2], strict=False))
-    plan = decode(told["--plan"].encode(), StepSpec)
-    assert step_notebook(plan, told["--notebook"], StorageOptions()) == step.source.data
-    runner_arguments(plan, read_executor_input(told["--executor-input"]), Files(folder), ())
+    return dict(zip(command[2::2], command[3::2], strict=False))
+
+
+def arrived(step: NotebookStep, values: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What the step's notebook is given in the end, of constants or of what an earlier step passes on."""
+    options = told(step, values)
+    plan = decode(options["--plan"].encode(), StepSpec)
+    assert step_notebook(plan, options["--notebook"], StorageOptions()) == step.source.data
+    runner_arguments(plan, read_executor_input(options["--executor-input"]), Files(folder), ())
     return dict(json.loads((folder / "params.yaml").read_text()))
 
 
@@ -135,3 +140,26 @@ def test_help_of_a_parameter_stops_no_pipeline(folder: Path, text: str) -> None:
     line = " ".join(text.split()).replace("\x00", "")
     step = step_with(folder, f"text: str = 'x'  # {line}")
     assert arrived(step, {}, folder)["text"] == "x"
+
+
+@pytest.mark.fault(68)
+def test_runs_in_the_workspace_are_where_kfp_mounts_it(folder: Path) -> None:
+    step = step_with(folder, "x: int = 1", runs=f"{WORKSPACE}/runs")
+
+    def plan(values: dict[str, Any]) -> StepSpec:
+        options = told(step, values)
+        return in_workspace(
+            decode(options["--plan"].encode(), StepSpec), read_executor_input(options["--executor-input"])
+        )
+
+    assert plan({RUNS_INPUT: step.runs}).runs == f"{kfp_engine.WORKSPACE}/runs"
+    with pytest.raises(BadInputError, match="its pipeline does not say where that is"):
+        plan({})
+
+
+def test_the_workspace_is_known_inside_of_a_text_and_nowhere_else(folder: Path) -> None:
+    step = step_with(folder, "text: str = ''\nitems: list = []")
+    values = step(text=f"{WORKSPACE}/data").constants
+    assert arrived(step, values, folder)["text"] == f"{kfp_engine.WORKSPACE}/data"
+    with pytest.raises(BadInputError, match="replaces"):
+        step(items=[WORKSPACE])
