@@ -14,6 +14,13 @@ import pytest
 from support.browser import Browser
 
 IMAGES: Final = Path(__file__).parents[2] / "docs" / "images"
+JUPYTERLAB: Final = """<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>card</title><style>
+.jp-OutputArea-output dl, .jp-OutputArea-output dt, .jp-OutputArea-output dd { display: block; }
+.jp-OutputArea-output dl { width: 100%; overflow: hidden; padding: 0; margin: 0; }
+.jp-OutputArea-output dt { font-weight: bold; float: left; width: 20%; padding: 0; margin: 0; }
+.jp-OutputArea-output dd { float: left; width: 80%; padding: 0; margin: 0; }
+</style><div class="jp-OutputArea-output">"""
+"""What JupyterLab's own style does to lists in the output of a cell."""
 pytestmark = pytest.mark.server
 
 
@@ -49,6 +56,21 @@ def test_everybody_can_read_it(browser: Browser, tmp_path: Path, view: str, them
     shown.write_bytes(html)
     browser.show(shown, theme)
     assert browser.barriers() == []
+
+
+def test_names_stay_on_one_line_in_jupyterlab(browser: Browser, tmp_path: Path) -> None:
+    shown = tmp_path / "cards.html"
+    shown.write_text(JUPYTERLAB + views()["cards"]())
+    browser.show(shown)
+    heights = browser.script("return [...document.querySelectorAll('.nbstep dt')].map(term => term.offsetHeight)")
+    assert heights
+    assert max(heights) < 2 * 13 * 1.5  # two lines of the card's text
+
+
+def test_the_chart_shows_the_figures_that_are_written_down() -> None:
+    made = runpy.run_path(str(IMAGES / "make_run.py"))
+    assert made["chart"]() in (IMAGES / "run.svg").read_text()
+    assert set(made["SHOWN"]) <= set(made["figures"]())
 
 
 def test_a_click_goes_to_the_failing_cell(browser: Browser, tmp_path: Path) -> None:

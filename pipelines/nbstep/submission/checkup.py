@@ -19,7 +19,6 @@ from nbstep.profiles.storage import absolute, store_of
 from nbstep.profiles.volume_claims import here
 from nbstep.runs.removal import remove_run
 from nbstep.runs.run import Run
-from nbstep.submission.places import RunPlaces
 from nbstep.submission.request import DEFAULT_RUNS, Prepared, Request, prepare
 from nbstep_runner.contract import RunResult
 from nbstep_runner.errors import NbstepError
@@ -103,14 +102,22 @@ def _place(profile: Profile) -> Iterator[Finding]:
 
 def _small_run(profile: Profile, start: Callable[[Prepared], Run]) -> Iterator[Finding]:
     with _hello(profile) as prepared:
-        run = start(prepared)
-        record = run.wait(DEEP_SECONDS, check=False)
-        places: RunPlaces = prepared.places
-        remove_run(run.store, places.folder, places.found_by)
+        places = prepared.places
+        try:
+            record = _ended(start(prepared))
+        finally:  # also what was uploaded for a run that then could not be started
+            remove_run(store_of(places.folder, prepared.storage), places.folder, places.found_by)
+    yield from _of_record(record)
+
+
+def _ended(run: Run) -> RunResult:
+    """The record of the run once it has ended; nothing of it is left at its place, whatever happens."""
+    try:
+        return run.wait(DEEP_SECONDS, check=False)
+    finally:
         forget: Any = getattr(run.backend, "forget", None)
         if forget is not None:
             forget(run.handle)
-    yield from _of_record(record)
 
 
 def _of_record(record: RunResult) -> Iterator[Finding]:

@@ -21,13 +21,15 @@ from nbstep_runner.stores import below, sibling
 
 LARGEST: Final = 20_000
 
+# Jupyter floats the terms of lists in its outputs, in a fifth of the width: what it sets is set here again.
 STYLE: Final = """<style>
 .nbstep{font-family:system-ui,sans-serif;font-size:13px;line-height:1.5;border:1px solid rgba(128,128,128,.4);
 border-radius:6px;padding:10px 14px;max-width:60em;margin:4px 0;overflow-wrap:anywhere}
 .nbstep .nbstep-state{color:#fff;border-radius:10px;padding:1px 9px;font-weight:600;margin-right:8px}
 .nbstep progress{width:12em;height:8px;vertical-align:middle;margin-right:8px;accent-color:#0b5cad}
 .nbstep dl{display:grid;grid-template-columns:max-content 1fr;gap:0 12px;margin:6px 0}
-.nbstep dt{font-weight:600}.nbstep dd{margin:0;font-family:ui-monospace,monospace}
+.nbstep dt,.nbstep dd{float:none;width:auto;margin:0}
+.nbstep dt{font-weight:600}.nbstep dd{font-family:ui-monospace,monospace}
 .nbstep pre{max-height:20em;overflow:auto;margin:4px 0;font-size:12px;white-space:pre-wrap}
 .nbstep p{margin:4px 0}.nbstep a{text-decoration:underline}.nbstep .nbstep-num{font-variant-numeric:tabular-nums}
 </style>"""

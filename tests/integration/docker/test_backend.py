@@ -236,3 +236,44 @@ def test_nbstep_run_says_that_no_daemon_answers(monkeypatch: pytest.MonkeyPatch,
     assert (done.returncode, done.stdout) == (75, "")
     assert "no Docker daemon answers" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def doctor(profile: Mapping[str, object], *options: str) -> tuple[int, dict[str, dict[str, str]]]:
+    """The exit code of ``nbstep doctor``, and what was found by the names of what was looked at."""
+    Path("nbstep.yaml").write_text(json.dumps({"profiles": {"here": {"on": "docker", "runs": "runs", **profile}}}))
+    told = [NBSTEP, "doctor", "--profile", "here", "--json", *options]
+    done = subprocess.run(told, capture_output=True, text=True, check=False, timeout=200)
+    assert done.stderr == ""
+    return done.returncode, {each["name"]: each for each in json.loads(done.stdout)}
+
+
+def test_doctor_tells_part_by_part_what_works_and_leaves_nothing(docker: Docker, image: str) -> None:
+    works = {"image": image, "docker": {"network": "none"}}
+    code, found = doctor(works)
+    assert (code, list(found)) == (0, ["profile", "runs folder", "clock of the store", "docker"])
+    assert found["docker"]["words"] == f"the daemon answers and has the image {image}"
+    code, found = doctor(works, "--deep")
+    assert (code, list(found)[-4:]) == (0, ["a small run", "runner", "kernel", "clock of the run"]), found
+    assert not any(each["remedy"] for each in found.values())
+    assert list(Path("runs").iterdir()) == []
+    assert docker.call("ps", "--all", "--quiet", "--filter", "name=doctor").stdout == ""
+
+
+def test_doctor_tells_what_to_do_where_something_is_missing(
+    docker: Docker, image: str, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, found = doctor({"image": "127.0.0.1:1/no-such-image:1"})
+    assert (code, list(found)[-1]) == (78, "docker")
+    assert "no-such-image" in found["docker"]["words"]
+    assert found["docker"]["remedy"]
+    docker.call("build", "--tag=nbstep-test-empty", "-", input="FROM scratch\nLABEL a=b\n")
+    code, found = doctor({"image": "nbstep-test-empty"}, "--deep")
+    assert (code, list(found)[-1]) == (78, "a small run")
+    assert "cannot be started" in found["a small run"]["words"]
+    assert found["a small run"]["remedy"]
+    assert list(Path("runs").iterdir()) == []
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{work}/none.sock")
+    code, found = doctor({"image": image})
+    assert (code, list(found)[-1]) == (78, "docker")
+    assert "no Docker daemon answers" in found["docker"]["words"]
+    assert "DOCKER_HOST" in found["docker"]["remedy"]
