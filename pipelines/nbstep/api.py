@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -29,7 +28,6 @@ from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload
 from nbstep.sweeps.submitted import sweep_of
 from nbstep_runner.contract import ParameterSource, encode
-from nbstep_runner.parameters import dump_yaml
 
 
 def run(  # noqa: PLR0913 - papermill's arguments, by their names
@@ -100,8 +98,9 @@ def run(  # noqa: PLR0913 - papermill's arguments, by their names
         CellFailedError: A cell raised; its traceback is a note of the error.
         NbstepError: How else it failed.
     """
-    source, target = str(notebook), str(output or default_output(str(notebook)))
-    values = {
+    target = str(output or default_output(str(notebook)))
+    reached = chosen_profile(None, {"storage": dict(storage or {})}).storage
+    options = {
         "--kernel": kernel_name,
         "--language": language,
         "--cwd": cwd,
@@ -112,8 +111,6 @@ def run(  # noqa: PLR0913 - papermill's arguments, by their names
         "--autosave-cell-every": autosave_cell_every,
         "--stdout-file": stdout_file,
         "--stderr-file": stderr_file,
-    }
-    flags = {
         "--prepare-only": prepare_only,
         "--report-mode": report_mode,
         "--html": html,
@@ -122,21 +119,19 @@ def run(  # noqa: PLR0913 - papermill's arguments, by their names
         "--keep-state": state,
         "--resume": resume,
     }
-    reached = chosen_profile(None, {"storage": dict(storage or {})}).storage
-    with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
-        arguments = [source, target, *storage_options(reached)]
-        arguments += [f"{name}={value}" for name, value in values.items() if value is not None]
-        arguments += [name for name, wanted in flags.items() if wanted]
-        if parameters:
-            file = Path(folder) / "params.yaml"
-            file.write_bytes(dump_yaml(dict(parameters)))
-            arguments += ["--parameters_file", str(file)]
-        record = run_here(arguments, target, progress=progress_bar, print_log=log_output)
+    arguments = [str(notebook), target, *storage_options(reached), *_spelled(options)]
+    record = run_here(arguments, target, parameters or {}, progress=progress_bar, print_log=log_output)
     if check and record is not None and record.error is not None:
         raise error_of(record.error)
     run_id = record.run_id if record is not None else target
     located = Located(run_id=run_id, spec_uri="", output_uri=absolute(target), storage=reached)
     return Run(absolute(target), located, RecordedBackend())
+
+
+def _spelled(options: Mapping[str, Any]) -> list[str]:
+    """Options as a command line has them: ``True`` is the option's name alone, ``False`` and ``None`` are left out."""
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    return [name if value is True else f"{name}={value}" for name, value in given.items()]
 
 
 def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the notebook has a default and a name

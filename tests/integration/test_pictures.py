@@ -77,7 +77,8 @@ def test_a_click_goes_to_the_failing_cell(browser: Browser, tmp_path: Path) -> N
     shown = tmp_path / "page.html"
     shown.write_bytes(views()["page"]())
     browser.show(shown)
-    browser.script("document.querySelector('.nbstep-jump a').click()")
     top = "return document.querySelector('.celltag_nbstep-failed').getBoundingClientRect().top"
+    assert browser.script(top) > browser.script("return innerHeight")  # out of sight
+    browser.script("document.querySelector('.nbstep-jump a').click()")
     assert browser.until("return location.hash") == "#cell-id=train"
     assert -1 < browser.script(top) < browser.script("return innerHeight")

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from nbstep.backends.local.process import Child, default_output
+from nbstep.cli.output import show_json
 from nbstep_runner.cli.command import command as runner_command
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import STANDARD_STREAM, RunResult, decode
@@ -88,24 +89,31 @@ def command(
 
         return run_in_container(arguments, place, log_format, as_json=as_json, quiet=quiet)
     form = "console" if log_format == "auto" else log_format
+    told = [*arguments, *(["--quiet"] if quiet else [])]
     # Standard output is the notebook's then, or its parameters' where those are asked for.
     if output in {None, STANDARD_STREAM}:
         if as_json:
             raise click.UsageError("--json prints the record on standard output: name an OUTPUT for the notebook.")
-        return _plain([*arguments, *(["--quiet"] if quiet else [])], form, program=ctx.command_path)
-    with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
-        record_file = Path(folder) / "record.json"
-        child_arguments = [*arguments, "--record-file", str(record_file), *(["--quiet"] if quiet else [])]
-        view = log_format == "auto" and not (quiet or as_json) and sys.stdout.isatty()
-        if view:
-            return _watched(child_arguments, program=ctx.command_path)
-        code = _plain(child_arguments, form, program=ctx.command_path, log_to_stderr=as_json)
-        record = _record(record_file)
-    if as_json:
-        _print_record(record)
+        return _plain(told, form, program=ctx.command_path)
+    if log_format == "auto" and not (quiet or as_json) and sys.stdout.isatty():
+        return _watched(told, program=ctx.command_path)
+    record, code = _recorded(told, form, program=ctx.command_path, log_to_stderr=as_json)
+    if as_json and record:
+        show_json(record)
     elif record and form == "console" and not quiet:
         _say_where(record)
     return code
+
+
+def _recorded(
+    arguments: list[str], log_format: str, *, program: str, log_to_stderr: bool
+) -> tuple[RunResult | None, int]:
+    """Let the child write its log itself; the run's record, unless it ended before there was one, and the exit code."""
+    with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
+        file = Path(folder) / "record.json"
+        told = [*arguments, "--record-file", str(file)]
+        code = _plain(told, log_format, program=program, log_to_stderr=log_to_stderr)
+        return decode(file.read_bytes(), RunResult) if file.exists() else None, code
 
 
 def _plain(arguments: list[str], log_format: str, *, program: str, log_to_stderr: bool = False) -> int:
@@ -125,17 +133,6 @@ def _watched(arguments: list[str], *, program: str) -> int:
         code = child.wait()
         view.close(exit_code=code)
     return code
-
-
-def _record(path: Path) -> RunResult | None:
-    return decode(path.read_bytes(), RunResult) if path.exists() else None
-
-
-def _print_record(record: RunResult | None) -> None:
-    from nbstep.cli.output import show_json
-
-    if record is not None:
-        show_json(record)
 
 
 def _say_where(record: RunResult) -> None:

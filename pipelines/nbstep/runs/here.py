@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from nbstep.backends.local.process import Child
 from nbstep.views.log_lines import for_people, parse
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunResult, RunState, decode
 from nbstep_runner.errors import InternalError
+from nbstep_runner.parameters import dump_yaml
 
 Hear = Callable[[bytes], None]
 """Called with each line of the run's log."""
 
 
-def run_here(arguments: Sequence[str], output: str, *, progress: bool, print_log: bool) -> RunResult | None:
+def run_here(
+    arguments: Sequence[str], output: str, parameters: Mapping[str, Any], *, progress: bool, print_log: bool
+) -> RunResult | None:
     """Run ``nbstep-runner`` with these arguments and return the record of the run; ``None`` of one that only prepares.
 
     Args:
         arguments: The runner's command line.
         output: Where the executed notebook goes.
+        parameters: Values by name, which the command line does not show.
         progress: Show how far the run is: a card in a notebook, a view on a terminal, nothing elsewhere.
         print_log: Print the log for people on standard error, in place of the progress.
 
@@ -33,6 +38,10 @@ def run_here(arguments: Sequence[str], output: str, *, progress: bool, print_log
     with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
         file = Path(folder) / "record.json"
         command = [*arguments, "--log-format", "json", "--record-file", str(file)]
+        if parameters:
+            given = Path(folder) / "params.yaml"
+            given.write_bytes(dump_yaml(dict(parameters)))
+            command += ["--parameters_file", str(given)]
         with (
             _listener(output, progress=progress, print_log=print_log) as (hear, conclude),
             Child(command, program="nbstep.run") as child,

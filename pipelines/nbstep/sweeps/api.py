@@ -95,10 +95,9 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
     for name, count in (("jobs", jobs), ("per_pod", per_pod)):
         if count is not None and count < 1:
             raise UsageError(f"{count} runs at once are none", hint=f"Leave {name} out for the usual number.")
-    axes = [axis(name, values) for name, values in (grid or {}).items()]
     request = SweepRequest(
         notebook=str(notebook),
-        sets=combine(axes, [row(each) for each in matrix]),
+        sets=combine([axis(name, values) for name, values in (grid or {}).items()], [row(each) for each in matrix]),
         base=(ParameterSource.values(dict(params)),) if params else (),
         output=str(output),
         jobs=jobs,
@@ -118,9 +117,7 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
             done.check()
         return done
     started = _elsewhere(request, where, per_pod, files, requirements)
-    if not wait:
-        return started
-    return started.wait(check=check, listen=_bar(len(started.plan.specs)))
+    return started.wait(check=check, listen=_bar(len(started.plan.specs))) if wait else started
 
 
 def _here(request: SweepRequest) -> Sweep:
