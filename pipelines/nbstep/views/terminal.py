@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from textwrap import wrap
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -51,6 +52,10 @@ _PRINTED = {Look.PRINTED, Look.PRINTED_STDERR, Look.ERROR_OUTPUT}
 """What a cell puts out: lines that are too wide go on behind a mark of their own."""
 
 _GUTTER = 4
+_SENTENCES = {Look.SUCCEEDED, Look.FAILED, Look.NOTICE, Look.WARNING, Look.PLACE}
+"""What we say ourselves: it is broken between words, unless it is a link, which has to be copied whole."""
+
+_INDENT = "  "
 
 
 class RunView:
@@ -197,11 +202,17 @@ class _Lines:
             begin = Segment(ascii_mark if options.ascii_only else mark, Style.parse(mark_style))
             shape = Style.parse(style) + Style(link=line.link)
             text = _drawable(line.text.expandtabs(), options.encoding)
-            pieces = [text]
             if line.look in _PRINTED and cell_len(text) > options.max_width - _GUTTER:
-                pieces = chop_cells(text, max(options.max_width - _GUTTER, 1))
+                pieces, behind = chop_cells(text, max(options.max_width - _GUTTER, 1)), begin
+            elif line.look in _SENTENCES and not line.link and cell_len(text) > options.max_width - len(_INDENT):
+                width = max(options.max_width - len(_INDENT), 1)
+                pieces = wrap(text, width, break_long_words=False, break_on_hyphens=False) or [text]
+                behind = Segment(_INDENT)
+            else:
+                pieces, behind = [text], begin
             for piece in pieces[:-1]:
                 yield from (begin, Segment(piece, shape), Segment.line())
+                begin = behind
             yield from (begin, Segment(pieces[-1], shape))
             if line.seconds is not None:
                 yield Segment(f"  {duration(line.seconds, 2)}", Style.parse("dim"))

@@ -241,6 +241,21 @@ def test_a_failed_run_ends_with_its_traceback_and_what_to_do() -> None:
     assert shown.endswith(end)
 
 
+def test_what_we_say_ourselves_is_broken_between_words() -> None:
+    error = ErrorInfo(
+        reference="out-of-memory",
+        message="the kernel was killed because its container had no memory left for what the notebook asked of it",
+        hint="Give the run more memory, or let the notebook read its data in parts; what had run by then is kept.",
+    )
+    assert screen(finished(RunState.FAILED, error), exit_code=10).endswith(
+        "✗ run failed in 62 s: the kernel was killed because its container had no memory left for what the\n"
+        "  notebook asked of it\n"
+        "  Give the run more memory, or let the notebook read its data in parts; what had run by then is\n"
+        "  kept.\n"
+        "  notebook out.ipynb\n  page     out.html\n  log      out.log.jsonl\n"
+    )
+
+
 def test_an_output_that_was_not_written_is_not_named() -> None:
     result = replace(finished(RunState.FAILED).result, output_version=None, html_uri=None, log_uri=None)
     assert screen(RunFinished(result=result)).endswith("✗ run failed in 62 s\n")
