@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
 MAX_DEPTH: Final = 200
 TOO_DEEP: Final = f"[nbstep: what is nested more than {MAX_DEPTH} levels deep is left out here]"
+_REPEATED: Final = re.compile(rb"\\u00([01][0-9a-f])\\u00\1\\u00\1\\u00\1")
+"""Escapes of one control character."""
+_ESCAPE: Final = 6
+_RUN: Final = 64
+"""Control characters that are read at once."""
+_STAND_INS: Final = 0xE000
+"""The private use character that stands for a run of NULs; those after it for the control characters after NUL."""
+_TAKEN: Final = (b"\xee\x80", rb"\ue0", rb"\uE0")
+"""Of JSON that may hold a stand-in of its own."""
 _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 
 
@@ -70,9 +79,55 @@ def _pruned(data: bytes) -> bytes:
     return b"".join([*parts, data[kept_from:]])
 
 
+def decode_strictly(data: bytes | memoryview) -> Any:
+    """The value of valid JSON.
+
+    Control characters are escaped, six bytes each, and escapes are read one after the other. Of a long run of the same
+    one, as a binary file has them, many are read at once: as one character, which stands for them meanwhile.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError: It is not valid.
+    """
+    if not _REPEATED.search(data):
+        return msgspec.json.decode(data)
+    short, runs = bytes(data), {}
+    while (match := _REPEATED.search(short)) and (escape := match[0][:_ESCAPE]) * _RUN in short:
+        rest = _shortened(short, escape, b"")
+        if not runs and any(taken in rest for taken in _TAKEN):
+            break
+        code = int(match[1], 16)
+        stand_in = chr(_STAND_INS + code)
+        runs[stand_in] = chr(code) * _RUN
+        short = _shortened(short, escape, stand_in.encode())
+    try:
+        value = msgspec.json.decode(short)
+        return _each_text(value, lambda text: _replaced(text, runs)) if runs else value
+    except msgspec.DecodeError:  # a run began within the escape of a backslash, or it is not valid at all
+        return msgspec.json.decode(data)
+
+
+def _shortened(data: bytes, escape: bytes, stand_in: bytes) -> bytes:
+    """The data with a stand-in for as many of an escape as ``_RUN``, wherever they follow each other."""
+    parts, position, run = [], 0, escape * _RUN
+    while (start := data.find(run, position)) >= 0:
+        end = start
+        for step in (run * _RUN, run):
+            while data.startswith(step, end):
+                end += len(step)
+        parts += [data[position:start], stand_in * ((end - start) // len(run))]
+        position = end
+    return b"".join([*parts, data[position:]])
+
+
+def _replaced(text: str, runs: dict[str, str]) -> str:
+    for stand_in, run in runs.items():
+        text = text.replace(stand_in, run)
+    return text
+
+
 def _decode(data: bytes | memoryview) -> Any:
     try:
-        return msgspec.json.decode(data)
+        return decode_strictly(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _without_surrogates(json.loads(bytes(data).decode("utf-8", "replace"), parse_int=_integer))
 
@@ -87,10 +142,15 @@ def _integer(digits: str) -> int | str:
 
 def _without_surrogates(value: Any) -> Any:
     """Half of a surrogate pair cannot be written as UTF-8 again."""
+    return _each_text(value, lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """The value with each of its texts and keys changed."""
     if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return change(value)
     if isinstance(value, list):
-        return [_without_surrogates(each) for each in value]
+        return [_each_text(each, change) for each in value]
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(each) for key, each in value.items()}
+        return {change(key): _each_text(each, change) for key, each in value.items()}
     return value

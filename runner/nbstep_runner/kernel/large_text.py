@@ -56,7 +56,7 @@ class LargeText:
         ideal = min(start + PIECE, self.end)
         for cut in range(ideal, max(start, ideal - LONGEST_ESCAPE), -1):
             try:
-                return msgspec.json.decode(self._string(start, cut), type=str), cut
+                return str(kernel_json.decode_strictly(self._string(start, cut))), cut
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue
         return kernel_json.decode(self._string(start, self.end)), self.end

@@ -81,10 +81,9 @@ def _each_replaced(text: str, escape: Callable[[str], str]) -> str:
 
     A megabyte of NULs is one replacement, of many at once; a function called for each of them would take a second.
     """
-    for control in _CONTROLS:
-        if control in text:
-            for hidden in (control * _RUN, control):
-                text = text.replace(hidden, escape(control) * len(hidden))
+    for control in [each for each in _CONTROLS if each in text]:  # looked for before the text grows by escapes
+        for hidden in (control * _RUN, control):
+            text = text.replace(hidden, escape(control) * len(hidden))
     if not text.isascii():
         for hidden in set(_HIDDEN.findall(text)):
             text = text.replace(hidden, escape(hidden))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbstep_runner.kernel.kernel_json import MAX_DEPTH, TOO_DEEP, decode, decode_bounded
+from nbstep_runner.kernel.kernel_json import MAX_DEPTH, TOO_DEEP, decode, decode_bounded, decode_strictly
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(),
@@ -52,3 +52,20 @@ def test_what_is_too_deep_and_no_strict_json_either() -> None:
 @given(VALUES)
 def test_all_else_is_as_it_was(value: Any) -> None:
     assert decode_bounded(json.dumps(value).encode()) == (value, False)
+
+
+PIECES = st.sampled_from(["\0", "\x01", "\x1f", "\\", "u0000", "\ue000", "\ue001", "x", '"', "\n", "\N{GRINNING FACE}"])
+REPEATED = st.lists(st.tuples(PIECES, st.sampled_from([1, 3, 63, 64, 65, 200, 5000])), max_size=6).map(
+    lambda runs: "".join(piece * count for piece, count in runs)
+)
+
+
+@given(REPEATED, st.booleans())
+def test_runs_of_control_characters_are_read_as_they_are(text: str, ascii_only: bool) -> None:
+    value = {"name": "stdout", text: [text, 1]}
+    data = json.dumps(value, ensure_ascii=ascii_only).encode()
+    assert decode_strictly(memoryview(data)) == value
+
+
+def test_an_escaped_backslash_before_a_run() -> None:
+    assert decode_strictly(rb'["\\u0000' + rb"\u0000" * 100 + b'"]') == ["\\u0000" + "\0" * 100]
