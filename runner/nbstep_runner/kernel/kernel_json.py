@@ -90,7 +90,7 @@ def decode_strictly(data: bytes | memoryview) -> Any:
     """
     if not _REPEATED.search(data):
         return msgspec.json.decode(data)
-    short, runs = bytes(data), {}
+    short, runs = bytes(data), dict[str, str]()
     while (match := _REPEATED.search(short)) and (escape := match[0][:_ESCAPE]) * _RUN in short:
         rest = _shortened(short, escape, b"")
         if not runs and any(taken in rest for taken in _TAKEN):
