@@ -74,8 +74,8 @@ argo: $(installed)  ## Stop a pipeline's step at many moments on the Argo of KUB
 	@$(bin)/python -m pytest tests/sweeps/test_argo.py $(PYTEST_ARGS)
 
 .PHONY: sweeps
-sweeps: $(installed)  ## Kill pods, launchers and runs of sweeps, and the pods of a training, on KUBECONFIG's cluster (minutes)
-	@$(bin)/python -m pytest tests/sweeps/test_kubernetes.py tests/sweeps/test_lost_pods.py $(PYTEST_ARGS)
+sweeps: $(installed)  ## Kill, taint and evict pods, launchers and runs on KUBECONFIG's cluster, where nothing else may run meanwhile (minutes)
+	@$(bin)/python -m pytest tests/sweeps/test_kubernetes.py tests/sweeps/test_lost_pods.py tests/sweeps/test_taken_pods.py $(PYTEST_ARGS)
 
 .PHONY: stores
 stores: $(installed)  ## Race and kill writers on every storage server (minutes), for the table in docs/storage.md

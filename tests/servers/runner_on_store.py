@@ -15,13 +15,14 @@ from typing import Any
 import nbformat
 import pytest
 
-from nbstep_runner.stores import Store
+from nbstep_runner.stores import Store, below
 from servers.faultproxy import Kind, Proxy
 from servers.ports import wait_until
 from support import notebooks
 from support.runs import RUNNER, Done, Running
 
 PARAMETERS = notebooks.Code("rows: int = 1\nname = 'nobody'", ("parameters",))
+ODD = "odd 50% #1 ü.csv"
 CELLS = (PARAMETERS, "print(f'{name} has {rows + 1} rows')", "import os; print('in', os.getcwd())")
 
 
@@ -74,11 +75,14 @@ class RunnerOnStore:
         raise NotImplementedError
 
     def test_a_run_from_storage_to_storage(self, remote: Remote, tmp_path: Path) -> None:
-        remote.put(CELLS)
-        done = remote.run(tmp_path)
+        """What it writes in its working directory comes back, under an odd name, too."""
+        remote.put((*CELLS, f"open({ODD!r}, 'w').write('1')"))
+        done = remote.run(tmp_path, "--collect", "*.csv")
         assert (done.code, done.stderr) == (0, "")
         assert "Ada has 42 rows" in done.stdout
-        assert remote.names() == {"out.ipynb", "out.result.json", "out.log.jsonl"}
+        file = below(remote.folder + "runs/out.files", ODD)
+        assert remote.names() == {"out.ipynb", "out.result.json", "out.log.jsonl", file.partition("/runs/")[2]}
+        assert remote.store.read(file).data == b"1"
         output = remote.store.read(remote.folder + "runs/out.ipynb")
         executed = nbformat.reads(output.data.decode(), as_version=4)
         nbformat.validate(executed)
@@ -87,7 +91,8 @@ class RunnerOnStore:
         assert (record["state"], record["exit_code"]) == ("succeeded", 0)
         assert record["output_version"] == output.version
         assert {cell["state"] for cell in record["cells"]} == {"succeeded"}
-        assert [path.name for path in tmp_path.iterdir()] == []
+        assert [file["path"] for file in record["files"]] == [ODD]
+        assert [path.name for path in tmp_path.iterdir()] == [ODD]
 
     def test_the_same_work_again_is_answered_by_its_record(self, remote: Remote, tmp_path: Path) -> None:
         remote.put(CELLS)

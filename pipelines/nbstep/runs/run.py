@@ -17,7 +17,7 @@ from nbstep.runs.files import chosen, download
 from nbstep.runs.history import history
 from nbstep.runs.log import complete, stored_log
 from nbstep.runs.settle import settle
-from nbstep.runs.verdict import combine, final_record
+from nbstep.runs.verdict import can_be_retried, combine, final_record
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.notebook import ExecutedNotebook
@@ -157,7 +157,7 @@ class Run:
     @property
     def results(self) -> dict[str, Any]:
         """The values that the notebook reported by name; empty before the end."""
-        record = self._final or self.record()
+        record = self._last_word()
         return record.results if record else {}
 
     def lines(self, *, follow: bool = False) -> Iterator[log_lines.LogLine]:
@@ -189,8 +189,7 @@ class Run:
         for uri in places:
             with suppress(InputNotFoundError):
                 data = self.store.read(uri).data
-                record = self._final or self.record()
-                return ExecutedNotebook(data, uri, record if record and record.state.final else None)
+                return ExecutedNotebook(data, uri, self._last_word())
         raise self.no_notebook()
 
     def no_notebook(self) -> InputNotFoundError:
@@ -205,7 +204,7 @@ class Run:
 
     def files(self) -> tuple[CollectedFile, ...]:
         """What the run has collected of its working directory; nothing before its end."""
-        record = self._final or self.record()
+        record = self._last_word()
         return record.files if record else ()
 
     def download(self, to: str | Path = ".", *, only: Sequence[str] = ()) -> list[Path]:
@@ -230,6 +229,14 @@ class Run:
     def spec(self) -> RunSpec:
         """What was asked for."""
         return decode(self.store.read(self._located.spec_uri).data, RunSpec)
+
+    def _last_word(self) -> RunResult | None:
+        """The record once no other attempt can follow; its place is asked only where one might."""
+        record = self._final or self.record()
+        if record is None or not record.state.final or not can_be_retried(record):
+            return record if record and record.state.final else None
+        status = self.status()
+        return status.record if status.state.final else None
 
     def _read_record(self) -> tuple[RunResult | None, str]:
         try:

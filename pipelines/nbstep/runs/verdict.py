@@ -24,7 +24,7 @@ def combine(status: Status, record: RunResult | None) -> RunStatus:
     ``lost`` where it supports none.
     """
     over = status.phase in (Phase.ENDED, Phase.GONE)
-    if record is not None and record.state.final and (over or not _can_be_retried(record)):
+    if record is not None and record.state.final and (over or not can_be_retried(record)):
         return RunStatus(state=record.state, words=said(record), problems=status.problems, record=record)
     if not over:
         started = status.phase is Phase.RUNNING
@@ -81,7 +81,8 @@ def _state(status: Status) -> RunState:
     )
 
 
-def _can_be_retried(record: RunResult) -> bool:
+def can_be_retried(record: RunResult) -> bool:
+    """Whether another attempt may follow the one that ended with this record."""
     return record.error is not None and record.error.retryable
 
 

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from nbstep.views.links import page_link
 from nbstep.views.plot import scatter
 from nbstep.views.table import Html, table
-from nbstep_runner.contract import RunResult, RunState
+from nbstep_runner.contract import FILES, RunResult, RunState
 from nbstep_runner.page import badge, cut, shown
+from nbstep_runner.stores import below, sibling
 
 MOST_PLOTS: Final = 6
+MOST_FILES: Final = 3
 _MOST_POINTS: Final = 1000
 
 
@@ -23,6 +26,7 @@ class Row:
     Attributes:
         seconds: ``None`` where it has not ended.
         error: What went wrong, in a sentence; empty if nothing did.
+        files: What came back of the working directory: paths there, and where they lie now.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Row:
     seconds: float | None = None
     results: dict[str, Any] = field(default_factory=dict)
     error: str = ""
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def row_of(record: RunResult) -> Row:
@@ -42,6 +47,7 @@ def row_of(record: RunResult) -> Row:
         seconds=record.seconds,
         results=record.results,
         error=record.error.message if record.error else "",
+        files=tuple((file.path, below(sibling(record.output_uri, FILES), file.path)) for file in record.files),
     )
 
 
@@ -62,10 +68,29 @@ def runs_table(rows: Sequence[Row], *, title: str, named: bool = True) -> str:
     """
     parameters, results = _names(row.parameters for row in rows), _names(row.results for row in rows)
     heads = [*(["run"] if named else []), *parameters, "state", "seconds", *results]
-    failed = any(row.error for row in rows)
-    cells = [list(_cells(row, parameters, results, named=named, failed=failed)) for row in rows]
-    keys = [list(_keys(row, parameters, results, named=named, failed=failed)) for row in rows]
-    return table([*heads, *(["error"] if failed else [])], cells, keys=keys, title=title)
+    cells = [list(_cells(row, parameters, results, named=named)) for row in rows]
+    keys = [list(_keys(row, parameters, results, named=named)) for row in rows]
+    if any(row.files for row in rows):
+        heads.append("files")
+        _add(cells, [_files(row) for row in rows])
+        _add(keys, [len(row.files) for row in rows])
+    if any(row.error for row in rows):
+        heads.append("error")
+        _add(cells, [cut(row.error, 200) for row in rows])
+        _add(keys, [row.error or None for row in rows])
+    return table(heads, cells, keys=keys, title=title)
+
+
+def _add(lines: Sequence[list[Any]], column: Sequence[Any]) -> None:
+    """Add a column at the right."""
+    for line, cell in zip(lines, column, strict=True):
+        line.append(cell)
+
+
+def _files(row: Row) -> Html:
+    links = [page_link(uri, cut(path, 60)) for path, uri in row.files[:MOST_FILES]]
+    more = [f"and {len(row.files) - MOST_FILES} more"] if len(row.files) > MOST_FILES else []
+    return Html(", ".join([*links, *more]))
 
 
 def status_table(state: RunState, words: str, problems: Sequence[str]) -> str:
@@ -87,26 +112,22 @@ def _names(mappings: Any) -> list[str]:
     return list(dict.fromkeys(name for mapping in mappings for name in mapping))
 
 
-def _cells(row: Row, parameters: Sequence[str], results: Sequence[str], *, named: bool, failed: bool) -> Iterator[str]:
+def _cells(row: Row, parameters: Sequence[str], results: Sequence[str], *, named: bool) -> Iterator[str]:
     if named:
         yield row.name
     yield from (shown(row.parameters[name]) if name in row.parameters else "" for name in parameters)
     yield Html(badge(row.state))
     yield "" if row.seconds is None else f"{row.seconds:.2f}"
     yield from (shown(row.results[name]) if name in row.results else "" for name in results)
-    if failed:
-        yield cut(row.error, 200)
 
 
-def _keys(row: Row, parameters: Sequence[str], results: Sequence[str], *, named: bool, failed: bool) -> Iterator[Any]:
+def _keys(row: Row, parameters: Sequence[str], results: Sequence[str], *, named: bool) -> Iterator[Any]:
     if named:
         yield row.name
     yield from (row.parameters.get(name) for name in parameters)
     yield str(row.state)
     yield row.seconds
     yield from (row.results.get(name) for name in results)
-    if failed:
-        yield row.error or None
 
 
 def _plots(rows: Sequence[Row], result: str) -> Iterator[str]:

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
 
-from nbstep_runner.contract import CellRecord, CellState, Environment, RunResult
+from nbstep_runner.contract import FILES, CellRecord, CellState, CollectedFile, Environment, RunResult
 from nbstep_runner.page.values import badge, cut, duration, gone_on_from, shown
+from nbstep_runner.stores import link_below, sibling
 
 MOST_BARS: Final = 500
+MOST_FILES: Final = 100
 _BAD: Final = {CellState.FAILED, CellState.TIMED_OUT, CellState.INTERRUPTED}
 _NAME: Final = 200
 _MESSAGE: Final = 2000
@@ -42,6 +44,7 @@ def _parts(record: RunResult) -> Iterator[str]:
     yield _values("Parameters", record.parameters)
     yield _values("Results", record.results)
     yield _values("Run", _facts(record))
+    yield from _files(record)
     yield "</div>"
     if record.environment is not None:
         yield _environment(record.environment)
@@ -97,6 +100,22 @@ def _values(title: str, values: Mapping[str, Any]) -> str:
         return ""
     rows = (f"<dt>{escape(cut(name, _NAME))}</dt><dd>{escape(shown(value))}</dd>" for name, value in values.items())
     return f"<section><h2>{title}</h2><dl>{''.join(rows)}</dl></section>"
+
+
+def _files(record: RunResult) -> Iterator[str]:
+    """Links to the files that came back of the working directory; they lie beside the page."""
+    if not record.files:
+        return
+    folder = sibling(record.output_uri, FILES)
+    yield f"<section><h2>Files</h2><dl>{''.join(_file(folder, file) for file in record.files[:MOST_FILES])}</dl>"
+    if len(record.files) > MOST_FILES:
+        yield f"<p>and {len(record.files) - MOST_FILES} more</p>"
+    yield "</section>"
+
+
+def _file(folder: str, file: CollectedFile) -> str:
+    link = f'<a href="{escape(link_below(folder, file.path))}">{escape(cut(file.path, _NAME))}</a>'
+    return f"<dt>{link}</dt><dd>{file.size:,} bytes</dd>"
 
 
 def _cells(cells: tuple[CellRecord, ...]) -> Iterator[str]:

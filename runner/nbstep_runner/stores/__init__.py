@@ -3,7 +3,7 @@
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
 from nbstep_runner.stores.registry import SchemeInfo, check_name, check_output, describe, open_store, same_object
 from nbstep_runner.stores.retrying import hurry
-from nbstep_runner.stores.uris import below, is_remote, join, name_of, redact, sibling
+from nbstep_runner.stores.uris import below, is_remote, join, link_below, name_of, redact, sibling
 
 __all__ = [
     "ABSENT",
@@ -19,6 +19,7 @@ __all__ = [
     "hurry",
     "is_remote",
     "join",
+    "link_below",
     "name_of",
     "open_store",
     "redact",

@@ -178,9 +178,21 @@ def below(folder: str, path: str) -> str:
     Where a URI is percent-decoded the path is encoded as a whole, elsewhere only what :func:`checked` refuses; no two
     paths share an object.
     """
-    if scheme_of(folder) in _WITH_PORT or folder.lower().startswith("file:"):
+    if _is_decoded(folder):
         return join(folder, quote(path))
     return join(folder, re.sub(r"[^\w\-. +=@,()~&!';/\[\]$^]", lambda found: quote(found[0], safe=""), path))
+
+
+def link_below(folder: str, path: str) -> str:
+    """The object that :func:`below` names, as a link in a page that lies beside the folder."""
+    beside_it = folder[: folder.partition("?")[0].rfind("/") + 1]
+    name = below(folder, path).removeprefix(beside_it)
+    return f"./{name if _is_decoded(folder) else quote(name)}"
+
+
+def _is_decoded(uri: str) -> bool:
+    """Whether a URI's path is percent-decoded by whoever opens it; elsewhere it is the object's name as it stands."""
+    return scheme_of(uri) in _WITH_PORT or uri.lower().startswith("file:")
 
 
 def beside(uri: str, name: str) -> str:

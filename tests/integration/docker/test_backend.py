@@ -61,9 +61,14 @@ def wait_for(run: Run, text: str) -> None:
 def test_a_run_and_its_results(image: str) -> None:
     run = start(
         image,
-        [Code("n = 1", tags=("parameters",)), "from nbstep_runner import result\nresult('twice', n * 2)\nprint(n)"],
+        [
+            Code("n = 1", tags=("parameters",)),
+            "from nbstep_runner import result\nresult('twice', n * 2)\nprint(n)",
+            "open('a.csv', 'w').write('1')\nopen('b.txt', 'w').write('2')",
+        ],
         params={"n": 21},
         env={"GREETING": "hello"},
+        collect=["*.csv"],
     )
     record = run.wait(WAIT)
     assert (record.state, record.exit_code, record.results) == (RunState.SUCCEEDED, 0, {"twice": 42})
@@ -71,6 +76,10 @@ def test_a_run_and_its_results(image: str) -> None:
     assert record.environment.image == image
     messages = [line.message for line in run.lines()]
     assert messages.count("21") == 1
+    (here,) = run.download("fetched")
+    assert (here, here.read_text()) == (Path("fetched/a.csv"), "1")
+    assert record.left_behind is not None
+    assert record.left_behind.names == ("b.txt",)
     assert invariants.violations(Path(run.output_uri), code=0) == []
 
 

@@ -85,6 +85,17 @@ def test_wrong_arguments_are_refused_while_compiling(tmp_path: Path) -> None:
     assert caught.value.hint == "Did you mean 'rows'?"
 
 
+def test_an_output_that_there_is_not_is_named_while_compiling(tmp_path: Path) -> None:
+    prepare = steps.prepare_step(tmp_path)
+
+    def misspelt() -> None:
+        prepare(rows=prepare().outputs["row"])
+
+    with pytest.raises(BadInputError, match="the step has no output 'row'") as caught:
+        dsl.pipeline(misspelt)
+    assert "rows" in caught.value.hint
+
+
 def cache_key(folder: Path, source: str) -> str:
     """The key under which kfp's local cache keeps a step's outputs."""
     path = notebooks.write(folder / "n.ipynb", [notebooks.Code("x: int = 1", ("parameters",)), source])

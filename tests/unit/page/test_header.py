@@ -6,8 +6,16 @@ import re
 from dataclasses import replace
 from html import unescape
 
-from nbstep_runner.contract import CellRecord, CellState, Continuation, Environment, ErrorInfo, RunState
-from nbstep_runner.page.header import MOST_BARS, header
+from nbstep_runner.contract import (
+    CellRecord,
+    CellState,
+    CollectedFile,
+    Continuation,
+    Environment,
+    ErrorInfo,
+    RunState,
+)
+from nbstep_runner.page.header import MOST_BARS, MOST_FILES, header
 from support.records import run_record
 
 HOSTILE = '<script>alert("x")</script>'
@@ -42,6 +50,15 @@ def test_what_a_run_went_on_from_is_among_its_facts() -> None:
     assert "attempt 2 went on from generation 3 of the state, saved by attempt 1 state saved generation 5" in text
     other = words(header(run_record(continued_from=replace(came_from, run_id="earlier"))))
     assert "generation 3 of the state, saved by attempt 1 of earlier" in other
+
+
+def test_files_that_came_back_are_linked_where_they_lie() -> None:
+    files = [CollectedFile(path=f"model/{number} #1.csv", size=12_345, checksum="") for number in range(MOST_FILES + 2)]
+    html = header(run_record(output_uri="gs://bucket/out.ipynb", files=tuple(files)))
+    assert '<a href="./out.files/model/0%20%25231.csv">model/0 #1.csv</a></dt><dd>12,345 bytes</dd>' in html
+    assert html.count('<a href="./out.files/') == MOST_FILES
+    assert "and 2 more" in words(html)
+    assert "Files" not in header(run_record())
 
 
 def test_a_cell_has_a_bar_as_long_as_it_took() -> None:

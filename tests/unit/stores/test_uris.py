@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.session.stores import StoreSource
-from nbstep_runner.stores import check_output, join, open_store, redact, sibling
+from nbstep_runner.stores import below, check_output, join, link_below, open_store, redact, sibling
 from nbstep_runner.stores.uris import checked, scheme_of
 from nbstep_runner.testing import MemorySpace, MemoryStore
 
@@ -190,3 +191,18 @@ def test_an_output_that_is_signed_alone_is_refused(uri: str, signed: bool) -> No
     with pytest.raises(BadInputError, match="signed for one object"):
         check_output(uri, MemoryStore(MemorySpace()))
     return None
+
+
+@given(st.text(st.characters(exclude_characters="/\x00", exclude_categories=["Cs"]), min_size=1))
+def test_a_link_leads_to_the_object_that_a_name_is_stored_under(name: str) -> None:
+    """A browser reads a link percent-decoded: what it then asks for is the object's name, or the URI's path."""
+    for folder, decoded in (
+        ("gs://bucket/out.files", False),
+        ("/data/out.files", False),
+        ("https://h/out.files", True),
+    ):
+        link, stored = link_below(folder, name), below(folder, name)
+        assert link.startswith("./out.files/")
+        assert ":" not in link.partition("/")[2].partition("?")[0] or decoded
+        reached = folder.removesuffix("out.files") + link.removeprefix("./")
+        assert (reached if decoded else unquote(reached)) == stored

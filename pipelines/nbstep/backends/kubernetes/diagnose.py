@@ -54,7 +54,7 @@ def container_status(pod: Object) -> Object:
 
 
 def problems(pod: Object) -> Iterator[str]:
-    """What holds a pod up, a sentence each."""
+    """What holds a pod up or has taken it away, a sentence each."""
     waiting = container_status(pod).get("state", {}).get("waiting") or {}
     reason = waiting.get("reason", "")
     if reason in WAITING:
@@ -62,6 +62,12 @@ def problems(pod: Object) -> Iterator[str]:
         yield WAITING[reason].format(image=image, message=one_line(waiting.get("message", reason)))
     for condition in pod.get("status", {}).get("conditions") or ():
         yield from _condition_problem(condition)
+    if pod.get("status", {}).get("reason") == "Evicted":
+        yield _eviction(pod)
+
+
+def _eviction(pod: Object) -> str:
+    return f"the pod was evicted: {one_line(pod['status'].get('message', ''))}"
 
 
 def _condition_problem(condition: Object) -> Iterator[str]:
@@ -94,7 +100,7 @@ def termination(pod: Object) -> Termination | None:
     status = pod.get("status", {})
     terminated = container_status(pod).get("state", {}).get("terminated")
     if status.get("reason") == "Evicted":
-        return Termination(_code(terminated), f"the pod was evicted: {one_line(status.get('message', ''))}", "lost")
+        return Termination(_code(terminated), _eviction(pod), "lost")
     if status.get("reason") in ("NodeLost", "Shutdown", "NodeShutdown", "Terminated", "Preempting"):
         return Termination(
             _code(terminated), f"the pod's node went away: {one_line(status.get('message', ''))}", "lost"

@@ -67,6 +67,7 @@ def task_of(step: Step, arguments: Mapping[str, Any]) -> Any:
             later[name] = stack.enter_context(_passing_for(later[name], parameters[name].kind))
         task = component_of(step, brought)(**values, **later)
     task._inputs = _Inputs(task.inputs)  # noqa: SLF001 - kfp has no other way in
+    task._outputs = _Outputs(task.outputs)  # noqa: SLF001 - as above
     check_argument(_held_task(task, 1))
     pipeline = pipeline_context.Pipeline.get_default_pipeline()
     check_stored(list(_held(pipeline.groups[0], 1)))
@@ -115,6 +116,14 @@ class _Inputs(dict[str, Any]):
 
     def __missing__(self, name: str) -> None:
         """Nothing is given for the input."""
+
+
+class _Outputs(dict[str, Any]):
+    """The outputs of a task."""
+
+    def __missing__(self, name: str) -> Any:
+        """Raise BadInputError, which says which outputs there are."""
+        raise BadInputError(f"the step has no output {name!r}", hint=f"It has {', '.join(self)}.")
 
 
 def _kind_of(value: Any) -> str | None:

@@ -13,6 +13,7 @@ from nbstep.cli.logs import command as logs
 from nbstep.cli.status import command as status
 from nbstep_runner.contract import ErrorInfo, RunState, encode
 from nbstep_runner.errors import TerminatedError
+from support.memory_runs import backend_of, submit
 from support.records import run_record
 
 
@@ -63,3 +64,17 @@ def test_the_commands_show_them(output: str) -> None:
         "begun",
         "finished",
     ]
+
+
+@pytest.mark.fault(28)
+def test_what_an_attempt_found_is_no_result_while_another_can_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = submit()
+    backend = backend_of(run)
+    backend.end(run.handle, results={"n": 1}, error=TerminatedError("preempted"), state=RunState.CANCELLED)
+    backend.begin(run.handle)  # the cluster has started it again, and it has not yet said so
+    assert (run.results, run.files()) == ({}, ())
+    backend.end(run.handle, results={"n": 2})
+    assert run.results == {"n": 2}

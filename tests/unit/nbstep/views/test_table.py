@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 from hypothesis import given
@@ -82,6 +83,14 @@ def test_runs_stand_side_by_side() -> None:
         "it raised",
     ):
         assert text in parts
+
+
+def test_files_that_came_back_are_linked() -> None:
+    files = tuple((f"{name}.csv", f"gs://bucket/a.files/{name}.csv") for name in "vwxyz")
+    html = runs_table([replace(ROWS[0], files=files), *ROWS], title="Runs")
+    assert html.count("console.cloud.google.com/storage/browser/_details/bucket/a.files/") == 3
+    assert "and 2 more" in html
+    assert "files" not in Text(runs_table(ROWS, title="Runs")).parts
 
 
 def test_a_result_is_drawn_against_each_parameter_that_varies_and_is_a_number() -> None:

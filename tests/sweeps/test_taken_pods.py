@@ -1,0 +1,87 @@
+"""Runs whose pod a node does not keep: tainted, or out of the disk that it was promised; ``make sweeps`` runs it.
+
+The taint drives every pod from the node that does not tolerate it: nothing else may run on the cluster meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import nbstep
+from nbstep import Run
+from nbstep_runner.contract import RunState
+from servers.cluster import Launcher
+from support import processes
+
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+
+TAINT = "nbstep-test=drain:NoExecute"
+FIRST_WAITS = """
+import os, time
+from nbstep_runner.stores import open_store
+open("a.csv", "w").write("1")
+flag = os.environ["FLAG"]
+store = open_store(flag)
+if store.stat(flag) is None:
+    store.write(flag, b"seen")
+    print("waits", flush=True)
+    time.sleep(300)
+"""
+FILLS = """
+import time
+open("a.csv", "w").write("1")
+with open("large", "wb") as file:
+    for _ in range(100):
+        file.write(bytes(2**20))
+print("filled", flush=True)
+time.sleep(300)
+"""
+
+
+def until_said(run: Run, message: str) -> None:
+    for line in run.lines(follow=True):
+        if line.message == message:
+            return
+    raise AssertionError(message)
+
+
+@pytest.mark.fault(28)
+def test_a_taint_takes_the_pod_and_the_run_goes_on_elsewhere_without_a_retry(launcher: Launcher) -> None:
+    """As when a node becomes unreachable, or is drained by its taint: ``DeletionByTaintManager``."""
+    env = {"FLAG": f"{launcher.bucket.runs}/flags/{time.time_ns()}"}
+    run = launcher.submit("x = 1", FIRST_WAITS, env=env, retries=0, collect=["*.csv"])
+    until_said(run, "waits")
+    try:
+        launcher.cluster("taint", "nodes", "--all", TAINT)
+        assert processes.until(lambda: any("DeletionByTaintManager" in said for said in told(run)), 60), told(run)
+    finally:
+        launcher.cluster("taint", "nodes", "--all", f"{TAINT}-")
+    result = run.wait(timeout=200)
+    assert (result.state, result.attempt) == (RunState.SUCCEEDED, 2)
+    assert [record.state for record in run.attempts()] == [RunState.CANCELLED, RunState.SUCCEEDED]
+    assert [file.path for file in run.files()] == ["a.csv"]
+
+
+def told(run: Run) -> list[str]:
+    """What is known of a run now, to a process that knows nothing of it yet."""
+    found = nbstep.find(str(run))
+    assert isinstance(found, Run)
+    status = found.status()
+    return [status.words, *status.problems]
+
+
+@pytest.mark.fault(28)
+@pytest.mark.fault(76)
+def test_a_pod_that_fills_its_disk_is_evicted_and_that_is_said(launcher: Launcher) -> None:
+    """The kubelet evicts it for a limit of its own, which the next pod would meet again: that is a failure of the Job.
+
+    It leaves the pod a second: the record is final, or settled by whoever looks.
+    """
+    resources = {"cpu": "50m", "memory": "400Mi", "disk": "50Mi"}
+    run = launcher.submit("x = 1", FILLS, resources=resources, retries=0, collect=["*.csv"])
+    until_said(run, "filled")
+    result = run.wait(timeout=200, check=False)
+    assert result.state in {RunState.CANCELLED, RunState.LOST}
+    assert any(said.startswith("the pod was evicted: ") and "50Mi" in said for said in told(run)), told(run)
