@@ -87,7 +87,7 @@ lock: $(installed)  ## Resolve the dependencies anew into the lock files
 	$(uv_compile) --upgrade --constraint requirements-dev.lock $(in_image) --output-file requirements.lock
 	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint requirements.lock $(in_image) images/data-science.in \
 		--output-file images/data-science.lock
-	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint images/data-science.lock $(in_image) --extra serve \
+	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint images/data-science.lock $(in_image) --extra serve --extra kubernetes \
 		images/data-science.in --output-file images/serving.lock
 	$(subst pyproject.toml,,$(uv_compile)) --upgrade --constraint requirements-dev.lock --constraint requirements.lock images/build.in --output-file images/build.lock
 

@@ -1,21 +1,12 @@
 """Reading handwritten digits: one step learns, another judges with digits that the first set aside.
 
-Where the steps run is data: ``NBSTEP_PROFILE`` names a profile of ``profiles.yaml`` (``gcp`` or ``on-premises``), and
-the same code compiles for either.
+Where the steps run is data: see ``common.py``.
 """
 
-import os
-from pathlib import Path
-
-from common import IMAGE, NOTEBOOKS
+from common import IMAGE, NOTEBOOKS, PROFILE
 from kfp import dsl
 
-from nbstep.profiles import load_profile
 from nbstep.steps.kfp import local_runs, notebook_step, place
-
-PROFILE = load_profile(
-    os.environ.get("NBSTEP_PROFILE", "here"), {}, path=str(Path(__file__).with_name("profiles.yaml"))
-)
 
 train = notebook_step(
     NOTEBOOKS / "digits/train.ipynb",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbstep.runs.history import history
     from nbstep.runs.run import Run
     from nbstep.runs.wait import wait_all
-    from nbstep.steps import notebook_step
+    from nbstep.steps import endpoint_step, notebook_step
     from nbstep.steps.chain import chain
     from nbstep.sweeps.api import sweep
     from nbstep.sweeps.submitted import SubmittedSweep
@@ -36,6 +36,7 @@ __all__ = [
     "Run",
     "SubmittedSweep",
     "chain",
+    "endpoint_step",
     "find",
     "history",
     "notebook_step",
@@ -54,6 +55,7 @@ _HOMES = {
     "Run": "runs.run",
     "SubmittedSweep": "sweeps.submitted",
     "chain": "steps.chain",
+    "endpoint_step": "steps",
     "find": "api",
     "history": "runs.history",
     "notebook_step": "steps",

@@ -17,6 +17,7 @@ from typing import Any
 import joblib
 import nbformat
 import pytest
+import requests
 import xgboost
 import yaml
 from google.protobuf import json_format
@@ -46,10 +47,15 @@ NOTEBOOKS = sorted(
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
+def example_file(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An example, which finds the others."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return str(EXAMPLES / f"{name}.py")
+
+
 def example(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     """An example's pipeline."""
-    monkeypatch.syspath_prepend(EXAMPLES)
-    return runpy.run_path(str(EXAMPLES / f"{name}.py"))["pipeline"]
+    return runpy.run_path(example_file(name, monkeypatch))["pipeline"]
 
 
 def step(runs: Path, name: str) -> Path:
@@ -78,11 +84,18 @@ def compiled(name: str, **environment: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def served(notebook: str, model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[nbstep.Endpoint]:
-    """An example's model, served on this machine for a block."""
+def served(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> Iterator[nbstep.Endpoint]:
+    """The endpoint that an example's pipeline starts here, for a block; the pipeline's answer is the endpoint's own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-    endpoint = nbstep.serve(ROOT / "notebooks" / notebook, {"model_path": str(model)}, runs=str(folder / "endpoints"))
+    monkeypatch.chdir(folder)
+    made = runpy.run_path(example_file(name, monkeypatch))
+    with local_runs(folder / "runs"):
+        answer = made["pipeline"](**arguments).output
+    endpoint = nbstep.find(made["serve"].name)
+    assert isinstance(endpoint, nbstep.Endpoint)
     try:
+        assert answer == endpoint.predict(**made["ASKED"])
+        assert "<form" in requests.get(endpoint.url, timeout=10).text
         yield endpoint
     finally:
         endpoint.delete()
@@ -90,7 +103,7 @@ def served(notebook: str, model: Path, folder: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_compiles_to_a_pipeline_spec(name: str) -> None:
-    documents = compiled(name, NBSTEP_IMAGE="runner:7", NBSTEP_PROFILE="on-premises")
+    documents = compiled(name, NBSTEP_IMAGE="runner:7", NBSTEP_SERVING_IMAGE="runner:7", NBSTEP_PROFILE="on-premises")
     spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
     assert spec.pipeline_info.name == name.replace("_", "-")
     config = pipeline_spec_pb2.PipelineDeploymentConfig  # in the spec itself it is a Struct, which takes anything
@@ -117,22 +130,15 @@ def test_every_example_is_in_the_table() -> None:
 
 
 def test_flights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with local_runs(tmp_path):
-        auc = example("flights", monkeypatch)(bucket=str(ROOT / "notebooks/data"), project="p").output
-    done = record(step(tmp_path, "flights"))
-    assert done.results["auc"] == auc
-    assert 0.5 < auc < 1
-    assert done.parameters["PROJECT"] == "p"
-    assert {path.name for path in step(tmp_path, "flights").joinpath("model").iterdir()} >= {
-        "model.joblib",
-        "metadata.json",
-    }
     boarding = {"carrier": "A1", "origin": "LAX", "dest": "BNA", "dep_hour": 5, "distance": 1794, "taxi_out": 18}
-    with served("flights/predict.ipynb", step(tmp_path, "flights") / "model", tmp_path, monkeypatch) as endpoint:
+    with served("flights_endpoint", tmp_path, monkeypatch, bucket=str(ROOT / "notebooks/data")) as endpoint:
         early, late = endpoint.predict(flights=[boarding | {"dep_delay": -8}, boarding | {"dep_delay": 60}])
         with pytest.raises(CellFailedError, match="the model knows no airport XXX"):
             endpoint.predict(flights=[boarding | {"dep_delay": 0, "dest": "XXX"}])
     assert 0 <= late < early <= 1
+    assert 0.5 < record(step(tmp_path / "runs", "flights")).results["auc"] < 1
+    model = step(tmp_path / "runs", "flights") / "model"
+    assert {path.name for path in model.iterdir()} >= {"model.joblib", "metadata.json"}
 
 
 @pytest.mark.server
@@ -148,8 +154,11 @@ def test_flights_opens_its_data_in_a_bucket(
     for name, value in s3_server.environment().items():
         monkeypatch.setenv(name, value)
     with local_runs(tmp_path):
-        example("flights", monkeypatch)(bucket=f"s3://{bucket}/data")
-    assert record(step(tmp_path, "flights")).results["flights"] > 1_000
+        auc = example("flights", monkeypatch)(bucket=f"s3://{bucket}/data", project="p").output
+    done = record(step(tmp_path, "flights"))
+    assert done.results["flights"] > 1_000
+    assert done.results["auc"] == auc
+    assert done.parameters["PROJECT"] == "p"
 
 
 def test_process_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,42 +175,41 @@ def test_process_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_housing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with local_runs(tmp_path):
-        error = example("housing", monkeypatch)(houses=4_000).output
-    prepared, trained = record(step(tmp_path, "prepare")), record(step(tmp_path, "train"))
+    with served("housing_endpoint", tmp_path, monkeypatch, houses=4_000) as endpoint:
+        prepared, trained = (record(step(tmp_path / "runs", name)) for name in ("prepare", "train"))
+        folder = step(tmp_path / "runs", "train") / "model"
+        described = json.loads((folder / "inputs.json").read_text())
+        first, larger = endpoint.predict(houses=[described["medians"], described["medians"] | {"area_m2": 400.0}])
     assert prepared.results == {"training_houses": 320, "testing_houses": 80}
-    assert error == trained.results["mean_absolute_error"] < trained.results["naive_error"] / 1.5
+    assert trained.results["mean_absolute_error"] < trained.results["naive_error"] / 1.5
     model = xgboost.XGBRegressor()
-    model.load_model(step(tmp_path, "train") / "model/model.json")
-    described = json.loads((step(tmp_path, "train") / "model/inputs.json").read_text())
+    model.load_model(folder / "model.json")
     assert model.n_features_in_ == len(described["features"]) == 6
     median = model.predict([list(described["medians"].values())])[0]
     assert median > 10_000
-    with served("housing/predict.ipynb", step(tmp_path, "train") / "model", tmp_path, monkeypatch) as endpoint:
-        first, larger = endpoint.predict(houses=[described["medians"], described["medians"] | {"area_m2": 400.0}])
     assert first == pytest.approx(float(median), abs=0.01)
     assert larger > first
 
 
 def test_housing_stops_early_in_a_full_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with local_runs(tmp_path):
-        example("housing", monkeypatch)(houses=2_000, learning_rate=0.3, develop_mode=False)
-    assert record(step(tmp_path, "train")).results["trees"] < 1_000
+        error = example("housing", monkeypatch)(houses=2_000, learning_rate=0.3, develop_mode=False).output
+    trained = record(step(tmp_path, "train"))
+    assert trained.results["trees"] < 1_000
+    assert trained.results["mean_absolute_error"] == error
 
 
 def test_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with local_runs(tmp_path):
-        accuracy = example("digits", monkeypatch)(train_steps=150, batch_size=50).output
-    trained, judged = record(step(tmp_path, "train")), record(step(tmp_path, "evaluate"))
-    assert trained.results["steps"] == 150
-    assert accuracy == judged.results["accuracy"] > 0.85
-    assert judged.results["digits"] == 450
-    assert judged.parameters["model_path"] == str(step(tmp_path, "train") / "model")
-    with served("digits/predict.ipynb", step(tmp_path, "train") / "model", tmp_path, monkeypatch) as endpoint:
+    with served("digits_endpoint", tmp_path, monkeypatch, train_steps=150) as endpoint:
         zero = [[255 if 6 <= ((x - 16) ** 2 + (y - 16) ** 2) ** 0.5 <= 11 else 0 for x in range(32)] for y in range(32)]
         read = endpoint.predict(image=zero)
         with pytest.raises(CellFailedError, match="nothing is drawn"):
             endpoint.predict(image=[[0] * 32] * 32)
+    trained, judged = (record(step(tmp_path / "runs", name)) for name in ("train", "evaluate"))
+    assert trained.results["steps"] == 150
+    assert judged.results["accuracy"] > 0.85
+    assert judged.results["digits"] == 450
+    assert judged.parameters["model_path"] == str(step(tmp_path / "runs", "train") / "model")
     assert read["digit"] == 0
     assert sum(read["probabilities"].values()) == pytest.approx(1, abs=0.01)
 

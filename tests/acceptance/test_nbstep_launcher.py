@@ -20,7 +20,8 @@ NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 def test_the_launcher_runs_the_flights_notebook_as_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     shutil.copytree(NOTEBOOKS / "data", tmp_path / "data")
-    for name in ("flights.ipynb", "launcher.ipynb"):
+    (tmp_path / "flights").mkdir()
+    for name in ("flights.ipynb", "launcher.ipynb", "flights/predict.ipynb"):
         shutil.copy(NOTEBOOKS / name, tmp_path / name)
     done = subprocess.run(
         [NBSTEP.with_name("jupyter-execute"), "launcher.ipynb", "--output=out.ipynb"],
@@ -36,6 +37,8 @@ def test_the_launcher_runs_the_flights_notebook_as_a_process(tmp_path: Path, mon
     assert 0.5 < json.loads(record.read_text())["results"]["auc"] <= 1
     assert record.with_name("output.html").exists()
     assert (tmp_path / "local-files/flights-model/model.joblib").exists()
+    assert "local: http://127.0.0.1:" in (tmp_path / "out.ipynb").read_text()
+    assert list((tmp_path / "nbstep-runs").glob("flight-odds-*/**/*.ipynb")) == [], "the endpoint is deleted whole"
 
 
 @pytest.mark.timeout(240)
@@ -44,7 +47,7 @@ def test_the_launcher_runs_the_flights_notebook_as_a_step_of_a_pipeline(tmp_path
     for name in ("flights.ipynb", "launcher.ipynb"):
         shutil.copy(NOTEBOOKS / name, tmp_path / name)
     done = subprocess.run(
-        [NBSTEP, "run", "launcher.ipynb", "out.ipynb", "-y", "{ON: [], PIPELINES: [local]}", "--json"],
+        [NBSTEP, "run", "launcher.ipynb", "out.ipynb", "-y", "{ON: [], ENDPOINTS: [], PIPELINES: [local]}", "--json"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from nbstep import find
-from nbstep.profiles import Profile
-from nbstep.steps import NotebookStep, notebook_step
+from nbstep.backends.kubernetes.client import context_named
+from nbstep.profiles import Profile, load_profile
+from nbstep.steps import NotebookStep, endpoint_step, notebook_step
 from nbstep.steps.component import component_ir
 from nbstep_runner.contract import StorageOptions
 from servers import image
@@ -109,6 +110,30 @@ class Argo:
         profile = Profile(storage=storage, retries=0)
         usual: dict[str, Any] = {"image": self.image, "html": False, "runs": self.runs, "profile": profile}
         return notebook_step(path, **usual | options)
+
+    def endpoint_step(self, name: str, cells: list[Any]) -> tuple[NotebookStep, Profile]:
+        """A step that starts an endpoint in the test's namespace, and where it runs."""
+        keys = self.bucket.server.environment()
+        context, _ = context_named(None)
+        profile = load_profile(
+            None,
+            {
+                "on": "kubernetes",
+                "runs": self.runs,
+                "image": self.image,
+                "env": {key: {"secret": SECRET, "key": key} for key in keys},
+                "resources": {"cpu": "50m", "memory": "400Mi"},
+                "storage": {"endpoint_url": self.bucket.endpoint, "retry_seconds": 20.0},
+                "kubernetes": {
+                    "context": context,
+                    "namespace": self.api.namespace,
+                    "pull_policy": "Never",
+                    "run_as_user": image.USER,
+                },
+            },
+        )
+        path = notebooks.write(self.folder / "served.ipynb", cells)
+        return endpoint_step(path, name=name, profile=profile), profile
 
     def submit(
         self,
@@ -257,6 +282,7 @@ def argo_namespace(cluster: Api) -> Api:
         missing("argo", "the cluster has no Argo: testcluster argo")
     account = f"--serviceaccount={cluster.namespace}:default"
     cluster("create", "rolebinding", "argo-executor", "--clusterrole=argo-executor", account)
+    cluster("create", "rolebinding", "steps-that-serve", "--clusterrole=edit", account)
     source = Path(kfp_engine.__file__).read_text()
     data = {"metadata": {"name": "kfp-engine"}, "data": {"kfp_engine.py": source}}
     cluster.create({"apiVersion": "v1", "kind": "ConfigMap"} | data)
@@ -264,6 +290,14 @@ def argo_namespace(cluster: Api) -> Api:
 
 
 @pytest.fixture
-def argo(argo_namespace: Api, bucket: Bucket, runner_image: str, tmp_path: Path) -> Iterator[Argo]:
+def argo(
+    argo_namespace: Api,
+    bucket: Bucket,
+    runner_image: str,
+    tmp_path: Path,
+    kubeconfig: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Argo]:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
     yield Argo(argo_namespace, bucket, runner_image, tmp_path, f"s3://runs/argo-{secrets.token_hex(4)}")
     argo_namespace("delete", "workflows", "--all", "--wait=false", check=False)

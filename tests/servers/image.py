@@ -22,8 +22,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-EXTRAS = ("html", "s3", "sftp", "http", "gcs", "serve")
-MORE = ("pandas", "scikit-learn", "matplotlib", "jupyter-client")
+EXTRAS = ("html", "s3", "sftp", "http", "gcs", "serve", "kubernetes")
+MORE = ("s3fs", "pandas", "scikit-learn", "matplotlib", "jupyter-client")
 PROGRAMS = (
     "awk",
     "nproc",
@@ -125,14 +125,16 @@ def _layer(files: dict[str, Path], *, system: bool = False) -> bytes:
 
 
 def _add_system(tar: tarfile.TarFile) -> None:
-    script = f"#!{PYTHON}/bin/python3\nfrom nbstep_runner.cli.main import main\nmain()\n"
+    programs = {"nbstep-runner": "nbstep_runner.cli.main", "nbstep": "nbstep.cli.main"}
     kernel = {
         "argv": ["python3", "-m", "ipykernel_launcher", "-f", "{connection_file}"],
         "display_name": "Python 3",
         "language": "python",
     }
     users = f"root:x:0:0::/:/bin/sh\nrun:x:{USER}:{USER}::/tmp:/bin/sh\n"
-    _add_bytes(tar, f"{PYTHON}/bin/nbstep-runner".lstrip("/"), script.encode(), mode=0o755)
+    for program, module in programs.items():
+        script = f"#!{PYTHON}/bin/python3\nfrom {module} import main\nmain()\n"
+        _add_bytes(tar, f"{PYTHON}/bin/{program}".lstrip("/"), script.encode(), mode=0o755)
     _add_bytes(tar, f"{PYTHON}/share/jupyter/kernels/python3/kernel.json".lstrip("/"), json.dumps(kernel).encode())
     _add_bytes(tar, "etc/passwd", users.encode())
     for folder in ("tmp", "work", "proc", "sys", "dev"):
@@ -179,9 +181,15 @@ def _compiled(files: dict[str, Path]) -> Iterator[tuple[str, Path]]:
 
 
 def _own_files() -> dict[str, Path]:
-    root = Path(__file__).parents[2] / "runner"
-    files = (path for path in root.rglob("*") if path.suffix in (".py", ".html", ".css", ".js"))
-    return {f"{OWN}/{path.relative_to(root).as_posix()}": path for path in files}
+    root = Path(__file__).parents[2]
+    packages = (root / "runner/nbstep_runner", root / "pipelines/nbstep")
+    files = (
+        (package, path)
+        for package in packages
+        for path in package.rglob("*")
+        if path.suffix in (".py", ".html", ".css", ".js")
+    )
+    return {f"{OWN}/{path.relative_to(package.parent).as_posix()}": path for package, path in files}
 
 
 @cache

@@ -13,12 +13,16 @@ import click
 class LazyGroup(click.Group):
     """Commands by name, each with the line that ``--help`` shows for it, in sections.
 
-    A command ``name`` is the object ``command`` of the module ``nbstep.cli.name``. The lines stand here too, because
+    A command ``name`` is the object ``command`` of the module ``nbstep.cli.name``; hidden ones are for engines, not for
+    people. The lines stand here too, because
     reading them from the commands would import all of them; a test compares the two.
     """
 
-    def __init__(self, *args: Any, sections: Mapping[str, Mapping[str, str]], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, sections: Mapping[str, Mapping[str, str]], hidden: frozenset[str] = frozenset(), **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.hidden_commands = hidden
         self.sections = sections
         self.lines = {name: line for lines in sections.values() for name, line in lines.items()}
 
@@ -28,11 +32,11 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's interface
         """The command of that name."""
-        if cmd_name not in self.lines:
+        if cmd_name not in self.lines and cmd_name not in self.hidden_commands:
             return None
         gc.disable()  # what an import makes is there to stay: the collector would look through it in vain
         try:
-            return cast("click.Command", import_module(f"nbstep.cli.{cmd_name}").command)
+            return cast("click.Command", import_module(f"nbstep.cli.{cmd_name.replace('-', '_')}").command)
         finally:
             gc.enable()
 
@@ -51,7 +55,7 @@ class LazyGroup(click.Group):
         Raises:
             click.UsageError: There is no such command.
         """
-        if args[0] not in self.lines and not args[0].startswith("-"):
+        if args[0] not in self.lines and args[0] not in self.hidden_commands and not args[0].startswith("-"):
             from difflib import get_close_matches
 
             for near in get_close_matches(args[0], self.lines, n=1):

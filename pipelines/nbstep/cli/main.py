@@ -63,7 +63,10 @@ class Version:
 
 
 @click.group(
-    cls=LazyGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    cls=LazyGroup,
+    sections=SECTIONS,
+    hidden=frozenset({"endpoint-step"}),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(Version(), prog_name=PROGRAM)  # type: ignore[arg-type]  # click only prints it
 def group() -> None:

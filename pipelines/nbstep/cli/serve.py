@@ -79,8 +79,8 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
 
 
 def _asked(notebook: str, params: str | None, options: dict[str, Any]) -> tuple[Any, ...]:
-    from nbstep.endpoints.plan import Exposure
     from nbstep.profiles import load_profile
+    from nbstep.profiles.exposure import Exposure
     from nbstep.profiles.strict_yaml import load
     from nbstep.submission.request import Request
 

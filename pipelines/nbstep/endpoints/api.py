@@ -11,10 +11,11 @@ import msgspec
 
 from nbstep.endpoints.endpoint import Endpoint, Placed, endpoint_in, place
 from nbstep.endpoints.host import host_named
-from nbstep.endpoints.plan import Deployment, Exposure, plan_endpoint
+from nbstep.endpoints.plan import Deployment, plan_endpoint
 from nbstep.errors import RunNotFoundError
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, chosen_profile, merged
+from nbstep.profiles.exposure import Exposure
 from nbstep.submission.files import Files
 from nbstep.submission.request import Request, unknown_policy
 from nbstep.submission.upload import upload

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from nbstep.backends.protocol import Submission
 from nbstep.images.run_image import RunImage
+from nbstep.profiles.exposure import Exposure
 from nbstep.submission.request import Prepared, Request, prepare
 from nbstep_runner.contract import ParameterSource, ServingOptions, encode
 from nbstep_runner.errors import UsageError
@@ -20,22 +21,6 @@ NAME_LENGTH: Final = 40
 """Characters of the longest name: a revision and a pod's own ending still fit behind it."""
 ENDPOINT_LABEL: Final = "nbstep/endpoint"
 REVISION_LABEL: Final = "nbstep/revision"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exposure:
-    """How an endpoint is reached.
-
-    Attributes:
-        port: On this machine, as a process or a container, where 0 takes a free one; of a cluster's Service, where 0
-            is 80.
-        service: The kind of the cluster's Service.
-        replicas: Pods of a cluster.
-    """
-
-    port: int = 0
-    service: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "ClusterIP"
-    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

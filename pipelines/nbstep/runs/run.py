@@ -22,7 +22,7 @@ from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.notebook import ExecutedNotebook
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode
+from nbstep_runner.contract import FILES, CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import ABSENT, Store, redact, sibling
 
@@ -201,6 +201,11 @@ class Run:
         reason = f": {record.error.message}" if record.error else ""
         said = f"the run {self.id} is {record.state} and left no notebook{reason}"
         return InputNotFoundError(said, hint="Mend the cause, and run it again.")
+
+    @property
+    def files_uri(self) -> str:
+        """The folder of the files that came back."""
+        return sibling(self.output_uri, FILES)
 
     def files(self) -> tuple[CollectedFile, ...]:
         """What the run has collected of its working directory; nothing before its end."""

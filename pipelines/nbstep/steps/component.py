@@ -12,6 +12,7 @@ import msgspec
 import yaml
 
 from nbstep.backends.arguments import storage_options
+from nbstep.profiles.exposure import ServedStep
 from nbstep.steps.ports import Artifact, InputParameter
 from nbstep.steps.sizes import Held, check_argument, check_stored, container_text
 from nbstep.steps.step import Step
@@ -24,6 +25,7 @@ SCHEMA_VERSION: Final = "2.1.0"
 SDK_VERSION: Final = "kfp-2.14.0"
 """The SDK whose IR this is; any later one reads it."""
 COMMAND: Final = ("nbstep-runner", "kfp-step")
+SERVE: Final = ("nbstep", "endpoint-step")
 EXECUTOR_INPUT: Final = "{{$}}"
 _FLAGS: Final = {
     "run": "--run-timeout",
@@ -77,10 +79,11 @@ def step_arguments(step: Step, extra: Mapping[str, Artifact] | None = None) -> l
         BadInputError: The notebook is too large to be embedded.
     """
     embedded = [] if step.place else ["--notebook", step.source.embedded()]
-    return ["--plan", plan_text(step.plan(extra)), *embedded, "--", *_options(step)]
+    rest = ["--served", plan_text(step.served)] if step.served else ["--", *_options(step)]
+    return ["--plan", plan_text(step.plan(extra)), *embedded, *rest]
 
 
-def plan_text(plan: StepSpec) -> str:
+def plan_text(plan: StepSpec | ServedStep) -> str:
     """The plan as JSON that passes Argo, KFP and Kubernetes unchanged and that any database takes.
 
     What they would replace begins with two braces or with a dollar: the second brace and every dollar are written as
@@ -99,7 +102,13 @@ def _container(step: Step, extra: Mapping[str, Artifact] | None) -> dict[str, An
             hint="Name a place with runs=, such as gs://bucket/runs.",
         )
     arguments = ["--executor-input", EXECUTOR_INPUT, *step_arguments(stored_with_runs(step), extra)]
-    container = {"image": step.image, "command": list(COMMAND), "args": arguments}
+    container: dict[str, Any] = {
+        "image": step.image,
+        "command": list(SERVE if step.served else COMMAND),
+        "args": arguments,
+    }
+    if step.served and (cluster := step.served.profile.kubernetes.context):
+        container["env"] = [{"name": "NBSTEP_CLUSTER", "value": cluster}]
     held = Held(step.name, container_text(container))
     check_argument(held)
     check_stored([held])

@@ -40,6 +40,11 @@ class NotebookStep(Step):
             from nbstep.steps.kfp.bind import task_of
 
             return task_of(self, arguments)
+        if self.served:
+            raise BadInputError(
+                f"step {self.name} starts an endpoint, which only a pipeline of Kubeflow Pipelines does",
+                hint="Outside of one nbstep.serve(notebook, parameters) starts it.",
+            )
         return Call(self, arguments)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nbstep.profiles.exposure import ServedStep
 from nbstep.profiles.kubernetes import Claim
 from nbstep.profiles.volume_claims import in_pod
 from nbstep.steps.embedding import Source
@@ -34,6 +35,7 @@ class Step:
         state: Each run keeps its state folder from attempt to attempt.
         storage: How stores are reached, from here and from the container.
         claims: Where this machine has the claims that places name.
+        served: The endpoint that the step starts instead of running the notebook; its only output is a result.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Step:
     retries: int = 0
     state: bool = False
     collect: tuple[str, ...] = ()
+    served: ServedStep | None = None
 
     @property
     def in_workspace(self) -> bool:
@@ -63,6 +66,8 @@ class Step:
     @property
     def outputs(self) -> dict[str, Artifact]:
         """Every artifact that the step leaves: its own (executed notebook, page, metrics) and the notebook's."""
+        if self.served:
+            return {}
         page = {HTML: Artifact("HTML")} if self.html else {}
         return {NOTEBOOK: Artifact(), **page, METRICS: Artifact("Metrics"), **self.artifacts}
 

@@ -78,7 +78,7 @@ def runner_arguments(
     Raises:
         BadInputError: The engine names no place for an artifact, or the pipeline was compiled for another notebook.
     """
-    values, texts = _split(plan, given(executor_input.inputs.parameter_values))
+    values, texts = given_parameters(plan, executor_input)
     values |= _paths(plan, executor_input)
     files.parameters.write_text(json.dumps(values, ensure_ascii=False))
     run_id = run_id_of(plan, executor_input)
@@ -93,8 +93,13 @@ def runner_arguments(
     ]
 
 
-def _split(plan: StepSpec, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The values that have their types, and the texts whose type the notebook decides."""
+def given_parameters(plan: StepSpec, executor_input: ExecutorInput) -> tuple[dict[str, Any], dict[str, str]]:
+    """The values that have their types, and the texts whose type the notebook decides; artifacts are not among them.
+
+    Raises:
+        BadInputError: The pipeline was compiled for another notebook.
+    """
+    values = given(executor_input.inputs.parameter_values)
     values.pop(RUNS_INPUT, None)
     digest = values.pop(DIGEST_INPUT, plan.digest)
     if digest != plan.digest:

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from nbstep import Endpoint, find
 from servers.argo import Argo, settled
 from support import notebooks
 
@@ -100,3 +101,17 @@ def test_a_workflow_that_is_terminated_is_cancelled_or_settled_by_whoever_looks(
     assert workflow.ended() == "Failed"
     workflow.until(lambda: argo.api.get("pod", pod)["status"]["phase"] in {"Failed", "Succeeded"})
     assert settled(argo, monkeypatch) in {"cancelled", "lost"}
+
+
+def test_a_step_starts_an_endpoint_and_hands_its_url_on(argo: Argo, monkeypatch: pytest.MonkeyPatch) -> None:
+    serving = "from nbstep_runner import serve\n\n@serve\ndef double(x: float) -> float:\n    return factor * x"
+    step, profile = argo.endpoint_step("doubled", [notebooks.Code("factor: float = 1.0", ("parameters",)), serving])
+    workflow = argo.submit(step, {"factor": 2.0})
+    assert workflow.ended() == "Succeeded", workflow.seen()
+    assert f"serving at http://doubled.{argo.api.namespace}.svc" in workflow.log(workflow.pods()[-1])
+    for name, value in argo.bucket.server.environment(argo.bucket.endpoint).items():
+        monkeypatch.setenv(name, value)
+    endpoint = find("doubled", runs=argo.runs, profile=profile)
+    assert isinstance(endpoint, Endpoint)
+    assert endpoint.predict(x=4.5) == 9.0
+    endpoint.delete()

@@ -38,7 +38,7 @@ def test_the_launcher_notebook_trains_in_a_container(
     done = subprocess.run(
         [
             *(NBSTEP, "run", "launcher.ipynb", "out.ipynb", "--json"),
-            *("-y", f"{{ON: [docker], SWEEPS: [docker], IMAGE: {TAG}, PIPELINES: [local]}}"),
+            *("-y", f"{{ON: [docker], ENDPOINTS: [], SWEEPS: [docker], IMAGE: {TAG}, PIPELINES: [local]}}"),
         ],
         cwd=work,
         capture_output=True,

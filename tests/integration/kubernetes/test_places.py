@@ -137,12 +137,13 @@ def test_a_claim_is_a_place_like_any_other(launcher: Launcher, claim: tuple[str,
 
 def test_the_launcher_notebook_trains_as_a_job(launcher: Launcher, tmp_path: Path) -> None:
     shutil.copytree(NOTEBOOKS / "data", tmp_path / "data")
-    for name in ("flights.ipynb", "launcher.ipynb"):
+    (tmp_path / "flights").mkdir()
+    for name in ("flights.ipynb", "launcher.ipynb", "flights/predict.ipynb"):
         shutil.copy(NOTEBOOKS / name, tmp_path / name)
     profile = {
         "runs": launcher.bucket.runs,
         "image": launcher.image,
-        "env": launcher.environment(),
+        "env": launcher.environment() | {"AWS_ENDPOINT_URL": launcher.bucket.endpoint},
         "resources": {"cpu": "100m", "memory": "1Gi"},
         **launcher.options(),
     }
@@ -150,7 +151,7 @@ def test_the_launcher_notebook_trains_as_a_job(launcher: Launcher, tmp_path: Pat
     done = subprocess.run(
         [
             *(NBSTEP, "run", "launcher.ipynb", "out.ipynb", "--json"),
-            *("-y", "{ON: [kubernetes], PROFILE: test}", "-r", "RUNS", launcher.bucket.runs),
+            *("-y", "{ON: [kubernetes], ENDPOINTS: [kubernetes], PROFILE: test}", "-r", "RUNS", launcher.bucket.runs),
         ],
         cwd=tmp_path,
         capture_output=True,
@@ -161,6 +162,8 @@ def test_the_launcher_notebook_trains_as_a_job(launcher: Launcher, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
     assert 0.5 < results["kubernetes_auc"] <= 1
+    early, late = results["kubernetes_odds"]
+    assert early > late
     assert "flights on 14 days" in done.stderr
 
 

@@ -263,22 +263,27 @@ class LogNotReadyError(ClusterUnavailableError):
 def context_named(name: str | None) -> tuple[str, str]:
     """A context's name and its namespace; the current one's if ``None``. Asks no server.
 
+    A pod without a kubeconfig knows its own cluster alone, by the name in :data:`CLUSTER_VARIABLE`.
+
     Raises:
         ClusterDeniedError: There is no such context.
     """
     try:
         contexts, current = config.list_kube_config_contexts(config_file=_config_file())
     except config.ConfigException as error:
-        if name in (None, IN_CLUSTER) and (namespace := _own_namespace()):
-            return IN_CLUSTER, namespace
+        if name in (None, _own_cluster()) and (namespace := _own_namespace()):
+            return _own_cluster(), namespace
         raise ClusterDeniedError(
             f"no cluster is known here: {error}", hint="Set KUBECONFIG, or log in to a cluster."
         ) from error
     for context in [current] if name is None else contexts:
         if name is None or context["name"] == name:
             return context["name"], context["context"].get("namespace", "default")
-    known = ", ".join(context["name"] for context in contexts)
-    raise ClusterDeniedError(f"the kubeconfig has no context {name!r}", hint=f"It has: {known}.")
+    known = f"It has: {', '.join(context['name'] for context in contexts)}."
+    inside = f" What a pod of the cluster starts is known here by its context, if {CLUSTER_VARIABLE} names that there."
+    raise ClusterDeniedError(
+        f"the kubeconfig has no context {name!r}", hint=known + (inside if name == IN_CLUSTER else "")
+    )
 
 
 def _patience() -> float:
@@ -290,15 +295,21 @@ def _patience() -> float:
 
 
 IN_CLUSTER: Final = "in-cluster"
+CLUSTER_VARIABLE: Final = "NBSTEP_CLUSTER"
+"""What the cluster of a pod is called by those outside of it: the name of their context."""
+
+
+def _own_cluster() -> str:
+    return os.environ.get(CLUSTER_VARIABLE) or IN_CLUSTER
 
 
 def _settings(context: str) -> Any:
     settings = client.Configuration()
     settings.retries = False  # ours know which requests may be repeated, and for how long
-    if context == IN_CLUSTER:
+    context_named(context)
+    if context == _own_cluster() and _own_namespace():
         config.load_incluster_config(client_configuration=settings)
     else:
-        context_named(context)
         config.load_kube_config(config_file=_config_file(), context=context, client_configuration=settings)
     if not settings.verify_ssl:  # the kubeconfig's own choice, which need not be repeated with every request
         warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)

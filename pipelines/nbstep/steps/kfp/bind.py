@@ -66,6 +66,8 @@ def task_of(step: Step, arguments: Mapping[str, Any]) -> Any:
         for name in [name for name in later if name in parameters and kinds[name] != parameters[name].kind]:
             later[name] = stack.enter_context(_passing_for(later[name], parameters[name].kind))
         task = component_of(step, brought)(**values, **later)
+    if step.served:
+        task.set_caching_options(enable_caching=False)  # what answered once may be deleted since
     task._inputs = _Inputs(task.inputs)  # noqa: SLF001 - kfp has no other way in
     task._outputs = _Outputs(task.outputs)  # noqa: SLF001 - as above
     check_argument(_held_task(task, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,8 @@ from kfp.local import docker_task_handler, status, subprocess_task_handler
 
 from nbstep.backends.local.process import RUNNER
 
-PROGRAM: Final = "nbstep-runner"
+PROGRAMS: Final = {"nbstep-runner": RUNNER, "nbstep": (sys.executable, "-P", "-m", "nbstep")}
+"""The programs of our components, as processes of this interpreter."""
 _DOCKER: Final = docker_task_handler.DockerTaskHandler
 _PROCESS: Final = subprocess_task_handler.SubprocessTaskHandler
 
@@ -58,7 +60,7 @@ class ContainerHandler(_DOCKER):  # type: ignore[misc, valid-type]  # kfp has no
 
 def process_handler(*, full_command: list[str], **rest: Any) -> Any:
     """Ours for notebook steps, kfp's own for every other component."""
-    if full_command[:1] == [PROGRAM]:
+    if full_command and full_command[0] in PROGRAMS:
         return ProcessHandler(full_command, rest["runner"], rest.get("env_vars") or {})
     return _PROCESS(full_command=full_command, **rest)
 
@@ -67,7 +69,7 @@ class ProcessHandler:
     """Runs a notebook step as a process of this machine."""
 
     def __init__(self, full_command: list[str], runner: Any, env_vars: Mapping[str, str]) -> None:
-        self._command = [*RUNNER, *full_command[1:]]
+        self._command = [*PROGRAMS[full_command[0]], *full_command[1:]]
         self._environment = {**os.environ, **env_vars, **getattr(runner, "environment", {})}
 
     def run(self) -> Any:

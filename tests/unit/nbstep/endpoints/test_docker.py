@@ -10,8 +10,9 @@ import pytest
 from nbstep.backends.docker.request import request
 from nbstep.endpoints.api import planned
 from nbstep.endpoints.docker import DockerHost, container
-from nbstep.endpoints.plan import Deployment, Exposure
+from nbstep.endpoints.plan import Deployment
 from nbstep.profiles import chosen_profile
+from nbstep.profiles.exposure import Exposure
 from nbstep.submission.request import Request
 from nbstep_runner.errors import UsageError
 from support import notebooks

@@ -14,8 +14,9 @@ from nbstep.endpoints import api
 from nbstep.endpoints.kubernetes.host import address_of, address_problems
 from nbstep.endpoints.kubernetes.manifest import manifests
 from nbstep.endpoints.kubernetes.state import status_of
-from nbstep.endpoints.plan import Deployment, Exposure
+from nbstep.endpoints.plan import Deployment
 from nbstep.profiles import load_profile
+from nbstep.profiles.exposure import Exposure
 from nbstep.submission.request import Request
 from nbstep_runner.contract import ParameterSource
 from nbstep_runner.errors import UsageError
