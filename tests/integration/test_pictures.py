@@ -67,6 +67,18 @@ def test_names_stay_on_one_line_in_jupyterlab(browser: Browser, tmp_path: Path) 
     assert max(heights) < 2 * 13 * 1.5  # two lines of the card's text
 
 
+def test_a_click_on_a_heading_sorts_a_table(browser: Browser, tmp_path: Path) -> None:
+    shown = tmp_path / "sweep.html"
+    shown.write_text(views()["sweep"]())
+    browser.show(shown)
+    browser.script("[...document.querySelectorAll('label')].find(head => head.textContent == 'seconds').click()")
+    tops = "return [...document.querySelectorAll('tbody tr')].map(row => [row.getBoundingClientRect().top, row.cells[3]"
+    rows = sorted(browser.script(f"{tops}.textContent])"))
+    times = [float(seconds) for _, seconds in rows]
+    assert len(set(times)) > 1
+    assert times == sorted(times)
+
+
 def test_the_chart_shows_the_figures_that_are_written_down() -> None:
     made = runpy.run_path(str(IMAGES / "make_run.py"))
     assert made["chart"]() in (IMAGES / "run.svg").read_text()

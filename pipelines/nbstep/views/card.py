@@ -25,8 +25,8 @@ LARGEST: Final = 20_000
 STYLE: Final = """<style>
 .nbstep{font-family:system-ui,sans-serif;font-size:13px;line-height:1.5;border:1px solid rgba(128,128,128,.4);
 border-radius:6px;padding:10px 14px;max-width:60em;margin:4px 0;overflow-wrap:anywhere}
-.nbstep .nbstep-state{color:#fff;border-radius:10px;padding:1px 9px;font-weight:600;margin-right:8px}
-.nbstep progress{width:12em;height:8px;vertical-align:middle;margin-right:8px;accent-color:#0b5cad}
+.nbstep .nbstep-state{color:#fff;border-radius:10px;padding:1px 9px;font-weight:600;margin-right:4px}
+.nbstep progress{width:12em;height:8px;vertical-align:middle;margin-right:4px;accent-color:#0b5cad}
 .nbstep dl{display:grid;grid-template-columns:max-content 1fr;gap:0 12px;margin:6px 0}
 .nbstep dt,.nbstep dd{float:none;width:auto;margin:0}
 .nbstep dt{font-weight:600}.nbstep dd{font-family:ui-monospace,monospace}
@@ -98,7 +98,7 @@ def _card(data: CardData, bounds: _Bounds) -> str:
 def _parts(data: CardData, bounds: _Bounds) -> Iterator[str]:
     status = data.status
     state = status.state if status else RunState.PENDING
-    yield f"<p>{badge(state)}<b>{escape(cut(data.run_id, 100))}</b> {_time(data, state)}</p>"
+    yield f"<p>{badge(state)} <b>{escape(cut(data.run_id, 100))}</b> {_time(data, state)}</p>"
     if data.problem:
         yield f"<p>{escape(cut(data.problem, bounds.text))}</p>"
     record = status.record if status else None
@@ -141,7 +141,7 @@ def _progress(data: CardData) -> str:
         return ""
     words = f"{data.done} of {data.cells} cells"
     title = f": [*] {escape(cut(data.running.title, 100))}" if data.running and data.running.title else ""
-    return f'<p><progress value="{data.done}" max="{data.cells}" aria-label="{words}"></progress>{words}{title}</p>'
+    return f'<p><progress value="{data.done}" max="{data.cells}" aria-label="{words}"></progress> {words}{title}</p>'
 
 
 def _error(error: ErrorInfo, cells: Sequence[CellRecord], bounds: _Bounds) -> str:

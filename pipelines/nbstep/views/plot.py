@@ -1,4 +1,7 @@
-"""Plots as SVG, in the page's own colour: a point for each pair of numbers."""
+"""Plots as SVG, in the page's own colour: a point for each pair of numbers.
+
+Each text has a line of its own, because a notebook that is not trusted is shown without pictures, as their texts alone.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def scatter(points: Sequence[tuple[float, float]], *, x: str, y: str) -> str:
         _Scale([point[0] for point in points], _LEFT, WIDTH - _RIGHT),
         _Scale([point[1] for point in points], HEIGHT - _BOTTOM, _TOP),
     )
-    dots = "".join(
+    dots = "\n".join(
         f'<circle cx="{xs.at(a):.1f}" cy="{ys.at(b):.1f}" r="3.5" fill="#2f81d6" fill-opacity=".75">'
         f"<title>{escape(x)} {a:g}, {escape(y)} {b:g}</title></circle>"
         for a, b in points
@@ -37,7 +40,7 @@ def scatter(points: Sequence[tuple[float, float]], *, x: str, y: str) -> str:
     )
     return (
         f'<svg role="img" aria-label="{escape(y)} against {escape(x)}" width="{WIDTH}" height="{HEIGHT}" '
-        f'viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" fill="currentColor">{axes}{dots}</svg>'
+        f'viewBox="0 0 {WIDTH} {HEIGHT}" font-size="11" fill="currentColor">{axes}\n{dots}\n</svg>'
     )
 
 
@@ -56,4 +59,4 @@ class _Scale:
 
 def _label(x: float, y: float, text: str, anchor: str) -> str:
     short = text if len(text) <= 24 else f"{text[:23]}…"
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(short)}</text>'
+    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}">{escape(short)}</text>\n'

@@ -1,4 +1,8 @@
-"""Tables as HTML that sort without a script: each heading is a choice, and each row knows its place in every order."""
+"""Tables as HTML that sort without a script: each heading is a choice, and each row knows its place in every order.
+
+With our style a table is laid out as a grid; without it, as a notebook is shown that is not trusted, it is a plain one.
+The roles say again what the elements are, because what is laid out as a grid is no table any more to a screen reader.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,18 @@ from typing import Any, Final
 
 MOST_ROWS: Final = 200
 
+# Jupyter stripes, pads and aligns the tables of its outputs: what it sets is set here again, by longer selectors.
 STYLE: Final = """<style>
 .nbstep-table{font-family:system-ui,sans-serif;font-size:13px;overflow-x:auto;margin:4px 0}
-.nbstep-table .nbstep-rows{display:inline-grid;gap:2px 16px}
-.nbstep-table .nbstep-row{display:grid;grid-column:1/-1;grid-template-columns:subgrid;
-border-bottom:1px solid rgba(128,128,128,.3)}
-.nbstep-table .nbstep-head{order:-1;font-weight:600}
-.nbstep-table .nbstep-row>*{overflow-wrap:anywhere;max-width:32em}
-.nbstep-table .nbstep-number{text-align:right;font-variant-numeric:tabular-nums}
+.nbstep-table table{display:inline-grid;gap:2px 16px;margin:0;border:0;font-size:inherit;color:inherit}
+.nbstep-table thead,.nbstep-table tbody{display:contents}
+.nbstep-table [role=table] tr[role]{display:grid;grid-column:1/-1;grid-template-columns:subgrid;padding:0;
+background:none!important;border-bottom:1px solid rgba(128,128,128,.3)}
+.nbstep-table .nbstep-head{order:-1}
+.nbstep-table [role=table] th[role],.nbstep-table [role=table] td[role]{display:block;padding:0;text-align:left;
+overflow-wrap:anywhere;max-width:32em}
+.nbstep-table th{font-weight:600}
+.nbstep-table [role=table] td.nbstep-number[role]{text-align:right;font-variant-numeric:tabular-nums}
 .nbstep-table .nbstep-state{color:#fff;border-radius:10px;padding:0 8px;font-weight:600}
 .nbstep-table input{position:absolute;opacity:0;width:1px;height:1px}
 .nbstep-table label{cursor:pointer;text-decoration:underline dotted}
@@ -55,14 +63,15 @@ def table(
     for number, row in enumerate(kept):
         places = "".join(f"--c{column}:{order[number]};" for column, order in enumerate(orders))
         cells = (
-            f'<span role="cell"{_number_class(numeric, column)}>{_markup(cell)}</span>'
-            for column, cell in enumerate(row)
+            f'<td role="cell"{_number_class(numeric, column)}>{_markup(cell)}</td>' for column, cell in enumerate(row)
         )
-        parts.append(f'<div role="row" class="nbstep-row" style="{places}">{"".join(cells)}</div>')
+        parts.append(f'<tr role="row" style="{places}">{"".join(cells)}</tr>')
     more = f"<p>and {len(rows) - len(kept)} more</p>" if len(rows) > len(kept) else ""
     columns = f"grid-template-columns:repeat({len(heads)},auto)"
-    grid = f'<div role="table" class="nbstep-rows" style="{columns}" aria-label="{escape(title)}">'
-    return f'{STYLE}{parts[0]}<div class="nbstep-table" id="{name}">{grid}{"".join(parts[1:])}</div>{more}</div>'
+    grid = f'<table role="table" style="{columns}" aria-label="{escape(title)}">'
+    rules, head, *body = parts
+    inside = f"{grid}<thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
+    return f'{STYLE}{rules}<div class="nbstep-table" id="{name}">{inside}{more}</div>'
 
 
 def _markup(cell: str) -> str:
@@ -71,22 +80,19 @@ def _markup(cell: str) -> str:
 
 def _rules(name: str, columns: int) -> str:
     """The order of the rows that each choice makes."""
-    rules = (
-        f"#{name}:has(#{name}-{column}:checked) .nbstep-row:not(.nbstep-head){{order:var(--c{column})}}"
-        for column in range(columns)
-    )
+    rules = (f"#{name}:has(#{name}-{column}:checked) tbody tr{{order:var(--c{column})}}" for column in range(columns))
     return f"<style>{''.join(rules)}</style>" if columns else ""
 
 
 def _head(heads: Sequence[str], name: str) -> str:
     cells = (
-        f'<span role="columnheader"><input type="radio" name="{name}" id="{name}-{column}">'
-        f'<label for="{name}-{column}" title="Sort by {escape(head)}">{escape(head)}</label></span>'
+        f'<th role="columnheader"><input type="radio" name="{name}" id="{name}-{column}">'
+        f'<label for="{name}-{column}" title="Sort by {escape(head)}">{escape(head)}</label></th>'
         if name
-        else f'<span role="columnheader">{escape(head)}</span>'
+        else f'<th role="columnheader">{escape(head)}</th>'
         for column, head in enumerate(heads)
     )
-    return f'<div role="row" class="nbstep-row nbstep-head">{"".join(cells)}</div>'
+    return f'<tr role="row" class="nbstep-head">{"".join(cells)}</tr>'
 
 
 def _order(values: Sequence[Any]) -> list[int]:

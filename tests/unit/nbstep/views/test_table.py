@@ -35,6 +35,14 @@ def test_any_values_have_an_order(values: list[object]) -> None:
     assert sorted(places(html, 0)) == list(range(len(values)))
 
 
+def test_without_any_style_it_is_a_table_still() -> None:
+    html = table(["n", "name"], [["10", "b"], ["9", "a"]], title="T")
+    assert re.sub(r"<style>.*?</style>| [-\w]+=\"[^\"]*\"", "", html, flags=re.DOTALL) == (
+        "<div><table><thead><tr><th>n</th><th>name</th></tr></thead>"
+        "<tbody><tr><td>10</td><td>b</td></tr><tr><td>9</td><td>a</td></tr></tbody></table></div>"
+    )
+
+
 def test_without_keys_nothing_can_be_chosen_and_text_is_no_markup() -> None:
     html = table(["<h>"], [["<script>x</script>"], [Html("<b>bold</b>")]], title="<t>")
     assert "radio" not in html
