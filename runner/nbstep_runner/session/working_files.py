@@ -17,7 +17,8 @@ MOST_ENTRIES: Final = 50_000
 LARGEST: Final = 2 * 2**30
 """Bytes of a file that every store reads back as a whole."""
 NAMED: Final = 20
-NOT_LOOKED_INTO: Final = frozenset({"__pycache__", ".ipynb_checkpoints"})
+NOT_LOOKED_INTO: Final = frozenset({"__pycache__", ".ipynb_checkpoints", ".ipython"})
+"""Folders that Python and Jupyter make by themselves; a kernel that starts early its own, where the home is here."""
 _NOTHING: Final = Inventory((), (), ())
 
 
@@ -65,7 +66,7 @@ class WorkingFiles:
     def look(self) -> None:
         """Remember what is there before the first cell."""
         with suppress(OSError):
-            self._own = {entry.name for entry in os.scandir(self.folder)} <= self._placed | set(self._ours)
+            self._own = {entry.name for entry in os.scandir(self.folder)} <= self._placed | self._ours | NOT_LOOKED_INTO
         if self._own or self._patterns:
             with suppress(TooManyEntriesError):  # told of at the end
                 self._before = {file.path: file.mark for file in self._inventory(self._patterns).files}

@@ -99,6 +99,19 @@ def test_without_patterns_what_goes_with_the_runs_own_directory_is_named(begun: 
     assert (left.count, left.size, len(left.names), left.names[0]) == (30, 30, 20, "000")
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_what_a_kernel_makes_in_its_home_is_nobodys_file(begun: Any, tmp_path: Path, early: bool) -> None:
+    """A kernel that starts while the inputs are read makes it before the directory is looked at, or after."""
+    profile = tmp_path / "work/.ipython/profile_default"
+    if early:
+        profile.mkdir(parents=True)
+    work = begun()
+    profile.mkdir(parents=True, exist_ok=True)
+    (profile / "README").write_text("x")
+    work.write(**{"notes.txt": "x"})
+    assert work.end().left_behind == LeftBehind(count=1, size=1, names=("notes.txt",))
+
+
 def test_a_directory_of_somebody_elses_is_left_alone(begun: Any, tmp_path: Path) -> None:
     """Only what is asked for counts, and only if the notebook has written it."""
     (tmp_path / "work").mkdir()
