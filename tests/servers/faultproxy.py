@@ -27,7 +27,7 @@ class Kind(StrEnum):
     """What happens to a request."""
 
     STATUS = "status"
-    """It never reaches the server, and is answered with a status."""
+    """It never reaches the server, and is answered with a status and a body."""
     REFUSE = "refuse"
     """It never reaches the server: the connection is reset."""
     DROP_ANSWER = "drop the answer"
@@ -52,6 +52,7 @@ class Fault:
     times: int = 1
     status: int = 503
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
 
     def takes(self, method: str, path: str) -> bool:
         return self.times > 0 and bool(re.fullmatch(self.method, method) and re.search(self.path, path))
@@ -117,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.proxy.take(self.command, self.path, len(body))
         kind = fault.kind if fault else None
         if fault and kind is Kind.STATUS:
-            self._answer(fault.status, fault.headers, b"")
+            self._answer(fault.status, fault.headers, fault.body)
         elif kind is Kind.REFUSE:
             self._reset()
         else:

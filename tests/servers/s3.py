@@ -36,6 +36,7 @@ class Strict:
     """A WSGI application that checks what moto does not.
 
     Attributes:
+        verifies: If not, whatever arrives is stored, as some compatible servers do.
         honours_conditions: If not, the preconditions of writes are dropped, as many compatible servers do.
         knows_conditions: If not, a write with a precondition is answered with 501, as some compatible servers do.
     """
@@ -44,6 +45,7 @@ class Strict:
     lock: threading.RLock = field(default_factory=threading.RLock)
     denied_buckets: set[str] = field(default_factory=set)
     requests: list[str] = field(default_factory=list)
+    verifies: bool = True
     honours_conditions: bool = True
     knows_conditions: bool = True
 
@@ -61,6 +63,8 @@ class Strict:
         bucket = environment["PATH_INFO"].strip("/").partition("/")[0]
         if bucket in self.denied_buckets:
             return "403 Forbidden", "AccessDenied"
+        if not self.verifies:
+            return self._conditions(environment)
         if (wanted := environment.get("HTTP_CONTENT_MD5")) and base64.b64decode(wanted) != _md5(body):
             return "400 Bad Request", "BadDigest"
         signed = environment.get("HTTP_X_AMZ_CONTENT_SHA256", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -35,7 +35,8 @@ def command(folder: str | None, profile: str | None, storage: Storage, as_json: 
     from nbstep.profiles.trial import try_place
 
     options, place = chosen(profile, None, storage).storage, absolute(folder)
-    trial = try_place(place, lambda: open_store(place, options))
+    once = replace(options, retry_seconds=0)
+    trial = try_place(place, lambda: open_store(place, options), lambda: open_store(place, once))
     if as_json:
         show_json({**asdict(trial), "folder": redact(place)})
     else:
@@ -70,13 +71,21 @@ def _show_trial(trial: Trial) -> None:
     rows = [
         ("replaced in one step", _answer(trial.atomic_replace), _counted(trial.readers)),
         ("conditional writes", _answer(trial.conditional_write), f"winners of each race: {_list(trial.winners)}"),
-        ("verified", _answer(trial.verified), ""),
+        ("verified", _answer(trial.verified), f"damaged bytes: {_DAMAGE[trial.damaged]}"),
         ("listed", _answer(trial.lists), ""),
         *((f"{name}", f"{1000 * seconds:.0f} ms", "") for name, seconds in trial.seconds.items()),
     ]
     show_table(("PROPERTY", "HERE", "SEEN"), rows)
     for sentence in trial.meaning:
         click.echo(sentence)
+
+
+_DAMAGE = {
+    "refused": "refused, what was there stays",
+    "found": "found by reading back, what was there is lost",
+    "none": "none, what is stored is what was read",
+    "missed": "taken for good",
+}
 
 
 def _counted(readers: dict[str, int]) -> str:

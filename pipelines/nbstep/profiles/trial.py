@@ -6,13 +6,16 @@ A trial writes small objects of its own below a folder, as a run would, and remo
 from __future__ import annotations
 
 import secrets
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from enum import StrEnum
+from pathlib import Path, PosixPath
+from typing import IO, Any, Final, TypeVar
 
 from nbstep_runner.errors import InputNotFoundError, NbstepError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import ABSENT, Store, join
@@ -24,6 +27,19 @@ _WHOLES: Final = (b"A" * 100_000, b"B" * 80_000)
 _Result = TypeVar("_Result")
 
 
+class Damage(StrEnum):
+    """What became of an object whose bytes were not those of its digests."""
+
+    REFUSED = "refused"
+    """The write failed, by a digest or by reading back, and what was in place before stays."""
+    FOUND = "found"
+    """It was read back and the write failed; what was in place before is gone."""
+    NONE = "none"
+    """Its bytes are read once, and what is in place is compared with those: there are no others."""
+    MISSED = "missed"
+    """The write succeeded."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
     """What came of a trial.
@@ -32,6 +48,7 @@ class Trial:
         atomic_replace: As the store promises, after it was used.
         conditional_write: The same.
         verified: The same.
+        damaged: What became of an object that was damaged on its way.
         winners: Of each race of writers under one condition, how many won; one is right.
         readers: What readers met while an object was replaced: ``whole``, ``nothing`` or ``torn``, and how often.
         lists: The place can be listed, so that ``nbstep list`` works.
@@ -43,6 +60,7 @@ class Trial:
     atomic_replace: bool
     conditional_write: bool
     verified: bool
+    damaged: Damage
     winners: tuple[int, ...]
     readers: dict[str, int]
     lists: bool
@@ -50,12 +68,15 @@ class Trial:
     meaning: tuple[str, ...]
 
 
-def try_place(folder: str, opened: Callable[[], Store]) -> Trial:
+def try_place(folder: str, opened: Callable[[], Store], impatient: Callable[[], Store] | None = None) -> Trial:
     """Read, write, list and delete below a folder, race writers under one condition, replace under a reader.
+
+    An object is damaged on its way too.
 
     Args:
         folder: A URI or an absolute path.
         opened: Makes a store that reaches it; each writer of a race gets one.
+        impatient: The same, of a store that tries everything once, as far as there is another one.
 
     Raises:
         NbstepError: The place cannot be used; the error says why.
@@ -65,6 +86,7 @@ def try_place(folder: str, opened: Callable[[], Store]) -> Trial:
         probe.operations()
         winners = [probe.race(creates=turn % 2 == 0) for turn in range(2 * _ROUNDS)]
         readers = probe.readers()
+        damaged = probe.damage((impatient or opened)())
     finally:
         probe.clean()
     store = probe.store
@@ -74,6 +96,7 @@ def try_place(folder: str, opened: Callable[[], Store]) -> Trial:
         atomic_replace=promises[0],
         conditional_write=promises[1],
         verified=promises[2],
+        damaged=damaged,
         winners=tuple(winners),
         readers=readers,
         lists=probe.lists,
@@ -150,6 +173,21 @@ class _Probe:
             writing.result()
         return met
 
+    def damage(self, store: Store) -> Damage:
+        """What becomes of an object that is damaged on its way."""
+        uri, good = self._names[1], b"good"
+        self.store.write(uri, good)
+        with tempfile.TemporaryDirectory(prefix="nbstep-trial-") as folder:
+            source = _Changing(folder, "object")
+            source.touch()
+            try:
+                store.write(uri, source)
+            except NbstepError:
+                with suppress(NbstepError):  # what is in place may be known as damaged
+                    return Damage.REFUSED if store.read(uri).data == good else Damage.FOUND
+                return Damage.FOUND
+            return Damage.NONE if source.read == 1 else Damage.MISSED
+
     def clean(self) -> None:
         """Leave nothing behind."""
         for uri in self._names:
@@ -165,6 +203,19 @@ class _Probe:
         began = time.perf_counter()
         yield
         self.seconds[name] = min(self.seconds.get(name, float("inf")), time.perf_counter() - began)
+
+
+class _Changing(PosixPath):
+    """A local file that holds other bytes each time that it is opened: those that are sent are not those digested."""
+
+    read = 0
+
+    def open(self, *arguments: Any, **options: Any) -> IO[Any]:  # type: ignore[override]  # passed on as they are
+        """Open it, once it holds other bytes."""
+        self.read += 1
+        Path(self).write_bytes(secrets.token_bytes(100_000))
+        opened: IO[Any] = super().open(*arguments, **options)
+        return opened
 
 
 def _meaning(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from nbstep_runner.contract import FILES, CollectedFile, Pattern
 from nbstep_runner.errors import BadInputError, StorageDeniedError
 from nbstep_runner.stores import Store, below, sibling
+from nbstep_runner.stores.atomicfile import write_file
 
 
 def file_uri(output_uri: str, path: str) -> str:
@@ -54,20 +53,9 @@ def download(store: Store, output_uri: str, file: CollectedFile, folder: Path) -
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.parent.resolve().is_relative_to(folder.resolve()):
             raise BadInputError(f"{file.path} would be written outside of {folder}: a folder on the way is a link")
-        _write(target, data)
+        write_file(target, data)
     except OSError as error:
         raise StorageDeniedError(
             f"{target} cannot be written: {error.strerror or error}", hint="Name another folder."
         ) from error
     return target
-
-
-def _write(target: Path, data: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".nbstep-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    finally:
-        Path(name).unlink(missing_ok=True)

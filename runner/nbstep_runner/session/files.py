@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,6 +12,7 @@ from typing import Final
 from nbstep_runner.contract import InputFile
 from nbstep_runner.errors import BadInputError, StorageUnavailableError
 from nbstep_runner.stores import Store
+from nbstep_runner.stores.atomicfile import write_file
 
 AT_ONCE: Final = 8
 
@@ -49,8 +48,14 @@ def _place(file: InputFile, *, folder: Path, open_store: Callable[[str], Store])
             f"the file {file.path} is not the one that was declared: its checksum differs",
             hint="Submit the run again.",
         )
+    target = folder / file.path
+    if not target.parent.resolve().is_relative_to(folder):
+        raise BadInputError(
+            f"the file's place {file.path} leads out of the working directory",
+            hint="A folder on the way is a link: name another place.",
+        )
     try:
-        _write(folder, folder / file.path, data)
+        write_file(target, data)
     except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
         raise BadInputError(
             f"the file {file.path} cannot be placed: something else has its name, or that of its folder",
@@ -58,18 +63,3 @@ def _place(file: InputFile, *, folder: Path, open_store: Callable[[str], Store])
         ) from error
     except OSError as error:
         raise StorageUnavailableError(f"the file {file.path} cannot be written: {error.strerror or error}") from error
-
-
-def _write(folder: Path, target: Path, data: bytes) -> None:
-    """Replace the file in one step. A link that leads a parent folder elsewhere is not followed."""
-    if not target.parent.resolve().is_relative_to(folder):
-        raise BadInputError(f"the file's place {target.relative_to(folder)} leads out of the working directory")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".nbstep-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    finally:
-        Path(name).unlink(missing_ok=True)

@@ -64,6 +64,13 @@ def _stamp(descriptor: int) -> None:
         os.utime(descriptor, ns=(now, now))
 
 
+def write_file(target: Path, data: bytes) -> None:
+    """Put a fetched file in place of what is there, whole; missing folders are made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_copy(target.parent, data) as temporary:
+        temporary.replace(target)
+
+
 def create(temporary: Path, target: Path) -> None:
     """Give the file its name only if nobody has it.
 

@@ -133,8 +133,9 @@ def _answered(error: exceptions.ClientError, doing: str) -> Exception:
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
     response = error.response.get("ResponseMetadata", {})
     status = int(response.get("HTTPStatusCode", 0))
+    asked = seconds_asked(response.get("HTTPHeaders", {}).get("retry-after"))
     if code in _PASSING:
-        return TransientError(f"the store answered {code}")
+        return TransientError(f"the store answered {code}", retry_after=asked)
     if code in _MEANINGS:
         kind, sentence, hint = _MEANINGS[code]
         return kind(f"{sentence.format(said=code)}.", hint=hint, context=doing)
@@ -142,7 +143,6 @@ def _answered(error: exceptions.ClientError, doing: str) -> Exception:
         return OutputConflictError("The object was removed meanwhile.", context=doing)
     if status == 501 and doing.startswith("writing"):
         return NotSupportedError(code)
-    asked = seconds_asked(response.get("HTTPHeaders", {}).get("retry-after"))
     return explained(status, doing, f"{code} {message}".strip(), retry_after=asked)
 
 

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from botocore.response import StreamingBody
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, OutputConflictError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import ABSENT, open_store
+from servers import faultproxy
 from servers.faultproxy import Kind
 from servers.places import Place, within
 from servers.s3 import S3Server, Strict
@@ -206,3 +208,50 @@ def test_an_entity_tag_that_changes_after_the_write_is_the_one_that_is_kept(
     assert version == store.read(s3_place.uri()).version
     store.write(s3_place.uri(), b"y", if_version=version)
     assert store.verified
+
+
+def _said(code: str) -> bytes:
+    return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{code}</Message></Error>".encode()
+
+
+@pytest.mark.fault(66)
+def test_an_error_in_an_answer_of_200_is_an_error(s3_place: Place, tmp_path: Path) -> None:
+    """So Amazon says that parts could not be made one object, once it has begun to answer."""
+    (tmp_path / "large").write_bytes(os.urandom(20 * 2**20))
+    s3_place.put(b"good")
+    s3_place.proxy.add(Kind.STATUS, "POST", "uploadId=", status=200, body=_said("InternalError"), times=2)
+    store = s3_place.store()
+    store.write(s3_place.uri(), tmp_path / "large")
+    assert s3_place.truth() == (tmp_path / "large").read_bytes()
+    assert len(s3_place.lines) >= 2
+    s3_place.proxy.add(Kind.STATUS, "POST", "uploadId=", status=200, body=_said("InternalError"), times=1000)
+    with pytest.raises(StorageUnavailableError, match="InternalError"):
+        s3_place.store(1.0).write(s3_place.uri("never"), tmp_path / "large")
+    assert s3_place.names() == ["a.ipynb"]
+
+
+@pytest.mark.fault(66)
+def test_a_service_that_asks_for_less_is_given_time(s3_place: Place) -> None:
+    s3_place.proxy.add(Kind.STATUS, "PUT", status=503, body=_said("SlowDown"), headers={"Retry-After": "1"}, times=2)
+    began = time.monotonic()
+    s3_place.store().write(s3_place.uri(), b"x")
+    assert time.monotonic() - began >= 2
+    assert s3_place.truth() == b"x"
+    assert "SlowDown" in s3_place.lines[0]
+
+
+@pytest.mark.fault(66)
+@pytest.mark.parametrize("condition", [None, ABSENT])
+def test_a_redirect_to_where_the_bucket_is_by_now_is_followed(
+    s3_server: S3Server, s3_place: Place, condition: str | None
+) -> None:
+    """Amazon answers so for a bucket that was just made: with 307, for the body to be sent again."""
+    with faultproxy.running(s3_server.port) as elsewhere:
+        uri = s3_place.uri()
+        path = uri.removeprefix("s3:/")
+        for method in ("PUT", "GET"):
+            headers = {"Location": elsewhere.endpoint + path}
+            s3_place.proxy.add(Kind.STATUS, method, status=307, body=_said("TemporaryRedirect"), headers=headers)
+        store = s3_place.store(conditional_writes=True)
+        store.write(uri, b"x" * 1000, if_version=condition)
+        assert store.read(uri).data == s3_place.truth() == b"x" * 1000
