@@ -8,8 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from nbstep_runner.contract import FILES, CollectedFile, Pattern
 from nbstep_runner.errors import BadInputError, StorageDeniedError
-from nbstep_runner.stores import Store, below, sibling
-from nbstep_runner.stores.atomicfile import write_file
+from nbstep_runner.stores import Store, below, sibling, write_file
 
 
 def file_uri(output_uri: str, path: str) -> str:

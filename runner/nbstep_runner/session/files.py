@@ -11,8 +11,7 @@ from typing import Final
 
 from nbstep_runner.contract import InputFile
 from nbstep_runner.errors import BadInputError, StorageUnavailableError
-from nbstep_runner.stores import Store
-from nbstep_runner.stores.atomicfile import write_file
+from nbstep_runner.stores import Store, write_file
 
 AT_ONCE: Final = 8
 

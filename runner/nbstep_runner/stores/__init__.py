@@ -1,5 +1,6 @@
 """Where notebooks, parameters and records live: one protocol, a backend a scheme, each imported when it is used."""
 
+from nbstep_runner.stores.atomicfile import write_file
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
 from nbstep_runner.stores.registry import SchemeInfo, check_name, check_output, describe, open_store, same_object
 from nbstep_runner.stores.retrying import hurry
@@ -25,4 +26,5 @@ __all__ = [
     "redact",
     "same_object",
     "sibling",
+    "write_file",
 ]
