@@ -18,7 +18,7 @@ LONGEST_HELD = 64 * 1024
 
 
 class Masker:
-    """Replaces secret values by ``***``: as they are, as JSON, HTML, ``repr`` and URLs write them, and in colours.
+    """Replaces secret values by ``***``: as they are, as JSON, HTML, ``repr``, URLs and base64 write them, in colours.
 
     A secret of several lines, such as a private key, is masked line by line as well. Secrets shorter than
     ``MIN_LENGTH`` are not masked. Where occurrences overlap, all of their text is masked. What stands within a secret

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -12,6 +13,8 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 Span = tuple[int, int]
+_BASE64_DIGITS: Final = 8
+"""Of which fewer may be part of any other word."""
 
 PRINTED: Final = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f\x9b\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]"  # one class, which is found fast
@@ -91,9 +94,21 @@ def _forms(text: str) -> Iterator[str]:
     for safe in ("/", "", "!~*'()"):  # the last as JavaScript's encodeURIComponent
         yield quote(text, safe=safe, errors="surrogatepass")
     yield quote_plus(text, errors="surrogatepass")
+    yield from _in_base64(text.encode(errors="surrogatepass"))
     for each in _literals(text):
         yield each
         yield from _literals(each)  # JSON in JSON, the repr of a dict in a page
+
+
+def _in_base64(data: bytes) -> Iterator[str]:
+    """Bytes in base64, alone and after others (as in ``Authorization: Basic``): the digits that they alone decide."""
+    for others in range(3):
+        digits = base64.b64encode(bytes(others) + data).decode()
+        decided = digits[-(-others * 8 // 6) : (others + len(data)) * 8 // 6]
+        for each in (digits, decided) if not others else (decided,):
+            if len(decided) >= _BASE64_DIGITS:
+                yield each
+                yield each.translate(str.maketrans("+/", "-_"))
 
 
 def _literals(text: str) -> Iterator[str]:

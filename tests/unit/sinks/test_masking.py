@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -37,6 +38,8 @@ def test_without_secrets_everything_is_passed_through_untouched() -> None:
         repr(SECRET)[1:-1],
         repr(SECRET.encode())[2:-1],
         quote(SECRET, safe=""),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.urlsafe_b64encode(SECRET.encode()).decode(),
         ascii(SECRET)[1:-1],
         shlex.quote(f"it's {SECRET}").removeprefix("'it'\"'\"'s ").removesuffix("'"),
         json.dumps(json.dumps(SECRET)[1:-1])[1:-1],
@@ -194,3 +197,11 @@ def test_pieces_are_masked_as_the_whole_is(secrets: list[str], pieces: list[str]
 def test_no_secret_is_left(secrets: list[str], text: str) -> None:
     shown = Masker(secrets).mask(text)
     assert not any(secret.strip() in shown for secret in secrets if len(secret.strip()) >= 4)
+
+
+@pytest.mark.parametrize("user", ["", "me", "you", "them"])
+def test_a_secret_behind_a_name_in_base64(user: str) -> None:
+    coded = base64.b64encode(f"{user}:pass-word/42".encode()).decode()
+    shown = Masker(["pass-word/42"]).mask(f"Authorization: Basic {coded}")
+    assert MASK in shown
+    assert len(shown) < len("Authorization: Basic ") + len(coded) - 10
