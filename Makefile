@@ -61,6 +61,15 @@ lint: $(installed)  ## Check format, lint, types and the import rules
 bench: $(installed)  ## Measure against papermill (minutes; leave the machine alone meanwhile)
 	@$(bin)/python tests/benchmarks $(BENCH_ARGS)
 
+.PHONY: bench-serving
+bench-serving: $(VENV)/mlserver/.installed  ## Measure an endpoint beside MLServer, by wrk (a minute; leave the machine alone meanwhile)
+	@$(bin)/python tests/benchmarks --only serving
+
+$(VENV)/mlserver/.installed: tests/benchmarks/mlserver/requirements.lock $(installed)
+	@$(bin)/uv venv --quiet --clear --python $(PYTHON) $(@D)
+	$(bin)/uv pip install --quiet --python $(@D)/bin/python --require-hashes --requirement $<
+	touch $@
+
 .PHONY: memory
 memory: $(installed)  ## Run cells that put out a gigabyte of each kind, and measure their memory (minutes, 12 GB of disk)
 	@$(bin)/python tests/benchmarks --slow --only memory
@@ -91,6 +100,7 @@ lock: $(installed)  ## Resolve the dependencies anew into the lock files
 	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint images/data-science.lock $(in_image) --extra serve --extra kubernetes \
 		images/data-science.in --output-file images/serving.lock
 	$(subst pyproject.toml,,$(uv_compile)) --upgrade --constraint requirements-dev.lock --constraint requirements.lock images/build.in --output-file images/build.lock
+	$(subst pyproject.toml,,$(uv_compile)) --upgrade tests/benchmarks/mlserver/requirements.in --output-file tests/benchmarks/mlserver/requirements.lock
 
 .PHONY: clean
 clean:  ## Remove the environment and everything that was made

@@ -23,11 +23,12 @@ from benchmarks.latency import Latency, measure_latency
 from benchmarks.measure import Measure, measure
 from benchmarks.memory import Memory, measure_memory
 from benchmarks.plot import plot
+from benchmarks.serving import Serving, measure_serving
 from benchmarks.starts import Stalls, Starts, measure_stalls, measure_starts
 from benchmarks.sweep import SweepFigures, measure_sweep
 from benchmarks.workloads import WORKLOADS, Workload, cloud_hello
 
-Figures = Growth | Latency | Starts | Stalls | SweepFigures | Memory
+Figures = Growth | Latency | Starts | Stalls | Serving | SweepFigures | Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def figures(arguments: argparse.Namespace, folder: Path) -> Iterator[Figures]:
         "latency": lambda: measure_latency(folder),
         "starts": lambda: measure_starts(folder),
         "sweep": lambda: measure_sweep(folder),
+        "serving": lambda: measure_serving(folder),
     }
     if arguments.slow:
         wanted["stalls"] = lambda: measure_stalls(folder)

@@ -132,12 +132,13 @@ class Endpoint:
             seconds = time.monotonic() - started
             response.headers["X-Request-Id"] = identity
             self._metrics.count(route, response.status_code, seconds)
-            self._tell(
-                f"{request.method} {request.url.path} {response.status_code} in {seconds * 1000:.1f} ms",
-                request=identity,
-                status=response.status_code,
-                seconds=seconds,
-            )
+            if response.status_code >= 400:  # a line for every success would take longer than most answers do
+                self._tell(
+                    f"{request.method} {request.url.path} {response.status_code} in {seconds * 1000:.1f} ms",
+                    request=identity,
+                    status=response.status_code,
+                    seconds=seconds,
+                )
             return self._departing(response)
 
         return guarded

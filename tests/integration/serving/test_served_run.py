@@ -51,7 +51,7 @@ def test_it_answers_after_the_last_cell_and_ends_with_sigterm(tmp_path: Path) ->
             assert record.claim is not None
             partial = nbformat.read(run.start / "output.partial.ipynb", as_version=4)
             assert partial.cells[1].outputs[0].text == "last\n"
-        run.until("POST /predict 200")
+        run.until("quietly")
         said = [(line["message"], line["fields"].get("stream")) for line in run.told("mine")]
         assert said[:2] == [("adding 3", "stdout"), ("quietly", "stderr")]
         assert run.stop() == 143

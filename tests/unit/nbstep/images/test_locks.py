@@ -53,7 +53,7 @@ def test_the_images_share_their_versions() -> None:
 
 def test_an_endpoints_image_is_data_science_and_what_serving_and_starting_one_take() -> None:
     science, serving = locked("images/data-science.lock"), locked("images/serving.lock")
-    more = ("starlette", "uvicorn", "kubernetes", "websocket-client")
+    more = ("httptools", "starlette", "uvicorn", "kubernetes", "websocket-client")
     assert serving == science | {name: serving[name] for name in more}
     needs = [*declared("serve"), *declared("kubernetes")]
     unfit = [each for each in needs if serving.get(canonicalize_name(each.name), "") not in each.specifier]
