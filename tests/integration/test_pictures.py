@@ -45,6 +45,11 @@ def test_the_pictures_are_those_that_the_script_makes(browser: Browser, tmp_path
         assert 0.5 < share < 2, f"{name} shows something else by now: run docs/images/make_views.py"
 
 
+def test_the_page_of_an_endpoint_has_its_picture() -> None:
+    made = runpy.run_path(str(IMAGES / "make_endpoint.py"))
+    assert size(IMAGES / "endpoint.png") == (2 * made["WIDTH"], made["HEIGHT"])
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", ["page", "cards", "sweep"])
 def test_everybody_can_read_it(browser: Browser, tmp_path: Path, view: str, theme: str) -> None:

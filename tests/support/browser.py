@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,18 +85,25 @@ class Browser:
         self._ask("DELETE", f"/session/{self._session}")
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser for the tests of a file."""
-    if shutil.which("chromedriver") is None:
-        missing("chromium", "chromium is not installed (Debian: chromium-driver)")
+@contextmanager
+def driven(folder: Path) -> Iterator[Browser]:
+    """A browser for a block; its profile is in the folder."""
     driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None
     try:
         port = next(int(line.split()[-1].rstrip(".")) for line in driver.stdout if "started successfully" in line)
-        opened = Browser(port, tmp_path_factory.mktemp("chromium"))
+        opened = Browser(port, folder)
         yield opened
         opened.close()
     finally:
         driver.terminate()
         driver.wait(30)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser for the tests of a file."""
+    if shutil.which("chromedriver") is None:
+        missing("chromium", "chromium is not installed (Debian: chromium-driver)")
+    with driven(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
