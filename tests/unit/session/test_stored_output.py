@@ -141,6 +141,7 @@ def test_what_another_run_has_published_meanwhile_is_not_withdrawn(held: Held) -
     assert held.store.read(OUTPUT).data == b"the winner's"
 
 
+@pytest.mark.fault(71)
 def test_at_short_notice_the_record_goes_first_and_waits_for_no_notebook(patience: threading.Event) -> None:
     class Slow(MemoryStore):
         def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
