@@ -129,7 +129,7 @@ class Endpoint:
             WaitTimeoutError: It does not by then. It is left as it is.
             NbstepError: It never will: the notebook's own error, or why its place cannot run it.
         """
-        started, pause = time.monotonic(), FIRST_LOOK_SECONDS
+        started = time.monotonic()
         while True:
             status = self.status()
             watch(status)
@@ -137,14 +137,15 @@ class Endpoint:
                 return
             if status.state.final:
                 raise _error(status)
-            if timeout is not None and time.monotonic() - started > timeout:
+            waited = time.monotonic() - started
+            if timeout is not None and waited > timeout:
                 problems = "; ".join([status.words, *(each for each in status.problems if each not in status.words)])
                 raise WaitTimeoutError(
                     f"the endpoint {self.name} does not answer after {timeout:g} s: {problems}",
                     hint="It goes on starting: look with `nbstep status`, wait again, or delete it.",
                 )
-            time.sleep(pause)
-            pause = min(2 * pause, LOOK_SECONDS)
+            # A tenth of what was waited: nobody waits much longer than the start takes, and a slow one is seldom asked.
+            time.sleep(min(max(waited / 10, FIRST_LOOK_SECONDS), LOOK_SECONDS))
 
     def _answers(self, url: str) -> bool:
         """Whether it says that it is ready; one whose kernel has just died still stands as running."""
