@@ -1,6 +1,6 @@
 """Makes ``run.svg``: a real run on a terminal, and the figures of ``docs/performance.md`` as bars below it.
 
-Run ``.venv/bin/python docs/images/make_run.py`` while the machine has nothing else to do: the times are the run's own.
+Run ``.venv/bin/python docs/images/make_run.py [FILE]`` on a quiet machine: the times are the run's own.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def seconds(text: str) -> float:
     return float(text.removesuffix(" s"))
 
 
-def main() -> None:
+def main(file: Path) -> None:
     """Draw the run, and the chart below it."""
     shown = terminal()
     (size,) = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', shown)
@@ -98,8 +98,8 @@ def main() -> None:
     inner = shown.replace("<svg ", f'<svg width="{width}" height="{height}" ', 1)
     below = f'<g transform="translate(0 {height + 8}) scale({width / WIDTH:.4f})">\n{chart()}\n</g>'
     whole = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height + 8 + chart_height()}">'
-    Path(__file__).with_name("run.svg").write_text(f"{whole}\n{inner}\n{below}\n</svg>\n")
+    file.write_text(f"{whole}\n{inner}\n{below}\n</svg>\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("run.svg"))

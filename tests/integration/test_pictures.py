@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import struct
 import subprocess
@@ -82,6 +83,14 @@ def test_a_click_on_a_heading_sorts_a_table(browser: Browser, tmp_path: Path) ->
     times = [float(seconds) for _, seconds in rows]
     assert len(set(times)) > 1
     assert times == sorted(times)
+
+
+def test_the_picture_of_a_run_is_that_of_a_run(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, IMAGES / "make_run.py", tmp_path / "run.svg"], check=True, timeout=110)
+    shown, made = (folder.joinpath("run.svg").read_text() for folder in (IMAGES, tmp_path))
+    boxes = [tuple(map(float, re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', each)[0])) for each in (shown, made)]
+    assert boxes[0] == boxes[1], "another number of lines: run docs/images/make_run.py"
+    assert 0.8 < len(made) / len(shown) < 1.25, "it shows something else by now: run docs/images/make_run.py"
 
 
 def test_the_chart_shows_the_figures_that_are_written_down() -> None:
