@@ -48,8 +48,8 @@ def main(file: Path) -> None:
     """Train, serve, draw, and lay the two pictures side by side."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        train = {"model_path": str(folder / "model"), "train_steps": 400}
-        nbstep.run(ROOT / "notebooks/digits/train.ipynb", folder / "train.ipynb", train)
+        places = {"model_path": str(folder / "model"), "held_out_path": str(folder / "held-out.npz")}
+        nbstep.run(ROOT / "notebooks/digits/train.ipynb", folder / "train.ipynb", places | {"train_steps": 400})
         endpoint = nbstep.serve(
             ROOT / "notebooks/digits/predict.ipynb",
             {"model_uri": str(folder / "model")},

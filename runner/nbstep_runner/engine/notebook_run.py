@@ -100,7 +100,6 @@ def run_notebook(
         if not (spec.short_notice and tools.supervisor.stop):
             _end_kernel(kernel, recorder, spec, tools.supervisor)
         recorder.finish()
-        _mask_widgets(notebook, tools.masker)
     except Exception as error:  # noqa: BLE001 - the cells have run: whatever it is, what they made is not lost
         execution = executor.faulted(execution, error)
     metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
@@ -166,12 +165,6 @@ def _endpoint(spec: RunSpec, kernel: Kernel, recorder: Recorder, tick: Checkpoin
     )
     endpoint.prepare()
     return endpoint
-
-
-def _mask_widgets(notebook: dict[str, Any], masker: Masker) -> None:
-    """A widget shows values as an output does, and keeps them in the notebook's metadata."""
-    if "widgets" in notebook["metadata"]:
-        notebook["metadata"]["widgets"] = masker.mask_value(notebook["metadata"]["widgets"])
 
 
 def _describe_kernel(notebook: dict[str, Any], kernel: Kernel, info: dict[str, Any]) -> None:

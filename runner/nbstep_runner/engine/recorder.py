@@ -92,12 +92,19 @@ class Recorder:
             self._close(index)
         if self._running is not None:
             self._open[self._running].cell["outputs"] = self._open[self._running].outputs.finished()
+        self._store_widgets()
+
+    def _store_widgets(self) -> None:
+        """Put the widgets' state into the notebook, without secrets: a widget shows values as an output does."""
+        notebook = self._document.notebook
+        self._widgets.store(notebook)
+        if "widgets" in notebook["metadata"]:
+            notebook["metadata"]["widgets"] = self._masker.mask_value(notebook["metadata"]["widgets"])
 
     def finish(self) -> None:
         """Nothing more will come."""
         self._flush_widgets()
         self.settle()
-        self._widgets.store(self._document.notebook)
         if self._widgets.left_out:
             message = f"the state of {self._widgets.left_out} widgets is left out of the notebook: the limits forbid it"
             self._emit(Notice(message=message, severity=Severity.WARNING))

@@ -129,7 +129,8 @@ class WidgetState:
         return [(widget.comm_id, {"outputs": widget.area.outputs.finished()}) for widget in changed]
 
     def store(self, notebook: dict[str, Any]) -> None:
-        """Put the state into the notebook's metadata; nothing where there were no widgets."""
+        """Put the state into the notebook's metadata, in place of what was there; nothing where there is no widget."""
+        notebook["metadata"].pop("widgets", None)
         for widget in self.output_widgets():
             if widget.comm_id in self._models:
                 self._models[widget.comm_id] |= {"outputs": widget.area.outputs.finished(), "msg_id": ""}

@@ -109,11 +109,15 @@ def test_the_classic_image_is_lenient_towards_unknown_parameters(docker: Docker,
 
 
 @pytest.mark.timeout(900)
-def test_the_data_science_image_has_what_most_notebooks_import(docker: Docker, image: str) -> None:
+def test_the_image_of_endpoints_has_what_most_notebooks_import_and_what_serving_takes(
+    docker: Docker, image: str
+) -> None:
+    """The image for data science, which it builds on by its lock, is built by the tests of examples."""
     assert image == IMAGE
-    name = "nbstep-test-runner:data-science"
-    docker.build(name, target="data-science")
-    modules = "matplotlib.pyplot, numpy, pandas, pyarrow, scipy.stats, seaborn, sklearn.ensemble, xgboost"
+    name = "nbstep-test-runner:serving"
+    docker.build(name, target="serving")
+    modules = "matplotlib.pyplot, numpy, pandas, pyarrow, scipy.stats, seaborn, sklearn.ensemble, xgboost, fsspec, s3fs"
+    modules += ", starlette, uvicorn, httptools, kubernetes.client, nbstep.endpoints.step, nbstep_runner.serving.server"
     rights = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL")
     done = docker.call("run", *rights, "--entrypoint=python", name, "-c", f"import {modules}; print('all')")
     assert (done.stdout, done.stderr) == ("all\n", "")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from nbstep_runner.engine import metadata
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
+from nbstep_runner.engine.widgets import STATE_MIME
 from nbstep_runner.kernel.kernel_json import TOO_DEEP
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
@@ -153,3 +155,21 @@ def test_an_output_nested_too_deeply_is_a_note_wherever_it_comes(tmp_path: Path)
         {"output_type": "execute_result", "data": note, "metadata": {}, "execution_count": 3},
         {"output_type": "error", "ename": "E", "evalue": TOO_DEEP, "traceback": [TOO_DEEP]},
     ]
+
+
+def test_a_snapshot_has_the_widgets_as_they_are_by_then_and_no_secret_of_them(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, secrets=("s3cr3t-token",))
+
+    def shown() -> dict[str, Any]:
+        desk.recorder.settle()
+        snapshot = json.loads(b"".join(desk.document.snapshot().chunks()))
+        state: dict[str, Any] = snapshot["metadata"]["widgets"][STATE_MIME]["state"]["w"]["state"]
+        return state
+
+    desk.recorder.begin(0, "r0")
+    opened = {"state": {"_model_name": "TextModel", "value": "my s3cr3t-token"}}
+    desk.say("comm_open", "r0", comm_id="w", target_name="jupyter.widget", data=opened)
+    assert shown()["value"] == "my ***"
+    desk.say("comm_msg", "r0", comm_id="w", data={"method": "update", "state": {"value": "later"}})
+    assert shown()["value"] == "later"
+    assert "s3cr3t" not in str(desk.document.notebook)
