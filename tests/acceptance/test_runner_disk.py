@@ -104,3 +104,18 @@ def test_a_name_that_is_a_folder_is_refused_before_the_first_cell(tmp_path: Path
     done = run(tmp_path, [f"open({str(marker)!r}, 'w').close()"], check=False)
     assert (done.code, marker.exists()) == (65, False)
     assert "is a folder" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.fault(60)
+def test_a_state_that_does_not_fit_leaves_the_one_before_and_ends_no_run(tmp_path: Path, small_disk: Path) -> None:
+    cells = [
+        "from nbstep_runner import state\n(state.folder / 'epoch').write_text('1')\nstate.save()",
+        "(state.folder / 'model').write_bytes(bytes(range(256)) * 2**18)\nstate.save()",
+        "print('goes on')",
+    ]
+    done = run(tmp_path, cells, "--keep-state", output="disk/out.ipynb")
+    assert (done.code, set(done.states), done.record["state_generation"]) == (0, {"succeeded"}, 1)
+    (warning,) = done.record["warnings"]
+    assert warning.startswith("the state was not saved: There is no room left for")
+    assert [path.name for path in small_disk.glob("out.state/generations/*")] == ["000001.json"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,12 @@ from nbstep_runner.contract import StorageOptions
 from nbstep_runner.stores import open_store
 from support.states import Attempt, held
 
-FOLDERS = ("s3_folder", "gateway_folder", "gcs_folder", "web_folder", "tmp_path")
+FOLDERS = (
+    *("s3_folder", "gateway_folder", "gcs_folder", "web_folder", "apache_folder"),
+    *("sftp_folder", "plain_sftp_folder", "tmp_path"),
+)
+SERVERS = {"sftp_folder": "ssh_server", "plain_sftp_folder": "plain_ssh_server"}
+"""Whose keys a folder needs."""
 
 
 @pytest.mark.fault(60)
@@ -19,7 +25,11 @@ def test_what_was_saved_comes_back_and_what_is_older_goes(
     folder: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     root = f"{request.getfixturevalue(folder)}".rstrip("/") + "/runs/a model.state/"
-    store = open_store(root, StorageOptions(allow_private_addresses=True))
+    server = request.getfixturevalue(SERVERS[folder]) if folder in SERVERS else None
+    options = StorageOptions(allow_private_addresses=True)
+    if server is not None:
+        options = replace(options, known_hosts=str(server.known_hosts), identity_file=str(server.identity_file))
+    store = open_store(root, options)
     files = {"größe.txt": b"1", "deep/er/model.bin": bytes(5_000_000)}
     first = Attempt(store, tmp_path / "first", root=root)
     for number in range(4):
