@@ -55,6 +55,11 @@ class SubmittedSweep:
     def __repr__(self) -> str:
         return f"<nbstep.SubmittedSweep {self.handle}>"
 
+    def _ipython_display_(self) -> None:
+        from nbstep.sweeps.live import show
+
+        show(self)
+
     @property
     def backend(self) -> Backend:
         """Where it takes place."""

@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
-from nbstep.errors import WaitTimeoutError
+from nbstep.errors import ClusterUnavailableError, WaitTimeoutError
 from nbstep.profiles import load_profile
 from nbstep.profiles.storage import store_of
 from nbstep.runs.run import Run
 from nbstep.submission.upload import upload
 from nbstep.sweeps.api import sweep
 from nbstep.sweeps.elsewhere import PlacedSweep, place
+from nbstep.sweeps.live import drawn
 from nbstep.sweeps.plan import SweepRequest
 from nbstep.sweeps.sets import combine, typed_axis
 from nbstep.sweeps.start import planned
@@ -238,6 +239,23 @@ def test_records_from_before_the_sweep_are_none_of_it(started: Started) -> None:
     done = sweep.wait(check=False)
     assert done.exit_code == 78
     assert b"succeeded" in started.store.read(started.places.record("n=1")).data
+
+
+def test_it_shows_how_far_it_is_and_in_the_end_its_table(started: Started) -> None:
+    sweep = started.found()
+    started.write(1)
+    html = drawn(sweep, sweep.status())
+    assert "1 of 3 runs have ended, 0 of them failed" in html
+    assert '<progress value="1" max="3"' in html
+    assert "<table" not in html
+    assert "&lt;no&gt; answer" in drawn(sweep, ClusterUnavailableError("<no> answer"))
+    started.write(2, **FAILED)
+    started.write(3)
+    started.cluster.status = Status(phase=Phase.ENDED, exit_code=0)
+    html = drawn(sweep, sweep.status())
+    assert "3 of 3 runs have ended, 1 of them failed" in html
+    assert "<table" in html
+    assert "<progress" not in html
 
 
 def test_what_a_notebook_leaves_beside_its_output_is_no_record(started: Started) -> None:
