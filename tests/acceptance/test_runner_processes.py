@@ -105,7 +105,10 @@ import time; time.sleep(600)
 
 
 LOWER = """
-import os, resource
+import os, resource, time
+
+print('begun', flush=True)
+time.sleep(0.5)  # a thread of libzmq reads what came of the cell's start, and cannot bear to be met in that
 
 def said(pid, name):
     return open(f'/proc/{pid}/{name}', 'rb').read()
@@ -126,7 +129,7 @@ print('lowered')
 def test_limits_that_a_notebook_lowers_for_its_runner_lose_no_record(tmp_path: Path, limit: str) -> None:
     done = run(tmp_path, [LOWER.replace("RLIMIT_LIMIT", f"RLIMIT_{limit}")])
     assert done.code == 0, done.stdout
-    assert done.text(0) == "lowered\n"
+    assert done.text(0) == "begun\nlowered\n"
 
 
 @pytest.mark.fault(54)
