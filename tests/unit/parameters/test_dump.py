@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import pytest
@@ -33,9 +34,9 @@ keys = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | 
 
 
 def distinct_as_text(value: Any) -> bool:
-    """Parameters refuse 1 and "1" as keys of one mapping."""
+    """Parameters refuse 1 and "1" as keys of one mapping, and ``None`` and "null", which JSON makes of it."""
     if isinstance(value, dict):
-        names = {str(key) for key in value}
+        names = {key if isinstance(key, str) else json.dumps(key) for key in value}
         return len(names) == len(value) and all(map(distinct_as_text, value.values()))
     return all(map(distinct_as_text, value)) if isinstance(value, list) else True
 
