@@ -29,9 +29,9 @@ def message(*uris: str, outputs: dict[str, object] | None = None) -> ExecutorInp
         ("gs://bucket/root/model", "gs://bucket/root/model"),
         ("s3://bucket/model", "s3://bucket/model"),
         ("minio://mlpipeline/v2/artifacts/model", "s3://mlpipeline/v2/artifacts/model"),
-        ("/work/model", "/work/model"),
+        ("/srv/model", "/srv/model"),
         ("outputs/model", str(Path("outputs/model").absolute())),
-        ("file:///work/model", "/work/model"),
+        ("file:///srv/model", "/srv/model"),
     ],
 )
 def test_an_artifact_is_told_by_where_it_lies_for_everybody(uri: str, place: str) -> None:
