@@ -13,7 +13,7 @@ import click
 class LazyGroup(click.Group):
     """Commands by name, each with the line that ``--help`` shows for it, in sections.
 
-    A command ``name`` is the object ``command`` of the module ``nbstep.cli.name``; hidden ones are for engines, not for
+    A command ``name`` is the object ``command`` of the module ``nbstep.cli.name``. Hidden ones are for engines, not for
     people. The lines stand here too, because
     reading them from the commands would import all of them; a test compares the two.
     """

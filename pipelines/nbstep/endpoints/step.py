@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from nbstep.endpoints.api import planned, start
-from nbstep.profiles.exposure import ServedStep
+from nbstep.profiles.exposure import URL, ServedStep
 from nbstep.submission.request import Request
 from nbstep_runner.contract import ParameterSource, StepSpec
 from nbstep_runner.errors import BadInputError
@@ -16,7 +16,6 @@ from nbstep_runner.kfp_adapter.executor_input import ExecutorInput
 from nbstep_runner.kfp_adapter.notebook import step_notebook
 from nbstep_runner.stores import is_remote
 
-URL: Final = "url"
 KFP_MINIO: Final = "minio://"
 """How KFP calls a bucket of an S3 server of one's own; everybody else calls it ``s3://``."""
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from nbstep.profiles.profile import Profile
 from nbstep.profiles.schema import ClosedSchema
+
+CLUSTER_VARIABLE: Final = "NBSTEP_CLUSTER"
+"""What the cluster of a pod is called by those outside of it: the name of their context."""
+URL: Final = "url"
+"""The only output of a step that starts an endpoint."""
 
 
 class Exposure(ClosedSchema, frozen=True):

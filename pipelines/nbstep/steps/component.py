@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from nbstep.backends.arguments import storage_options
-from nbstep.profiles.exposure import ServedStep
+from nbstep.profiles.exposure import CLUSTER_VARIABLE, ServedStep
 from nbstep.steps.ports import Artifact, InputParameter
 from nbstep.steps.sizes import Held, check_argument, check_stored, container_text
 from nbstep.steps.step import Step
@@ -108,7 +108,7 @@ def _container(step: Step, extra: Mapping[str, Artifact] | None) -> dict[str, An
         "args": arguments,
     }
     if step.served and (cluster := step.served.profile.kubernetes.context):
-        container["env"] = [{"name": "NBSTEP_CLUSTER", "value": cluster}]
+        container["env"] = [{"name": CLUSTER_VARIABLE, "value": cluster}]
     held = Held(step.name, container_text(container))
     check_argument(held)
     check_stored([held])

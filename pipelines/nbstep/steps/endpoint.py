@@ -10,15 +10,12 @@ from typing import Any, Literal
 import msgspec
 
 from nbstep.profiles import Profile, load_profile
-from nbstep.profiles.exposure import Exposure, ServedStep
+from nbstep.profiles.exposure import URL, Exposure, ServedStep
 from nbstep.profiles.kubernetes import KubernetesOptions
 from nbstep.profiles.volume_claims import ROOT
 from nbstep.steps.definition import NotebookStep, notebook_step
 from nbstep.steps.ports import Artifact
 from nbstep_runner.errors import BadInputError
-
-URL = "url"
-"""The step's only output."""
 
 
 def endpoint_step(  # noqa: PLR0913 - as notebook_step and serve: everything but the notebook has a default and a name

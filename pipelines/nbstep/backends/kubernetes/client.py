@@ -23,6 +23,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from nbstep.backends.kubernetes.dropped import dropped
 from nbstep.backends.kubernetes.names import CONTAINER
 from nbstep.errors import ClusterDeniedError, ClusterUnavailableError, RunNotFoundError
+from nbstep.profiles.exposure import CLUSTER_VARIABLE
 from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, UsageError
 
 TIMEOUT: Final = (5.0, 30.0)
@@ -295,8 +296,6 @@ def _patience() -> float:
 
 
 IN_CLUSTER: Final = "in-cluster"
-CLUSTER_VARIABLE: Final = "NBSTEP_CLUSTER"
-"""What the cluster of a pod is called by those outside of it: the name of their context."""
 
 
 def _own_cluster() -> str:

@@ -19,7 +19,7 @@ PLAN = StepSpec(name="prices", digest="sha256:0", inputs={"model": Slot(paramete
 
 def message(*uris: str, outputs: dict[str, object] | None = None) -> ExecutorInput:
     artifacts = {"model": {"artifacts": [{"name": "model", "uri": uri} for uri in uris]}}
-    told = {"inputs": {"artifacts": artifacts}, "outputs": {"outputFile": "/tmp/o.json", **(outputs or {})}}  # noqa: S108
+    told = {"inputs": {"artifacts": artifacts}, "outputs": {"outputFile": "/tmp/o.json", **(outputs or {})}}  # noqa: S108 - only a name
     return read_executor_input(json.dumps(told))
 
 
