@@ -42,17 +42,31 @@ def history(
     """
     prefix = join(absolute(str(runs)), "")
     store = store_of(prefix, storage or StorageOptions())
-    newest = sorted(_of_runs(store, prefix), key=lambda stat: stat.modified or 0.0, reverse=True)
-    wanted = (record for record in _records(store, newest) if state in (None, record.state))
+    found = (record for _, record in records(store, newest_first(store, prefix)))
+    wanted = (record for record in found if state in (None, record.state))
     return Records(islice(wanted if keep is None else filter(keep, wanted), limit))
 
 
-def _records(store: Store, stats: Sequence[Stat]) -> Iterator[RunResult]:
-    """What the objects hold, in their order; read some at a time, because often the first are all that is wanted."""
+def newest_first(store: Store, prefix: str) -> list[Stat]:
+    """One object of each run below a prefix that ends with ``/``, the one that was written last first."""
+    return sorted(_of_runs(store, prefix), key=place_in_order, reverse=True)
+
+
+def place_in_order(stat: Stat) -> tuple[float, str]:
+    """What the runs of a folder are ordered by; no two have the same."""
+    return stat.modified or 0.0, stat.uri
+
+
+def records(store: Store, stats: Sequence[Stat]) -> Iterator[tuple[Stat, RunResult]]:
+    """What the objects of :func:`newest_first` hold, in their order, without those that hold no record.
+
+    They are read some at a time, because often the first are all that is wanted.
+    """
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-list") as pool:
         for begin in range(0, len(stats), AT_ONCE):
-            found = pool.map(lambda stat: _read(store, stat.uri), stats[begin : begin + AT_ONCE])
-            yield from (record for record in found if record is not None)
+            some = stats[begin : begin + AT_ONCE]
+            read = zip(some, pool.map(lambda stat: _read(store, stat.uri), some), strict=True)
+            yield from ((stat, record) for stat, record in read if record is not None)
 
 
 def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:

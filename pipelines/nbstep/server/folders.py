@@ -1,0 +1,162 @@
+"""The run folders of a server: one run looked up by its exact id, and what its folder says about it checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from nbstep.backends.protocol import Backend, Located, Phase, Status, Submission, checked_run_id
+from nbstep.backends.reach import reach_of
+from nbstep.backends.recorded import RecordedBackend
+from nbstep.backends.registry import backend_named
+from nbstep.errors import RunNotFoundError
+from nbstep.profiles import Profile
+from nbstep.profiles.storage import store_of
+from nbstep.runs.run import Run
+from nbstep.runs.verdict import can_be_retried
+from nbstep.server.config import Config, Folder
+from nbstep.server.problems import not_found
+from nbstep.submission.find import Submitted, located_at
+from nbstep.submission.places import RunPlaces
+from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
+from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
+from nbstep_runner.stores import Store, join, sibling
+
+WAITING: Final = Status(phase=Phase.PENDING, words="submitted by somebody else: nothing but its folder is known here")
+
+
+class RecordsAlone(RecordedBackend):
+    """Runs that this server has no place for, such as those of another namespace: their folder is all that is known.
+
+    One without a record is waiting; nobody here may say that it is lost.
+    """
+
+    def __init__(self, storage: StorageOptions) -> None:
+        self._storage = storage
+
+    def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
+        """What their records' being there tells."""
+        known = super().statuses(handles)
+        return {handle: status if self._has_record(handle) else WAITING for handle, status in known.items()}
+
+    def _has_record(self, handle: str) -> bool:
+        uri = sibling(handle, ".result.json")
+        return store_of(uri, self._storage).stat(uri) is not None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A configured folder of runs.
+
+    Attributes:
+        profiles: Those that runs may be submitted with here.
+    """
+
+    name: str
+    folder: Folder
+    profiles: Mapping[str, Profile]
+
+    @property
+    def store(self) -> Store:
+        """Where its objects lie."""
+        return store_of(self.prefix, self.folder.storage)
+
+    @property
+    def prefix(self) -> str:
+        """What the URIs of its objects begin with."""
+        return join(self.folder.uri, "")
+
+    def places(self, run_id: str) -> RunPlaces:
+        """Where the objects of one run lie.
+
+        Raises:
+            Problem: It is not the name of a run.
+        """
+        try:
+            return RunPlaces.of(self.folder.uri, checked_run_id(run_id))
+        except UsageError:
+            raise not_found(f"run {run_id[:80]!r} in {self.name}") from None
+
+    def run(self, run_id: str) -> Run:
+        """The run of exactly that id.
+
+        Its place is asked about it only if that is one of this folder's profiles, and says itself that the run is this
+        one: whoever may write in a folder could otherwise have the server act elsewhere.
+
+        Raises:
+            Problem: There is none.
+        """
+        places = self.places(run_id)
+        located = located_at(places, run_id, self.folder.storage)
+        handle = self._handle(places)
+        record = self._record(places)
+        if handle is None and record is None:
+            raise not_found(f"run {run_id!r} in {self.name}")
+        if handle is not None and (record is None or not record.state.final or can_be_retried(record)):
+            for backend, expected, spec_uri in self._expected(run_id):
+                if expected == handle and _is_of(backend, handle, spec_uri):
+                    return Run(handle, located, backend)
+        return Run(places.output, located, self._records_alone)
+
+    @cached_property
+    def _records_alone(self) -> Backend:
+        return RecordsAlone(self.folder.storage)
+
+    def _handle(self, places: RunPlaces) -> str | None:
+        with suppress(InputNotFoundError, BadInputError):
+            return decode(self.store.read(places.submission).data, Submitted).handle
+        return None
+
+    def _record(self, places: RunPlaces) -> RunResult | None:
+        with suppress(InputNotFoundError):
+            return decode(self.store.read(places.record).data, RunResult)
+        return None
+
+    def _expected(self, run_id: str) -> list[tuple[Backend, str, str]]:
+        """The handle that the run has if it was submitted with a profile of this folder, and its spec's place then."""
+        found = []
+        for profile in self.profiles.values():
+            with suppress(UsageError):  # such as a profile without an image, which submits nothing
+                backend = backend_named(profile.on)
+                there = RunPlaces.of(reach_of(backend, profile).translate(self.folder.uri), run_id)
+                spec = RunSpec(run_id=run_id, input_uri=there.input, output_uri=there.output)
+                submission = Submission(spec=spec, spec_uri=there.spec, profile=profile)
+                found.append((backend, backend.plan(submission).handle, there.spec))
+        return found
+
+
+def _is_of(backend: Backend, handle: str, spec_uri: str) -> bool:
+    """Whether what the place knows by that handle is the run whose spec lies there; one that it has forgotten is."""
+    try:
+        located: Located = backend.locate(handle)
+    except RunNotFoundError:
+        return True
+    return located.spec_uri == spec_uri
+
+
+class RunFolders:
+    """All folders of a configuration, by name."""
+
+    def __init__(self, config: Config) -> None:
+        self._folders = {
+            name: RunFolder(name, folder, {each: config.profiles[each] for each in folder.profiles})
+            for name, folder in config.folders.items()
+        }
+
+    def __iter__(self) -> Iterator[RunFolder]:
+        return iter(self._folders.values())
+
+    def named(self, name: str | None) -> RunFolder:
+        """The folder of that name; the first if a request names none.
+
+        Raises:
+            Problem: There is none.
+        """
+        if name is None:
+            return next(iter(self))
+        if name not in self._folders:
+            raise not_found(f"folder {name[:80]!r}")
+        return self._folders[name]

@@ -1,0 +1,88 @@
+"""How a request that failed is told: RFC 9457, with the reference and the hint that every error of nbstep has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from nbstep_runner.errors import NbstepError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+STATUSES: Final = {
+    "usage": 400,
+    "input-not-found": 404,
+    "run-not-found": 404,
+    "output-conflict": 409,
+    "bad-input": 422,
+    "storage-denied": 502,  # it is the server that is denied: nothing about the caller is wrong
+    "cluster-denied": 502,
+    "storage-unavailable": 503,
+    "cluster-unavailable": 503,
+}
+"""The HTTP status of each error that a request can end with; all others are faults of the server."""
+
+_BY_STATUS: Final = {404: "not-found", 405: "usage", 413: "too-large"}
+
+
+@dataclass(kw_only=True, eq=False)
+class Problem(Exception):  # noqa: N818 - the term of RFC 9457
+    """An answer that is not the one that was asked for.
+
+    Attributes:
+        status: The HTTP status.
+        reference: One word for programs, the same as in records and on the command line where it means the same.
+        detail: What is wrong.
+        hint: What to do; empty where there is nothing to say.
+    """
+
+    status: int
+    reference: str
+    detail: str
+    hint: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The members of the problem's JSON."""
+        told = {"title": HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail}
+        return told | {"reference": self.reference} | ({"hint": self.hint} if self.hint else {})
+
+    def response(self) -> Response:
+        """The answer that tells it."""
+        return Response(msgspec.json.encode(self.members), self.status, self.headers, MEDIA_TYPE)
+
+
+def problem_of(error: NbstepError) -> Problem:
+    """The problem that an error of nbstep is to a client."""
+    status = STATUSES.get(error.reference, 500)
+    headers = {"Retry-After": "5"} if status == 503 else {}
+    return Problem(status=status, reference=error.reference, detail=error.message, hint=error.hint, headers=headers)
+
+
+def not_found(what: str) -> Problem:
+    """There is nothing of that name, or nothing that the caller may know of."""
+    return Problem(status=404, reference="not-found", detail=f"there is no {what}")
+
+
+def tell_problem(_: Request, error: Exception) -> Response:
+    """Answer with what went wrong; of a fault of the server no more than that it is one."""
+    if isinstance(error, Problem):
+        return error.response()
+    if isinstance(error, NbstepError):
+        return problem_of(error).response()
+    if isinstance(error, HTTPException):
+        reference = _BY_STATUS.get(error.status_code, "usage")
+        headers = dict(error.headers or {})
+        return Problem(
+            status=error.status_code, reference=reference, detail=str(error.detail), headers=headers
+        ).response()
+    return Problem(status=500, reference="internal", detail="the server failed; its log says how").response()

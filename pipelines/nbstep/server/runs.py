@@ -1,0 +1,138 @@
+"""The runs of the service's folders over HTTP: lists, one run, its objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import Response
+from starlette.routing import Route
+
+from nbstep.runs.run import Run
+from nbstep.server.config import Limits
+from nbstep.server.folders import RunFolder, RunFolders
+from nbstep.server.listing import Query, Summary, page, summary_of
+from nbstep.server.objects import objects_of, send
+from nbstep.server.problems import Problem
+from nbstep_runner.contract import CellRecord, RunResult, RunSpec
+from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.stores import redact
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+JSON = "application/json"
+
+
+class ObjectOfRun(msgspec.Struct, frozen=True):
+    """An object that a client may fetch: its name, and its size in bytes."""
+
+    name: str
+    size: int
+
+
+class Detail(Summary, frozen=True, kw_only=True):
+    """One run, as its record and its place tell it.
+
+    Attributes:
+        words: How it stands, in one sentence.
+        problems: What holds it up or went wrong, a sentence each.
+        handle: What the launcher knows it by.
+        objects: Those that are there.
+    """
+
+    words: str
+    problems: tuple[str, ...]
+    handle: str
+    cells: tuple[CellRecord, ...]
+    warnings: tuple[str, ...]
+    objects: tuple[ObjectOfRun, ...]
+
+
+class Runs:
+    """Answers what is asked about runs. Its handlers block: they run on threads, a bounded number at once."""
+
+    def __init__(self, folders: RunFolders, limits: Limits) -> None:
+        self._folders = folders
+        self._limits = limits
+
+    def routes(self) -> list[Route]:
+        """Where it answers."""
+        return [
+            Route("/v1/runs", self._list, methods=["GET"]),
+            Route("/v1/runs/{id}", self._one, methods=["GET"]),
+            Route("/v1/runs/{id}/objects/{name:path}", self._object, methods=["GET"]),
+        ]
+
+    def _list(self, request: Request) -> Response:
+        query = query_of(request)
+        found = page(folder_of(request, self._folders), query, self._limits.records)
+        return as_json(found)
+
+    def _one(self, request: Request) -> Response:
+        return as_json(detail(folder_of(request, self._folders), request.path_params["id"]))
+
+    def _object(self, request: Request) -> Response:
+        run = folder_of(request, self._folders).run(request.path_params["id"])
+        return send(run, request.path_params["name"], self._limits.object_bytes)
+
+
+def detail(folder: RunFolder, run_id: str) -> Detail:
+    """All that is told of one run.
+
+    Raises:
+        Problem: There is none.
+    """
+    run = folder.run(run_id)
+    status = run.status()
+    record = status.record or _blank(run, folder.places(run_id).input)
+    there = ((each.name, run.store.stat(each.uri)) for each in objects_of(run).values())
+    summary = msgspec.structs.asdict(summary_of(folder.name, run_id, record))
+    return Detail(
+        **summary | {"state": status.state},
+        words=status.words,
+        problems=status.problems,
+        handle=run.handle,
+        cells=record.cells,
+        warnings=record.warnings,
+        objects=tuple(ObjectOfRun(name, stat.size) for name, stat in there if stat is not None),
+    )
+
+
+def _blank(run: Run, notebook: str) -> RunResult:
+    """What is known of a run that has left no record: what was asked for."""
+    try:
+        return RunResult.blank(run.spec(), redact)
+    except (InputNotFoundError, BadInputError):
+        return RunResult.blank(RunSpec(run_id=run.id, input_uri=notebook, output_uri=run.output_uri), redact)
+
+
+def folder_of(request: Request, folders: RunFolders) -> RunFolder:
+    """The folder that a request is about.
+
+    Raises:
+        Problem: There is none of that name.
+    """
+    return folders.named(request.query_params.get("folder"))
+
+
+def query_of(request: Request) -> Query:
+    """What the address asks a list for.
+
+    Raises:
+        Problem: It asks for something that no list has.
+    """
+    given: dict[str, Any] = {
+        name: value for name, value in request.query_params.items() if name not in ("folder", "token") and value
+    }
+    if "label" in given:
+        given["label"] = request.query_params.getlist("label")
+    try:
+        return msgspec.convert(given, Query, strict=False)
+    except msgspec.ValidationError as error:
+        raise Problem(status=400, reference="usage", detail=f"the query does not fit: {error}") from None
+
+
+def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A value of the interface's types as an answer."""
+    return Response(msgspec.json.encode(value), status, headers, JSON)

@@ -1,0 +1,59 @@
+"""What a server is told of its world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nbstep.server.config import read_config
+from nbstep_runner.errors import BadInputError, InputNotFoundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WHOLE = """
+folders:
+  team-a:
+    uri: s3://bucket/runs
+    profiles: [small]
+    storage: {endpoint_url: "https://store.example"}
+notebooks: [s3://bucket/notebooks]
+profiles:
+  small: {on: kubernetes, image: "registry.example/run@sha256:0", kubernetes: {namespace: team-a}}
+limits: {streams: 10}
+"""
+
+
+def test_a_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "server.yaml"
+    file.write_text(WHOLE)
+    config = read_config(file)
+    assert config.folders["team-a"].storage.endpoint_url == "https://store.example"
+    assert config.profiles["small"].kubernetes.namespace == "team-a"
+    assert (config.limits.streams, config.limits.records) == (10, 2000)
+    with pytest.raises(InputNotFoundError, match="other"):
+        read_config(tmp_path / "other.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("folders: {}", "no folder"),
+        ("folders: {a: {uri: runs}}", "'runs'"),
+        ("folders: {a: {uri: 'file:///runs'}}", "'file:///runs'"),
+        ("folders: {A b: {uri: /runs}}", "folders"),
+        ("folders: {a: {uri: /runs, profiles: [small]}}", "'small'"),
+        ("folders: {a: {uri: /runs, profile: small}}", "profile"),
+        ("folders: {a: {uri: /runs}}\nnotebooks: [notebooks]", "'notebooks'"),
+        ("folders: {a: {uri: /runs}}\nprofiles: {x: {onn: local}}", "onn"),
+        ("folders: {a: {uri: /runs}}\nlimits: {streams: 0}", "limits.streams"),
+        ("folders: {a: {uri: /runs}, a: {uri: /other}}", "'a' comes twice"),
+        ("- a", "does not fit"),
+    ],
+)
+def test_what_does_not_fit_is_named(tmp_path: Path, text: str, named: str) -> None:
+    file = tmp_path / "server.yaml"
+    file.write_text(text)
+    with pytest.raises(BadInputError, match=named):
+        read_config(file)
