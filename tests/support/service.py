@@ -1,14 +1,21 @@
-"""The service asked in this process, without a socket."""
+"""The service asked in this process, without a socket or at one."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from nbstep.server.app import application
 from nbstep.server.config import Config, config_of
+from nbstep.server.following import Streams
+from nbstep.server.listening import Server, listening_socket
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -39,6 +46,43 @@ class Service:
                 return await client.request(method, path, **request)
 
         return asyncio.run(ask())
+
+
+@contextmanager
+def listening(config: Config) -> Iterator[tuple[str, Streams]]:
+    """A server of its own, at the address given, until the end of the block."""
+    streams = Streams(config.limits.streams)
+    server = Server(application(config, streams), streams)
+    with closing(listening_socket("127.0.0.1", 0)) as socket:
+        thread = threading.Thread(target=server.run, args=([socket],))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{socket.getsockname()[1]}", streams
+        finally:
+            server.should_exit = True
+            thread.join(30)
+            assert not thread.is_alive(), "the server has not ended"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One server-sent event."""
+
+    name: str
+    data: Any
+    id: str | None
+
+
+def events(lines: Iterable[str]) -> Iterator[Event]:
+    """The events of a stream, as a browser understands its lines."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(":")
+            fields[name] = value.removeprefix(" ")
+        elif "data" in fields:
+            yield Event(fields["event"], json.loads(fields["data"]), fields.get("id"))
+            fields = {}
 
 
 def config(**document: Any) -> Config:

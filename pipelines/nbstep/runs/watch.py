@@ -62,9 +62,11 @@ class Watch:
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def listening(self, runs: Iterable[AnyRun], tell: Callable[[AnyRun, Look], None]) -> Iterator[None]:
+    def listening(
+        self, runs: Iterable[AnyRun], tell: Callable[[AnyRun, Look], None], *, read_record: bool = False
+    ) -> Iterator[None]:
         """As :meth:`add`, for the time of the context."""
-        listeners = self.add(runs, tell)
+        listeners = self.add(runs, tell, read_record=read_record)
         try:
             yield
         finally:

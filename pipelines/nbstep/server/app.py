@@ -10,7 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from nbstep.server.config import Config
+from nbstep.server.events import Events
 from nbstep.server.folders import RunFolders
+from nbstep.server.following import Streams
 from nbstep.server.problems import Problem, tell_problem
 from nbstep.server.runs import Runs
 from nbstep_runner.errors import NbstepError
@@ -19,11 +21,17 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
-def application(config: Config) -> Starlette:
-    """The service of a configuration; who may ask it is decided before it, by what stands in :mod:`.access`."""
-    folders = RunFolders(config)
+def application(config: Config, streams: Streams | None = None) -> Starlette:
+    """The service of a configuration; who may ask it is decided before it, by what stands in :mod:`.access`.
+
+    Args:
+        config: What it is told of its world.
+        streams: Closed by whoever ends the server, so that no stream keeps it.
+    """
+    folders, limits = RunFolders(config), config.limits
+    streams = streams or Streams(limits.streams)
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell_problem)
-    routes = [Route("/healthz", _alive), *Runs(folders, config.limits).routes()]
+    routes = [Route("/healthz", _alive), *Events(folders, streams, limits).routes(), *Runs(folders, limits).routes()]
     return Starlette(routes=routes, exception_handlers=handlers)
 
 

@@ -95,7 +95,7 @@ class RunFolder:
         record = self._record(places)
         if handle is None and record is None:
             raise not_found(f"run {run_id!r} in {self.name}")
-        if handle is not None and (record is None or not record.state.final or can_be_retried(record)):
+        if handle is not None and (record is None or not _says_all(record)):
             for backend, expected, spec_uri in self._expected(run_id):
                 if expected == handle and _is_of(backend, handle, spec_uri):
                     return Run(handle, located, backend)
@@ -126,6 +126,12 @@ class RunFolder:
                 submission = Submission(spec=spec, spec_uri=there.spec, profile=profile)
                 found.append((backend, backend.plan(submission).handle, there.spec))
         return found
+
+
+def _says_all(record: RunResult) -> bool:
+    """Whether a run's place can add nothing to what is stored of it, such as the log of an attempt that was killed."""
+    alone = record.attempt == 1 and not can_be_retried(record)
+    return alone and record.state.final and record.log_uri is not None
 
 
 def _is_of(backend: Backend, handle: str, spec_uri: str) -> bool:

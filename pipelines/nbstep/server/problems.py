@@ -73,16 +73,18 @@ def not_found(what: str) -> Problem:
     return Problem(status=404, reference="not-found", detail=f"there is no {what}")
 
 
-def tell_problem(_: Request, error: Exception) -> Response:
-    """Answer with what went wrong; of a fault of the server no more than that it is one."""
+def as_problem(error: Exception) -> Problem:
+    """The problem that any error is to a client: of a fault of the server no more than that it is one."""
     if isinstance(error, Problem):
-        return error.response()
+        return error
     if isinstance(error, NbstepError):
-        return problem_of(error).response()
+        return problem_of(error)
     if isinstance(error, HTTPException):
-        reference = _BY_STATUS.get(error.status_code, "usage")
-        headers = dict(error.headers or {})
-        return Problem(
-            status=error.status_code, reference=reference, detail=str(error.detail), headers=headers
-        ).response()
-    return Problem(status=500, reference="internal", detail="the server failed; its log says how").response()
+        reference, headers = _BY_STATUS.get(error.status_code, "usage"), dict(error.headers or {})
+        return Problem(status=error.status_code, reference=reference, detail=str(error.detail), headers=headers)
+    return Problem(status=500, reference="internal", detail="the server failed; its log says how")
+
+
+def tell_problem(_: Request, error: Exception) -> Response:
+    """Answer with what went wrong."""
+    return as_problem(error).response()
