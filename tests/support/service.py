@@ -8,10 +8,11 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 
+from nbstep.server.access import LocalAccess, new_token
 from nbstep.server.app import application
 from nbstep.server.config import Config, config_of
 from nbstep.server.following import Streams
@@ -21,17 +22,21 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 
+TOKEN: Final = new_token()
+
+
 class Service:
     """An application; each ``get`` and ``post`` is a request of its own."""
 
-    def __init__(self, app: ASGIApp, base_url: str = "http://localhost:8000") -> None:
+    def __init__(self, app: ASGIApp, base_url: str = "http://localhost:8000", token: str = "") -> None:
         self.app = app
         self.base_url = base_url
+        self.headers = {"authorization": f"Bearer {token}"} if token else {}
 
     @classmethod
-    def of(cls, **document: Any) -> Service:
-        """The service of a configuration, written as a file has it."""
-        return cls(application(config(**document)))
+    def of(cls, caller: str = "ada", **document: Any) -> Service:
+        """The service of a configuration, written as a file has it, for one caller."""
+        return cls(LocalAccess(application(config(**document)), TOKEN, caller), token=TOKEN)
 
     def get(self, path: str, **request: Any) -> httpx.Response:
         return self.request("GET", path, **request)
@@ -42,7 +47,7 @@ class Service:
     def request(self, method: str, path: str, **request: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url=self.base_url) as client:
+            async with httpx.AsyncClient(transport=transport, base_url=self.base_url, headers=self.headers) as client:
                 return await client.request(method, path, **request)
 
         return asyncio.run(ask())
@@ -52,7 +57,7 @@ class Service:
 def listening(config: Config) -> Iterator[tuple[str, Streams]]:
     """A server of its own, at the address given, until the end of the block."""
     streams = Streams(config.limits.streams)
-    server = Server(application(config, streams), streams)
+    server = Server(LocalAccess(application(config, streams), TOKEN, "ada"), streams)
     with closing(listening_socket("127.0.0.1", 0)) as socket:
         thread = threading.Thread(target=server.run, args=([socket],))
         thread.start()

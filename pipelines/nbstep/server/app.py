@@ -15,6 +15,7 @@ from nbstep.server.folders import RunFolders
 from nbstep.server.following import Streams
 from nbstep.server.problems import Problem, tell_problem
 from nbstep.server.runs import Runs
+from nbstep.server.submit import Submitting
 from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
@@ -31,7 +32,12 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     folders, limits = RunFolders(config), config.limits
     streams = streams or Streams(limits.streams)
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell_problem)
-    routes = [Route("/healthz", _alive), *Events(folders, streams, limits).routes(), *Runs(folders, limits).routes()]
+    routes = [
+        Route("/healthz", _alive),
+        *Runs(folders, limits).routes(),
+        *Events(folders, streams, limits).routes(),
+        *Submitting(config, folders).routes(),
+    ]
     return Starlette(routes=routes, exception_handlers=handlers)
 
 

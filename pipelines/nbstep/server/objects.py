@@ -70,7 +70,7 @@ def send(run: Run, name: str, most_bytes: int) -> Response:
     """
     wanted = objects_of(run).get(name)
     stat = None if wanted is None else run.store.stat(wanted.uri)
-    if wanted is None or stat is None or not _lies_in(wanted.uri, run.output_uri):
+    if wanted is None or stat is None or not lies_in(wanted.uri, run.output_uri):
         raise not_found(f"object {name[:200]!r} of the run {run.id}")
     if stat.size > most_bytes:
         raise Problem(
@@ -90,7 +90,7 @@ def send(run: Run, name: str, most_bytes: int) -> Response:
     return Response(data, headers=_headers(wanted), media_type=wanted.media_type)
 
 
-def _lies_in(uri: str, output_uri: str) -> bool:
+def lies_in(uri: str, output_uri: str) -> bool:
     """Whether a file lies in the run's folder by way of no link; elsewhere than on this machine there are none."""
     return "://" in uri or Path(uri).resolve().is_relative_to(Path(output_uri).parent.resolve())
 

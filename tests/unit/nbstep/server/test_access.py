@@ -54,6 +54,8 @@ def test_whoever_has_the_token_is_let_through_by_name(service: Service, path: st
         ("/v1/nothing", {}),
     ],
 )
+@pytest.mark.fault(62)
+@pytest.mark.fault(44)
 def test_whoever_has_none_learns_nothing(service: Service, path: str, headers: dict[str, str]) -> None:
     answer = service.get(path, headers=headers)
     assert answer.status_code == 401
@@ -67,6 +69,7 @@ def test_whoever_has_none_learns_nothing(service: Service, path: str, headers: d
     "host",
     ["evil.example", "evil.example:8000", "localhost.evil.example", "localhost@evil.example", "", "[::1", "10.0.0.1"],
 )
+@pytest.mark.fault(44)
 def test_a_name_that_is_not_this_machines_is_refused(service: Service, host: str) -> None:
     """A page of another site may make its own name point to loopback; the browser then says that name."""
     for path in (f"/v1/runs?token={TOKEN}", "/healthz"):
@@ -80,12 +83,14 @@ def test_every_name_of_loopback_is_answered(service: Service, host: str) -> None
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:9000", "https://localhost:8000", "null"])
+@pytest.mark.fault(44)
 def test_a_page_of_another_site_is_refused(service: Service, origin: str) -> None:
     headers = {"origin": origin, "authorization": f"Bearer {TOKEN}"}
     for method in ("GET", "POST"):
         assert service.request(method, "/v1/runs", headers=headers).status_code == 403
 
 
+@pytest.mark.fault(44)
 def test_a_cookie_alone_changes_nothing(service: Service) -> None:
     cookie = {"cookie": f"nbstep-token-8000={TOKEN}"}
     assert service.post("/v1/runs", headers=cookie).status_code == 403

@@ -25,7 +25,9 @@ from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.stores import sibling
 from support import memory_runs
 from support.processes import until
-from support.service import Event, Service, config, events, listening
+from support.service import TOKEN, Event, Service, config, events, listening
+
+AUTHORIZED = {"authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture
@@ -170,7 +172,7 @@ class Client:
 
     def __init__(self, url: str, after: str = "") -> None:
         self._entered = ExitStack()
-        headers = {"last-event-id": after} if after else {}
+        headers = AUTHORIZED | ({"last-event-id": after} if after else {})
         client = self._entered.enter_context(httpx.Client(timeout=30, trust_env=False))
         self.answer = self._entered.enter_context(client.stream("GET", url, headers=headers))
         self._events = events(self.answer.iter_lines())
@@ -196,6 +198,7 @@ def threads_of(run: Run) -> int:
     return sum(thread.name == f"nbstep-events-{run.id}" for thread in threading.enumerate())
 
 
+@pytest.mark.fault(62)
 def test_a_server_that_ends_in_mid_stream_is_gone_on_from_at_another(run: Run) -> None:
     backend = memory_runs.backend_of(run)
     backend.begin(run.handle)
@@ -240,6 +243,7 @@ def test_many_listeners_follow_a_run_once_and_a_quiet_run_keeps_one_thread(run: 
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.fault(62)
 def test_a_reader_that_takes_nothing_is_dropped_and_harms_no_other(run: Run) -> None:
     backend = memory_runs.backend_of(run)
     backend.begin(run.handle)
@@ -248,7 +252,9 @@ def test_a_reader_that_takes_nothing_is_dropped_and_harms_no_other(run: Run) -> 
         with socket.socket() as stalled, Client(url + place) as client:
             stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             stalled.connect((parts.hostname, parts.port))
-            stalled.sendall(f"GET {place} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            stalled.sendall(
+                f"GET {place} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n".encode()
+            )
             assert until(lambda: streams.count == 2, 20)
             count = 300
             for seq in range(1, count + 1):
@@ -264,7 +270,7 @@ def test_a_stream_too_many_is_told_when_to_come_again(run: Run) -> None:
     log(run, (1, 1))
     with listening(config_for(run, streams=1)) as (url, _), Client(f"{url}/v1/runs/{run.id}/events") as client:
         client.take(1)
-        refused = httpx.get(f"{url}/v1/runs/{run.id}/events", trust_env=False)
+        refused = httpx.get(f"{url}/v1/runs/{run.id}/events", headers=AUTHORIZED, trust_env=False)
         assert (refused.status_code, refused.json()["reference"]) == (503, "busy")
         assert int(refused.headers["retry-after"]) > 0
 

@@ -1,0 +1,105 @@
+"""Bodies of requests: read as long as they are small and quick enough, and as what they say they are."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import msgspec
+from starlette.datastructures import UploadFile
+from starlette.requests import Request
+
+from nbstep.authoring.notebook import label_of
+from nbstep.server.config import Limits
+from nbstep.server.problems import Problem
+
+if TYPE_CHECKING:
+    from starlette.types import Message
+
+BODY_SECONDS: Final = 120.0
+T = TypeVar("T")
+
+
+def too_large(most: int) -> Problem:
+    """The request is larger than is read."""
+    return Problem(status=413, reference="too-large", detail=f"the request's body is larger than {most} bytes")
+
+
+async def read_json(request: Request, kind: type[T], limits: Limits) -> T:
+    """A request's JSON as one of the interface's types; an empty body is an empty object.
+
+    Raises:
+        Problem: It is too large, too slow, or does not fit.
+    """
+    async with _bounded(request, limits.body_bytes) as bounded:
+        return decoded(await bounded.body() or b"{}", kind)
+
+
+def decoded(data: bytes, kind: type[T]) -> T:
+    """JSON as one of the interface's types.
+
+    Raises:
+        Problem: It does not fit.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Problem(status=422, reference="bad-input", detail=f"the request does not fit: {error}") from None
+
+
+@asynccontextmanager
+async def uploaded(request: Request, limits: Limits) -> AsyncIterator[tuple[bytes, Path]]:
+    """The fields of a form: ``request``, JSON, and ``notebook``, a file, as long as the context is.
+
+    Raises:
+        Problem: It is too large, too slow, or another form.
+        HTTPException: It is none that can be read.
+    """
+    with TemporaryDirectory(prefix="nbstep-upload-") as folder:
+        async with _bounded(request, limits.upload_bytes + limits.body_bytes) as bounded:
+            form = await bounded.form(max_files=1, max_fields=1, max_part_size=limits.body_bytes)
+            asked, file = form.get("request", "{}"), form.get("notebook")
+            if not isinstance(file, UploadFile) or not isinstance(asked, str):
+                detail = "the form does not fit: it has a file `notebook`, and perhaps a field `request` with JSON"
+                raise Problem(status=422, reference="bad-input", detail=detail)
+            try:
+                if (file.size or 0) > limits.upload_bytes:
+                    raise too_large(limits.upload_bytes)
+                place = Path(folder) / f"{label_of(file.filename or '', 40, 'notebook')}.ipynb"
+                with place.open("wb") as copy:
+                    await asyncio.to_thread(shutil.copyfileobj, file.file, copy)
+            finally:
+                await form.close()
+        yield asked.encode(), place
+
+
+@asynccontextmanager
+async def _bounded(request: Request, most: int) -> AsyncIterator[Request]:
+    """The same request, whose body ends with a problem where it goes past its bounds."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        detail = "a compressed body is not read: a small one can become a large one"
+        raise Problem(status=415, reference="bad-input", detail=detail, hint="Send it as it is.")
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > most:
+        raise too_large(most)
+    taken = 0
+
+    async def receive() -> Message:
+        nonlocal taken
+        message = await request.receive()
+        taken += len(message.get("body", b""))
+        if taken > most:
+            raise too_large(most)
+        return message
+
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            yield Request(request.scope, receive)
+    except TimeoutError:
+        detail = f"the body did not arrive within {BODY_SECONDS:g} s"
+        raise Problem(status=408, reference="timed-out", detail=detail) from None

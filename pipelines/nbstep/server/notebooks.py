@@ -1,0 +1,99 @@
+"""The notebooks that a server reads by name: those below the configured places, and no other address."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+from nbstep.authoring.notebook import read_notebook
+from nbstep.profiles.storage import store_of
+from nbstep.server.config import Config
+from nbstep.server.problems import Problem
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import InputNotFoundError
+from nbstep_runner.parameters import read_signature, signature_schema
+
+_REFUSED: Final = frozenset('?#\\"<>{} ')
+
+
+class Notebooks:
+    """The notebooks that may be named.
+
+    Args:
+        config: Its places, and how large a notebook may be.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._places = config.notebooks
+        self._most_bytes = config.limits.upload_bytes
+
+    def checked(self, uri: str, storage: StorageOptions) -> str:
+        """The place of a notebook, once it is known to be one that may be read.
+
+        Nothing is asked of an address that is below no configured place: the server would ask with its own rights, and
+        from where it stands in the network.
+
+        Raises:
+            Problem: It lies elsewhere, or is larger than is read.
+            InputNotFoundError: There is none.
+        """
+        place = _below(self._places, uri)
+        if place is None:
+            raise Problem(
+                status=403,
+                reference="forbidden",
+                detail=f"{uri[:200]!r} is in none of the places that this server reads notebooks from",
+                hint="Upload the notebook, or ask whoever runs the server to add its place.",
+            )
+        stat = store_of(place, storage).stat(place)
+        if stat is None or ("://" not in place and not Path(place).is_file()):  # a pipe would never end
+            raise InputNotFoundError(f"there is no notebook {uri}")
+        if stat.size > self._most_bytes:
+            raise Problem(
+                status=413,
+                reference="too-large",
+                detail=f"the notebook has {stat.size} bytes; this server reads up to {self._most_bytes}",
+            )
+        return place
+
+    def schema(self, uri: str, storage: StorageOptions) -> dict[str, object]:
+        """JSON Schema of the parameters that a notebook takes.
+
+        Raises:
+            Problem: As :meth:`checked`.
+            BadInputError: It is no notebook.
+        """
+        return signature_schema(read_signature(read_notebook(self.checked(uri, storage), storage).content))
+
+
+def _below(places: tuple[str, ...], uri: str) -> str | None:
+    """Where a notebook lies that is below one of the places, links followed; ``None`` where it is below none."""
+    if "\0" in uri:
+        return None
+    if "://" not in uri:
+        path = Path(uri)
+        if not path.is_absolute():
+            return None
+        path = path.resolve()
+        near = (Path(place).resolve() for place in places if "://" not in place)
+        return str(path) if any(path.is_relative_to(place) for place in near) else None
+    return uri if any(_is_below(place, uri) for place in places if "://" in place) else None
+
+
+def _is_below(place: str, uri: str) -> bool:
+    """Whether a URI names an object below another in one plain way, whoever reads it."""
+    prefix = place.rstrip("/") + "/"
+    inside = uri.startswith(prefix) and "::" not in uri
+    return inside and all(_is_plain(segment) for segment in uri.removeprefix(prefix).split("/"))
+
+
+def _is_plain(segment: str) -> bool:
+    """Whether a segment stays one, and does not climb, however often it is percent-decoded."""
+    while True:
+        if segment in ("", ".", "..") or _REFUSED.intersection(segment) or "/" in segment or not segment.isprintable():
+            return False
+        plain = unquote(segment)
+        if plain == segment:
+            return True
+        segment = plain
