@@ -29,6 +29,7 @@ SECTIONS: Final = {
         "wait": "Wait for the end of a run or a sweep.",
         "open": "Open a run's executed notebook.",
         "compare": "Compare runs side by side.",
+        "ui": "Show the runs of a folder in a browser.",
         "files": "List or fetch the files that a run has left.",
         "endpoints": "List the endpoints of a folder.",
     },

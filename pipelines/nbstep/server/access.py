@@ -80,7 +80,7 @@ class LocalAccess:
         if self._fits(headers.get("authorization", "").removeprefix("Bearer ")):
             return None
         if given and self._fits(given[0]):
-            is_page = scope["method"] in SAFE and not scope["path"].startswith("/v1/")
+            is_page = scope["method"] in SAFE and "text/html" in headers.get("accept", "")
             return self._remember(scope, query) if is_page else None
         if not self._fits(_cookie(headers, _cookie_name(own))):
             raise Problem(
@@ -103,7 +103,7 @@ class LocalAccess:
         path = "/" + scope["path"].lstrip("/")  # two slashes would name another host
         answer = RedirectResponse(path + (f"?{rest}" if rest else ""), 303, {"Cache-Control": "no-store"})
         name = _cookie_name(_own_origin(scope, Headers(scope=scope)))
-        answer.set_cookie(name, self.token, httponly=True, samesite="strict")
+        answer.set_cookie(name, self.token, httponly=True, samesite="lax")
         return answer
 
 

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Route
 
-from nbstep.server.config import Config
 from nbstep.server.events import Events
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Streams
+from nbstep.server.measuring import Measured, Metrics
 from nbstep.server.problems import Problem, tell_problem
 from nbstep.server.runs import Runs
 from nbstep.server.submit import Submitting
@@ -20,6 +21,8 @@ from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from nbstep.server.config import Config
 
 
 def application(config: Config, streams: Streams | None = None) -> Starlette:
@@ -31,15 +34,24 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     """
     folders, limits = RunFolders(config), config.limits
     streams = streams or Streams(limits.streams)
-    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell_problem)
+    metrics = Metrics(streams)
+
+    async def alive(_: Request) -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    async def ready(_: Request) -> Response:
+        return Response("ending\n", 503) if streams.closing else Response("ok\n", media_type="text/plain")
+
+    async def measured(_: Request) -> Response:
+        return metrics.answer()
+
     routes = [
-        Route("/healthz", _alive),
+        Route("/healthz", alive),
+        Route("/readyz", ready),
+        Route("/metrics", measured),
         *Runs(folders, limits).routes(),
         *Events(folders, streams, limits).routes(),
         *Submitting(config, folders).routes(),
     ]
-    return Starlette(routes=routes, exception_handlers=handlers)
-
-
-async def _alive(_: Request) -> Response:
-    return Response("ok\n", media_type="text/plain")
+    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell_problem)
+    return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Measured, metrics)])

@@ -1,0 +1,65 @@
+"""The service on one's own machine: the configuration that follows from the profiles, and a server for whoever has it.
+
+What a team writes into a file is known here: the folder of runs, the profiles by their names, the working directory.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+from nbstep.profiles import Profile, load_profile, profile_names
+from nbstep.profiles.storage import absolute
+from nbstep.server.access import LocalAccess, new_token
+from nbstep.server.app import application
+from nbstep.server.config import Config, Folder
+from nbstep.server.following import Streams
+from nbstep.server.listening import Server, listening_socket
+from nbstep.submission.request import DEFAULT_RUNS
+from nbstep_runner.errors import UsageError
+
+FOLDER: Final = "runs"
+UNNAMED: Final = "default"
+"""What the profile is called that is meant where none is named."""
+
+
+def config_here(chosen: Profile, name: str | None) -> Config:
+    """What a server is told that serves its own user.
+
+    Args:
+        chosen: The profile whose folder of runs is shown, and which is used where a request names none.
+        name: Its name; ``None`` where the command line named none.
+    """
+    others = {each: load_profile(each, {}) for each in profile_names()}
+    first = name or UNNAMED
+    profiles = {first: chosen, **{each: profile for each, profile in others.items() if each != first}}
+    folder = Folder(uri=absolute(chosen.runs or DEFAULT_RUNS), profiles=tuple(profiles), storage=chosen.storage)
+    return Config(folders={FOLDER: folder}, notebooks=(str(Path.cwd()),), profiles=profiles)
+
+
+def serve_here(config: Config, port: int, tell: Callable[[str], None]) -> None:
+    """Serve on loopback until SIGINT or SIGTERM.
+
+    Args:
+        config: What is served.
+        port: 0 takes a free one.
+        tell: Is told the address, with the token, once it can be opened.
+
+    Raises:
+        UsageError: The port is taken.
+    """
+    token, streams = new_token(), Streams(config.limits.streams)
+    access = LocalAccess(application(config, streams), token, getpass.getuser())
+    try:
+        listening = listening_socket("127.0.0.1", port)
+    except OSError as error:
+        hint = "Choose another with --port, or leave it out: a free one is taken."
+        reason = os.strerror(error.errno or 0)
+        raise UsageError(f"port {port} cannot be listened on: {reason}", hint=hint) from None
+    with closing(listening):
+        tell(f"http://127.0.0.1:{listening.getsockname()[1]}/?token={token}")
+        Server(access, streams).run([listening])

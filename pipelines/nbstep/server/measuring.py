@@ -1,0 +1,64 @@
+"""What a server counts of its requests and streams, as Prometheus reads it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.responses import Response
+from starlette.routing import Route
+
+from nbstep.server.following import Streams
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class Metrics:
+    """The counts of one server.
+
+    Args:
+        streams: Its open streams.
+    """
+
+    def __init__(self, streams: Streams) -> None:
+        self._registry = CollectorRegistry()
+        self.seconds = Histogram(
+            "nbstep_http_request_seconds",
+            "From a request's arrival to the head of its answer.",
+            ("method", "route", "status"),
+            registry=self._registry,
+        )
+        open_streams = Gauge("nbstep_event_streams", "Event streams that are open.", registry=self._registry)
+        open_streams.set_function(lambda: streams.count)
+
+    def answer(self) -> Response:
+        """All of it."""
+        return Response(generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+class Measured:
+    """Counts what an application answers, by the route that did: an address that a client makes up is none."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and count its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                route = scope.get("route")
+                path = route.path if isinstance(route, Route) else "none"
+                labels = (scope["method"] if path != "none" else "", path, str(message["status"]))
+                self._metrics.seconds.labels(*labels).observe(time.monotonic() - started)
+            await send(message)
+
+        await self._app(scope, receive, counted)
