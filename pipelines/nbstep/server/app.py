@@ -14,8 +14,9 @@ from nbstep.server.events import Events
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Streams
 from nbstep.server.measuring import Measured, Metrics
+from nbstep.server.openapi import document
 from nbstep.server.problems import Problem, tell_problem
-from nbstep.server.runs import Runs
+from nbstep.server.runs import Runs, as_json
 from nbstep.server.submit import Submitting
 from nbstep_runner.errors import NbstepError
 
@@ -42,6 +43,9 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     async def ready(_: Request) -> Response:
         return Response("ending\n", 503) if streams.closing else Response("ok\n", media_type="text/plain")
 
+    async def described(_: Request) -> Response:
+        return as_json(document())
+
     async def measured(_: Request) -> Response:
         return metrics.answer()
 
@@ -49,6 +53,7 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         Route("/healthz", alive),
         Route("/readyz", ready),
         Route("/metrics", measured),
+        Route("/openapi.json", described),
         *Runs(folders, limits).routes(),
         *Events(folders, streams, limits).routes(),
         *Submitting(config, folders).routes(),

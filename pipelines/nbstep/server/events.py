@@ -167,7 +167,7 @@ async def _events(streams: Streams, following: Following, bell: Bell, after: Num
                 yield b"".join(lines)
         failure = following.error or (look if isinstance(look, Exception) else None)
         if failure is not None:
-            yield event("problem", msgspec.json.encode(as_problem(failure).members))
+            yield event("problem", msgspec.json.encode(as_problem(failure).told))
             return
         if isinstance(look, RunStatus) and (standing := _standing(look)) != told:
             told = standing

@@ -57,7 +57,10 @@ class Measured:
             if message["type"] == "http.response.start":
                 route = scope.get("route")
                 path = route.path if isinstance(route, Route) else "none"
-                labels = (scope["method"] if path != "none" else "", path, str(message["status"]))
+                method = (
+                    scope["method"] if isinstance(route, Route) and scope["method"] in (route.methods or ()) else ""
+                )
+                labels = (method, path, str(message["status"]))
                 self._metrics.seconds.labels(*labels).observe(time.monotonic() - started)
             await send(message)
 

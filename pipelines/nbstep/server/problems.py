@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -33,6 +33,21 @@ STATUSES: Final = {
 _BY_STATUS: Final = {404: "not-found", 405: "usage", 413: "too-large"}
 
 
+class ProblemTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A problem as JSON. Its type is the default one, ``about:blank``: ``reference`` says which it is.
+
+    Attributes:
+        title: What the status means.
+        hint: What to do, where there is something to say.
+    """
+
+    title: str
+    status: int
+    detail: str
+    reference: str
+    hint: str = ""
+
+
 @dataclass(kw_only=True, eq=False)
 class Problem(Exception):  # noqa: N818 - the term of RFC 9457
     """An answer that is not the one that was asked for.
@@ -51,14 +66,16 @@ class Problem(Exception):  # noqa: N818 - the term of RFC 9457
     headers: dict[str, str] = field(default_factory=dict)
 
     @property
-    def members(self) -> dict[str, Any]:
-        """The members of the problem's JSON."""
-        told = {"title": HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail}
-        return told | {"reference": self.reference} | ({"hint": self.hint} if self.hint else {})
+    def told(self) -> ProblemTold:
+        """The same as JSON."""
+        title = HTTPStatus(self.status).phrase
+        return ProblemTold(
+            title=title, status=self.status, detail=self.detail, reference=self.reference, hint=self.hint
+        )
 
     def response(self) -> Response:
         """The answer that tells it."""
-        return Response(msgspec.json.encode(self.members), self.status, self.headers, MEDIA_TYPE)
+        return Response(msgspec.json.encode(self.told), self.status, self.headers, MEDIA_TYPE)
 
 
 def problem_of(error: NbstepError) -> Problem:

@@ -1,0 +1,119 @@
+"""The interface described as OpenAPI 3.1, made from the types that requests are read into and answers written from."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any, Final
+
+import msgspec
+
+from nbstep.server.events import Standing
+from nbstep.server.listing import Page, Query
+from nbstep.server.problems import MEDIA_TYPE, ProblemTold
+from nbstep.server.runs import Detail
+from nbstep.server.submit import Accepted, Again, Asked
+from nbstep_runner.contract import RunState
+
+JSON: Final = "application/json"
+SCHEMAS: Final = "#/components/schemas/{name}"
+_TYPES: Final = (Page, Detail, Accepted, Again, Asked, Standing, ProblemTold)
+
+Member = dict[str, Any]
+
+
+def document() -> Member:
+    """The whole description."""
+    _, schemas = msgspec.json.schema_components(_TYPES, ref_template=SCHEMAS)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "nbstep", "version": metadata.version("nbstep"), "license": {"name": "Apache-2.0"}},
+        "security": [{"bearer": []}],
+        "paths": _paths(),
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "responses": {"problem": _content("What went wrong (RFC 9457).", MEDIA_TYPE, _ref(ProblemTold))},
+        },
+    }
+
+
+def _paths() -> Member:
+    run, name = _in_path("id", "A run's id, whole."), _in_path("name", "An object's name, as the run lists it.")
+    uri = {"name": "uri", "in": "query", "required": True, "schema": {"type": "string"}}
+    last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "pattern": r"^[1-9]\d*-[1-9]\d*$"}}
+    key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
+    found = {"200": _content("One run.", JSON, _ref(Detail))}
+    taken = {"202": _content("The run is started, or was by this very request.", JSON, _ref(Accepted), location=True)}
+    any_json = {"200": _content("JSON Schema of the notebook's parameters.", JSON, {"type": "object"})}
+    stream = "Server-sent events: `line` (its id is ATTEMPT-SEQ), `state` and `end` (a Standing), `problem`."
+    return {
+        "/v1/runs": {
+            "get": _operation("List runs, newest first", _query(), {"200": _content("Runs.", JSON, _ref(Page))}),
+            "post": _operation("Start a run", [key], taken, _asked()),
+        },
+        "/v1/runs/{id}": {"get": _operation("Tell of one run", [run], found)},
+        "/v1/runs/{id}/events": {
+            "get": _operation("Follow a run", [run, last], {"200": _content(stream, "text/event-stream", {})})
+        },
+        "/v1/runs/{id}/objects/{name}": {
+            "get": _operation("Fetch an object of a run", [run, name], {"200": _content("It.", "*/*", {})})
+        },
+        "/v1/runs/{id}/cancel": {
+            "post": _operation("Ask a run to save and end", [run], {"202": _content("Asked.", JSON, _ref(Accepted))})
+        },
+        "/v1/runs/{id}/rerun": {
+            "post": _operation("Run a run again", [run, key], taken, {"content": {JSON: {"schema": _ref(Again)}}})
+        },
+        "/v1/notebooks/signature": {"get": _operation("Tell what a notebook takes", [uri], any_json)},
+    }
+
+
+def _operation(summary: str, parameters: list[Member], answers: Member, body: Member | None = None) -> Member:
+    folder = {"name": "folder", "in": "query", "description": "The first if left out.", "schema": {"type": "string"}}
+    told: Member = {"summary": summary, "parameters": [*parameters, folder]}
+    told |= {"requestBody": body} if body else {}
+    return told | {"responses": answers | {"default": {"$ref": "#/components/responses/problem"}}}
+
+
+def _asked() -> Member:
+    """The body of a submission: a notebook that is named, or one that comes with it."""
+    upload = {
+        "type": "object",
+        "required": ["notebook"],
+        "properties": {
+            "notebook": {"type": "string", "contentMediaType": "application/x-ipynb+json"},
+            "request": {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(Again)},
+        },
+    }
+    return {"required": True, "content": {JSON: {"schema": _ref(Asked)}, "multipart/form-data": {"schema": upload}}}
+
+
+def _query() -> list[Member]:
+    """What a list is asked for, from the type that it is read into."""
+    (reference,), schemas = msgspec.json.schema_components([Query], ref_template=SCHEMAS)
+    fields = schemas[reference["$ref"].rpartition("/")[2]]["properties"]
+    inlined = {name: _plain(name, schema) for name, schema in fields.items()}
+    return [{"name": name, "in": "query", "schema": schema} for name, schema in inlined.items()]
+
+
+def _plain(name: str, schema: Member) -> Member:
+    """A field as a query has it, where nothing stands for nothing."""
+    if name == "state":
+        return {"type": "string", "enum": sorted(RunState)}
+    if name == "since":
+        return {"type": "string", "format": "date-time"}
+    return {key: value for key, value in schema.items() if key != "default" or value}
+
+
+def _in_path(name: str, description: str) -> Member:
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": {"type": "string"}}
+
+
+def _content(description: str, media_type: str, schema: Member, *, location: bool = False) -> Member:
+    answer: Member = {"description": description, "content": {media_type: {"schema": schema}}}
+    where = {"Location": {"description": "The run.", "required": True, "schema": {"type": "string"}}}
+    return answer | ({"headers": where} if location else {})
+
+
+def _ref(kind: type) -> Member:
+    return {"$ref": SCHEMAS.format(name=kind.__name__)}
