@@ -15,7 +15,8 @@ from nbstep.server.folders import RunFolders
 from nbstep.server.following import Streams
 from nbstep.server.measuring import Measured, Metrics
 from nbstep.server.openapi import document
-from nbstep.server.problems import Problem, tell_problem
+from nbstep.server.pages import Pages
+from nbstep.server.problems import Problem, as_problem
 from nbstep.server.runs import Runs, as_json
 from nbstep.server.submit import Submitting
 from nbstep_runner.errors import NbstepError
@@ -35,7 +36,7 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     """
     folders, limits = RunFolders(config), config.limits
     streams = streams or Streams(limits.streams)
-    metrics = Metrics(streams)
+    metrics, pages = Metrics(streams), Pages(config, folders)
 
     async def alive(_: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -57,6 +58,13 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         *Runs(folders, limits).routes(),
         *Events(folders, streams, limits).routes(),
         *Submitting(config, folders).routes(),
+        *pages.routes(),
     ]
-    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell_problem)
+
+    def tell(request: Request, error: Exception) -> Response:
+        problem = as_problem(error)
+        is_page = not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
+        return pages.problem(request, problem) if is_page else problem.response()
+
+    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell)
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Measured, metrics)])

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from nbstep_runner.errors import NbstepError
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -100,8 +97,3 @@ def as_problem(error: Exception) -> Problem:
         reference, headers = _BY_STATUS.get(error.status_code, "usage"), dict(error.headers or {})
         return Problem(status=error.status_code, reference=reference, detail=str(error.detail), headers=headers)
     return Problem(status=500, reference="internal", detail="the server failed; its log says how")
-
-
-def tell_problem(_: Request, error: Exception) -> Response:
-    """Answer with what went wrong."""
-    return as_problem(error).response()

@@ -117,7 +117,7 @@ class Submitting:
 
     async def _cancel(self, request: Request) -> Response:
         folder, run_id = folder_of(request, self._folders), request.path_params["id"]
-        await to_thread.run_sync(_end, folder, run_id)
+        await to_thread.run_sync(end, folder, run_id)
         return as_json(Accepted(run_id, folder.name), 202)
 
     async def _signature(self, request: Request) -> Response:
@@ -234,7 +234,7 @@ def _check_made_of(run: Run, places: RunPlaces) -> None:
         )
 
 
-def _end(folder: RunFolder, run_id: str) -> None:
+def end(folder: RunFolder, run_id: str) -> None:
     """Ask a run to save and end; one that has ended stays as it is.
 
     Raises:

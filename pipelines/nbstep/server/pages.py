@@ -1,0 +1,129 @@
+"""The pages for people: made on the server, right without a script, with nothing fetched from elsewhere."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from nbstep.runs.run import Run
+from nbstep.server.config import Config
+from nbstep.server.folders import RunFolders
+from nbstep.server.listing import page
+from nbstep.server.problems import Problem
+from nbstep.server.runs import detail, folder_of, query_of
+from nbstep.server.submit import SUBMITTED_BY, end
+from nbstep.views.log_lines import for_people
+from nbstep_runner.contract import RunState
+from nbstep_runner.page import cut, duration, shown
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+TEMPLATES: Final = Path(__file__).with_name("templates")
+LINES: Final = 200
+"""Of a log on a run's page; all of it is among the files."""
+POLICY: Final = (
+    "default-src 'none'; style-src 'self'; frame-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+HEADERS: Final = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # none at all would take the origin from forms too, by which they are known
+    "Cache-Control": "no-store",
+}
+
+
+def _moment(text: str) -> str:
+    """A time of a record for people, in this machine's zone; as it stands where it is none."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return text
+
+
+def _values(values: dict[str, Any]) -> str:
+    return cut(", ".join(f"{name}={cut(shown(value), 40)}" for name, value in values.items()), 200)
+
+
+FILTERS: Final[dict[str, Callable[..., str]]] = {
+    "duration": partial(duration, digits=1),
+    "moment": _moment,
+    "short": partial(cut, length=120),
+    "value": shown,
+    "values": _values,
+}
+"""How templates say a time, a text and values: as every view does."""
+
+
+class Pages:
+    """Answers browsers."""
+
+    def __init__(self, config: Config, folders: RunFolders) -> None:
+        self._config = config
+        self._folders = folders
+        self._templates = Environment(
+            loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        self._templates.filters.update(FILTERS)
+
+    def routes(self) -> list[Route]:
+        """Where it answers."""
+        return [
+            Route("/", self._runs, methods=["GET"]),
+            Route("/runs/{id}", self._run, methods=["GET"]),
+            Route("/runs/{id}/cancel", self._cancel, methods=["POST"]),
+            Route("/style.css", self._style, methods=["GET"]),
+        ]
+
+    def problem(self, request: Request, problem: Problem) -> Response:
+        """What went wrong, as a page."""
+        return self._page(request, "problem.html", problem.status, problem=problem.told)
+
+    def _runs(self, request: Request) -> Response:
+        folder, query = folder_of(request, self._folders), query_of(request)
+        found = page(folder, query, self._config.limits.records)
+        following = request.url.include_query_params(cursor=found.next) if found.next else None
+        return self._page(
+            request,
+            "runs.html",
+            folder=folder.name,
+            folders=list(self._config.folders),
+            states=list(RunState),
+            query=query,
+            runs=found.runs,
+            next=f"?{following.query}" if following else "",
+            submitted_by=SUBMITTED_BY,
+        )
+
+    def _run(self, request: Request) -> Response:
+        folder, run_id = folder_of(request, self._folders), request.path_params["id"]
+        told = detail(folder, run_id)
+        has_page = any(each.name == "output.html" for each in told.objects)
+        return self._page(request, "run.html", run=told, page=has_page, log=_log(folder.run(run_id)))
+
+    async def _cancel(self, request: Request) -> Response:
+        folder, run_id = folder_of(request, self._folders), request.path_params["id"]
+        await run_in_threadpool(end, folder, run_id)
+        base = request.scope.get("root_path", "")
+        return RedirectResponse(f"{base}/runs/{run_id}?folder={folder.name}", 303, HEADERS)
+
+    def _style(self, _: Request) -> Response:
+        return Response((TEMPLATES / "style.css").read_bytes(), headers=HEADERS, media_type="text/css")
+
+    def _page(self, request: Request, template: str, status: int = 200, **members: Any) -> Response:
+        text = self._templates.get_template(template).render(base=request.scope.get("root_path", ""), **members)
+        return Response(text, status, HEADERS, "text/html")
+
+
+def _log(run: Run) -> list[str]:
+    return [for_people(line) for line in deque(run.lines(), maxlen=LINES)]

@@ -1,0 +1,127 @@
+"""The pages, as a browser without scripts reads them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import replace
+from html import unescape
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nbstep.profiles.storage import store_of
+from nbstep_runner.contract import RunState, StorageOptions, encode
+from nbstep_runner.stores import sibling
+from support import memory_runs
+from support.service import Service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbstep import Run
+
+BROWSER = {"accept": "text/html"}
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.chdir(tmp_path)
+    return memory_runs.submit(run_id=f"train-{secrets.token_hex(4)}", labels={"note": HOSTILE, "team": "a"})
+
+
+def service_for(run: Run) -> Service:
+    uri = run.output_uri.rpartition("/")[0].rpartition("/")[0]
+    return Service.of(
+        folders={"team": {"uri": uri, "profiles": ["small"]}, "other": {"uri": f"{uri}-2"}},
+        profiles={"small": {"on": "memory"}},
+    )
+
+
+def links(text: str) -> list[str]:
+    return [unescape(link) for link in re.findall(r'(?:href|src|action)="([^"]*)"', text)]
+
+
+def test_runs_are_found_and_every_link_leads_somewhere(run: Run) -> None:
+    service, backend = service_for(run), memory_runs.backend_of(run)
+    backend.begin(run.handle)
+    backend.log(run.handle, "epoch 1")
+    backend.end(run.handle, results={"rmse": 0.29})
+    listed = service.get("/", headers=BROWSER)
+    assert run.id in listed.text
+    assert "rmse=0.29" in listed.text
+    shown = service.get(f"/runs/{run.id}?folder=team", headers=BROWSER)
+    assert "epoch 1" in shown.text
+    for answer in (listed, shown):
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert "<script" not in answer.text
+        assert "style=" not in answer.text
+        for link in links(answer.text):
+            assert link.startswith("/"), "something is fetched from elsewhere"
+            assert service.get(link, headers=BROWSER).status_code == 200, link
+
+
+def test_filters_stand_in_the_address_and_in_the_form(run: Run) -> None:
+    service = service_for(run)
+    memory_runs.backend_of(run).end(run.handle)
+    there = service.get("/?folder=team&state=succeeded&notebook=train&label=team%3Da", headers=BROWSER).text
+    assert run.id in there
+    assert "<option selected>succeeded</option>" in there
+    assert 'value="team=a"' in there
+    assert run.id not in service.get("/?state=failed", headers=BROWSER).text
+    wrong = service.get("/?state=done", headers=BROWSER)
+    assert (wrong.status_code, wrong.headers["content-type"]) == (400, "text/html; charset=utf-8")
+
+
+def test_older_runs_are_on_the_next_page(run: Run) -> None:
+    service = service_for(run)
+    uri = run.output_uri.rpartition("/")[0].rpartition("/")[0]
+    for _ in range(2):
+        memory_runs.submit(runs=uri, run_id=f"other-{secrets.token_hex(4)}")
+    seen, address = "", "/?limit=1&folder=team"
+    for _ in range(3):
+        text = service.get(address, headers=BROWSER).text
+        seen += text
+        address = "/" + next((link for link in links(text) if "cursor=" in link), "")
+    assert address == "/"
+    assert seen.count('<th scope="row">') == 3
+    assert run.id in seen
+
+
+@pytest.mark.fault(43)
+def test_what_a_notebook_says_is_text_on_every_page(run: Run) -> None:
+    backend = memory_runs.backend_of(run)
+    backend.begin(run.handle)
+    backend.log(run.handle, HOSTILE)
+    backend.end(run.handle, results={HOSTILE: HOSTILE})
+    record = run.record()
+    assert record is not None
+    place = sibling(run.output_uri, ".result.json")
+    forged = replace(record, parameters={HOSTILE: HOSTILE}, warnings=(HOSTILE,), started_at=HOSTILE, input_uri=HOSTILE)
+    store_of(place, StorageOptions()).write(place, encode(forged))
+    store_of(place, StorageOptions()).write(sibling(run.output_uri, ".html"), HOSTILE.encode())
+    service = service_for(run)
+    for path in ("/", f"/runs/{run.id}", f"/runs/{HOSTILE}", f"/?notebook={HOSTILE}", f"/?label={HOSTILE}"):
+        text = service.get(path, headers=BROWSER).text
+        assert "<script" not in text
+        assert "<img" not in text
+    assert '<iframe sandbox src="' in service.get(f"/runs/{run.id}", headers=BROWSER).text
+    framed = service.get(f"/v1/runs/{run.id}/objects/output.html")
+    assert framed.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+
+
+def test_a_run_is_cancelled_by_a_form_of_the_page(run: Run) -> None:
+    service = service_for(run)
+    memory_runs.backend_of(run).begin(run.handle)
+    (action,) = (link for link in links(service.get(f"/runs/{run.id}", headers=BROWSER).text) if "cancel" in link)
+    answer = service.post(action, headers={**BROWSER, "origin": service.base_url})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{run.id}?folder=team")
+    assert run.state is RunState.CANCELLED
+    assert "cancel?" not in service.get(f"/runs/{run.id}", headers=BROWSER).text
+
+
+def test_what_is_missing_is_said_on_a_page(run: Run) -> None:
+    answer = service_for(run).get("/runs/nobodys", headers=BROWSER)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "nobodys" in answer.text
