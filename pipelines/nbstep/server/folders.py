@@ -21,7 +21,7 @@ from nbstep.server.config import Config, Folder
 from nbstep.server.problems import not_found
 from nbstep.submission.find import Submitted, located_at
 from nbstep.submission.places import RunPlaces
-from nbstep_runner.contract import RunResult, RunSpec, StorageOptions, decode
+from nbstep_runner.contract import LOG_ENDING, RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 from nbstep_runner.stores import Store, join, sibling
 
@@ -41,6 +41,12 @@ class RecordsAlone(RecordedBackend):
         """What their records' being there tells."""
         known = super().statuses(handles)
         return {handle: status if self._has_record(handle) else WAITING for handle, status in known.items()}
+
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:  # noqa: ARG002 - the protocol's
+        """The lines of the stored log, where there is one."""
+        uri = sibling(handle, LOG_ENDING)
+        with suppress(InputNotFoundError):
+            yield from store_of(uri, self._storage).read(uri).data.splitlines()
 
     def _has_record(self, handle: str) -> bool:
         uri = sibling(handle, ".result.json")

@@ -124,6 +124,13 @@ def test_lines_that_came_with_gaps_are_told_in_order(
         assert ids(heard(run, expected[count - 1])) == expected[count:]
 
 
+def test_a_log_that_is_stored_alone_is_told_as_it_is(run: Run) -> None:
+    backend = memory_runs.backend_of(run)
+    end(run, (1, 1), (1, 2))
+    backend.forget(run.handle)
+    assert [event.id for event in heard(run) if event.name == "line"] == ["1-1", "1-2"]
+
+
 def test_lines_without_a_number_come_where_they_are(run: Run) -> None:
     backend = memory_runs.backend_of(run)
     log(run, (1, 1))
