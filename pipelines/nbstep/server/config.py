@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -13,6 +13,7 @@ from nbstep.profiles.strict_yaml import load
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 
+PARTS: Final = "It holds `folders:`, and perhaps `notebooks:`, `profiles:` and `limits:`."
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
 
@@ -98,7 +99,7 @@ def config_of(document: Any, *, where: str) -> Config:
     try:
         written = msgspec.convert(document, _Document)
     except msgspec.ValidationError as error:
-        raise BadInputError(f"{where} does not fit: {error}", hint="docs/service.md lists every field.") from None
+        raise BadInputError(f"{where} does not fit: {error}", hint=PARTS) from None
     profiles = {name: overlaid(Profile(), values) for name, values in written.profiles.items()}
     _check(written, where)
     return Config(folders=written.folders, notebooks=written.notebooks, profiles=profiles, limits=written.limits)
@@ -110,7 +111,13 @@ def _check(written: _Document, where: str) -> None:
     for name, folder in written.folders.items():
         for profile in folder.profiles:
             if profile not in written.profiles:
-                raise BadInputError(f"{where} does not fit: folders.{name} names an unknown profile {profile!r}")
+                raise BadInputError(
+                    f"{where} does not fit: folders.{name} names an unknown profile {profile!r}",
+                    hint=f"There are: {', '.join(written.profiles) or 'none'}.",
+                )
     for place in (*(folder.uri for folder in written.folders.values()), *written.notebooks):
         if place.lower().startswith("file:") or ("://" not in place and not Path(place).is_absolute()):
-            raise BadInputError(f"{where} does not fit: {place!r} is neither an absolute path nor a URI of a store")
+            raise BadInputError(
+                f"{where} does not fit: {place!r} is neither an absolute path nor a URI of a store",
+                hint="Write it whole, such as /srv/runs or gs://bucket/runs.",
+            )
