@@ -90,7 +90,10 @@ def _may_still_run(status: Status, record: RunResult | None) -> bool:
     """Whether the process may live where nobody sees it, such as on a node that lost its network."""
     if record is None or record.claim is None or status.exit_code is not None or status.phase is Phase.ENDED:
         return False
-    age = datetime.now(UTC) - datetime.fromisoformat(record.claim.heartbeat_at)
+    try:
+        age = datetime.now(UTC) - datetime.fromisoformat(record.claim.heartbeat_at).astimezone(UTC)
+    except (ValueError, OverflowError):  # a damaged record: what is no time is no sign of life
+        return False
     return age.total_seconds() < GIVEN_UP_AFTER * record.claim.lease_seconds
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -20,6 +21,9 @@ from nbstep_runner.stores import Stat
 
 OBJECTS: Final = ("output.result.json", "spec.json")
 """The names, in a run's own folder, by which a run can be looked up."""
+
+VALUES_BYTES: Final = 2**16
+"""How much a list tells of one run's values."""
 
 Order = tuple[float, str]
 
@@ -47,7 +51,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             self.state in (None, record.state)
             and run_id.startswith(self.notebook)
             and all(record.labels.get(name) == value for name, _, value in (each.partition("=") for each in self.label))
-            and (self.since is None or _started(record) >= self.since.astimezone(UTC))
+            and (self.since is None or _started(record) >= _timestamp(self.since))
         )
 
 
@@ -65,6 +69,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         id: The name of its folder, by which it is found; what a record says of itself is no name.
         results: Values that the notebook reported; numbers that JSON cannot write stand as in records.
+        whole: Whether parameters and results are there: those that are too large for a list are left out of it.
     """
 
     id: str
@@ -81,6 +86,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
     progress: Progress | None
     error: ProblemOfRun | None
+    whole: bool = True
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +129,18 @@ def _summaries(folder: RunFolder, stats: list[Stat], query: Query) -> Iterator[t
     for stat, record in records(folder.store, stats):
         run_id = run_id_of(folder, stat)
         taken = run_id is not None and query.takes(run_id, record)
-        yield stat, summary_of(folder.name, run_id, record) if taken and run_id is not None else None
+        yield stat, _short(summary_of(folder.name, run_id, record)) if taken and run_id is not None else None
+
+
+def _short(summary: Summary) -> Summary:
+    """The same, as long as a list has room for it: one large or damaged record must not keep others from being told."""
+    try:
+        size = len(msgspec.json.encode([summary.parameters, summary.results, summary.labels]))
+    except RecursionError:
+        size = VALUES_BYTES + 1
+    if size <= VALUES_BYTES:
+        return summary
+    return msgspec.structs.replace(summary, parameters={}, results={}, labels={}, whole=False)
 
 
 def run_id_of(folder: RunFolder, stat: Stat) -> str | None:
@@ -153,11 +170,19 @@ def summary_of(folder: str, run_id: str, record: RunResult) -> Summary:
     )
 
 
-def _started(record: RunResult) -> datetime:
+def _started(record: RunResult) -> float:
     try:
-        return datetime.fromisoformat(record.started_at).astimezone(UTC)
+        return _timestamp(datetime.fromisoformat(record.started_at))
     except ValueError:  # it has not begun
-        return datetime.min.replace(tzinfo=UTC)
+        return -math.inf
+
+
+def _timestamp(moment: datetime) -> float:
+    """Seconds since the epoch, which every date has: the first and last days overflow in another zone."""
+    try:
+        return moment.timestamp()
+    except (OverflowError, ValueError):
+        return -math.inf if moment.year < 1970 else math.inf
 
 
 def _cursor(order: Order) -> str:

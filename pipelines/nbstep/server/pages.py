@@ -47,7 +47,7 @@ def _moment(text: str) -> str:
     """A time of a record for people, in this machine's zone; as it stands where it is none."""
     try:
         return f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M}"
-    except ValueError:
+    except (ValueError, OverflowError):
         return text
 
 

@@ -14,13 +14,14 @@ import pytest
 from nbstep import Run
 from nbstep.profiles.storage import store_of
 from nbstep.submission.find import Submitted
-from nbstep_runner.contract import CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode, encode
+from nbstep_runner.contract import Claim, CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode, encode
 from nbstep_runner.errors import CellFailedError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import join, redact
 from support import memory_runs
 from support.service import Service
 
 MEMORY: dict[str, Any] = {"on": "memory"}
+CLAIM = Claim(token="t", host="h", pid=1, pid_started=1, heartbeat_at="2026-01-01T00:00:00", lease_seconds=30.0)  # noqa: S106 - no secret
 
 
 @pytest.fixture
@@ -103,6 +104,40 @@ def test_filters(tmp_path: Path) -> None:
     assert ids("label=team%3Da") == ["train-1", "train-2"]
     assert ids("label=team%3Da&label=x%3D1") == ["train-2"]
     assert ids("since=2026-01-15T00:00:00Z") == ["train-2"]
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"started_at": "0001-01-01T00:00:00+14:00"},
+        {"started_at": "9999-12-31T23:59:59-14:00"},
+        {"started_at": "noon"},
+        {"parameters": {"x": nested(900)}},
+        {"parameters": {"x": "y" * 10**6}},
+        {"state": RunState.RUNNING, "exit_code": None, "claim": CLAIM},
+        {"state": RunState.RUNNING, "exit_code": None, "claim": replace(CLAIM, heartbeat_at="noon")},
+        {"state": RunState.RUNNING, "exit_code": None, "claim": replace(CLAIM, heartbeat_at="0001-01-01T00:00+14:00")},
+    ],
+)
+def test_no_damaged_record_keeps_other_runs_from_being_told(tmp_path: Path, members: dict[str, Any]) -> None:
+    put(tmp_path, "good", 1)
+    put(tmp_path, "damaged", 2, **members)
+    service = service_of(str(tmp_path))
+    for query in ("", "?since=0001-01-01T00:00:00%2B14:00", "?since=2026-01-01T00:00:00"):
+        for path in ("/v1/runs", "/"):
+            answer = service.get(f"{path}{query}", headers={"accept": "text/html"})
+            assert answer.status_code == 200
+            assert len(answer.content) < 100_000
+    told = {run["id"]: run for run in service.get("/v1/runs").json()["runs"]}
+    assert set(told) <= {"good", "damaged"}
+    assert told["good"]["whole"]
 
 
 @pytest.mark.parametrize(
