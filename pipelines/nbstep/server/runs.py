@@ -12,7 +12,7 @@ from nbstep.runs.run import Run
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.listing import Query, Summary, page, summary_of
-from nbstep.server.objects import objects_of, send
+from nbstep.server.objects import Sender, objects_of
 from nbstep.server.problems import Problem
 from nbstep_runner.contract import CellRecord, RunResult, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError
@@ -55,6 +55,7 @@ class Runs:
     def __init__(self, folders: RunFolders, limits: Limits) -> None:
         self._folders = folders
         self._limits = limits
+        self._sender = Sender(limits.object_bytes)
 
     def routes(self) -> list[Route]:
         """Where it answers."""
@@ -74,7 +75,7 @@ class Runs:
 
     def _object(self, request: Request) -> Response:
         run = folder_of(request, self._folders).run(request.path_params["id"])
-        return send(run, request.path_params["name"], self._limits.object_bytes)
+        return self._sender.send(run, request.path_params["name"])
 
 
 def detail(folder: RunFolder, run_id: str) -> Detail:

@@ -13,6 +13,7 @@ import pytest
 
 from nbstep import Run
 from nbstep.profiles.storage import store_of
+from nbstep.server.objects import LARGE_AT_ONCE, LARGE_BYTES
 from nbstep.submission.find import Submitted
 from nbstep_runner.contract import Claim, CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode, encode
 from nbstep_runner.errors import CellFailedError, StorageDeniedError, StorageUnavailableError
@@ -275,6 +276,18 @@ def test_files_that_came_back_are_sent_as_the_record_names_them(tmp_path: Path) 
     assert status("deep/ä b.csv") == 200
     assert [status(path) for path in ("gone.csv", "%2e%2e/%2e%2e/other.csv", "link.csv")] == [404, 404, 404]
     assert status("changed.csv") == 409
+
+
+@pytest.mark.parametrize("size", [0, LARGE_BYTES, LARGE_BYTES + 1, 3 * LARGE_BYTES])
+def test_objects_of_any_size_come_whole(tmp_path: Path, size: int) -> None:
+    put(tmp_path, "train-1")
+    content = secrets.token_bytes(size)
+    (tmp_path / "train-1/output.ipynb").write_bytes(content)
+    service = service_of(str(tmp_path))
+    for _ in range(LARGE_AT_ONCE + 1):
+        answer = service.get("/v1/runs/train-1/objects/output.ipynb")
+        assert (answer.content, answer.headers["content-length"]) == (content, str(size))
+        assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_an_object_larger_than_is_sent_is_refused_unread(tmp_path: Path) -> None:
