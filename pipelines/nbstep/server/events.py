@@ -78,7 +78,8 @@ class Events:
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)
         bell = Bell(asyncio.get_running_loop())
         with ExitStack() as entered:
-            following = entered.enter_context(self._streams.listening((folder.name, run.id), run, bell.ring))
+            key = (folder.name, run.id, run.handle)
+            following = entered.enter_context(self._streams.listening(key, run, bell.ring))
             events = _events(self._streams, following, bell, after)
             return EventStream(events, entered.pop_all(), self._limits.stalled_seconds)
 

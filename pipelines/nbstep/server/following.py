@@ -58,6 +58,7 @@ class Following:
     def join(self, ring: Ring) -> None:
         """Ring this listener from now on; under the lock."""
         if not self._rings:
+            self.look = None  # of the time before, when somebody listened last
             self._ended.clear()
             watch = watch_of(self.run.backend)
             self._watching.enter_context(watch.listening([self.run], self._hear, read_record=True))
@@ -150,7 +151,7 @@ class Streams:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._count = 0
+        self._rings: list[Ring] = []
         self._followed: dict[Hashable, Following] = {}
         self._lock = threading.Lock()
         self.closing = False
@@ -158,7 +159,7 @@ class Streams:
     @property
     def count(self) -> int:
         """How many listen."""
-        return self._count
+        return len(self._rings)
 
     @contextmanager
     def listening(self, key: Hashable, run: Run, ring: Ring) -> Iterator[Following]:
@@ -173,11 +174,11 @@ class Streams:
             Problem: As many listen as may, or the server is about to end.
         """
         with self._lock:
-            if self._count >= self._most or self.closing:
+            if self.count >= self._most or self.closing:
                 raise Problem(
                     status=503,
                     reference="busy",
-                    detail=f"{self._count} streams are open, as many as may be" if not self.closing else "it ends",
+                    detail="the server ends" if self.closing else f"{self.count} streams are open, as many as may be",
                     hint="Come again a little later.",
                     headers={"Retry-After": str(BUSY_SECONDS)},
                 )
@@ -187,19 +188,19 @@ class Streams:
                 self._followed[key] = following
                 following.start()
             following.join(ring)
-            self._count += 1
+            self._rings.append(ring)
         try:
             yield following
         finally:
             with self._lock:
-                self._count -= 1
+                self._rings.remove(ring)
                 following.leave(ring)
 
     def close(self) -> None:
         """End all streams, each with a hint when to come again."""
         self.closing = True
-        for following in tuple(self._followed.values()):
-            following.ring_all()
+        for ring in tuple(self._rings):
+            ring()
 
     def _drop(self, key: Hashable) -> None:
         self._followed.pop(key, None)

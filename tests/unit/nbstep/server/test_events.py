@@ -6,6 +6,7 @@ import json
 import secrets
 import socket
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from nbstep import Run
 from nbstep.profiles.storage import store_of
 from nbstep.server.config import Config
+from nbstep.server.events import QUIET_SECONDS
 from nbstep_runner.contract import RunResult, StorageOptions, decode, encode
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.stores import sibling
@@ -223,6 +225,18 @@ def test_a_server_that_ends_in_mid_stream_is_gone_on_from_at_another(run: Run) -
         backend.end(run.handle)
         assert [event.name for event in client.rest()][-1] == "end"
     assert had == [f"1-{seq}" for seq in range(1, 6)]
+
+
+def test_a_server_that_ends_lets_no_stream_keep_it(run: Run) -> None:
+    memory_runs.backend_of(run).begin(run.handle)
+    log(run, (1, 1))
+    with ExitStack() as entered:
+        with listening(config_for(run)) as (url, _):
+            client = entered.enter_context(Client(f"{url}/v1/runs/{run.id}/events"))
+            assert client.take(1) == ["1-1"]
+            begun = time.monotonic()
+        assert time.monotonic() - begun < QUIET_SECONDS / 2
+        assert "end" not in [event.name for event in client.rest()]
 
 
 def test_many_listeners_follow_a_run_once_and_a_quiet_run_keeps_one_thread(run: Run) -> None:
