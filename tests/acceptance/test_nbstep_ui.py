@@ -32,7 +32,7 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def service(*arguments: str) -> Iterator[httpx.Client]:
+def service(*arguments: str, end: signal.Signals = signal.SIGINT, code: int = 0) -> Iterator[httpx.Client]:
     """The command until the end of the block, which Ctrl-C is; and a client that was given its address."""
     command: list[str | Path] = [NBSTEP, "ui", "--no-browser", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -43,9 +43,9 @@ def service(*arguments: str) -> Iterator[httpx.Client]:
             with httpx.Client(base_url=address, headers=headers, trust_env=False, timeout=60) as client:
                 yield client
         finally:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(end)
             rest = process.communicate(timeout=60)
-        assert (process.returncode, *rest) == (0, "", "")
+        assert (process.returncode, *rest) == (code, "", "")
 
 
 def test_a_notebook_is_run_followed_and_fetched_over_http(tmp_path: Path) -> None:
@@ -76,6 +76,27 @@ def test_a_notebook_is_run_followed_and_fetched_over_http(tmp_path: Path) -> Non
         (listed,) = client.get("/v1/runs?state=succeeded").json()["runs"]
         assert listed["id"] == told["id"]
         assert 'route="/v1/runs/{id}/events",status="200"} 2.0' in client.get("/metrics").text
+
+
+@pytest.mark.fault(62)
+def test_a_stream_goes_on_at_the_next_server_after_one_was_killed(tmp_path: Path) -> None:
+    cell = "import time\nfor number in range(100):\n    print('line', number, flush=True)\n    time.sleep(0.02)"
+    notebook = notebooks.write(tmp_path / "slow.ipynb", [cell])
+    had: list[str] = []
+    with service(end=signal.SIGKILL, code=-signal.SIGKILL) as client:
+        place = client.post("/v1/runs", json={"notebook": str(notebook)}).headers["location"]
+        address = place.replace("?", "/events?")
+        with client.stream("GET", address) as stream:
+            for event in events(stream.iter_lines()):
+                had += [event.id] if event.id else []
+                if event.data.get("message") == "line 10":
+                    break
+    with service() as client, client.stream("GET", address, headers={"last-event-id": had[-1]}) as stream:
+        heard = list(events(stream.iter_lines()))
+    had += [event.id for event in heard if event.id]
+    assert had == [f"1-{seq}" for seq in range(1, len(had) + 1)]
+    assert "line 99" in [event.data.get("message") for event in heard]
+    assert (heard[-1].name, heard[-1].data["state"]) == ("end", "succeeded")
 
 
 def test_a_port_that_is_taken_is_said_in_two_lines() -> None:
