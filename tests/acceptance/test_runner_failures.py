@@ -23,6 +23,20 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print('begun', flush=True)
 time.sleep(600)
 """
+MISSES_THE_FIRST_QUESTION = """
+from ipykernel.ipkernel import IPythonKernel
+from ipykernel.kernelapp import IPKernelApp
+
+class Distracted(IPythonKernel):
+    asked = 0
+
+    async def kernel_info_request(self, *arguments):
+        self.asked += 1
+        if self.asked > 1:
+            await super().kernel_info_request(*arguments)
+
+IPKernelApp.launch_instance(kernel_class=Distracted)
+"""
 
 
 def test_a_cell_that_raises(tmp_path: Path) -> None:
@@ -118,6 +132,15 @@ def test_a_kernel_that_dies_at_its_start_is_quoted(tmp_path: Path) -> None:
     done = run(tmp_path, ["1"], "-k", "broken", env=env)
     assert (done.code, done.error["reference"]) == (78, "kernel-unavailable")
     assert "died while it was starting: libcuda.so.1: no such file" in done.error["message"]
+
+
+@pytest.mark.fault(5)
+def test_a_kernel_that_misses_the_first_question_is_asked_again(tmp_path: Path) -> None:
+    script = tmp_path / "kernel.py"
+    script.write_text(MISSES_THE_FIRST_QUESTION)
+    env = fake_kernel(tmp_path, "distracted", sys.executable, str(script), "-f", "{connection_file}")
+    done = run(tmp_path, ["print(6 * 7)"], "-k", "distracted", env=env)
+    assert (done.code, done.text(0)) == (0, "42\n")
 
 
 @pytest.mark.slow

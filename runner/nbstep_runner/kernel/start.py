@@ -11,6 +11,9 @@ from nbstep_runner.kernel.death import signal_name
 from nbstep_runner.kernel.kernel import Kernel
 
 ASK_AGAIN_SECONDS: Final = 0.25
+"""How soon a kernel that has answered is asked again, because what it published was not heard."""
+UNANSWERED_SECONDS: Final = 1.0
+"""How soon a silent kernel is asked again, at first; doubled each time, so that a slow start piles up few replies."""
 
 
 def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> dict[str, Any]:
@@ -18,7 +21,9 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
 
     Ready means that it has answered on the shell channel and that a message has come on the iopub channel, which
     shows that the subscription is in place and no output can be missed. The question is asked again while only
-    one of them has happened, because a publication made before the subscription is gone.
+    one of them has happened, because a publication made before the subscription is gone. A kernel that says nothing
+    is asked again too: some never see a message that came while they were binding their sockets (tslab, with
+    zeromq.js), but see it with the next one.
 
     Args:
         kernel: Just launched, or starting for a while.
@@ -33,14 +38,15 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
     info: dict[str, Any] | None = None
     subscribed = False
     ask_at = 0.0
+    patience = UNANSWERED_SECONDS
     while info is None or not subscribed:
         now = time.monotonic()
         if now >= deadline:
             raise _unavailable(kernel, f"was not ready within {seconds:g} s")
         if now >= ask_at:
             kernel.request("kernel_info_request", {})
-            # Before the first answer the question waits in the socket; asking again would only pile up replies.
-            ask_at = now + ASK_AGAIN_SECONDS if info else deadline
+            ask_at = now + (ASK_AGAIN_SECONDS if info else patience)
+            patience *= 2
         heard = kernel.wait(min(deadline, ask_at) - now)
         if heard.died:
             raise _died(kernel)
