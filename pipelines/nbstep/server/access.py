@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse, Response
 
+from nbstep.server.callers import let_in
 from nbstep.server.problems import Problem
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class LocalAccess:
     a request that has no more than a cookie and changes something must come from the server's own pages.
 
     Attributes:
-        app: What is protected; it finds the caller's name in ``request.state.caller``.
+        app: What is protected.
         token: What a request has to have, as ``?token=``, as a bearer token or in the cookie.
         caller: Whoever has it.
     """
@@ -59,7 +60,7 @@ class LocalAccess:
         if answer is not None:
             await answer(scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = self.caller
+        let_in(scope, self.caller, lambda _folder, _right: True)
         await self.app(scope, receive, send)
 
     def _answer(self, scope: Scope) -> Response | None:

@@ -19,11 +19,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from nbstep.server.callers import folder_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Following, Streams, is_over
 from nbstep.server.problems import Problem, as_problem
-from nbstep.server.runs import folder_of
 from nbstep.server.spool import Entry, Number
 from nbstep.views.log_lines import parse
 from nbstep.views.status import RunStatus
@@ -72,7 +72,7 @@ class Events:
 
     async def _listen(self, request: Request) -> Response:
         after = last_event_id(request.headers.get("last-event-id", ""))
-        folder = folder_of(request, self._folders)
+        folder = await run_in_threadpool(folder_of, request, self._folders)
         run = await run_in_threadpool(folder.run, request.path_params["id"])
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)

@@ -15,11 +15,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from nbstep.runs.run import Run
+from nbstep.server.callers import Right, folder_of, readable
 from nbstep.server.config import Config
 from nbstep.server.folders import RunFolders
 from nbstep.server.listing import page
 from nbstep.server.problems import Problem
-from nbstep.server.runs import detail, folder_of, query_of
+from nbstep.server.runs import detail, query_of
 from nbstep.server.submit import SUBMITTED_BY, end
 from nbstep.views.log_lines import for_people
 from nbstep_runner.contract import RunState
@@ -97,7 +98,7 @@ class Pages:
             request,
             "runs.html",
             folder=folder.name,
-            folders=list(self._config.folders),
+            folders=readable(request, self._folders),
             states=list(RunState),
             query=query,
             runs=found.runs,
@@ -112,7 +113,8 @@ class Pages:
         return self._page(request, "run.html", run=told, page=has_page, log=_log(folder.run(run_id)))
 
     async def _cancel(self, request: Request) -> Response:
-        folder, run_id = folder_of(request, self._folders), request.path_params["id"]
+        run_id = request.path_params["id"]
+        folder = await run_in_threadpool(folder_of, request, self._folders, Right.SUBMIT)
         await run_in_threadpool(end, folder, run_id)
         base = request.scope.get("root_path", "")
         return RedirectResponse(f"{base}/runs/{run_id}?folder={folder.name}", 303, HEADERS)

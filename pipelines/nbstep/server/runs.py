@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from nbstep.runs.run import Run
+from nbstep.server.callers import folder_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.listing import Query, Summary, page, summary_of
@@ -106,15 +107,6 @@ def _blank(run: Run, notebook: str) -> RunResult:
         return RunResult.blank(run.spec(), redact)
     except (InputNotFoundError, BadInputError):
         return RunResult.blank(RunSpec(run_id=run.id, input_uri=notebook, output_uri=run.output_uri), redact)
-
-
-def folder_of(request: Request, folders: RunFolders) -> RunFolder:
-    """The folder that a request is about.
-
-    Raises:
-        Problem: There is none of that name.
-    """
-    return folders.named(request.query_params.get("folder"))
 
 
 def query_of(request: Request) -> Query:

@@ -21,13 +21,14 @@ from nbstep.profiles import Profile, overlaid
 from nbstep.profiles.schema import ClosedSchema
 from nbstep.runs.run import Run
 from nbstep.server.bodies import decoded, read_json, uploaded
+from nbstep.server.callers import Right, caller_of, folder_of
 from nbstep.server.claims import Claim
 from nbstep.server.config import Config
 from nbstep.server.folders import RecordsAlone, RunFolder, RunFolders
 from nbstep.server.notebooks import Notebooks
 from nbstep.server.objects import lies_in
 from nbstep.server.problems import Problem
-from nbstep.server.runs import as_json, folder_of
+from nbstep.server.runs import as_json
 from nbstep.submission.again import request_again
 from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep.submission.request import Request as RunRequest
@@ -101,7 +102,7 @@ class Submitting:
 
     async def _submit(self, request: Request) -> Response:
         caller, key = caller_of(request), request.headers.get(KEY_HEADER)
-        folder = folder_of(request, self._folders)
+        folder = await self._allowed(request, Right.SUBMIT)
         if not request.headers.get("content-type", "").startswith("multipart/form-data"):
             asked = await read_json(request, Asked, self._limits)
             return await self._started(request, folder, partial(self._start, folder, caller, key, asked, None))
@@ -111,19 +112,22 @@ class Submitting:
 
     async def _rerun(self, request: Request) -> Response:
         caller, key = caller_of(request), request.headers.get(KEY_HEADER)
-        folder, run_id = folder_of(request, self._folders), request.path_params["id"]
+        folder, run_id = await self._allowed(request, Right.SUBMIT, Right.READ), request.path_params["id"]
         again = await read_json(request, Again, self._limits)
         return await self._started(request, folder, partial(self._start_again, folder, caller, key, again, run_id))
 
     async def _cancel(self, request: Request) -> Response:
-        folder, run_id = folder_of(request, self._folders), request.path_params["id"]
+        folder, run_id = await self._allowed(request, Right.SUBMIT), request.path_params["id"]
         await to_thread.run_sync(end, folder, run_id)
         return as_json(Accepted(run_id, folder.name), 202)
 
     async def _signature(self, request: Request) -> Response:
-        folder, uri = folder_of(request, self._folders), request.query_params.get("uri", "")
+        folder, uri = await self._allowed(request, Right.SUBMIT), request.query_params.get("uri", "")
         schema = partial(self._notebooks.schema, uri, folder.folder.storage)
         return as_json(await to_thread.run_sync(schema, limiter=self._limiter))
+
+    async def _allowed(self, request: Request, *rights: Right) -> RunFolder:
+        return await to_thread.run_sync(folder_of, request, self._folders, *rights)
 
     async def _started(self, request: Request, folder: RunFolder, begin: Callable[[], str]) -> Response:
         run_id = await to_thread.run_sync(begin, limiter=self._limiter)
@@ -174,12 +178,6 @@ class Submitting:
                 raise _usage(f"the label {label[:80]!r} is none that a request may set", hint="Use a name without '/'.")
         chosen = overlaid(self._profiles[name], {"labels": asked.labels | {SUBMITTED_BY: caller}})
         return msgspec.structs.replace(chosen, runs=folder.folder.uri, storage=folder.folder.storage)
-
-
-def caller_of(request: Request) -> str:
-    """Who asks, as what stands before the application has found out."""
-    caller: str = request.state.caller
-    return caller
 
 
 def run_id_of_key(caller: str, folder: str, key: str) -> str:

@@ -9,11 +9,12 @@ import pytest
 from openapi_spec_validator import validate
 from starlette.routing import Route
 
+from nbstep.server.access import LocalAccess
 from nbstep.server.app import application
 from nbstep.server.following import Streams
 from nbstep.server.openapi import document
 from support import notebooks
-from support.service import Service, config
+from support.service import TOKEN, Service, config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,8 @@ def test_answers_are_what_the_description_says(service: Service, tmp_path: Path)
 def test_whether_it_is_ready(service: Service, tmp_path: Path) -> None:
     assert (service.get("/healthz").status_code, service.get("/readyz").status_code) == (200, 200)
     streams = Streams(1)
-    ending = Service(application(config(folders={"team": {"uri": str(tmp_path)}}), streams))
+    app = application(config(folders={"team": {"uri": str(tmp_path)}}), streams)
+    ending = Service(LocalAccess(app, TOKEN, "ada"), token=TOKEN)
     streams.close()
     assert (ending.get("/healthz").status_code, ending.get("/readyz").status_code) == (200, 503)
     assert ending.get("/v1/runs").json() == {"runs": [], "next": None}

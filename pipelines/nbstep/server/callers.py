@@ -1,0 +1,74 @@
+"""Who asks, and what they may do in a folder of runs: found out before the application, which asks for each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from nbstep.server.folders import RunFolder, RunFolders
+from nbstep.server.problems import Problem, not_found
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+
+class Right(StrEnum):
+    """What somebody may do in a folder of runs. Neither is part of the other."""
+
+    READ = "read"
+    SUBMIT = "submit"
+
+
+May = Callable[[str, Right], bool]
+"""Whether the caller has a right in the folder of that name. It may ask a cluster, so it belongs on a thread."""
+
+
+def let_in(scope: Scope, caller: str, may: May) -> None:
+    """Tell the application who asks, and what they may do."""
+    scope.setdefault("state", {}).update(caller=caller, may=may)
+
+
+def caller_of(request: Request) -> str:
+    """Who asks, as what stands before the application has found out."""
+    caller: str = request.state.caller
+    return caller
+
+
+def folder_of(request: Request, folders: RunFolders, *rights: Right) -> RunFolder:
+    """The folder that a request is about, once the caller is known to have these rights there; to read by default.
+
+    Where the request names no folder it is the first in which the caller has them. A folder in which somebody has no
+    right at all does not exist for them. May block.
+
+    Raises:
+        Problem: There is none of that name, or the caller may not.
+    """
+    named, may, wanted = request.query_params.get("folder"), _may(request), rights or (Right.READ,)
+    asked = list(folders) if named is None else [folders.named(named)]
+    for folder in asked:
+        if all(may(folder.name, right) for right in wanted):
+            request.state.folder = folder.name
+            return folder
+    known = next((folder for folder in asked if any(may(folder.name, each) for each in Right)), None)
+    if known is None:
+        raise not_found("folder that you may look into" if named is None else f"folder {named[:80]!r}")
+    request.state.folder = known.name
+    raise Problem(
+        status=403,
+        reference="forbidden",
+        detail=f"you may not {' and '.join(wanted)} in {known.name}",
+        hint="Ask whoever runs the server, or owns the folder's namespace.",
+    )
+
+
+def readable(request: Request, folders: RunFolders) -> list[str]:
+    """The names of the folders that the caller may read. May block."""
+    may = _may(request)
+    return [folder.name for folder in folders if may(folder.name, Right.READ)]
+
+
+def _may(request: Request) -> May:
+    may: May = request.state.may
+    return may
