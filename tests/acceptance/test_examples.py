@@ -18,7 +18,6 @@ import joblib
 import nbformat
 import pytest
 import requests
-import xgboost
 import yaml
 from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
@@ -182,6 +181,8 @@ def test_housing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         first, larger = endpoint.predict(houses=[described["medians"], described["medians"] | {"area_m2": 400.0}])
     assert prepared.results == {"training_houses": 320, "testing_houses": 80}
     assert trained.results["mean_absolute_error"] < trained.results["naive_error"] / 1.5
+    import xgboost
+
     model = xgboost.XGBRegressor()
     model.load_model(folder / "model.json")
     assert model.n_features_in_ == len(described["features"]) == 6

@@ -13,15 +13,9 @@ import pytest
 import nbstep
 from support import notebooks
 
+pytestmark = pytest.mark.usefixtures("own_state")
+
 NBSTEP = Path(sys.executable).with_name("nbstep")
-
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("NBSTEP_PROFILES", str(tmp_path / "profiles.yaml"))
-    (tmp_path / "profiles.yaml").write_text("profiles: {}\n")
-    monkeypatch.chdir(tmp_path)
 
 
 def typed(*arguments: str) -> subprocess.CompletedProcess[str]:

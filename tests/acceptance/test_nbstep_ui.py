@@ -16,19 +16,13 @@ import pytest
 from support import notebooks
 from support.service import events
 
+pytestmark = pytest.mark.usefixtures("own_state")
+
 NBSTEP = Path(sys.executable).with_name("nbstep")
 CELLS: list[str | notebooks.Code] = [
     notebooks.Code("n: int = 1", tags=("parameters",)),
     "print('n is', n)\nfrom nbstep_runner import result\nresult('n', n)",
 ]
-
-
-@pytest.fixture(autouse=True)
-def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("NBSTEP_PROFILES", str(tmp_path / "profiles.yaml"))
-    (tmp_path / "profiles.yaml").write_text("profiles: {}\n")
-    monkeypatch.chdir(tmp_path)
 
 
 @contextmanager
