@@ -39,7 +39,7 @@ REACHES = {
     "wait": (NOTEBOOK,),
 }
 """Every command that opens a store, as it is typed for one that may not be reached."""
-REPORTS = {"doctor", "ui"}
+REPORTS = ("doctor", "ui")
 """Commands that meet stores, and tell of one that may not be reached among other things."""
 NOWHERE = {"build", "completion", "profiles"}
 """Commands for files of this machine alone."""

@@ -36,6 +36,7 @@ def service() -> Service:
         ("/v1/runs", {"authorization": f"Bearer {TOKEN}"}),
         ("/v1/runs", {"cookie": f"other=1; nbstep-token-8000={TOKEN}"}),
     ],
+    ids=["address", "header", "cookie"],
 )
 def test_whoever_has_the_token_is_let_through_by_name(service: Service, path: str, headers: dict[str, str]) -> None:
     answer = service.get(path, headers=headers)
@@ -54,6 +55,7 @@ def test_whoever_has_the_token_is_let_through_by_name(service: Service, path: st
         ("/v1/runs", {"cookie": f"nbstep-token-9000={TOKEN}"}),
         ("/v1/nothing", {}),
     ],
+    ids=["nothing", "empty", "too short", "no text", "empty header", "too long", "of another port", "no such path"],
 )
 @pytest.mark.fault(62)
 @pytest.mark.fault(44)
