@@ -58,14 +58,15 @@ lint: $(installed)  ## Check format, lint, types and the import rules
 	$(bin)/lint-imports --no-logo
 
 .PHONY: bench
-bench: $(installed)  ## Measure against papermill (minutes; leave the machine alone meanwhile)
+bench: $(VENV)/ploomber/.installed  ## Measure against papermill and other peers (minutes; leave the machine alone meanwhile)
 	@$(bin)/python tests/benchmarks $(BENCH_ARGS)
 
 .PHONY: bench-serving
 bench-serving: $(VENV)/mlserver/.installed  ## Measure an endpoint beside MLServer, by wrk (a minute; leave the machine alone meanwhile)
 	@$(bin)/python tests/benchmarks --only serving
 
-$(VENV)/mlserver/.installed: tests/benchmarks/mlserver/requirements.lock $(installed)
+# Peers that cannot share our environment.
+$(VENV)/mlserver/.installed $(VENV)/ploomber/.installed: $(VENV)/%/.installed: tests/benchmarks/%/requirements.lock $(installed)
 	@$(bin)/uv venv --quiet --clear --python $(PYTHON) $(@D)
 	$(bin)/uv pip install --quiet --python $(@D)/bin/python --require-hashes --requirement $<
 	touch $@
@@ -100,7 +101,9 @@ lock: $(installed)  ## Resolve the dependencies anew into the lock files
 	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint images/data-science.lock $(in_image) --extra serve --extra kubernetes \
 		images/data-science.in --output-file images/serving.lock
 	$(subst pyproject.toml,,$(uv_compile)) --upgrade --constraint requirements-dev.lock --constraint requirements.lock images/build.in --output-file images/build.lock
-	$(subst pyproject.toml,,$(uv_compile)) --upgrade tests/benchmarks/mlserver/requirements.in --output-file tests/benchmarks/mlserver/requirements.lock
+	for peer in mlserver ploomber; do
+		$(subst pyproject.toml,,$(uv_compile)) --upgrade tests/benchmarks/$$peer/requirements.in --output-file tests/benchmarks/$$peer/requirements.lock
+	done
 
 .PHONY: clean
 clean:  ## Remove the environment and everything that was made

@@ -1,4 +1,4 @@
-"""Who is measured: nbstep, papermill, ``jupyter execute`` and the floor, each as its user starts it."""
+"""Who is measured, each as its user starts it: nbstep, papermill, ``jupyter execute``, ploomber-engine, the floor."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ Command = Callable[[Path, Path], list[str]]
 
 BIN = Path(sys.executable).parent
 FLOOR = Path(__file__).with_name("floor.py")
+PLOOMBER_ENGINE = Path(sys.prefix) / "ploomber/bin/ploomber-engine"
+"""``make bench`` installs it there."""
 
 
 def nbstep(notebook: Path, output: Path) -> list[str]:
@@ -27,15 +29,22 @@ def jupyter_execute(notebook: Path, output: Path) -> list[str]:
     return [str(BIN / "jupyter-execute"), f"--output={output}", str(notebook)]
 
 
+def ploomber_engine(notebook: Path, output: Path) -> list[str]:
+    """Cells executed in the engine's own process: nothing can be killed or measured by itself."""
+    command = ["env", "PLOOMBER_STATS_ENABLED=false", str(PLOOMBER_ENGINE)]  # it would tell its makers of each run
+    return [*command, "--log-output", "--no-progress-bar", str(notebook), str(output)]
+
+
 def floor(notebook: Path, _: Path) -> list[str]:
     """A stock kernel driven by hand: nothing is saved, nothing is logged."""
     return [sys.executable, str(FLOOR), str(notebook)]
 
 
-NBSTEP, PAPERMILL, JUPYTER, FLOOR_NAME = "nbstep", "papermill", "jupyter execute", "floor"
+NBSTEP, PAPERMILL, JUPYTER, PLOOMBER, FLOOR_NAME = "nbstep", "papermill", "jupyter execute", "ploomber-engine", "floor"
 CONTENDERS: dict[str, Command] = {
     NBSTEP: nbstep,
     PAPERMILL: papermill,
     JUPYTER: jupyter_execute,
+    PLOOMBER: ploomber_engine,
     FLOOR_NAME: floor,
 }

@@ -9,7 +9,13 @@ if TYPE_CHECKING:
     from benchmarks.growth import Growth
     from benchmarks.measure import Measure
 
-COLORS = {"nbstep": "#2a6f97", "papermill": "#c1666b", "jupyter execute": "#e0b061", "floor": "#a9b4bd"}
+COLORS = {
+    "nbstep": "#2a6f97",
+    "papermill": "#c1666b",
+    "jupyter execute": "#e0b061",
+    "ploomber-engine": "#7a9e7e",
+    "floor": "#a9b4bd",
+}
 
 
 def plot(outcomes: list[tuple[str, dict[str, Measure]]], growth: Growth | None, path: Path) -> None:
@@ -33,8 +39,8 @@ def plot(outcomes: list[tuple[str, dict[str, Measure]]], growth: Growth | None, 
 def _draw_ratios(axes: Any, outcomes: list[tuple[str, dict[str, Measure]]]) -> None:
     for offset, contender in enumerate(COLORS):
         ratios = [medians[contender].seconds / medians["papermill"].seconds for _, medians in outcomes]
-        positions = [index + (offset - 1.5) * 0.21 for index in range(len(outcomes))]
-        axes.barh(positions, ratios, 0.19, color=COLORS[contender], label=contender)
+        positions = [index + (offset - 2) * 0.17 for index in range(len(outcomes))]
+        axes.barh(positions, ratios, 0.15, color=COLORS[contender], label=contender)
     axes.set_yticks(range(len(outcomes)), [name for name, _ in outcomes])
     axes.invert_yaxis()
     axes.set_xlabel("wall time, papermill = 1")
