@@ -72,6 +72,7 @@ def test_a_notebook_is_run_followed_and_fetched_over_http(tmp_path: Path) -> Non
         assert 'route="/v1/runs/{id}/events",status="200"} 2.0' in client.get("/metrics").text
 
 
+@pytest.mark.slow
 @pytest.mark.fault(62)
 def test_a_stream_goes_on_at_the_next_server_after_one_was_killed(tmp_path: Path) -> None:
     cell = "import time\nfor number in range(100):\n    print('line', number, flush=True)\n    time.sleep(0.02)"

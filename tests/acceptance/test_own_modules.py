@@ -35,7 +35,9 @@ def folder(tmp_path: Path) -> Path:
         (BIN / "nbstep-runner", "in.ipynb", "out.ipynb"),
         (BIN / "nbstep", "run", "in.ipynb", "out.ipynb", "-p", "a", "2", "--html"),
         pytest.param((BIN / "nbstep", "submit", "in.ipynb", "--wait"), marks=pytest.mark.slow),
-        (BIN / "nbstep", "sweep", "in.ipynb", "--grid", "a=1,2", "--output", "runs"),
+        pytest.param(
+            (BIN / "nbstep", "sweep", "in.ipynb", "--grid", "a=1,2", "--output", "runs"), marks=pytest.mark.slow
+        ),
     ],
     ids=lambda command: "-".join(str(Path(part).name) for part in command[:4]),
 )
@@ -46,6 +48,7 @@ def test_they_do_not_shadow_ours(folder: Path, command: tuple[str, ...], monkeyp
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.fault(58)
 def test_a_module_as_the_standard_library_has_it_does_not_shadow_python_m_nbstep(tmp_path: Path) -> None:
     """Python itself imports a few modules before ``-m`` comes to ours; those are not ours to guard."""

@@ -24,6 +24,7 @@ def counting(tmp_path: Path) -> Path:
     return write(tmp_path / "in.ipynb", [COUNT.format(path=str(tmp_path / "times"))])
 
 
+@pytest.mark.slow
 @pytest.mark.fault(24)
 def test_a_second_run_of_the_same_output_is_turned_away(tmp_path: Path) -> None:
     with start(tmp_path, [WAIT]) as first:
@@ -62,6 +63,7 @@ def test_the_attempt_after_one_that_was_killed_takes_over_at_once(tmp_path: Path
     assert time.monotonic() - began < 25, "it waited for the lease of 30 s"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(24)
 def test_a_final_record_answers_a_retry(tmp_path: Path, counting: Path) -> None:
     first = run(tmp_path, counting, "--run-id", "work")

@@ -122,6 +122,7 @@ def test_parameters_that_are_none(tmp_path: Path, text: str, reason: str) -> Non
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.fault(30)
 def test_a_parameters_file_that_is_not_there(tmp_path: Path) -> None:
     done = run(tmp_path, ["1"], str(tmp_path / "missing.yaml"))
@@ -266,6 +267,7 @@ def test_secrets_are_nowhere_but_in_the_kernel(tmp_path: Path) -> None:
     assert done.text(2).startswith("token is ***")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(39)
 def test_a_widget_shows_no_secret(tmp_path: Path) -> None:
     widget = "from comm import create_comm\ncreate_comm(target_name='jupyter.widget', data={'state': {'value': token}})"
@@ -311,6 +313,7 @@ def test_credentials_in_uris_are_hidden(tmp_path: Path) -> None:
     assert "localhost:1" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.fault(50)
 @pytest.mark.parametrize("link", [False, True])
 @pytest.mark.parametrize("name", ["out.partial.ipynb", "out.result.json"])

@@ -16,6 +16,8 @@ from support import kernels
 from support.notebooks import Code, write
 from support.runs import Done, run
 
+pytestmark = pytest.mark.slow
+
 EXACT = [value for value in EDGES if abs(value) <= 2**53]
 FLOATS = [0.1, -0.0, 1e-300, 5e-324, 1.7976931348623157e308, 1e16, 1e21, float("nan"), float("inf"), -float("inf")]
 VALUES: list[Any] = [*EXACT, *FLOATS, AWKWARD, *AWKWARD, *(one + "0aF" for one in AWKWARD), True, False, None, ""]
@@ -26,8 +28,8 @@ DUMP = """console.log(JSON.stringify([{names}], (key, value) =>
 Kernel = Callable[[Path], dict[str, str]]
 KERNELS = [
     pytest.param(("deno", "typescript", kernels.deno), id="deno"),
-    pytest.param(("tslab", "typescript", kernels.tslab), id="tslab", marks=pytest.mark.slow),
-    pytest.param(("jslab", "javascript", partial(kernels.tslab, javascript=True)), id="jslab", marks=pytest.mark.slow),
+    pytest.param(("tslab", "typescript", kernels.tslab), id="tslab"),
+    pytest.param(("jslab", "javascript", partial(kernels.tslab, javascript=True)), id="jslab"),
 ]
 
 

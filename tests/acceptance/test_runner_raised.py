@@ -50,7 +50,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.fault(47)
-@pytest.mark.parametrize("options", [(), ("--stock-kernel",)], ids=["slim", "stock"])
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param((), id="slim"), pytest.param(("--stock-kernel",), id="stock", marks=pytest.mark.slow)],
+)
 def test_a_cell_that_raised_is_failed_whatever_the_reply_says(folder: Path, options: tuple[str, ...]) -> None:
     cells = [*FINE, *RAISING, Code("%run raises.py", tags=("raises-exception",))]
     done = run(folder, cells, "--allow-errors", *options, cwd=folder)
@@ -120,6 +123,7 @@ sys.exit(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.fault(48)
 def test_a_fault_of_ours_keeps_the_notebook_so_far(tmp_path: Path) -> None:
     cells = ["print('kept')", "print('fault')", "print('never')"]
@@ -201,6 +205,7 @@ def test_output_widgets_keep_what_is_theirs(tmp_path: Path, options: tuple[str, 
     assert {"inside", "innermost", "to be cleared", "state 0", "square 9"} <= set(logged), "the log has all of it"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(51)
 def test_what_a_widget_takes_is_masked_and_limited(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("key: {secret: 'env:WIDGET_SECRET'}")
@@ -219,6 +224,7 @@ def test_what_a_widget_takes_is_masked_and_limited(tmp_path: Path) -> None:
     assert len(json.dumps(state)) < 60_000
 
 
+@pytest.mark.slow
 def test_an_error_while_a_value_is_shown_is_told_by_its_name(tmp_path: Path) -> None:
     done = run(tmp_path, ["class R:\n    def _repr_html_(self):\n        1/0\nR()"])
     assert (done.code, done.states) == (10, ["failed"])

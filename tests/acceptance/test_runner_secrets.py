@@ -11,6 +11,8 @@ from nbstep_runner.masking import MASK
 from support.notebooks import Code
 from support.runs import Done, run
 
+pytestmark = pytest.mark.slow
+
 SECRET = "5up3r-<53>&cret_9f1c"  # noqa: S105 - what must not be readable afterwards
 SHOWN = """
 import html, json, logging, sys

@@ -86,6 +86,7 @@ def test_commands_have_nothing_to_read_and_failures_are_told(tmp_path: Path) -> 
     assert [line["message"] for line in done.log if line["severity"] == "WARNING"] == [warning]
 
 
+@pytest.mark.slow
 def test_commands_write_to_a_terminal_and_need_not_be_alone_on_it(tmp_path: Path) -> None:
     cell = r"""
 !test -t 1 && test -t 2 && ! test -t 0 && echo a terminal
@@ -119,6 +120,7 @@ def test_strict_shell_makes_them_failures(tmp_path: Path) -> None:
     assert (allowed.code, allowed.states) == (0, ["succeeded", "succeeded"])
 
 
+@pytest.mark.slow
 def test_a_secret_in_a_failing_command_is_masked(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("key: {secret: 'env:SHELL_SECRET'}")
     cells = [Code("key = ''", tags=("parameters",)), "!false {key}"]
