@@ -48,6 +48,23 @@ def test_a_signal_in_a_cell(tmp_path: Path, number: signal.Signals, code: int, r
     assert done.cells[1].metadata.papermill.status == "failed"
 
 
+INTERRUPTED_BEFORE_ITS_CODE = """
+import signal
+def interrupted(*_):
+    signal.raise_signal(signal.SIGINT)
+get_ipython().kernel.shell_handlers['execute_request'] = interrupted
+"""
+
+
+@pytest.mark.fault(77)
+def test_an_interrupt_that_meets_the_kernel_before_the_code_of_a_cell(tmp_path: Path) -> None:
+    done = run(tmp_path, [INTERRUPTED_BEFORE_ITS_CODE, "print('never')", "print('never')"], "--allow-errors")
+    assert (done.code, done.states) == (10, ["succeeded", "failed", "not_run"])
+    assert done.error["message"] == "the kernel is done with cell 1 and has not said how it ended"
+    assert done.cells[1].outputs[-1].evalue == done.error["message"]
+    assert done.cells[1].metadata.papermill.status == "failed"
+
+
 @pytest.mark.slow
 @pytest.mark.fault(10)
 @pytest.mark.parametrize("grace", [5, 10])

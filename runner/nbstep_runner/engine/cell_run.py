@@ -10,6 +10,7 @@ from typing import Any, Final
 from nbstep_runner.contract import CellState
 from nbstep_runner.engine import cells, metadata
 from nbstep_runner.engine.escalation import Escalation
+from nbstep_runner.engine.lost_reply import LostReply
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.stall import StallWatch
 from nbstep_runner.errors import TimedOutError
@@ -34,7 +35,7 @@ class CellOutcome:
     """How a cell ended.
 
     Attributes:
-        reply: The content of the kernel's ``execute_reply``; ``None`` where it never came.
+        reply: The content of the kernel's ``execute_reply``; ``None`` where it never came, even of a kernel that lives.
         cut: What the run did to end it, if it did.
         died: The kernel is gone.
         seconds: Wall time.
@@ -98,6 +99,7 @@ class CellRun:
             },
             {"cellId": self._cell.get("id")},
         )
+        self._lost = LostReply(self._kernel, self._request_id)
         self._around.recorder.begin(self._index, self._request_id)
         self._around.stall.begin()
         while not self._ended(now := time.monotonic()):
@@ -107,6 +109,8 @@ class CellRun:
     def _ended(self, now: float) -> bool:
         if self._died or (self._reply is not None and self._idle):
             return True
+        if self._reply is None and self._lost.is_certain:
+            return True
         overdue = (self._idle_by, self._gone_by)
         return any(moment is not None and now >= moment for moment in overdue)
 
@@ -115,7 +119,9 @@ class CellRun:
         tick_at = self._around.tick(now)
         self._watch(now)
         cut_at = self._cut.next_at if self._cut else None
-        moments = (tick_at, cut_at, self._idle_by, self._gone_by, self._around.stall.next_at, *self._deadlines())
+        lost_at = self._lost.next_at if self._reply is None else None
+        ends_at = (cut_at, lost_at, self._idle_by, self._gone_by)
+        moments = (tick_at, *ends_at, self._around.stall.next_at, *self._deadlines())
         return max(0.0, min(known) - now) if (known := [each for each in moments if each is not None]) else None
 
     def _deadlines(self) -> tuple[float | None, float | None]:
@@ -171,6 +177,7 @@ class CellRun:
             self._kernel.interrupt()  # the one before came while the kernel was not yet listening for it
 
     def _take(self, heard: Received) -> None:
+        self._lost.take(heard)
         for message in heard.iopub:
             self._around.recorder.handle(message)
             if message.type == "status" and message.parent_id == self._request_id:

@@ -220,7 +220,7 @@ class Executor:
         if ending.cut is not None:
             return ending.cut.state, verdict_of(ending.cut.error, index, cell)
         if ending.reply is None:
-            error = explain(self._around.kernel.process, self._memory)
+            error = explain(self._around.kernel.process, self._memory) if ending.died else _lost(index)
             self._around.recorder.add_error(index, Raised(type(error).__name__, error.message))
             return CellState.FAILED, verdict_of(error, index, cell)
         if ending.reply.get("status") != "ok":
@@ -361,6 +361,13 @@ def failure(index: int, cell: dict[str, Any], raised: Raised, complaint: str) ->
         traceback=tuple(lines),
     )
     return Verdict(info, CellFailedError.exit_code, RunState.FAILED)
+
+
+def _lost(index: int) -> CellFailedError:
+    return CellFailedError(
+        f"the kernel is done with cell {index} and has not said how it ended",
+        hint="An interrupt (SIGINT) that meets a kernel between two cells has this effect: run again, without it.",
+    )
 
 
 def described(raised: Raised) -> str:

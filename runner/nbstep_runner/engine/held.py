@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from nbstep_runner.contract import Event, Notice, Serving, ServingOptions, Severity, encode
 from nbstep_runner.engine.ansi import without_ansi
+from nbstep_runner.engine.lost_reply import LostReply
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.errors import BadInputError, CellFailedError, KernelUnavailableError, NbstepError
 from nbstep_runner.kernel.death import explain
@@ -122,14 +123,19 @@ class Endpoint:
         """Call a function of the endpoint's room and return the kernel's reply.
 
         Raises:
-            NbstepError: The run was stopped, or the kernel died.
+            NbstepError: The run was stopped, the kernel died, or it does not reply.
         """
         self._request(call)
+        lost = LostReply(self._held.kernel, self._request_id)
         while self._reply is None:
-            self._take(self._held.kernel.wait(None))
+            heard = self._held.kernel.wait(lost.seconds_left)
+            self._take(heard)
+            lost.take(heard)
             self._held.supervisor.check()
             if self._died:
                 raise explain(self._held.kernel.process, self._held.memory)
+            if self._reply is None and lost.is_certain:
+                raise KernelUnavailableError("the kernel has not replied to what makes it an endpoint")
         return self._reply
 
     def _request(self, call: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from nbstep_runner.contract import CellState, OutputLimits
-from nbstep_runner.engine import cell_run, metadata
+from nbstep_runner.engine import cell_run, lost_reply, metadata
 from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.outputs import OutputBudget
@@ -27,6 +27,7 @@ from nbstep_runner.supervisor import Supervisor
 from support.notebooks import notebook
 
 REQUEST = "r1"
+QUESTION = "r2"
 
 
 @dataclass
@@ -51,13 +52,15 @@ class ScriptedKernel:
     process: ScriptedProcess = field(default_factory=ScriptedProcess)
     answers_interrupt: Received | None = None
     last_sign_of_life: float = 0.0
+    asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._next = list(self.script)
         self._due = time.monotonic() + self._next[0][0] if self._next else 0.0
 
-    def request(self, *_: object) -> str:
-        return REQUEST
+    def request(self, kind: str, *_: object) -> str:
+        self.asked.append(kind)
+        return REQUEST if kind == "execute_request" else QUESTION
 
     def interrupt(self) -> None:
         self.process.signals.append("interrupt")
@@ -103,6 +106,8 @@ class Outcome:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"IDLE": 0.2, "GONE": 0.3, "INTERRUPT": 0.2, "TERM": 0.1}.items():
         monkeypatch.setattr(cell_run, f"{name}_SECONDS", seconds)
+    monkeypatch.setattr(lost_reply, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(lost_reply, "ANSWER_SECONDS", 1.0)
 
 
 def play(kernel: ScriptedKernel, folder: Path, **how: Any) -> Outcome:
@@ -153,6 +158,27 @@ def test_a_kernel_that_never_says_idle_is_not_waited_for(tmp_path: Path) -> None
     outcome = play(ScriptedKernel([(0, reply()), (0.1, text("last"))]), tmp_path)
     assert (outcome.printed, outcome.ending.reply) == ("last", {"status": "ok"})
     assert outcome.seconds < 2
+
+
+ANSWERED = Received(shell=(Message("kernel_info_reply", QUESTION, {}),))  # noqa: S604 - a channel of that name
+
+
+@pytest.mark.fault(77)
+@pytest.mark.parametrize("after", [[(0.3, ANSWERED)], []], ids=["answers later questions", "answers nothing"])
+def test_a_kernel_that_is_idle_and_has_not_replied_is_not_waited_for(
+    tmp_path: Path, after: list[tuple[float, Received]]
+) -> None:
+    kernel = ScriptedKernel([(0, status("busy")), (0, text("so far")), (0, status("idle")), *after])
+    outcome = play(kernel, tmp_path)
+    assert (outcome.printed, outcome.ending.reply, outcome.ending.died) == ("so far", None, False)
+    assert kernel.asked == ["execute_request", "kernel_info_request"]
+
+
+def test_a_kernel_that_says_idle_too_early_has_the_time_that_it_takes(tmp_path: Path) -> None:
+    late = [(0.3, text(str(number))) for number in range(4)]
+    kernel = ScriptedKernel([(0, status("idle")), *late, (0.1, reply()), (0, ANSWERED)])
+    outcome = play(kernel, tmp_path)
+    assert (outcome.printed, outcome.ending.reply) == ("0123", {"status": "ok"})
 
 
 def test_idle_of_another_request_does_not_end_it(tmp_path: Path) -> None:
