@@ -42,31 +42,30 @@ def history(
     """
     prefix = join(absolute(str(runs)), "")
     store = store_of(prefix, storage or StorageOptions())
-    found = (record for _, record in records(store, newest_first(store, prefix)))
+    newest_first = sorted(_of_runs(store, prefix), key=lambda stat: (stat.modified or 0.0, stat.uri), reverse=True)
+    found = _records(store, newest_first)
     wanted = (record for record in found if state in (None, record.state))
     return Records(islice(wanted if keep is None else filter(keep, wanted), limit))
 
 
-def newest_first(store: Store, prefix: str) -> list[Stat]:
-    """One object of each run below a prefix that ends with ``/``, the one that was written last first."""
-    return sorted(_of_runs(store, prefix), key=place_in_order, reverse=True)
-
-
-def place_in_order(stat: Stat) -> tuple[float, str]:
-    """What the runs of a folder are ordered by; no two have the same."""
-    return stat.modified or 0.0, stat.uri
-
-
-def records(store: Store, stats: Sequence[Stat]) -> Iterator[tuple[Stat, RunResult]]:
-    """What the objects of :func:`newest_first` hold, in their order, without those that hold no record.
-
-    They are read some at a time, because often the first are all that is wanted.
-    """
+def _records(store: Store, stats: Sequence[Stat]) -> Iterator[RunResult]:
+    """Those of the objects that hold one; read some at a time, because often the first are all that is wanted."""
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-list") as pool:
         for begin in range(0, len(stats), AT_ONCE):
-            some = stats[begin : begin + AT_ONCE]
-            read = zip(some, pool.map(lambda stat: _read(store, stat.uri), some), strict=True)
-            yield from ((stat, record) for stat, record in read if record is not None)
+            read = pool.map(lambda stat: read_run(store, stat.uri), stats[begin : begin + AT_ONCE])
+            yield from (record for record in read if record is not None)
+
+
+def read_run(store: Store, uri: str) -> RunResult | None:
+    """What a record, or the spec of a run without one, tells of the run; ``None`` where it is gone or damaged."""
+    with suppress(InputNotFoundError, BadInputError):
+        data = store.read(uri).data
+        return (
+            as_it_looks(decode(data, RunResult))
+            if uri.endswith(RECORD)
+            else RunResult.blank(decode(data, RunSpec), redact)
+        )
+    return None
 
 
 def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
@@ -80,14 +79,3 @@ def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
 def _within_a_run(name: str) -> bool:
     """Whether an object lies in a folder that belongs to one run: what a notebook puts there is no run."""
     return any(folder.endswith(OWN_FOLDERS) for folder in name.split("/")[:-1])
-
-
-def _read(store: Store, uri: str) -> RunResult | None:
-    with suppress(InputNotFoundError, BadInputError):
-        data = store.read(uri).data
-        return (
-            as_it_looks(decode(data, RunResult))
-            if uri.endswith(RECORD)
-            else RunResult.blank(decode(data, RunSpec), redact)
-        )
-    return None

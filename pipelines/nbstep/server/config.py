@@ -13,7 +13,7 @@ from nbstep.profiles.strict_yaml import load
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 
-PARTS: Final = "It holds `folders:`, and perhaps `notebooks:`, `profiles:` and `limits:`."
+PARTS: Final = "It holds `folders:`, and perhaps `notebooks:`, `profiles:`, `limits:` and `cache:`."
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
 
@@ -59,12 +59,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         folders: By their names in the interface; the first is meant where a request names none.
         notebooks: Folders, as URIs or absolute paths, below which notebooks may be named.
         profiles: The server's own, by name, whole.
+        cache: A folder of this machine for the indexes of runs; without one they end with the server.
     """
 
     folders: dict[str, Folder]
     notebooks: tuple[str, ...] = ()
     profiles: dict[str, Profile] = msgspec.field(default_factory=dict)
     limits: Limits = Limits()
+    cache: str | None = None
 
 
 class _Document(ClosedSchema, frozen=True):
@@ -74,6 +76,7 @@ class _Document(ClosedSchema, frozen=True):
     notebooks: tuple[str, ...] = ()
     profiles: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     limits: Limits = Limits()
+    cache: str | None = None
 
 
 def read_config(file: Path) -> Config:
@@ -102,7 +105,13 @@ def config_of(document: Any, *, where: str) -> Config:
         raise BadInputError(f"{where} does not fit: {error}", hint=PARTS) from None
     profiles = {name: overlaid(Profile(), values) for name, values in written.profiles.items()}
     _check(written, where)
-    return Config(folders=written.folders, notebooks=written.notebooks, profiles=profiles, limits=written.limits)
+    return Config(
+        folders=written.folders,
+        notebooks=written.notebooks,
+        profiles=profiles,
+        limits=written.limits,
+        cache=written.cache,
+    )
 
 
 def _check(written: _Document, where: str) -> None:

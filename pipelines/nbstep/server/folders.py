@@ -18,6 +18,7 @@ from nbstep.profiles.storage import store_of
 from nbstep.runs.run import Run
 from nbstep.runs.verdict import can_be_retried
 from nbstep.server.config import Config, Folder
+from nbstep.server.index import RunIndex
 from nbstep.server.problems import not_found
 from nbstep.submission.find import Submitted, located_at
 from nbstep.submission.places import RunPlaces
@@ -59,11 +60,13 @@ class RunFolder:
 
     Attributes:
         profiles: Those that runs may be submitted with here.
+        index: Of its runs.
     """
 
     name: str
     folder: Folder
     profiles: Mapping[str, Profile]
+    index: RunIndex
 
     @property
     def store(self) -> Store:
@@ -154,7 +157,12 @@ class RunFolders:
 
     def __init__(self, config: Config) -> None:
         self._folders = {
-            name: RunFolder(name, folder, {each: config.profiles[each] for each in folder.profiles})
+            name: RunFolder(
+                name,
+                folder,
+                {each: config.profiles[each] for each in folder.profiles},
+                RunIndex.of(folder, config.cache),
+            )
             for name, folder in config.folders.items()
         }
 

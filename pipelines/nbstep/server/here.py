@@ -38,7 +38,8 @@ def config_here(chosen: Profile, name: str | None) -> Config:
     first = name or UNNAMED
     profiles = {first: chosen, **{each: profile for each, profile in others.items() if each != first}}
     folder = Folder(uri=absolute(chosen.runs or DEFAULT_RUNS), profiles=tuple(profiles), storage=chosen.storage)
-    return Config(folders={FOLDER: folder}, notebooks=(str(Path.cwd()),), profiles=profiles)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nbstep"
+    return Config(folders={FOLDER: folder}, notebooks=(str(Path.cwd()),), profiles=profiles, cache=str(cache))
 
 
 def serve_here(config: Config, port: int, tell: Callable[[str], None]) -> None:

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
-from collections.abc import Iterator
-from datetime import datetime
-from typing import Annotated, Any, Final
+import time
+from datetime import UTC, datetime
+from typing import Annotated, Final
 
 import msgspec
 
-from nbstep.backends.protocol import RUN_ID
-from nbstep.runs.history import newest_first, place_in_order, records
 from nbstep.server.folders import RunFolder
+from nbstep.server.index import is_stale
+from nbstep.server.index_file import IndexRenewedError, Place, Row, Wanted
 from nbstep.server.problems import Problem
-from nbstep_runner.contract import Progress, RunResult, RunState
-from nbstep_runner.nonfinite import written
-from nbstep_runner.stores import Stat
+from nbstep.server.summaries import Summary, started, timestamp
+from nbstep_runner.contract import RunState
 
-OBJECTS: Final = ("output.result.json", "spec.json")
-"""The names, in a run's own folder, by which a run can be looked up."""
-
-VALUES_BYTES: Final = 2**16
-"""How much a list tells of one run's values."""
-
-Order = tuple[float, str]
+BATCH: Final = 64
+"""How many runs are looked at together, at least, where not all may be what is wanted."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,48 +38,25 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     label: tuple[str, ...] = ()
     since: datetime | None = None
 
-    def takes(self, run_id: str, record: RunResult) -> bool:
+    @property
+    def wanted(self) -> Wanted:
+        """What the index is asked for."""
+        since = None if self.since is None else timestamp(self.since)
+        return Wanted(state=self.state, prefix=self.notebook, labels=self.labels, since=since)
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """Names and values."""
+        return tuple((name, value) for name, _, value in (each.partition("=") for each in self.label))
+
+    def takes(self, summary: Summary) -> bool:
         """Whether a run is one of those that are asked for."""
         return (
-            self.state in (None, record.state)
-            and run_id.startswith(self.notebook)
-            and all(record.labels.get(name) == value for name, _, value in (each.partition("=") for each in self.label))
-            and (self.since is None or _started(record) >= _timestamp(self.since))
+            self.state in (None, summary.state)
+            and summary.id.startswith(self.notebook)
+            and all(summary.labels.get(name) == value for name, value in self.labels)
+            and (self.since is None or started(summary) >= timestamp(self.since))
         )
-
-
-class ProblemOfRun(msgspec.Struct, frozen=True):
-    """Why a run failed."""
-
-    reference: str
-    message: str
-    hint: str
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a list, as its record tells it.
-
-    Attributes:
-        id: The name of its folder, by which it is found; what a record says of itself is no name.
-        results: Values that the notebook reported; numbers that JSON cannot write stand as in records.
-        whole: Whether parameters and results are there: those that are too large for a list are left out of it.
-    """
-
-    id: str
-    folder: str
-    state: RunState
-    attempt: int
-    notebook: str
-    started_at: str
-    ended_at: str | None
-    seconds: float | None
-    exit_code: int | None
-    parameters: dict[str, Any]
-    results: dict[str, Any]
-    labels: dict[str, str]
-    progress: Progress | None
-    error: ProblemOfRun | None
-    whole: bool = True
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,10 +65,12 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         next: The cursor of the next page; ``None`` where this is the last. A page may hold fewer runs than were asked
             for, and still have a next one: only so many records are read for one.
+        listed_at: When the folder was listed last: runs that came elsewhere or were removed since are told of later.
     """
 
     runs: tuple[Summary, ...]
     next: str | None
+    listed_at: str
 
 
 def page(folder: RunFolder, query: Query, most_records: int) -> Page:
@@ -107,93 +79,60 @@ def page(folder: RunFolder, query: Query, most_records: int) -> Page:
     A run whose record was written since the page before is ahead of that page, not on the next.
 
     Raises:
-        Problem: The cursor is none of ours.
+        Problem: The cursor is none of ours, or the folder is listed for the first time and that takes long.
+        NbstepError: The folder cannot be listed or read.
     """
-    after = _order(query.cursor) if query.cursor else None
-    stats = [stat for stat in newest_first(folder.store, folder.prefix) if run_id_of(folder, stat) is not None]
-    left = [stat for stat in stats if after is None or place_in_order(stat) < after]
-    runs, last = [], None
-    for stat, summary in _summaries(folder, left[:most_records], query):
-        last = stat
-        if summary is not None:
-            runs.append(summary)
-        if len(runs) == query.limit:
-            break
-    else:
-        last = left[most_records - 1] if len(left) > most_records else None
-    more = last is not None and last is not left[-1]
-    return Page(runs=tuple(runs), next=_cursor(place_in_order(last)) if more and last is not None else None)
-
-
-def _summaries(folder: RunFolder, stats: list[Stat], query: Query) -> Iterator[tuple[Stat, Summary | None]]:
-    for stat, record in records(folder.store, stats):
-        run_id = run_id_of(folder, stat)
-        taken = run_id is not None and query.takes(run_id, record)
-        yield stat, _short(summary_of(folder.name, run_id, record)) if taken and run_id is not None else None
-
-
-def _short(summary: Summary) -> Summary:
-    """The same, as long as a list has room for it: one large or damaged record must not keep others from being told."""
+    after = _place(query.cursor) if query.cursor else None
     try:
-        size = len(msgspec.json.encode([summary.parameters, summary.results, summary.labels]))
-    except RecursionError:
-        size = VALUES_BYTES + 1
-    if size <= VALUES_BYTES:
-        return summary
-    return msgspec.structs.replace(summary, parameters={}, results={}, labels={}, whole=False)
+        return _page(folder, query, after, most_records)
+    except IndexRenewedError:
+        return _page(folder, query, after, most_records)
 
 
-def run_id_of(folder: RunFolder, stat: Stat) -> str | None:
-    """The id by which the run of an object is found; ``None`` of one that lies elsewhere than runs do."""
-    run_id, _, name = stat.uri.removeprefix(folder.prefix).partition("/")
-    return run_id if name in OBJECTS and RUN_ID.fullmatch(run_id) else None
-
-
-def summary_of(folder: str, run_id: str, record: RunResult) -> Summary:
-    """What a list tells of a run."""
-    error = record.error
-    return Summary(
-        id=run_id,
-        folder=folder,
-        state=record.state,
-        attempt=record.attempt,
-        notebook=record.input_uri,
-        started_at=record.started_at,
-        ended_at=record.ended_at,
-        seconds=record.seconds,
-        exit_code=record.exit_code,
-        parameters=record.parameters,
-        results=written(record.results),
-        labels=record.labels,
-        progress=record.progress,
-        error=ProblemOfRun(error.reference, error.message, error.hint) if error else None,
+def _page(folder: RunFolder, query: Query, after: Place | None, left: int) -> Page:
+    index, wanted = folder.index, query.wanted
+    listed_at = index.refresh()
+    runs: list[Summary] = []
+    while left > 0 and len(runs) < query.limit:
+        rows = index.file.rows(wanted, after, max(BATCH, query.limit - len(runs)))
+        affordable, left = _affordable(rows, left)
+        for row, summary in index.look_at(affordable):
+            after = row.place
+            if summary is not None and query.takes(summary):
+                runs.append(msgspec.structs.replace(summary, folder=folder.name))
+            if len(runs) == query.limit:
+                break
+        if not rows:
+            break
+    more = after is not None and bool(index.file.rows(wanted, after, 1))
+    return Page(
+        runs=tuple(runs),
+        next=_cursor(after) if more and after is not None else None,
+        listed_at=datetime.fromtimestamp(listed_at, UTC).isoformat(timespec="seconds"),
     )
 
 
-def _started(record: RunResult) -> float:
+def _affordable(rows: list[Row], left: int) -> tuple[list[Row], int]:
+    """The first of the rows, for which no more records are read than may be, and how many may be after them."""
+    now, taken = time.time(), []
+    for row in rows:
+        stale = is_stale(row, now)
+        if stale and not left:
+            break
+        left -= stale
+        taken.append(row)
+    return taken, left
+
+
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
     try:
-        return _timestamp(datetime.fromisoformat(record.started_at))
-    except ValueError:  # it has not begun
-        return -math.inf
-
-
-def _timestamp(moment: datetime) -> float:
-    """Seconds since the epoch, which every date has: the first and last days overflow in another zone."""
-    try:
-        return moment.timestamp()
-    except (OverflowError, ValueError):
-        return -math.inf if moment.year < 1970 else math.inf
-
-
-def _cursor(order: Order) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(order)).decode().rstrip("=")
-
-
-def _order(cursor: str) -> Order:
-    try:
-        order: Order = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=Order)
+        place: Place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=Place)
     except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError):
         raise Problem(
             status=400, reference="usage", detail="the cursor is none that a list gave", hint="Begin without one."
         ) from None
-    return order
+    return place

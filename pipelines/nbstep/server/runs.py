@@ -12,9 +12,10 @@ from nbstep.runs.run import Run
 from nbstep.server.callers import folder_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
-from nbstep.server.listing import Query, Summary, page, summary_of
+from nbstep.server.listing import Query, page
 from nbstep.server.objects import Sender, objects_of
 from nbstep.server.problems import Problem
+from nbstep.server.summaries import Summary, summary_of
 from nbstep_runner.contract import CellRecord, RunResult, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import redact

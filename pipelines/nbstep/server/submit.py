@@ -146,6 +146,7 @@ class Submitting:
             notebook = str(uploaded or self._notebooks.checked(asked.notebook, folder.folder.storage))
             sources = _sources(asked)
             _begin(RunRequest(notebook=notebook, profile=profile, sources=sources, run_id=run_id, spec=SPEC), claim)
+            folder.index.note(run_id)
         return run_id
 
     def _start_again(self, folder: RunFolder, caller: str, key: str | None, again: Again, earlier: str) -> str:
@@ -159,6 +160,7 @@ class Submitting:
         if claim is None or not claim.is_done():
             with request_again(run, _sources(again), {}, profile=profile, run_id=run_id) as asked:
                 _begin(asked, claim)
+            folder.index.note(run_id)
         return run_id
 
     def _profile(self, folder: RunFolder, caller: str, asked: Again) -> Profile:

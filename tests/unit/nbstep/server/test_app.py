@@ -73,7 +73,7 @@ def test_whether_it_is_ready(service: Service, tmp_path: Path) -> None:
     ending = Service(LocalAccess(app, TOKEN, "ada"), token=TOKEN)
     streams.close()
     assert (ending.get("/healthz").status_code, ending.get("/readyz").status_code) == (200, 503)
-    assert ending.get("/v1/runs").json() == {"runs": [], "next": None}
+    assert ending.get("/v1/runs").json()["runs"] == []
 
 
 def test_requests_are_counted_by_the_routes_that_there_are(service: Service) -> None:

@@ -150,9 +150,10 @@ def test_a_query_that_fits_nothing_is_told(tmp_path: Path, query: str) -> None:
     assert (answer.status_code, answer.json()["reference"]) == (400, "usage")
 
 
-def test_a_page_reads_a_bounded_number_of_records(tmp_path: Path) -> None:
+def test_a_page_reads_a_bounded_number_of_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbstep.server.index.FRESH_SECONDS", -1.0)  # runs under way are read for each page
     for number in range(10):
-        put(tmp_path, f"r-{number}", number, state=RunState.FAILED if number == 0 else RunState.SUCCEEDED)
+        put(tmp_path, f"r-{number}", number, state=RunState.RUNNING if number else RunState.FAILED)
     service = Service.of(folders={"team": {"uri": str(tmp_path)}}, limits={"records": 4})
     pages, cursor = [], ""
     while cursor is not None:
