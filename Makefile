@@ -65,6 +65,10 @@ bench: $(VENV)/ploomber/.installed  ## Measure against papermill and other peers
 bench-serving: $(VENV)/mlserver/.installed  ## Measure an endpoint beside MLServer, by wrk (a minute; leave the machine alone meanwhile)
 	@$(bin)/python tests/benchmarks --only serving
 
+.PHONY: bench-runs
+bench-runs: $(installed)  ## Measure the service's lists of 10,000 runs (a minute; leave the machine alone meanwhile)
+	@$(bin)/python tests/benchmarks/run_lists.py $(BENCH_ARGS)
+
 # Peers that cannot share our environment.
 $(VENV)/mlserver/.installed $(VENV)/ploomber/.installed: $(VENV)/%/.installed: tests/benchmarks/%/requirements.lock $(installed)
 	@$(bin)/uv venv --quiet --clear --python $(PYTHON) $(@D)

@@ -44,7 +44,7 @@ QUICK_SECONDS: Final = 0.2
 """A listing that takes no longer is waited for; otherwise a page tells what the last one brought."""
 FIRST_SECONDS: Final = 10.0
 """How long the first listing is waited for: before its end nothing can be told."""
-PAUSES: Final = 2.0
+PAUSES: Final = 1.0
 """Listings that take long pause for so many times what they take."""
 FRESH_SECONDS: Final = 1.0
 """For so long a run under way is as it was read."""
@@ -84,6 +84,7 @@ class RunIndex:
         Raises:
             Problem: The folder is listed for the first time, and that takes long.
             NbstepError: It cannot be listed.
+            IndexRenewedError: The file was damaged, and is now empty.
         """
         listed = self.file.listed
         wait = FIRST_SECONDS if listed is None else QUICK_SECONDS if listed[1] <= QUICK_SECONDS else 0.0
@@ -95,7 +96,10 @@ class RunIndex:
             self._changed.wait_for(lambda: self._ended >= mine or self._error is not None, wait)
             if self._error is not None and wait:
                 raise self._error
+            ended = self._ended >= mine
         listed = self.file.listed
+        if listed is None and ended:  # the file was found damaged since
+            raise IndexRenewedError
         if listed is None:
             raise Problem(
                 status=503,

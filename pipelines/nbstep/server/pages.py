@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -88,7 +89,9 @@ class Pages:
 
     def problem(self, request: Request, problem: Problem) -> Response:
         """What went wrong, as a page."""
-        return self._page(request, "problem.html", problem.status, problem=problem.told)
+        wait = problem.headers.get("Retry-After")
+        headers = problem.headers | ({"Refresh": wait} if wait else {})
+        return self._page(request, "problem.html", problem.status, headers, problem=problem.told)
 
     def _runs(self, request: Request) -> Response:
         folder, query = folder_of(request, self._folders), query_of(request)
@@ -103,6 +106,7 @@ class Pages:
             query=query,
             runs=found.runs,
             next=f"?{following.query}" if following else "",
+            listed_at=found.listed_at,
             submitted_by=SUBMITTED_BY,
         )
 
@@ -122,9 +126,16 @@ class Pages:
     def _style(self, _: Request) -> Response:
         return Response((TEMPLATES / "style.css").read_bytes(), headers=HEADERS, media_type="text/css")
 
-    def _page(self, request: Request, template: str, status: int = 200, **members: Any) -> Response:
+    def _page(
+        self,
+        request: Request,
+        template: str,
+        status: int = 200,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        **members: Any,
+    ) -> Response:
         text = self._templates.get_template(template).render(base=request.scope.get("root_path", ""), **members)
-        return Response(text, status, HEADERS, "text/html")
+        return Response(text, status, {**headers, **HEADERS}, "text/html")
 
 
 def _log(run: Run) -> list[str]:
