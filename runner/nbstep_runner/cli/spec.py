@@ -23,6 +23,7 @@ from nbstep_runner.contract import (
 )
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.session.earlier import next_attempt
+from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.stores import open_store
 
 
@@ -41,7 +42,7 @@ def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[s
         encode(spec)
     except UnicodeEncodeError:
         raise UsageError("an argument is not UTF-8 text", hint="Write it in UTF-8, and name files so.") from None
-    return next_attempt(spec) if options["attempt"] == NEXT_ATTEMPT else spec
+    return next_attempt(spec, StoreSource(spec.storage)) if options["attempt"] == NEXT_ATTEMPT else spec
 
 
 def _spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[str, Any]) -> RunSpec:
@@ -94,7 +95,7 @@ def read_spec(uri: str, options: dict[str, Any]) -> RunSpec:
     """
     spec = decode(open_store(uri, storage_of(options)).read(uri).data, RunSpec)
     if spec.serving is None:
-        return next_attempt(spec)
+        return next_attempt(spec, StoreSource(spec.storage))
     run_id = f"{spec.run_id}-{new_run_id()}"
     folder, _, name = spec.output_uri.rpartition("/")
     return replace(spec, run_id=run_id, output_uri=f"{folder}/{run_id}/{name}")

@@ -15,7 +15,7 @@ from nbstep_runner import processes
 from nbstep_runner.contract import Claim, RunResult, RunSpec, RunState, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
 from nbstep_runner.session.places import Places
-from nbstep_runner.stores import ABSENT, Store, check_name, check_output, open_store, sibling
+from nbstep_runner.stores import ABSENT, Store, check_name, check_output, sibling
 
 LOOK_SECONDS: Final = 1.0
 SLACK_SECONDS: Final = 2.0
@@ -92,14 +92,14 @@ def _refuse_shared_record(places: Places, record: RunResult | None) -> None:
         )
 
 
-def next_attempt(spec: RunSpec) -> RunSpec:
+def next_attempt(spec: RunSpec, open_store: Callable[[str], Store]) -> RunSpec:
     """The same run, numbered after the attempt whose record is there: whoever starts it again may not know which.
 
     Raises:
         NbstepError: The record's place cannot be read.
     """
     place = Places.of(spec).record
-    earlier = read_existing(open_store(place, spec.storage), place).record
+    earlier = read_existing(open_store(place), place).record
     if earlier is None or earlier.run_id != spec.run_id:
         return spec
     return replace(spec, attempt=earlier.attempt + 1)
@@ -129,6 +129,7 @@ def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> 
 
     A claim of the same run is an earlier attempt's: it is waited for until its lease has passed without a heartbeat
     (judged by our own clock, so that no two clocks are compared), because the engine that started us counts it as dead.
+    The time in which storage did not answer is no silence of the owner, whom it may not have answered either.
 
     Raises:
         OutputConflictError: Another run holds the output, or the earlier attempt still lives.
@@ -138,9 +139,11 @@ def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> 
         return existing
     if existing.record.run_id != run_id and not expired(claim):
         raise _conflict(existing.record, claim)
-    deadline = time.monotonic() + claim.lease_seconds + SLACK_SECONDS
-    while time.monotonic() < deadline and not expired(claim):
+    silent = 0.0
+    while silent < claim.lease_seconds + SLACK_SECONDS and not expired(claim):
+        looked = time.monotonic()
         time.sleep(LOOK_SECONDS)
+        silent += time.monotonic() - looked
         current = read_existing(store, uri)
         if current.record is None or current.record.state.final:
             return current

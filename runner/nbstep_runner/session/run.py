@@ -52,6 +52,7 @@ class RunTools:
         log: Who hears of the run.
         notebook_stream: Where an output of ``-`` goes.
         abandoned: See :class:`~nbstep_runner.session.stored_output.StoredOutput`.
+        stores: What earlier runs of the process have opened, with the options of this one.
     """
 
     supervisor: Supervisor
@@ -59,6 +60,7 @@ class RunTools:
     log: LogSettings
     notebook_stream: BinaryIO
     abandoned: str | None = None
+    stores: StoreSource | None = None
 
 
 def run_once(spec: RunSpec, tools: RunTools) -> RunResult:
@@ -99,7 +101,8 @@ class Run:
         self._scratch = scratch
         self._ledger = ledger
         self._masker = Masker(())
-        self._stores = StoreSource(spec.storage, self._tell_retry)
+        self._stores = tools.stores or StoreSource(spec.storage)
+        self._stores.on_retry = self._tell_retry
         self._output = (
             StreamOutput(tools.notebook_stream)
             if spec.output_uri == STANDARD_STREAM

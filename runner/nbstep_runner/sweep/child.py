@@ -15,7 +15,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final, NoReturn
 
-from nbstep_runner.contract import RunResult, RunSpec, RunState, encode
+from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, encode
 from nbstep_runner.errors import ExitCode, NbstepError
 from nbstep_runner.kernel.early import launch_early
 from nbstep_runner.kernel.launched import ForkServer
@@ -26,6 +26,7 @@ from nbstep_runner.session.earlier import next_attempt
 from nbstep_runner.session.ledger import LogSettings
 from nbstep_runner.session.process import supervised
 from nbstep_runner.session.run import RunTools, run_once
+from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.trace import tracing
 from nbstep_runner.supervisor import STOPPING
@@ -75,9 +76,11 @@ def _serve(tasks: Connection) -> None:
     token = secrets.token_hex(16)
     watchdog = Watchdog(token, beside=(tasks.fileno(),))
     become_subreaper()
+    stores: dict[StorageOptions, StoreSource] = {}
     usable = True
     while usable and (task := _next(tasks)):
-        result = _run(task, token, watchdog)
+        options = task.spec.storage
+        result = _run(task, token, watchdog, stores.setdefault(options, StoreSource(options)))
         usable = result.state is RunState.SUCCEEDED
         tasks.send_bytes(encode(result))
     watchdog.dismiss()
@@ -108,7 +111,7 @@ def _detach(parent: int, let_go: Callable[[], None]) -> None:
     os.close(null)
 
 
-def _run(task: Task, token: str, watchdog: Watchdog) -> RunResult:
+def _run(task: Task, token: str, watchdog: Watchdog, stores: StoreSource) -> RunResult:
     spec = task.spec
     options = LaunchOptions(
         working_directory=spec.working_directory,
@@ -123,12 +126,13 @@ def _run(task: Task, token: str, watchdog: Watchdog) -> RunResult:
         traces = tracing()
         log = LogSettings(stream=None, format=LogFormat.JSON, quiet=True, sinks=traces.sinks, warnings=traces.warnings)
         with suppress(NbstepError):  # the run itself meets what went wrong, and says so
-            spec = supervisor.call(partial(next_attempt, spec), doing="reading the earlier attempt's record")
+            spec = supervisor.call(partial(next_attempt, spec, stores), doing="reading the earlier attempt's record")
         tools = RunTools(
             supervisor=supervisor,
             kernels=kernels,
             log=log,
             notebook_stream=sys.stdout.buffer,
             abandoned=task.abandoned,
+            stores=stores,
         )
         return run_once(spec, tools)

@@ -57,7 +57,7 @@ class _Held:
     """A claim that was seen.
 
     Attributes:
-        since: When it was last seen to change.
+        since: When it was last seen to change, on the share's clock of silence.
         proven: It has been seen to change: its owner was alive then.
         earlier: It was last changed before this sweep began.
     """
@@ -118,7 +118,16 @@ class Share:
         self._made: Counter[int] = Counter()
         self._listed: dict[int, tuple[str, float | None]] = {}
         self._looked = -math.inf
+        self._asking = 0.0
         self._due = True
+
+    @property
+    def _silence(self) -> float:
+        """A clock that stands still while storage is asked.
+
+        While it does not answer here it may not answer the owners of claims either: that is no silence of theirs.
+        """
+        return self._clock() - self._asking
 
     def next(self) -> SweepTurn | None:
         """A run to begin now; ``None`` while there is none.
@@ -143,7 +152,7 @@ class Share:
     @property
     def over(self) -> bool:
         """Whether nothing is left to do: every run has its verdict, or an owner that has shown to be alive."""
-        now = self._clock()
+        now = self._silence
         seen = (self._held.get(index) for index in self._left)
         return not self._running and all(held and held.proven and not held.is_dead(now) for held in seen)
 
@@ -160,7 +169,7 @@ class Share:
 
     def look(self) -> None:
         """Learn how far the others are: one listing, and one read for each record that has changed."""
-        first = self._looked == -math.inf
+        first, began, silence = self._looked == -math.inf, self._clock(), self._silence
         stats, begun = self._list()
         wanted = self._scope()
         changed = []
@@ -179,8 +188,9 @@ class Share:
                     self._listed[index] = _state(stat)
                 known = stat is not None and stat.modified is not None and begun is not None
                 earlier = stat.modified < begun if known else first  # type: ignore[union-attr,operator]  # known
-                self._note(index, existing, earlier=earlier)
+                self._note(index, existing, silence, earlier=earlier)
         self._looked, self._due = self._clock(), False
+        self._asking += self._looked - began
 
     def _list(self) -> tuple[dict[str, Stat], float | None]:
         """The records by their runs' names, and when the sweep began by the store's clock."""
@@ -208,15 +218,22 @@ class Share:
         """Whether nothing is known of a run but that it ended here."""
         return index not in self._open and index not in self._held
 
-    def _note(self, index: int, existing: Existing, *, earlier: bool) -> None:
-        """Take in what lies at a record's place; ``earlier``: since before this sweep began."""
+    def _note(self, index: int, existing: Existing, silence: float, *, earlier: bool) -> None:
+        """Take in what lies at a record's place.
+
+        Args:
+            index: Whose.
+            existing: What lies there.
+            silence: The time of this look.
+            earlier: It lies there since before this sweep began.
+        """
         record, claim, before = existing.record, existing.claim, self._held.pop(index, None)
         self._open.discard(index)
         if record is not None and claim is not None:
             same = before if before is not None and before.claim.token == claim.token else None
             proven = same is not None and (same.proven or same.version != existing.version)
             unmoved = same is not None and same.version == existing.version
-            since = same.since if same is not None and unmoved else self._clock()
+            since = same.since if same is not None and unmoved else silence
             self._held[index] = _Held(record, claim, existing.version, since, proven, earlier)
             return
         tired = self._made[index] > self._plan.retries
@@ -236,7 +253,7 @@ class Share:
         return next(self._abandoned(), None)
 
     def _abandoned(self) -> Iterator[SweepTurn]:
-        now = self._clock()
+        now = self._silence
         for index, held in list(self._held.items()):
             if index in self._running or not held.is_dead(now):
                 continue

@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pytest
 from botocore.response import StreamingBody
 
+import nbstep
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, OutputConflictError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import ABSENT, open_store
@@ -24,6 +25,7 @@ from servers import faultproxy
 from servers.faultproxy import Kind
 from servers.places import Place, within
 from servers.s3 import S3Server, Strict
+from support import notebooks
 
 
 @pytest.fixture
@@ -255,3 +257,11 @@ def test_a_redirect_to_where_the_bucket_is_by_now_is_followed(
         store = s3_place.store(conditional_writes=True)
         store.write(uri, b"x" * 1000, if_version=condition)
         assert store.read(uri).data == s3_place.truth() == b"x" * 1000
+
+
+def test_a_sweep_finds_its_server_out_once_and_not_in_each_run(s3_place: Place, tmp_path: Path) -> None:
+    notebook = notebooks.write(tmp_path / "in.ipynb", [notebooks.Code("n: int = 0", tags=("parameters",))])
+    done = nbstep.sweep(notebook, grid={"n": range(4)}, output=s3_place.uri("sweep"), jobs=1)
+    assert done.exit_code == 0
+    written = [unquote(seen.path) for seen in s3_place.proxy.seen if seen.method == "PUT"]
+    assert [sum(f"/n={n}/" in path for path in written) for n in range(4)] == [7, 5, 5, 5]

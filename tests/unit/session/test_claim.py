@@ -19,7 +19,7 @@ from nbstep_runner.session import claim as claims
 from nbstep_runner.session import earlier
 from nbstep_runner.session.claim import OutputClaim
 from nbstep_runner.session.earlier import Existing, owner_is_gone, read_existing, wait_until_free
-from nbstep_runner.stores import ABSENT
+from nbstep_runner.stores import ABSENT, Blob
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 
 URI = "memory://runs/out.result.json"
@@ -237,6 +237,25 @@ def test_an_earlier_attempt_that_still_lives_keeps_its_claim(store: MemoryStore)
     store.write(URI, encode(record(claim=claim(lease_seconds=5))))
     existing = read_existing(store, URI)
     store.write(URI, encode(record(claim=claim(token="new", lease_seconds=5))))  # noqa: S106 - a heartbeat
+    with pytest.raises(OutputConflictError):
+        wait_until_free(store, URI, existing, "mine")
+
+
+def test_a_storage_that_was_away_is_no_silence_of_the_owner(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was longer away than the lease, and let the waiting one in before the owner's heartbeat."""
+    store.write(URI, encode(record(claim=claim())))
+    existing, read = read_existing(store, URI), store.read
+
+    def read_late(uri: str) -> Blob:
+        monkeypatch.setattr(store, "read", read)
+        time.sleep(0.5)
+        found = read(uri)
+        store.write(URI, encode(record(claim=claim())))
+        return found
+
+    monkeypatch.setattr(store, "read", read_late)
     with pytest.raises(OutputConflictError):
         wait_until_free(store, URI, existing, "mine")
 

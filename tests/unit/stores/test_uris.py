@@ -70,7 +70,7 @@ def test_whatever_is_typed_has_a_store_or_is_refused(scheme: str, pieces: list[s
     uri = scheme + "".join(pieces)
     redact(uri)
     with suppress(BadInputError):
-        stores = StoreSource(StorageOptions(), lambda _: None)
+        stores = StoreSource(StorageOptions())
         assert stores(uri) is stores(uri)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
@@ -26,6 +27,7 @@ from nbstep_runner.errors import NbstepError, OutputConflictError, StorageUnavai
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import LEASE_SECONDS
 from nbstep_runner.session.earlier import read_existing, refuse_living
+from nbstep_runner.stores import Stat
 from nbstep_runner.stores.memory import Habit, MemorySpace, MemoryStore
 from nbstep_runner.sweep.share import LOOK_SECONDS, Portion, Share
 
@@ -223,6 +225,31 @@ def test_a_living_claim_is_waited_for_and_a_dead_one_taken_alone() -> None:
     assert turn is not None
     assert (turn.index, turn.abandoned) == (0, read_existing(world.store, place(0)).version)
     assert share.next() is None
+
+
+@pytest.mark.fault(61)
+def test_a_storage_that_was_away_is_no_silence_of_those_who_hold_runs() -> None:
+    world = World(plan_of(1))
+    world.claim(SweepTurn(index=0), "other")
+    store = world.store
+    share = Share(world.plan, PLAN, store, Portion(), clock=lambda: world.now)
+    assert share.next() is None
+    listing = store.list
+
+    def list_late(uri: str) -> Iterator[Stat]:
+        world.now += 4 * LEASE_SECONDS
+        return listing(uri)
+
+    store.list = list_late  # type: ignore[method-assign]  # waits
+    world.now += LEASE_SECONDS / 2
+    assert share.next() is None
+    store.list = listing  # type: ignore[method-assign]  # answers again
+    world.now += LEASE_SECONDS / 2 - 1
+    assert share.next() is None
+    world.now += LEASE_SECONDS / 2
+    turn = share.next()
+    assert turn is not None
+    assert turn.index == 0
 
 
 def test_a_run_that_ends_without_a_record_again_and_again_ends_the_process() -> None:
