@@ -118,13 +118,19 @@ def _literals(text: str) -> Iterator[str]:
         yield json_text.replace("/", "\\/")
         yield _json_in_html(json_text, "04x")
         yield _json_in_html(json_text, "04X")
-    yield repr(text)[1:-1]
-    yield ascii(text)[1:-1]
-    yield repr(text.encode(errors="surrogatepass"))[2:-1]
+    for python in (repr("'\"" + text), ascii("'\"" + text), repr(b"'\"" + text.encode(errors="surrogatepass"))[1:]):
+        yield from _quoted(python.removeprefix("'\\'\"")[:-1])
+    yield text.replace("\\", "\\\\")
     yield html.escape(text, quote=False)
     yield html.escape(text)
     for double, single in (("&#34;", "&#39;"), ("&quot;", "&#39;"), ("&quot;", "&apos;")):  # markupsafe, lxml, XML
         yield html.escape(text, quote=False).replace('"', double).replace("'", single)
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """A text in single quotes, and as it is where other quotes, or none, decide which are escaped."""
+    unquoted = text.replace("\\'", "'")
+    yield from (text, unquoted, unquoted.replace('"', '\\"'))
 
 
 def _json_in_html(text: str, digits: str) -> str:

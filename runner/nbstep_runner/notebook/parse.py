@@ -84,8 +84,9 @@ def _decode_leniently(data: bytes, error: msgspec.DecodeError) -> Any:
 
 def _valid(notebook: dict[str, Any], repairs: Repairs) -> dict[str, Any]:
     """The notebook in nbformat 4, repaired where it is not valid."""
+    _write_format_as_integers(notebook)
     major = notebook.get("nbformat")
-    if not isinstance(major, int):
+    if not isinstance(major, int) or isinstance(major, bool):
         raise BadInputError("the notebook has no 'nbformat' number, so it is not a notebook")
     if not 1 <= major <= 4:
         raise BadInputError(f"the notebook's format {major} is not known; 4 is the newest")
@@ -102,6 +103,14 @@ def _valid(notebook: dict[str, Any], repairs: Repairs) -> dict[str, Any]:
     if not is_surely_valid(notebook):
         _let_nbformat_judge(notebook)
     return notebook
+
+
+def _write_format_as_integers(notebook: dict[str, Any]) -> None:
+    """To JSON Schema ``4.0`` is an integer, and some programs write all numbers so."""
+    for key in ("nbformat", "nbformat_minor"):
+        number = notebook.get(key)
+        if isinstance(number, float) and number.is_integer():
+            notebook[key] = int(number)
 
 
 def _let_nbformat_judge(notebook: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from threading import Lock
 from typing import Final
 from urllib.parse import quote, urlsplit
@@ -29,7 +30,7 @@ from nbstep_runner.stores.registry import check_name
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.uris import beside, checked, redact
 
-_FOLDERS_AT_ONCE: Final = 32
+FOLDERS_AT_ONCE: Final = 32
 
 
 class HttpStore:
@@ -49,6 +50,8 @@ class HttpStore:
         """Folders by whether objects are renamed there; a server may speak WebDAV in one and not in another."""
         self._weak = False
         """The server does not always tell a strong version: all are digests from then on, to agree with each other."""
+        self._told_by_time: dict[str, bool] = {}
+        """Servers that list no entity tags by whether theirs are made of what they list; see :meth:`_listed`."""
         self._tidied: set[str] = set()
         self._lock = Lock()
         self.verified = True
@@ -93,7 +96,7 @@ class HttpStore:
 
     def list(self, uri: str) -> Iterator[Stat]:
         """Every object below the folder, on a server that speaks WebDAV; many folders are asked for at once."""
-        pool = ThreadPoolExecutor(_FOLDERS_AT_ONCE, thread_name_prefix="nbstep-webdav")
+        pool = ThreadPoolExecutor(FOLDERS_AT_ONCE, thread_name_prefix="nbstep-webdav")
         try:
             yield from self._walk(self._contents(uri), pool)
         finally:
@@ -108,17 +111,33 @@ class HttpStore:
                 yield found
 
     def _contents(self, folder: str) -> Sequence[tuple[str, Stat | None]]:
-        """What is in a folder, nothing for a folder; an object is asked for whose version the listing does not tell."""
+        """What is in a folder, nothing for a folder."""
         contents: list[tuple[str, Stat | None]] = []
         for entry in self._entries(folder):
             uri = folder + quote(entry.name)
             if entry.name.endswith("/"):
                 contents.append((uri, None))
             elif not is_temporary(entry.name):
-                told = Stat(uri=uri, size=entry.size, version=entry.etag, modified=entry.modified)
-                found = told if entry.etag and not self._weak else self.stat(uri)
+                found = self._listed(uri, entry)
                 contents += [(uri, found)] if found else []
         return contents
+
+    def _listed(self, uri: str, entry: webdav.Entry) -> Stat | None:
+        """A member of a folder; it is asked for itself where the listing does not tell its version.
+
+        nginx lists no entity tags, and makes them of the time and the size, which it does list: where the first object
+        of a server shows that, the others are not asked for.
+        """
+        told = Stat(uri=uri, size=entry.size, version=entry.etag, modified=entry.modified)
+        if entry.etag and not self._weak:
+            return told
+        server, made = urlsplit(uri).netloc, webdav.entity_tag_of(entry)
+        if made and self._told_by_time.get(server) and not self._weak:
+            return replace(told, version=made)
+        found = self.stat(uri)
+        if found is not None and made and not entry.etag:
+            self._told_by_time.setdefault(server, found.version == made)
+        return found
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
         """Remove the object; a version is checked just before, and by the server where it does."""

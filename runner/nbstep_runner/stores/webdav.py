@@ -50,6 +50,11 @@ def entries(body: bytes, folder: str) -> list[Entry]:
     return sorted((entry for entry in found if entry), key=lambda entry: entry.name)
 
 
+def entity_tag_of(entry: Entry) -> str | None:
+    """The entity tag that nginx makes (``ngx_http_set_etag``): the second of the last change and the size, in hex."""
+    return None if entry.modified is None else f'"{int(entry.modified):x}-{entry.size:x}"'
+
+
 def is_folder(body: bytes) -> bool:
     """Whether a multi-status answer with depth 0 speaks of a folder."""
     return any(answer.find(f".//{_DAV}collection") is not None for answer in _answers(body))

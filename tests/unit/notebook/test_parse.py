@@ -84,3 +84,17 @@ def test_a_cells_deadline_may_be_a_number(written: object, read: str) -> None:
     parsed = parse_notebook(json.dumps(plain).encode()).content
     nbformat.validate(parsed)
     assert parsed["cells"][0]["metadata"]["execution"]["timeout"] == read
+
+
+@pytest.mark.parametrize("number", ["4.0", "4e0"])
+def test_a_format_that_is_written_with_a_fraction_of_nothing_is_an_integer(number: str) -> None:
+    data = f'{{"nbformat": {number}, "nbformat_minor": 5.0, "metadata": {{}}, "cells": []}}'
+    parsed = parse_notebook(data.encode())
+    assert (repr(parsed.content["nbformat"]), repr(parsed.content["nbformat_minor"])) == ("4", "5")
+    assert parsed.warnings == ()
+
+
+@pytest.mark.parametrize("number", ["4.5", '"4"', "true", "null"])
+def test_a_format_that_is_no_integer_is_refused(number: str) -> None:
+    with pytest.raises(BadInputError, match="no 'nbformat' number"):
+        parse_notebook(f'{{"nbformat": {number}, "nbformat_minor": 5, "metadata": {{}}, "cells": []}}'.encode())

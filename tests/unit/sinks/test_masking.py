@@ -56,6 +56,32 @@ def test_a_secret_is_masked_in_every_form_in_which_it_is_written(written: str) -
     assert PRINTED.sub("", Masker([SECRET]).mask(f"<{written}>")) == f"<{MASK}>"
 
 
+QUOTES = 'it\'s a "s\\ecret"'
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize(
+    "written",
+    [
+        QUOTES.replace("\\", "\\\\"),  # the quotes are another's, such as triple ones
+        QUOTES.replace("\\", "\\\\").replace('"', '\\"'),
+        QUOTES.replace("\\", "\\\\").replace("'", "\\'"),
+        repr([QUOTES])[2:-2],
+        repr(QUOTES.encode())[2:-1],
+        json.dumps(QUOTES.replace("\\", "\\\\"))[1:-1],
+    ],
+)
+def test_it_does_not_matter_which_quotes_are_escaped(written: str) -> None:
+    assert Masker([QUOTES]).stream().feed(f"<{written}>") == f"<{MASK}>"
+
+
+def test_quotes_that_another_text_decides_hide_no_secret() -> None:
+    secret = "don't tell"  # noqa: S105 - made up
+    assert secret not in (shown := repr(f'"{secret}"'))
+    stream = Masker([secret]).stream()
+    assert stream.feed(shown) + stream.flush() == repr(f'"{MASK}"')
+
+
 def test_each_line_of_a_long_secret_is_masked() -> None:
     assert Masker([KEY]).mask("got hkiG9w0BAQEFAASC!") == f"got {MASK}!"
     assert Masker([KEY]).mask(KEY) == MASK
