@@ -1,9 +1,10 @@
 """A run's log and standing as server-sent events, which go on where a client has left off.
 
 Each line of the log is an event ``line`` with the id ``ATTEMPT-SEQ``. Ids only ever rise, so a client that comes again
-with ``Last-Event-ID`` gets what comes after it, each line once. Lines without a number, such as the last words of a
-process that crashed, have no id and may come again. ``state`` tells how the run stands whenever that changes, ``end``
-the same once nothing more will come, and ``problem`` why the stream breaks off.
+with ``Last-Event-ID``, or begins with ``after=`` in the address, gets what comes after it, each line once. Lines
+without a number, such as the last words of a process that crashed, have no id and may come again. ``state`` tells how
+the run stands whenever that changes, ``end`` the same once nothing more will come, and ``problem`` why the stream
+breaks off.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Events:
         return [Route("/v1/runs/{id}/events", self._listen, methods=["GET"])]
 
     async def _listen(self, request: Request) -> Response:
-        after = last_event_id(request.headers.get("last-event-id", ""))
+        after = last_event_id(request.headers.get("last-event-id") or request.query_params.get("after", ""))
         folder = await run_in_threadpool(folder_of, request, self._folders)
         run = await run_in_threadpool(folder.run, request.path_params["id"])
         if request.method == "HEAD":

@@ -41,6 +41,12 @@ def _paths() -> Member:
     run, name = _in_path("id", "A run's id, whole."), _in_path("name", "An object's name, as the run lists it.")
     uri = {"name": "uri", "in": "query", "required": True, "schema": {"type": "string"}}
     last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "pattern": r"^[1-9]\d*-[1-9]\d*$"}}
+    after = {
+        "name": "after",
+        "in": "query",
+        "description": "As Last-Event-ID, which goes before.",
+        "schema": last["schema"],
+    }
     key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
     found = {"200": _content("One run.", JSON, _ref(Detail))}
     taken = {"202": _content("The run is started, or was by this very request.", JSON, _ref(Accepted), location=True)}
@@ -53,7 +59,7 @@ def _paths() -> Member:
         },
         "/v1/runs/{id}": {"get": _operation("Tell of one run", [run], found)},
         "/v1/runs/{id}/events": {
-            "get": _operation("Follow a run", [run, last], {"200": _content(stream, "text/event-stream", {})})
+            "get": _operation("Follow a run", [run, last, after], {"200": _content(stream, "text/event-stream", {})})
         },
         "/v1/runs/{id}/objects/{name}": {
             "get": _operation("Fetch an object of a run", [run, name], {"200": _content("It.", "*/*", {})})

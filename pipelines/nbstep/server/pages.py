@@ -1,8 +1,10 @@
-"""The pages for people: made on the server, right without a script, with nothing fetched from elsewhere."""
+"""The pages for people: made on the server, right without a script, with nothing fetched from elsewhere.
+
+A list and a run under way keep themselves up to date where scripts run: ours, each a file of its own.
+"""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -15,15 +17,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from nbstep.runs.run import Run
 from nbstep.server.callers import Right, folder_of, readable
 from nbstep.server.config import Config
 from nbstep.server.folders import RunFolders
 from nbstep.server.listing import page
-from nbstep.server.problems import Problem
+from nbstep.server.log_so_far import read_log
+from nbstep.server.problems import Problem, not_found
 from nbstep.server.runs import detail, query_of
 from nbstep.server.submit import SUBMITTED_BY, end
-from nbstep.views.log_lines import for_people
 from nbstep_runner.contract import RunState
 from nbstep_runner.page import cut, duration, shown
 
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
-LINES: Final = 200
-"""Of a log on a run's page; all of it is among the files."""
+STATIC: Final = Path(__file__).with_name("static")
+KINDS: Final = {"style.css": "text/css", "run.js": "text/javascript", "runs.js": "text/javascript"}
+"""What pages fetch, and its media type."""
 POLICY: Final = (
-    "default-src 'none'; style-src 'self'; frame-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; frame-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 HEADERS: Final = {
     "Content-Security-Policy": POLICY,
@@ -84,7 +86,7 @@ class Pages:
             Route("/", self._runs, methods=["GET"]),
             Route("/runs/{id}", self._run, methods=["GET"]),
             Route("/runs/{id}/cancel", self._cancel, methods=["POST"]),
-            Route("/style.css", self._style, methods=["GET"]),
+            Route("/static/{name}", self._static, methods=["GET"]),
         ]
 
     def problem(self, request: Request, problem: Problem) -> Response:
@@ -112,9 +114,15 @@ class Pages:
 
     def _run(self, request: Request) -> Response:
         folder, run_id = folder_of(request, self._folders), request.path_params["id"]
-        told = detail(folder, run_id)
-        has_page = any(each.name == "output.html" for each in told.objects)
-        return self._page(request, "run.html", run=told, page=has_page, log=_log(folder.run(run_id)))
+        told, log = detail(folder, run_id), read_log(folder.run(run_id))
+        return self._page(
+            request,
+            "run.html",
+            run=told,
+            page=any(each.name == "output.html" for each in told.objects),
+            log=log,
+            cells=told.cells if told.state.final else log.cells,
+        )
 
     async def _cancel(self, request: Request) -> Response:
         run_id = request.path_params["id"]
@@ -123,8 +131,11 @@ class Pages:
         base = request.scope.get("root_path", "")
         return RedirectResponse(f"{base}/runs/{run_id}?folder={folder.name}", 303, HEADERS)
 
-    def _style(self, _: Request) -> Response:
-        return Response((TEMPLATES / "style.css").read_bytes(), headers=HEADERS, media_type="text/css")
+    def _static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in KINDS:
+            raise not_found(f"page {name[:80]!r}")
+        return Response((STATIC / name).read_bytes(), headers=HEADERS, media_type=KINDS[name])
 
     def _page(
         self,
@@ -136,7 +147,3 @@ class Pages:
     ) -> Response:
         text = self._templates.get_template(template).render(base=request.scope.get("root_path", ""), **members)
         return Response(text, status, {**headers, **HEADERS}, "text/html")
-
-
-def _log(run: Run) -> list[str]:
-    return [for_people(line) for line in deque(run.lines(), maxlen=LINES)]

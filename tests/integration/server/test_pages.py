@@ -1,4 +1,4 @@
-"""The pages in a real browser: signed in by the address, a hostile notebook in its frame, a form that acts."""
+"""The pages in a real browser: signed in by the address, a hostile notebook in its frame, a form, live runs."""
 
 from __future__ import annotations
 
@@ -62,3 +62,55 @@ def test_a_hostile_notebook_is_seen_and_reaches_nothing(
         browser.script("document.querySelector('form button').click()")
         browser.until("return document.querySelector('.state').textContent == 'cancelled'")
         assert run.state is RunState.CANCELLED
+
+
+def texts(browser: Browser, selector: str) -> list[str]:
+    found: list[str] = browser.script(
+        "return [...document.querySelectorAll(arguments[0])].map(each => each.innerText.trim())", selector
+    )
+    return found
+
+
+def test_a_run_is_followed_on_its_page_and_in_the_list(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of it without a reload until the run ends, and each line once: a mark on the window tells reloads."""
+    monkeypatch.chdir(tmp_path)
+    uri = f"memory://{secrets.token_hex(4)}/runs"
+    run = memory_runs.submit(runs=uri, run_id=f"train-{secrets.token_hex(4)}")
+    backend = memory_runs.backend_of(run)
+    backend.begin(run.handle)
+    backend.log(run.handle, "cell 0 started", event="cell-started", cell={"index": 0}, title="fit()")
+    served = config(folders={"team": {"uri": uri, "profiles": ["small"]}}, profiles={"small": {"on": "memory"}})
+    with listening(served) as (url, _):
+        browser.show(f"{url}/runs/{run.id}?token={TOKEN}")
+        browser.script("window.kept = true")
+        assert texts(browser, "#cells td") == ["fit()", "running", ""]
+        hostile = "<img src=x onerror='document.title=1'>\u202e"
+        backend.log(run.handle, hostile, time="2026-01-01T00:00:00Z", stream="stdout", cell={"index": 0})
+        done = {"event": "cell-finished", "state": "succeeded", "seconds": 75.0, "title": "fit()"}
+        backend.log(run.handle, "cell 0 succeeded", cell={"index": 0}, **done)
+        backend.log(run.handle, "cell 2 started", event="cell-started", cell={"index": 2}, title="plot()")
+        browser.until("return document.querySelectorAll('#cells tr').length == 2")
+        assert texts(browser, "#cells td") == ["fit()", "succeeded", "1 min 15 s", "plot()", "running", ""]
+        browser.until("return document.getElementById('log').innerText.includes('cell 2 started')")
+        (log,) = texts(browser, "#log")
+        assert log.count("cell 0 started") == log.count("cell 2 started") == 1
+        assert "[0] <img src=x onerror='document.title=1'>\ufffd" in log
+        assert browser.script("return document.querySelectorAll('#log img').length") == 0
+        assert browser.script("return window.kept"), "the page was loaded again"
+        assert browser.barriers() == []
+        backend.end(run.handle, results={"rmse": 0.25})
+        browser.until("return document.querySelector('.state').textContent == 'succeeded'")
+        browser.until("return document.body.innerText.includes('rmse')")
+
+        browser.show(f"{url}/")
+        browser.script("window.kept = true; document.querySelector('tbody a').focus()")
+        newer = memory_runs.submit(runs=uri, run_id=f"other-{secrets.token_hex(4)}")
+        browser.until(f"return document.querySelector('tbody').innerText.includes('{newer.id}')")
+        backend.begin(newer.handle)
+        backend.end(newer.handle)
+        browser.until("return document.querySelectorAll('.state.succeeded').length == 2")
+        assert browser.script("return [window.kept, document.activeElement.innerText]") == [True, run.id]
+        refused = [each for each in browser("POST", "/se/log", {"type": "browser"}) if "Security" in each["message"]]
+        assert refused == []

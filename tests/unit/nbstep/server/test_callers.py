@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-FREE: Final = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/style.css"}
+FREE: Final = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/static/{name}"}
 """What says nothing of any run; whether it is answered at all is decided before the application."""
 READ, SUBMIT = Right.READ, Right.SUBMIT
 Held = dict[str, set[Right]]

@@ -95,7 +95,12 @@ def test_a_runs_events_end_with_how_it_ended(run: Run) -> None:
 def test_a_client_goes_on_after_what_it_has_had(run: Run, count: int) -> None:
     log(run, *((1, seq) for seq in range(1, 6)))
     memory_runs.backend_of(run).end(run.handle)
-    assert ids(heard(run, f"1-{count}" if count else "")) == [f"1-{seq}" for seq in range(count + 1, 6)]
+    after = f"1-{count}" if count else ""
+    assert ids(heard(run, after)) == [f"1-{seq}" for seq in range(count + 1, 6)]
+    asked = service_for(run).get(f"/v1/runs/{run.id}/events", params={"after": after})
+    assert asked.text == service_for(run).get(asked.url.path, headers={"last-event-id": after}).text
+    both = service_for(run).get(f"/v1/runs/{run.id}/events?after=1-1", headers={"last-event-id": "1-4"})
+    assert ids(list(events(both.text.split("\n")))) == ["1-5"], "where a browser goes on, the header counts"
 
 
 @pytest.mark.parametrize("text", ["1", "1-0", "0-1", "a-b", "1-1-1", "-1-1", "1-1 ", f"1-{10**30}"])

@@ -1,0 +1,68 @@
+"""A run's log as a page begins with it: its last lines, how the cells stand by it, and from where a stream goes on."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from nbstep.runs.run import Run
+from nbstep.server.following import number_of
+from nbstep.server.spool import Number
+from nbstep.views.log_lines import LogLine, for_people
+from nbstep_runner.contract import CellState
+
+LINES: Final = 200
+"""Of a log on a run's page; all of it is among the files."""
+CELLS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class CellSoFar:
+    """A cell of a run under way; it has begun."""
+
+    index: int
+    title: str
+    state: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogSoFar:
+    """What there was of a log when it was read.
+
+    Attributes:
+        lines: The last ones, for people.
+        cells: Those of the newest attempt that have begun, in their order.
+        last: The number of the last line; what comes after it is new.
+    """
+
+    lines: tuple[str, ...]
+    cells: tuple[CellSoFar, ...]
+    last: Number | None
+
+
+def read_log(run: Run) -> LogSoFar:
+    """The log of a run as far as it has come; only what a page shows is kept of it."""
+    lines: deque[LogLine] = deque(maxlen=LINES)
+    cells: dict[int, CellSoFar] = {}
+    last: Number | None = None
+    for line in run.lines():
+        lines.append(line)
+        number = number_of(line)
+        if number is not None:
+            if last is not None and number[0] > last[0]:
+                cells = {}
+            last = max(number, last or number)
+        _note(cells, line)
+    return LogSoFar(tuple(map(for_people, lines)), tuple(cells[index] for index in sorted(cells)), last)
+
+
+def _note(cells: dict[int, CellSoFar], line: LogLine) -> None:
+    """How a cell stands after a line about it."""
+    if line.cell is None or (line.cell not in cells and len(cells) == CELLS):
+        return
+    if line.event == "cell-started":
+        cells[line.cell] = CellSoFar(line.cell, line.title, "running", None)
+    elif line.event == "cell-finished" and line.state in set(CellState):
+        cells[line.cell] = CellSoFar(line.cell, line.title, line.state, line.seconds)
