@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any, Final, Self, TypeVar
 
+from nbstep_runner import descriptors
 from nbstep_runner.errors import InterruptedRunError, NbstepError, StorageUnavailableError, TerminatedError
 
 T = TypeVar("T")
@@ -145,13 +146,16 @@ class Supervisor:
     def restore_limits(self) -> None:
         """Put this process's limits back as they were: its notebook may have lowered them.
 
-        A hard limit that was lowered can be raised by root alone; then the soft one goes as far as it may.
+        A hard limit that was lowered can be raised by root alone; then the soft one goes as far as it may, and what was
+        kept for a low one on open files is used.
         """
         for kind, (soft, hard) in self._limits.items():
             try:
                 resource.setrlimit(kind, (soft, hard))
             except (OSError, ValueError):
                 highest = resource.getrlimit(kind)[1]
+                if kind == resource.RLIMIT_NOFILE:
+                    descriptors.release()
                 with suppress(OSError, ValueError):
                     resource.setrlimit(kind, (highest, highest))
 

@@ -11,7 +11,7 @@ import pytest
 from nbstep_runner.processes import runs, started_at
 from support import processes
 from support.notebooks import write
-from support.runs import run, start
+from support.runs import RUNNER, run, start
 
 WANDERERS = """
 import os, subprocess, sys
@@ -130,6 +130,26 @@ def test_limits_that_a_notebook_lowers_for_its_runner_lose_no_record(tmp_path: P
     done = run(tmp_path, [LOWER.replace("RLIMIT_LIMIT", f"RLIMIT_{limit}")])
     assert done.code == 0, done.stdout
     assert done.text(0) == "begun\nlowered\n"
+
+
+@pytest.mark.fault(53)
+def test_a_hard_limit_on_open_files_that_cannot_be_put_back_loses_no_record(tmp_path: Path) -> None:
+    lower = LOWER.replace("RLIMIT_LIMIT", "RLIMIT_NOFILE").replace("(0, hard)", "(8, 8)")
+    done = run(tmp_path, [lower, "print('on')"])
+    assert (done.code, done.stderr) == (0, ""), done.stdout
+    assert (done.record["state"], done.text(1)) == ("succeeded", "on\n")
+
+
+@pytest.mark.fault(5)
+def test_a_limit_on_open_files_that_allows_no_kernel_is_told(tmp_path: Path) -> None:
+    limited = ["sh", "-c", 'ulimit -n 40; exec "$0" "$@"', *RUNNER]
+    done = run(tmp_path, ["print('on')"], command=limited)
+    if done.code == 0:  # with CAP_SYS_RESOURCE the limit is raised
+        assert done.text(0) == "on\n"
+    else:
+        assert (done.code, done.error["reference"]) == (78, "kernel-unavailable")
+        assert done.error["message"] == "no kernel can be started with 40 open files: a run needs 64"
+        assert "ulimit -n" in done.error["hint"]
 
 
 @pytest.mark.fault(54)

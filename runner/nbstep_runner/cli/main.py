@@ -12,6 +12,7 @@ import click
 
 from nbstep_runner.cli import TYPED_COMMAND
 from nbstep_runner.collector import pause
+from nbstep_runner.descriptors import keep_some
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def main() -> None:
     """
     pause()  # until the first cell
     _open_standard_streams()
+    keep_some()
     code = _run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # whoever read it is gone; the verdict stands

@@ -1,9 +1,33 @@
-"""The limit on open files, which a notebook can lower for the process that runs it."""
+"""The limit on open files: whether a run can do with it, and a notebook that lowers it for the process that runs it."""
 
 from __future__ import annotations
 
 import resource
 from contextlib import suppress
+from typing import Final
+
+from nbstep_runner.errors import KernelUnavailableError
+
+NEEDED: Final = 64
+"""Of which a Python kernel has 60 before its first cell; with fewer, libzmq ends the process that wants one more."""
+
+
+def ensure_enough() -> None:
+    """Raise the limit as far as a kernel and its run need, where that is allowed.
+
+    Raises:
+        KernelUnavailableError: It is not: no kernel could start here.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if _as_number(soft) >= NEEDED:
+        return
+    with suppress(OSError, ValueError):  # the hard limit is root's to raise
+        resource.setrlimit(resource.RLIMIT_NOFILE, (NEEDED, max(NEEDED, hard, key=_as_number)))
+        return
+    raise KernelUnavailableError(
+        f"no kernel can be started with {soft} open files: a run needs {NEEDED}",
+        hint="Raise the limit on open files (ulimit -n) where the run takes place.",
+    )
 
 
 class OpenFiles:

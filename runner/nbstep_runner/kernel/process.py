@@ -17,6 +17,7 @@ from nbstep_runner.errors import KernelUnavailableError, StorageUnavailableError
 from nbstep_runner.folders import make_folder
 from nbstep_runner.kernel.connection import Connection, prepare
 from nbstep_runner.kernel.launched import ForkServer, GuardedProcess, LaunchedProcess, StartedProcess
+from nbstep_runner.kernel.open_files import ensure_enough
 from nbstep_runner.kernel.specs import KernelSpec
 from nbstep_runner.kernel.usage import ProcessUsage
 from nbstep_runner.kernel.watchdog import Watchdog
@@ -57,6 +58,7 @@ class KernelProcess:
     def __init__(self, spec: KernelSpec, options: LaunchOptions) -> None:
         self.spec = spec
         self.options = options
+        ensure_enough()
         self.folder = _folder(options.token)
         try:
             self.connection: Connection = prepare(self.folder, ipc=spec.runs_python)
