@@ -89,7 +89,7 @@ argo: $(installed)  ## Stop a pipeline's step at many moments on the Argo of KUB
 
 .PHONY: sweeps
 sweeps: $(installed)  ## Kill, taint and evict pods, launchers and runs on KUBECONFIG's cluster, where nothing else may run meanwhile (minutes)
-	@$(bin)/python -m pytest tests/sweeps/test_kubernetes.py tests/sweeps/test_lost_pods.py tests/sweeps/test_taken_pods.py $(PYTEST_ARGS)
+	@$(bin)/python -m pytest tests/sweeps --ignore tests/sweeps/test_argo.py $(PYTEST_ARGS)
 
 .PHONY: stores
 stores: $(installed)  ## Race and kill writers on every storage server, and list 2,000 runs (20 minutes), for the figures in docs/storage.md

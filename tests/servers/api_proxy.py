@@ -32,13 +32,15 @@ class Faults:
     Attributes:
         answer: Looks at a request's method and path; an answer goes out instead of the cluster's own.
         lose_answer: Looks at a request's method and path; if true, the cluster's answer is lost on its way back.
-        away: No connection is answered at all.
+        away: Every connection is cut.
+        silent: Nothing is answered, and no connection cut until that is over.
         cut_logs_after: Each followed log breaks after so many bytes; ``None`` for never.
     """
 
     answer: Callable[[str, str], Answer | None] = lambda _method, _path: None
     lose_answer: Callable[[str, str], bool] = lambda _method, _path: False
     away: bool = False
+    silent: bool = False
     cut_logs_after: int | None = None
     requests: list[tuple[str, str]] = field(default_factory=list)
     cuts: int = 0
@@ -132,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         faults = self.faults
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         faults.requests.append((self.command, self.path))
-        if faults.away:
+        if faults.away or faults.silent:
             self._hang_up()
             return
         made_up = faults.answer(self.command, self.path)
@@ -178,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
                 self.wfile.flush()
             sent += len(piece)
-            if cut or self.faults.away:
+            if cut or self.faults.away or self.faults.silent:
                 self.faults.cuts += 1
                 self._hang_up()
                 return
@@ -186,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _hang_up(self) -> None:
         self.close_connection = True
+        while self.faults.silent:
+            time.sleep(0.05)
         with suppress(OSError):
             self.connection.shutdown(2)
         time.sleep(0.01)

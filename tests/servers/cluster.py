@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 
 from nbstep import Run, submit, sweep
 from nbstep.backends.kubernetes import backend
-from servers import api_proxy, image, relay, s3
+from servers import api_proxy, image, relay, s3, versitygw
 from support import notebooks
 from support.needs import missing
 
@@ -139,16 +140,16 @@ class Bucket:
 
     runs: str
     endpoint: str
-    server: s3.S3Server
+    server: s3.S3Server | versitygw.GatewayServer
 
 
 SECRET = "bucket-keys"  # noqa: S105 - its name
 
 
-@pytest.fixture(scope="session")
-def bucket(cluster: Api) -> Iterator[Bucket]:
-    with s3.running() as server, relay.relayed(server.port) as (host, port), pytest.MonkeyPatch.context() as patch:
-        endpoint = f"http://{host}:{port}"
+@contextmanager
+def opened(cluster: Api, server: s3.S3Server | versitygw.GatewayServer, endpoint: str) -> Iterator[Bucket]:
+    """A new bucket of a server, whose keys are in the environment and in the cluster meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
         values = server.environment(endpoint)
         for name, value in values.items():
             patch.setenv(name, value)
@@ -156,6 +157,16 @@ def bucket(cluster: Api) -> Iterator[Bucket]:
         keys = {name: base64.b64encode(value.encode()).decode() for name, value in values.items()}
         cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": SECRET}, "data": keys})
         yield Bucket("s3://runs/k8s", endpoint, server)
+
+
+@pytest.fixture(scope="session")
+def bucket(cluster: Api) -> Iterator[Bucket]:
+    with (
+        s3.running() as server,
+        relay.relayed(server.port) as (host, port),
+        opened(cluster, server, f"http://{host}:{port}") as made,
+    ):
+        yield made
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,14 @@ class GatewayServer:
     """A running gateway.
 
     Attributes:
+        pid: Its process.
+        root: Where each bucket is a folder, and each object a file.
         certificate: Its own, where it speaks TLS.
     """
 
     port: int
     root: Path
+    pid: int
     certificate: Path | None = None
 
     @property
@@ -37,6 +40,9 @@ class GatewayServer:
 
     def client(self) -> Any:
         return client(self.endpoint, verify=str(self.certificate) if self.certificate else None)
+
+    def make_bucket(self, name: str) -> None:
+        self.client().create_bucket(Bucket=name)
 
 
 def environment(endpoint: str) -> dict[str, str]:
@@ -57,11 +63,14 @@ def client(endpoint: str, *, verify: str | None = None) -> Any:
 
 
 @contextmanager
-def running(folder: Path, *flags: str, tls: tuple[Path, Path] | None = None) -> Iterator[GatewayServer]:
+def running(
+    folder: Path, *flags: str, tls: tuple[Path, Path] | None = None, address: str = LOOPBACK
+) -> Iterator[GatewayServer]:
     """A gateway to a folder of its own.
 
     Args:
         folder: For its files.
+        address: Where it listens; everywhere if empty.
         flags: Of the backend, such as ``--versioning-dir``.
         tls: Key and certificate.
     """
@@ -69,9 +78,9 @@ def running(folder: Path, *flags: str, tls: tuple[Path, Path] | None = None) -> 
     port, root = free_port(), folder / "root"
     root.mkdir()
     secure = ("--cert", str(tls[1]), "--key", str(tls[0])) if tls else ()
-    own = ("--access", KEY, "--secret", SECRET, "--port", f"{LOOPBACK}:{port}", *secure)
+    own = ("--access", KEY, "--secret", SECRET, "--port", f"{address}:{port}", *secure)
     process = start([binary, *own, "posix", *flags, str(root)], port, folder / "versitygw.log")
     try:
-        yield GatewayServer(port, root, tls[1] if tls else None)
+        yield GatewayServer(port, root, process.pid, tls[1] if tls else None)
     finally:
         stop(process)

@@ -1,18 +1,17 @@
 """A sweep on a real cluster while its pods, its launchers and its own runs die: each run gets one verdict.
 
-``make sweeps`` runs it; ``NBSTEP_SWEEP_SETS`` sets the number of short sets.
+``make sweeps`` runs it.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,61 +20,34 @@ import pytest
 
 import nbstep
 from nbstep_runner.contract import Deadlines, RunState
-from nbstep_runner.errors import OutputConflictError
+from nbstep_runner.errors import OutputConflictError, StorageUnavailableError
 from servers.cluster import Launcher
+from servers.versitygw import GatewayServer
 from support import notebooks
 from support.notebooks import Code
+from sweeps.pods import Taking, deleted, evicted, lost, running, taking, until
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 
 NBSTEP = Path(sys.executable).with_name("nbstep")
 REPORT = "from nbstep_runner import result\nresult('square', n * n)"
 SECONDS = 600.0
-SETS = int(os.environ.get("NBSTEP_SWEEP_SETS", "500"))
-CORES, JOBS = 2, 10
-
-
-def until(seen: Callable[[], object], seconds: float = 120.0) -> None:
-    end = time.monotonic() + seconds
-    while not seen():
-        assert time.monotonic() < end, "it does not come to that"
-        time.sleep(0.3)
-
-
-def pods(launcher: Launcher, name: str) -> list[str]:
-    """Those that run."""
-    found = launcher.cluster.get("pods", "--selector", f"nbstep/run-id={name}")["items"]
-    return [pod["metadata"]["name"] for pod in found if pod["status"]["phase"] == "Running"]
-
-
-@contextmanager
-def killing(launcher: Launcher, name: str, *how: str, times: int) -> Iterator[list[str]]:
-    """Meanwhile pods of a sweep are taken away, one every few seconds; which were."""
-    taken: list[str] = []
-    chance, over = random.Random(0), threading.Event()  # noqa: S311 - where to hit, not a secret
-
-    def kill() -> None:
-        while len(taken) < times and not over.wait(chance.uniform(4, 8)):
-            if running := pods(launcher, name):
-                taken.append(chance.choice(running))
-                launcher.cluster("delete", "pod", taken[-1], "--wait=false", *how, check=False)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield taken
-    finally:
-        over.set()
-        thread.join()
+FULL = {"cpu": "100m", "memory": "400Mi"}
+"""All that the queue has."""
 
 
 @pytest.mark.fault(61)
-@pytest.mark.parametrize("how", [("--force", "--grace-period=0"), ()], ids=["killed", "deleted"])
-def test_pods_that_are_taken_away(launcher: Launcher, how: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("take", "retries"),
+    [(lost, 3), (deleted, 3), (evicted, 0)],
+    ids=["lost", "deleted", "evicted"],
+)
+def test_pods_that_are_taken_away(launcher: Launcher, take: Taking, retries: int) -> None:
+    """An eviction is no failure: it needs no retry."""
     cells = ("n: int = 0", f"import time\ntime.sleep(2)\n{REPORT}")
-    sweep = launcher.sweep(*cells, grid={"n": range(20)}, jobs=3, retries=3, wait=False)
-    until(lambda: pods(launcher, sweep.id))
-    with killing(launcher, sweep.id, *how, times=3) as taken:
+    sweep = launcher.sweep(*cells, grid={"n": range(20)}, jobs=3, retries=retries, wait=False)
+    until(lambda: running(launcher, sweep.id))
+    with taking(launcher, sweep.id, take, times=3) as taken:
         done = sweep.wait(SECONDS, check=False)
     assert [run.result.results["square"] for run in done] == [n * n for n in range(20)]
     assert done.exit_code == 0
@@ -133,7 +105,7 @@ def test_two_launchers_one_of_which_is_killed(launcher: Launcher) -> None:
         assert both[0].stderr is not None
         handle = both[0].stderr.readline().strip()
         sweep: Any = nbstep.find(handle)
-        until(lambda: pods(launcher, sweep.id))
+        until(lambda: running(launcher, sweep.id))
         both[0].send_signal(signal.SIGKILL)
         out, err = both[1].communicate(timeout=SECONDS)
         assert (both[1].returncode, err.splitlines()[0]) == (0, handle), err
@@ -150,7 +122,7 @@ def test_one_that_is_cancelled_saves_what_it_has_and_is_made_to_its_end_the_next
     cells = ("n: int = 0\nwait: int = 0", f"import time\ntime.sleep(wait)\n{REPORT}")
     how: dict[str, Any] = {"grid": {"n": range(4)}, "jobs": 2, "params": {"wait": 20}, "wait": False}
     sweep = launcher.sweep(*cells, **how)
-    until(lambda: len(pods(launcher, sweep.id)) == 2)
+    until(lambda: len(running(launcher, sweep.id)) == 2)
     until(lambda: list(sweep._store.list(f"{sweep.output}/n=0/")))
     with pytest.raises(OutputConflictError):
         sweep.delete()
@@ -163,30 +135,6 @@ def test_one_that_is_cancelled_saves_what_it_has_and_is_made_to_its_end_the_next
     assert again.wait(SECONDS).exit_code == 0
 
 
-def test_five_hundred_short_sets(launcher: Launcher, capsys: pytest.CaptureFixture[str]) -> None:
-    """What a sweep costs on the cluster, beside one on this machine, and a Job for each set (of which ten are made)."""
-    cells = ("n: int = 0", f"import time\ntime.sleep(0.05)\n{REPORT}")
-    began = time.monotonic()
-    done = launcher.sweep(*cells, grid={"n": range(SETS)}, jobs=CORES)
-    shared = time.monotonic() - began
-    assert [run.result.results["square"] for run in done] == [n * n for n in range(SETS)]
-    assert [run.result.attempt for run in done] == [1] * SETS
-
-    began = time.monotonic()
-    nbstep.sweep(
-        launcher.folder / "notebook.ipynb", grid={"n": range(SETS)}, output=launcher.folder / "here", jobs=CORES
-    )
-    here = time.monotonic() - began
-
-    began = time.monotonic()
-    runs = [launcher.submit(*cells, params={"n": n}) for n in range(JOBS)]
-    nbstep.wait_all(runs)
-    alone = (time.monotonic() - began) * SETS / JOBS
-    figures = f"{shared:.0f} s on the cluster, {here:.0f} s here, {alone:.0f} s as Jobs of their own"
-    with capsys.disabled():
-        sys.stdout.write(f"\n{SETS} sets of 50 ms, {CORES} at once: {figures}\n")
-
-
 def test_an_image_that_is_not_there_is_told_for_every_run(launcher: Launcher) -> None:
     done = launcher.sweep(
         "n: int = 0", REPORT, grid={"n": range(3)}, jobs=2, image="localhost/none:1", check=False,
@@ -194,3 +142,55 @@ def test_an_image_that_is_not_there_is_told_for_every_run(launcher: Launcher) ->
     )  # fmt: skip
     assert [run.result.exit_code for run in done] == [78] * 3
     assert "localhost/none:1" in done.runs[0].error
+
+
+@contextmanager
+def silent(server: GatewayServer) -> Iterator[None]:
+    """Meanwhile storage answers nothing, and refuses nothing either."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
+@pytest.mark.fault(61)
+@pytest.mark.parametrize("budget", [120.0], ids=["within_the_budget"])
+def test_storage_that_is_away_for_a_minute(launcher: Launcher, budget: float) -> None:
+    """Within the budget for retries all wait for it; past it pods and whoever follows give up, and go on afterwards."""
+    cells = ("n: int = 0", f"import time\ntime.sleep(4)\n{REPORT}")
+    options = launcher.options()
+    options["storage"]["retry_seconds"] = budget
+    sweep = launcher.sweep(*cells, grid={"n": range(16)}, jobs=2, retries=4, wait=False, options=options)
+    until(lambda: sweep.status().words.startswith("2 of 16"))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(sweep.wait, SECONDS)
+        assert isinstance(launcher.bucket.server, GatewayServer)
+        with silent(launcher.bucket.server):
+            time.sleep(60)
+        if budget > 60:
+            done = waiting.result()
+        else:
+            with pytest.raises(StorageUnavailableError):
+                waiting.result()
+            done = sweep.wait(SECONDS)
+    assert [run.result.results["square"] for run in done] == [n * n for n in range(16)]
+    again = sum(run.result.attempt - 1 for run in done)
+    assert again == 0 if budget > 60 else again <= 4
+
+
+@pytest.mark.fault(28)
+@pytest.mark.fault(61)
+def test_a_queue_that_takes_a_sweep_back_lets_it_go_on(launcher: Launcher, kueue: str) -> None:
+    cells = ("n: int = 0", f"import time\ntime.sleep(4)\n{REPORT}")
+    low, high = ({"queue": kueue, "queue_priority": priority} for priority in ("low", "high"))
+    sweep = launcher.sweep(*cells, grid={"n": range(12)}, jobs=2, retries=0, wait=False, kubernetes=low)
+    until(lambda: sweep.status().words.startswith("2 of 12"))
+    urgent = launcher.submit("x = 1", "import time\ntime.sleep(8)", kubernetes=high, resources=FULL)
+    until(lambda: any("the queue took it back" in problem for problem in sweep.status().problems))
+    until(lambda: not running(launcher, sweep.id))
+    assert sweep.status().state in (RunState.PENDING, RunState.RUNNING)
+    assert urgent.wait(timeout=SECONDS).state is RunState.SUCCEEDED
+    done = sweep.wait(SECONDS)
+    assert [run.result.results["square"] for run in done] == [n * n for n in range(12)]
+    assert 1 <= sum(run.result.attempt - 1 for run in done) <= 2

@@ -11,7 +11,7 @@ from nbstep.backends.protocol import Status
 from nbstep.runs.settle import settle
 from nbstep.runs.verdict import combine, final_record
 from nbstep.submission.places import PLAN, SweepPlaces
-from nbstep_runner.contract import RunResult, RunState, SweepSpec, decode
+from nbstep_runner.contract import RunResult, SweepSpec, decode
 from nbstep_runner.stores import ABSENT, Store, join, redact
 
 AT_ONCE: Final = 16
@@ -73,9 +73,9 @@ class SweepRecords:
         return found[0] if found and index not in self._earlier else None
 
     def verdict(self, index: int, *, over: bool) -> RunResult | None:
-        """The final record of a run; one that was stopped is made again as long as the sweep is not ``over``."""
+        """The final record of a run; one that was interrupted is made again as long as the sweep is not ``over``."""
         record = self.record(index)
-        if record is None or not record.state.final or (record.state is RunState.CANCELLED and not over):
+        if record is None or not record.state.final or (record.was_interrupted and not over):
             return None
         return record
 

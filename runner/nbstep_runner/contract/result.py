@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from nbstep_runner.contract.spec import RunSpec
-from nbstep_runner.errors import NbstepError, Retry
+from nbstep_runner.errors import NbstepError, Retry, StorageUnavailableError
 from nbstep_runner.nonfinite import read
 
 
@@ -301,6 +301,12 @@ class RunResult:
             output_uri=shown(spec.output_uri),
             labels=spec.labels,
         )
+
+    @property
+    def was_interrupted(self) -> bool:
+        """Whether it was ended by what says nothing of it: a stop, or a storage that was away."""
+        away = self.error is not None and self.error.reference == StorageUnavailableError.reference
+        return self.state is RunState.CANCELLED or away
 
     def __post_init__(self) -> None:
         """Read the results' numbers."""

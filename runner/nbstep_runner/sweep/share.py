@@ -240,7 +240,7 @@ class Share:
         if record is None and tired:
             raise StorageUnavailableError(f"the run {self._names[index]} has ended, and storage has no record of it")
         ended = record is not None and record.state.final and not earlier
-        if ended and record is not None and (record.state is not RunState.CANCELLED or tired):
+        if ended and record is not None and (tired or not record.was_interrupted):
             self._left.discard(index)
         else:
             self._open.add(index)
@@ -283,10 +283,9 @@ def _state(stat: Stat) -> tuple[str, float | None]:
 
 
 def has_conditions(store: Store, uri: str) -> bool:
-    """Whether a store checks conditions itself; where servers differ, a write to a place of one's own finds out."""
-    if store.conditional_write:
-        with suppress(OutputConflictError):
-            store.write(uri, b"", if_version=ABSENT)
-        with suppress(NbstepError):
-            store.delete(uri)
+    """Whether a store checks conditions itself, which some know after a write only: one to a place of one's own."""
+    with suppress(OutputConflictError):
+        store.write(uri, b"", if_version=ABSENT)
+    with suppress(NbstepError):
+        store.delete(uri)
     return store.conditional_write

@@ -27,7 +27,7 @@ from nbstep_runner.errors import NbstepError, OutputConflictError, StorageUnavai
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import LEASE_SECONDS
 from nbstep_runner.session.earlier import read_existing, refuse_living
-from nbstep_runner.stores import Stat
+from nbstep_runner.stores import Source, Stat
 from nbstep_runner.stores.memory import Habit, MemorySpace, MemoryStore
 from nbstep_runner.sweep.share import LOOK_SECONDS, Portion, Share
 
@@ -206,10 +206,33 @@ def test_what_was_there_before_the_sweep_is_left_to_the_run_to_judge_and_what_ca
     assert share.over
 
 
-def test_a_run_that_was_stopped_with_its_pod_is_made_again() -> None:
+@pytest.mark.parametrize("error", [TerminatedError("evicted"), StorageUnavailableError("away")])
+def test_a_run_that_was_interrupted_is_made_again(error: NbstepError) -> None:
     world = World(plan_of(1))
-    world.write(0, world.final(0, TerminatedError("evicted")))
-    assert world.share().next() == SweepTurn(index=0)
+    world.write(0, world.final(0, error))
+    share = world.share()
+    for _ in range(1 + world.plan.retries):
+        assert share.next() == SweepTurn(index=0)
+        share.ended(0, world.final(0, error))
+    assert share.next() is None
+    assert share.over
+
+
+class FoundOut(MemoryStore):
+    """Promises conditions once a write had one, as S3 does where the server is not Amazon's."""
+
+    def __init__(self, space: MemorySpace) -> None:
+        super().__init__(space)
+        self.conditional_write = False
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        self.conditional_write |= if_version is not None
+        return super().write(uri, data, if_version=if_version)
+
+
+def test_a_store_that_is_found_out_by_a_write_is_shared() -> None:
+    world = World(plan_of(6))
+    assert Share(world.plan, PLAN, FoundOut(world.space), Portion(1, 3)).takes_others
 
 
 def test_a_living_claim_is_waited_for_and_a_dead_one_taken_alone() -> None:
