@@ -124,8 +124,7 @@ def _answer(plan: BuildPlan, *, built: bool, as_json: bool) -> None:
 
 
 def _print_job(wanted: ImageRequest, options: dict[str, Any]) -> None:
-    import yaml
-
+    from nbstep.backends.kubernetes.text import as_yaml
     from nbstep.images.job import manifests
 
     plan = _planned(wanted, lambda _: None)
@@ -135,7 +134,7 @@ def _print_job(wanted: ImageRequest, options: dict[str, Any]) -> None:
         registry_secret=options["registry_secret"],
         build_secret=options["build_secret"],
     )
-    click.echo(yaml.safe_dump_all(documents, sort_keys=False, width=1000), nl=False)
+    click.echo(as_yaml(*documents), nl=False)
 
 
 def _kernel_of(notebook: Path | None) -> str:

@@ -30,6 +30,7 @@ SECTIONS: Final = {
         "open": "Open a run's executed notebook.",
         "compare": "Compare runs side by side.",
         "ui": "Show the runs of a folder in a browser.",
+        "server": "Serve the runs of a team, or print what a cluster needs for it.",
         "files": "List or fetch the files that a run has left.",
         "endpoints": "List the endpoints of a folder.",
     },

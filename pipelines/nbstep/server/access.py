@@ -83,7 +83,7 @@ class LocalAccess:
         if given and self._fits(given[0]):
             is_page = scope["method"] in SAFE and "text/html" in headers.get("accept", "")
             return self._remember(scope, query) if is_page else None
-        if not self._fits(_cookie(headers, _cookie_name(own))):
+        if not self._fits(cookie(headers, _cookie_name(own))):
             raise Problem(
                 status=401,
                 reference="token-missing",
@@ -129,7 +129,8 @@ def _cookie_name(origin: str) -> str:
     return f"nbstep-token-{urlsplit(origin).port or 80}"
 
 
-def _cookie(headers: Headers, name: str) -> str:
+def cookie(headers: Headers, name: str) -> str:
+    """The value of a cookie; empty if the request has none of that name."""
     try:
         found = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:

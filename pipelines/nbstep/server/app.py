@@ -63,7 +63,8 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
 
     def tell(request: Request, error: Exception) -> Response:
         problem = as_problem(error)
-        is_page = not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        is_page = not path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
         return pages.problem(request, problem) if is_page else problem.response()
 
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell)

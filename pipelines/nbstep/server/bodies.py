@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.datastructures import UploadFile
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import Message
 
 BODY_SECONDS: Final = 120.0
+FIELDS: Final = 20
+"""Of a form without files."""
 T = TypeVar("T")
 
 
@@ -38,6 +41,20 @@ async def read_json(request: Request, kind: type[T], limits: Limits) -> T:
     """
     async with _bounded(request, limits.body_bytes) as bounded:
         return decoded(await bounded.body() or b"{}", kind)
+
+
+async def read_form(request: Request, limits: Limits) -> dict[str, str]:
+    """The fields of a form without files, as browsers send it.
+
+    Raises:
+        Problem: It is too large or too slow.
+    """
+    async with _bounded(request, limits.body_bytes) as bounded:
+        data = await bounded.body()
+    try:
+        return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=FIELDS))
+    except ValueError:
+        raise Problem(status=422, reference="bad-input", detail="the form cannot be read") from None
 
 
 def decoded(data: bytes, kind: type[T]) -> T:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
@@ -81,7 +82,7 @@ class Events:
         with ExitStack() as entered:
             key = (folder.name, run.id, run.handle)
             following = entered.enter_context(self._streams.listening(key, run, bell.ring))
-            events = _events(self._streams, following, bell, after)
+            events = _events(self._streams, following, bell, after, time.monotonic() + self._limits.stream_seconds)
             return EventStream(events, entered.pop_all(), self._limits.stalled_seconds)
 
 
@@ -152,11 +153,13 @@ def last_event_id(text: str) -> Number:
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-async def _events(streams: Streams, following: Following, bell: Bell, after: Number) -> AsyncIterator[bytes]:
+async def _events(
+    streams: Streams, following: Following, bell: Bell, after: Number, until: float
+) -> AsyncIterator[bytes]:
     yield f"retry: {RECONNECT_MILLISECONDS}\n\n".encode()
     position, told = 0, None
     heard = after == (0, 0)  # lines without a number come once those that the client has had are passed
-    while not streams.closing:
+    while not streams.closing and time.monotonic() < until:
         over, look = is_over(following), following.look  # before the spool: what is in it then is all
         while position < following.spool.end and not streams.closing:
             entries, position = following.spool.read(position)

@@ -157,12 +157,7 @@ class RunFolders:
 
     def __init__(self, config: Config) -> None:
         self._folders = {
-            name: RunFolder(
-                name,
-                folder,
-                {each: config.profiles[each] for each in folder.profiles},
-                RunIndex.of(folder, config.cache),
-            )
+            name: RunFolder(name, folder, config.profiles_of(folder), RunIndex.of(folder, config.cache))
             for name, folder in config.folders.items()
         }
 

@@ -23,9 +23,10 @@ class Server(uvicorn.Server):
     Args:
         app: Answers requests.
         streams: Its open streams.
+        connections: How many it holds at once; without bound if ``None``.
     """
 
-    def __init__(self, app: ASGIApp, streams: Streams) -> None:
+    def __init__(self, app: ASGIApp, streams: Streams, connections: int | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -34,6 +35,7 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 server_header=False,
                 proxy_headers=False,  # whoever sends them could say that they come from somewhere else
+                limit_concurrency=connections,
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
         )

@@ -69,16 +69,22 @@ FILTERS: Final[dict[str, Callable[..., str]]] = {
 """How templates say a time, a text and values: as every view does."""
 
 
+def templates() -> Environment:
+    """The templates of all pages: what they are given is text."""
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    found.filters.update(FILTERS)
+    return found
+
+
 class Pages:
     """Answers browsers."""
 
     def __init__(self, config: Config, folders: RunFolders) -> None:
         self._config = config
         self._folders = folders
-        self._templates = Environment(
-            loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        )
-        self._templates.filters.update(FILTERS)
+        self._templates = templates()
 
     def routes(self) -> list[Route]:
         """Where it answers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -23,7 +23,7 @@ from nbstep.runs.run import Run
 from nbstep.server.bodies import decoded, read_json, uploaded
 from nbstep.server.callers import Right, caller_of, folder_of
 from nbstep.server.claims import Claim
-from nbstep.server.config import Config
+from nbstep.server.config import Config, covers
 from nbstep.server.folders import RecordsAlone, RunFolder, RunFolders
 from nbstep.server.notebooks import Notebooks
 from nbstep.server.objects import lies_in
@@ -54,11 +54,13 @@ class Again(ClosedSchema, frozen=True):
     Attributes:
         parameters: Over those that it had.
         profile: One of the folder's; its first if left out.
+        overrides: Fields of the profile that it opens, such as ``{"resources": {"memory": "8Gi"}}``.
         run_id: Names the new run; made of the earlier one's and the time if left out.
     """
 
     parameters: dict[str, Any] = msgspec.field(default_factory=dict)
     profile: str | None = None
+    overrides: dict[str, Any] = msgspec.field(default_factory=dict)
     run_id: str | None = None
     labels: dict[str, str] = msgspec.field(default_factory=dict)
 
@@ -86,7 +88,7 @@ class Submitting:
 
     def __init__(self, config: Config, folders: RunFolders) -> None:
         self._limits = config.limits
-        self._profiles = config.profiles
+        self._open = config.open
         self._folders = folders
         self._notebooks = Notebooks(config)
         self._limiter = CapacityLimiter(AT_ONCE)
@@ -131,6 +133,7 @@ class Submitting:
 
     async def _started(self, request: Request, folder: RunFolder, begin: Callable[[], str]) -> Response:
         run_id = await to_thread.run_sync(begin, limiter=self._limiter)
+        request.state.run = run_id
         where = f"{request.scope.get('root_path', '')}/v1/runs/{run_id}?folder={folder.name}"
         return as_json(Accepted(run_id, folder.name), 202, {"Location": where})
 
@@ -167,7 +170,8 @@ class Submitting:
         """The server's profile of that name, with what the folder and the server say over it.
 
         Raises:
-            Problem: The folder has none of that name, or a label is none that a caller may set.
+            Problem: The folder has none of that name, or a label or a field is none that a caller may set.
+            BadInputError: A value does not fit the field.
         """
         names = folder.folder.profiles
         if not names:
@@ -178,8 +182,32 @@ class Submitting:
         for label in asked.labels:
             if not _LABEL.fullmatch(label):
                 raise _usage(f"the label {label[:80]!r} is none that a request may set", hint="Use a name without '/'.")
-        chosen = overlaid(self._profiles[name], {"labels": asked.labels | {SUBMITTED_BY: caller}})
+        _check_open(name, asked.overrides, self._open.get(name, ()))
+        own = {"labels": asked.labels | {SUBMITTED_BY: caller}}
+        chosen = overlaid(overlaid(folder.profiles[name], asked.overrides), own)
         return msgspec.structs.replace(chosen, runs=folder.folder.uri, storage=folder.folder.storage)
+
+
+def _check_open(profile: str, overrides: dict[str, Any], opened: tuple[str, ...]) -> None:
+    for path in _unopened(overrides, opened):
+        raise Problem(
+            status=403,
+            reference="forbidden",
+            detail=f"the profile {profile} does not let a request set {path[:200]}",
+            hint=f"It lets it set: {', '.join(opened) or 'nothing'}.",
+        )
+
+
+def _unopened(values: dict[str, Any], opened: tuple[str, ...], within: str = "") -> Iterator[str]:
+    """The fields that values are given for and that are not open, nor a mapping with one that is."""
+    for name, value in values.items():
+        path = f"{within}{name}"
+        if any(covers(field, path) for field in opened):
+            continue
+        if isinstance(value, dict) and any(covers(path, field) for field in opened):
+            yield from _unopened(value, opened, f"{path}.")
+        else:
+            yield path
 
 
 def run_id_of_key(caller: str, folder: str, key: str) -> str:

@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any, ClassVar, Final
 
 import msgspec
-import yaml
 
 from nbstep.backends.kubernetes import client
 from nbstep.backends.kubernetes.diagnose import event_problems
@@ -26,6 +25,7 @@ from nbstep.backends.kubernetes.names import (
 from nbstep.backends.kubernetes.queue import JOB_UID_LABEL, held_back, queued
 from nbstep.backends.kubernetes.starting import ask_queue, end_job, give_up_late
 from nbstep.backends.kubernetes.state import NOT_QUEUED, is_over, is_sweep, status_of
+from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import ClusterUnavailableError, RunNotFoundError
@@ -68,7 +68,7 @@ class KubernetesBackend:
             namespace = namespace or default
         manifest = job(submission, namespace)
         name = JobName(context, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-        return Plan(handle=str(name), body=manifest, text=yaml.safe_dump(manifest, sort_keys=False, width=1000))
+        return Plan(handle=str(name), body=manifest, text=as_yaml(manifest))
 
     def sweep_workers(self, jobs: int | None) -> tuple[int, int | None]:
         """So many pods, each of which makes one run at once unless the caller says otherwise."""

@@ -50,6 +50,8 @@ PATHS: Final = {
     "Service": "/api/v1/namespaces/{}/services",
     "PodDisruptionBudget": "/apis/policy/v1/namespaces/{}/poddisruptionbudgets",
 }
+REVIEWS: Final = {"TokenReview": "authentication.k8s.io/v1", "SubjectAccessReview": "authorization.k8s.io/v1"}
+"""Questions about callers, by kind."""
 _JSON: Final = "application/json"
 Reply = dict[str, Any]
 _LOG: Final = logging.getLogger("nbstep")
@@ -58,16 +60,21 @@ _LOG: Final = logging.getLogger("nbstep")
 class Cluster:
     """One context of the kubeconfig; inside a pod its own cluster.
 
+    Args:
+        context: Its name.
+        patience: Seconds that an API which does not answer is tried again; the environment's, or the default, if
+            ``None``.
+
     Every call is tried again while the API is overloaded or away, and raises ``ClusterUnavailableError`` past the
     patience, ``ClusterDeniedError`` where it may not be made, ``RunNotFoundError`` where there is no such object.
     """
 
-    def __init__(self, context: str) -> None:
+    def __init__(self, context: str, *, patience: float | None = None) -> None:
         settings = _settings(context)
         self._api = client.ApiClient(settings)
         self._batch = client.BatchV1Api(self._api)
         self._core = client.CoreV1Api(self._api)
-        self._patience = _patience()
+        self._patience = _patience() if patience is None else patience
 
     def create_job(self, namespace: str, manifest: Reply) -> Reply:
         """Create a Job, once a trial has shown that the cluster keeps all of its manifest.
@@ -196,6 +203,12 @@ class Cluster:
         except urllib3.exceptions.HTTPError as error:
             raise ClusterUnavailableError(f"the cluster does not answer: {error}") from error
         return reply.status, reply.data
+
+    def review(self, kind: str, spec: Reply) -> Reply:
+        """What the cluster says of a caller: the status of a review of one of the kinds of :data:`REVIEWS`."""
+        api = REVIEWS[kind]
+        body = {"apiVersion": api, "kind": kind, "spec": spec}
+        return dict(self._request("POST", f"/apis/{api}/{kind.lower()}s", body=body)["status"])
 
     def _request(
         self,

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
-import yaml
-
 from nbstep.backends.kubernetes import client
 from nbstep.backends.kubernetes.diagnose import event_problems
 from nbstep.backends.kubernetes.names import JobName
+from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import problem
 from nbstep.endpoints.host import IN_CONTAINER, await_end
@@ -44,8 +43,8 @@ class KubernetesHost:
             context, default = client.context_named(context)
             namespace = namespace or default
         body = manifests(deployment, namespace)
-        text = yaml.safe_dump_all(body, sort_keys=False, width=1000)
-        return Plan(handle=str(JobName(context, namespace, deployment.name)), body=body, text=text)
+        handle = str(JobName(context, namespace, deployment.name))
+        return Plan(handle=handle, body=body, text=as_yaml(*body))
 
     def start(self, plan: Plan) -> None:
         """See :class:`~nbstep.endpoints.host.Host`."""

@@ -41,8 +41,8 @@ REACHES = {
 """Every command that opens a store, as it is typed for one that may not be reached."""
 REPORTS = ("doctor", "ui")
 """Commands that meet stores, and tell of one that may not be reached among other things."""
-NOWHERE = {"build", "completion", "profiles"}
-"""Commands for files of this machine alone."""
+NOWHERE = {"build", "completion", "profiles", "server"}
+"""Commands for files of this machine alone, one of which may say all of how a place is reached."""
 FLAG = re.compile(r"--[a-z][a-z-]+")
 
 

@@ -36,6 +36,9 @@ def test_a_whole_file(tmp_path: Path) -> None:
         read_config(tmp_path / "other.yaml")
 
 
+A = "folders: {a: {uri: /runs}}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
@@ -50,6 +53,24 @@ def test_a_whole_file(tmp_path: Path) -> None:
         ("folders: {a: {uri: /runs}}\nlimits: {streams: 0}", "limits.streams"),
         ("folders: {a: {uri: /runs}, a: {uri: /other}}", "'a' comes twice"),
         ("- a", "does not fit"),
+        (f"{A}access: {{}}", "name one of kubernetes, proxy and tokens"),
+        (f"{A}access: {{tokens: /t}}", "nobody may look into folders.a"),
+        ("folders: {a: {uri: /runs, readers: [ada]}}", "nothing says how they are known"),
+        (f"{A}access: {{proxy: {{addresses: []}}}}", "addresses that the proxy connects from"),
+        (f"{A}access: {{proxy: {{addresses: [10.0.0.1/8]}}}}", "10.0.0.1/8 has host bits set"),
+        (f"{A}url: runs.example", "url"),
+        (f"{A}url: https://runs.example/?a", "url"),
+        (f"{A}profiles: {{x: {{open: [resource.memory]}}}}", "'resource.memory', which is no field"),
+        (f"{A}profiles: {{x: {{open: [resources.ram]}}}}", "'resources.ram', which is no field"),
+        (f"{A}profiles: {{x: {{open: all}}}}", "profiles.x.open"),
+        (f"{A}profiles: {{x: {{open: [kubernetes]}}}}", "'kubernetes', which says where a run is"),
+        (f"{A}profiles: {{x: {{open: [kubernetes.namespace]}}}}", "which says where a run is"),
+        (f"{A}profiles: {{x: {{open: [storage.endpoint_url]}}}}", "which says where a run is"),
+        (
+            "folders: {a: {uri: /runs, namespace: n, profiles: [x]}}\nprofiles: {x: {kubernetes: {namespace: m}}}",
+            "of the namespace n, and its profile 'x' runs in m",
+        ),
+        (f"{A}deployment: {{replicas: 0}}", "deployment.replicas"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -57,3 +78,13 @@ def test_what_does_not_fit_is_named(tmp_path: Path, text: str, named: str) -> No
     file.write_text(text)
     with pytest.raises(BadInputError, match=named):
         read_config(file)
+
+
+def test_a_folders_runs_are_in_its_namespace(tmp_path: Path) -> None:
+    file = tmp_path / "server.yaml"
+    file.write_text(
+        "folders: {a: {uri: /a, namespace: n, profiles: [x]}, b: {uri: /b, profiles: [x]}}\nprofiles: {x: {}}"
+    )
+    config = read_config(file)
+    placed = [config.profiles_of(folder)["x"].kubernetes.namespace for folder in config.folders.values()]
+    assert placed == ["n", None]

@@ -1,0 +1,154 @@
+"""Who is let in to a team's server: callers who are known, who do not ask too often, and no page of another site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from anyio import CapacityLimiter, to_thread
+from starlette.datastructures import Headers
+
+from nbstep.server.access import SAFE, cookie
+from nbstep.server.callers import let_in
+from nbstep.server.config import Config
+from nbstep.server.problems import Problem, as_problem
+from nbstep.server.team.identity import ByToken, Identity, Proxy
+from nbstep.server.team.rates import Rate
+from nbstep.server.team.rights import Rights
+from nbstep.server.team.sign_in import COOKIE, PATH, SignIn
+from nbstep_runner.errors import NbstepError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+OPEN: Final = frozenset({"/healthz", "/readyz", "/style.css"})
+"""What is answered to everybody: whether the server lives, and how its pages look."""
+LONGEST_TOKEN: Final = 2**14
+REVIEWS_AT_ONCE: Final = 8
+"""Tokens that are looked up at once: whoever sends many wrong ones must not keep all threads, nor the cluster, busy."""
+
+
+@dataclass(frozen=True)
+class Doors:
+    """All ways by which a caller can be known.
+
+    Attributes:
+        tokens: Asked one after the other.
+        proxy: Its word goes before a token's.
+    """
+
+    tokens: Sequence[ByToken]
+    proxy: Proxy | None
+
+    def by_token(self, token: str) -> Identity | None:
+        """Who has a token; ``None`` if nobody does. May block.
+
+        Raises:
+            NbstepError: It cannot be found out now.
+        """
+        if not token or len(token) > LONGEST_TOKEN:
+            return None
+        found = (each.identity(token) for each in self.tokens)
+        return next((who for who in found if who is not None), None)
+
+
+class TeamAccess:
+    """Lets requests through to an application whose callers are known, and tells it who asks and what they may do.
+
+    A browser sends a cookie, and passes a proxy's door, whoever made it ask: a request that has no token of its own
+    and changes something must come from the server's own pages.
+    """
+
+    def __init__(self, app: ASGIApp, config: Config, doors: Doors, rights: Rights) -> None:
+        self._app = app
+        self._url = config.url
+        self._doors = doors
+        self._rights = rights
+        self._requests = Rate(config.limits.requests_per_minute, "requests")
+        self._changes = Rate(config.limits.submissions_per_minute, "runs started, cancelled and run again")
+        self._limiter = CapacityLimiter(REVIEWS_AT_ONCE)
+        self._sign_in = SignIn(config, self._by_token) if doors.tokens else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it."""
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope["type"] != "http" or path in OPEN:
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            if self._sign_in is not None and path == PATH:
+                self._check_site(scope, headers)
+                answer = await self._sign_in.answer(scope, receive)
+                await answer(scope, receive, send)
+                return
+            who = await self._let_in(scope, headers)
+        except (Problem, NbstepError) as error:
+            problem = as_problem(error)
+            shown = problem.status == 401 and self._sign_in is not None and "text/html" in headers.get("accept", "")
+            answer = self._sign_in.page(scope) if shown and self._sign_in else problem.response()
+            await answer(scope, receive, send)
+            return
+        let_in(scope, who.name, partial(self._rights.may, who))
+        await self._app(scope, receive, send)
+
+    async def _let_in(self, scope: Scope, headers: Headers) -> Identity:
+        """Who asks, once the request may pass.
+
+        Raises:
+            Problem: It may not.
+            NbstepError: It cannot be found out now.
+        """
+        who, is_own = await self._known(scope, headers)
+        if who is None:
+            raise Problem(
+                status=401,
+                reference="token-missing",
+                detail="the request has no token, or none that is known here",
+                hint="Send one as Authorization: Bearer TOKEN.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        scope.setdefault("state", {})["caller"] = who.name  # so that what is refused is told of as well
+        if not is_own:
+            self._check_site(scope, headers)
+        self._requests.take(who.name)
+        if scope["method"] not in SAFE:
+            self._changes.take(who.name)
+        return who
+
+    async def _known(self, scope: Scope, headers: Headers) -> tuple[Identity | None, bool]:
+        """Who asks, and whether the request itself says so, rather than the browser or the proxy that sends it."""
+        address = scope["client"][0] if scope.get("client") else ""
+        who = self._doors.proxy.identity(address, headers) if self._doors.proxy else None
+        if who is not None:
+            return who, False
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return await self._by_token(token.strip()), True
+        return await self._by_token(cookie(headers, COOKIE)), False
+
+    async def _by_token(self, token: str) -> Identity | None:
+        return await to_thread.run_sync(self._doors.by_token, token, limiter=self._limiter) if token else None
+
+    def _check_site(self, scope: Scope, headers: Headers) -> None:
+        """Whether a request comes from the server's own pages, where that counts.
+
+        Raises:
+            Problem: It does not.
+        """
+        origin, own = headers.get("origin"), self._origin(scope, headers)
+        if origin == own or (origin is None and scope["method"] in SAFE):
+            return
+        raise Problem(
+            status=403,
+            reference="forbidden",
+            detail="the request does not come from this site's own pages" if origin else "the request has no Origin",
+            hint=f"Send a token as Authorization: Bearer TOKEN, or come from {own}.",
+        )
+
+    def _origin(self, scope: Scope, headers: Headers) -> str:
+        if self._url is not None:
+            return "/".join(self._url.split("/")[:3]).lower()
+        return f"{scope['scheme']}://{headers.get('host', '')}"

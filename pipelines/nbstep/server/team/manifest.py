@@ -1,0 +1,234 @@
+"""What a cluster needs for a team's server: pure, whole, within Pod Security's level *restricted*."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+from nbstep.backends.kubernetes.text import as_yaml
+from nbstep.profiles import Reference, Resources
+from nbstep.profiles.quantities import written
+from nbstep.server.config import Config, read_config
+from nbstep.server.deployment import Deployment
+from nbstep.server.listening import STOP_SECONDS
+
+EXAMPLE: Final = Path(__file__).with_name("example.yaml")
+PORT: Final = 8080
+SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own, an empty volume
+CONFIG_FOLDER: Final = "/etc/nbstep/server"
+CONFIG_FILE: Final = "server.yaml"
+CHECKSUM: Final = "nbstep/config"
+"""An annotation by which a changed configuration starts new pods."""
+PAUSE_SECONDS: Final = 5
+"""Between a pod's leaving the Service and its end: what still sends it requests hears of that within seconds."""
+SPARE_SECONDS: Final = 15
+CLUSTER_PATIENCE: Final = "20"
+"""Seconds that a request waits for an API that does not answer, rather than the minutes that a person does."""
+LAUNCHER: Final = (
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "patch"]},
+    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads"], "verbs": ["list"]},
+)
+"""What the server does in the namespaces of runs."""
+REVIEWER: Final = (
+    {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+    {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+)
+"""What it asks about callers."""
+Object = dict[str, Any]
+
+
+def manifests_of(file: Path | None) -> str:
+    """All that a configuration needs, as YAML; that of the example if there is none.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        BadInputError: It does not fit.
+    """
+    source = file or EXAMPLE
+    config = read_config(source)
+    return as_yaml(*manifests(config, source.read_text()))
+
+
+def manifests(config: Config, text: str) -> list[Object]:
+    """The objects, in the order in which they are made.
+
+    Args:
+        config: What the server is told.
+        text: The same as it is written, which becomes a ConfigMap.
+    """
+    deployment = config.deployment or Deployment()
+    made = _Maker(deployment)
+    reviews = config.access is not None and config.access.kubernetes is not None
+    return [
+        made.object("v1", "ServiceAccount", annotations=deployment.annotations),
+        *(made.roles(REVIEWER) if reviews else ()),
+        *(each for namespace in _namespaces(config, deployment) for each in made.roles(LAUNCHER, namespace)),
+        made.object("v1", "ConfigMap", data={CONFIG_FILE: text}),
+        made.object("networking.k8s.io/v1", "NetworkPolicy", spec=_network_policy(deployment)),
+        made.object("policy/v1", "PodDisruptionBudget", spec={"maxUnavailable": 1, "selector": made.selector}),
+        made.object("v1", "Service", spec=_service(deployment)),
+        made.object("apps/v1", "Deployment", spec=_deployment(made, config, text)),
+    ]
+
+
+class _Maker:
+    """Makes objects of one name."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.labels = _labels(deployment)
+        self.selector = {"matchLabels": self.labels}
+
+    def object(self, api: str, kind: str, *, annotations: dict[str, str] | None = None, **parts: Any) -> Object:
+        """One in the server's own namespace."""
+        metadata = {"name": self.deployment.name, "namespace": self.deployment.namespace, "labels": self.labels}
+        metadata |= {"annotations": annotations} if annotations else {}
+        return {"apiVersion": api, "kind": kind, "metadata": metadata, **parts}
+
+    def roles(self, rules: tuple[Object, ...], namespace: str | None = None) -> list[Object]:
+        """A role with these rules for the server's account, and its binding; of the whole cluster if ``None``."""
+        scope, where = ("Cluster", {}) if namespace is None else ("", {"namespace": namespace})
+        name = f"{self.deployment.namespace}-{self.deployment.name}"  # which two servers do not share
+        metadata = {"name": name, **where, "labels": self.labels}
+        api, group = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
+        account = {
+            "kind": "ServiceAccount",
+            "name": self.deployment.name,
+            "namespace": self.deployment.namespace,
+        }
+        role = {"apiGroup": group, "kind": f"{scope}Role", "name": name}
+        return [
+            {"apiVersion": api, "kind": f"{scope}Role", "metadata": metadata, "rules": [dict(rule) for rule in rules]},
+            {
+                "apiVersion": api,
+                "kind": f"{scope}RoleBinding",
+                "metadata": metadata,
+                "roleRef": role,
+                "subjects": [account],
+            },
+        ]
+
+
+def _labels(deployment: Deployment) -> dict[str, str]:
+    return {"app.kubernetes.io/name": "nbstep-server", "app.kubernetes.io/instance": deployment.name}
+
+
+def _namespaces(config: Config, deployment: Deployment) -> list[str]:
+    """Where runs take place."""
+    profiles = (each for folder in config.folders.values() for each in config.profiles_of(folder).values())
+    found = (each.kubernetes.namespace or deployment.namespace for each in profiles if each.on == "kubernetes")
+    return sorted(set(found))
+
+
+def _service(deployment: Deployment) -> Object:
+    return {"selector": _labels(deployment), "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}
+
+
+def _network_policy(deployment: Deployment) -> Object:
+    """Callers reach the server's port; it reaches names, the cluster's API and stores, and no other port."""
+    clients = {"matchLabels": deployment.clients} if deployment.clients else {}
+    names = [{"port": 53, "protocol": protocol} for protocol in ("UDP", "TCP")]
+    return {
+        "podSelector": {"matchLabels": _labels(deployment)},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": [{"namespaceSelector": clients}], "ports": [{"port": PORT, "protocol": "TCP"}]}],
+        "egress": [
+            {"to": [{"namespaceSelector": {}}], "ports": names},
+            {"ports": [{"port": port, "protocol": "TCP"} for port in deployment.egress_ports]},
+        ],
+    }
+
+
+def _deployment(made: _Maker, config: Config, text: str) -> Object:
+    checksum = hashlib.sha256(text.encode()).hexdigest()
+    metadata = {"labels": made.labels, "annotations": {CHECKSUM: checksum}}
+    return {
+        "replicas": made.deployment.replicas,
+        "revisionHistoryLimit": 2,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "selector": made.selector,
+        "template": {"metadata": metadata, "spec": _pod(made.deployment, config)},
+    }
+
+
+def _pod(deployment: Deployment, config: Config) -> Object:
+    volumes = [
+        {"name": "config", "configMap": {"name": deployment.name}},
+        {"name": "scratch", "emptyDir": {}},
+    ]
+    mounts = [
+        {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
+        {"name": "scratch", "mountPath": SCRATCH},
+    ]
+    tokens = config.access and config.access.tokens
+    if tokens:
+        volumes.append({"name": "tokens", "secret": {"secretName": f"{deployment.name}-tokens"}})
+        mounts.append({"name": "tokens", "mountPath": str(PurePosixPath(tokens).parent), "readOnly": True})
+    container = {
+        "name": "server",
+        "image": deployment.image,
+        "imagePullPolicy": deployment.pull_policy,
+        "command": ["nbstep", "server"],
+        "args": ["--config", f"{CONFIG_FOLDER}/{CONFIG_FILE}", "--host", "0.0.0.0", "--port", str(PORT)],  # noqa: S104 - the pod's own
+        "env": _environment(deployment),
+        "envFrom": [{"secretRef": {"name": name}} for name in deployment.env_from],
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "resources": _resources(deployment.resources),
+        "startupProbe": _probe("/healthz", period=1, failures=60),
+        "readinessProbe": _probe("/readyz", period=5, failures=1),
+        "livenessProbe": _probe("/healthz", period=10, failures=6),
+        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(PAUSE_SECONDS)]}}},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": mounts,
+    }
+    return {
+        "serviceAccountName": deployment.name,
+        "automountServiceAccountToken": True,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": PAUSE_SECONDS + STOP_SECONDS + SPARE_SECONDS,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "imagePullSecrets": [{"name": name} for name in deployment.pull_secrets],
+        "containers": [container],
+        "volumes": volumes,
+    }
+
+
+def _environment(deployment: Deployment) -> list[Object]:
+    own: dict[str, str | Reference] = {"HOME": SCRATCH, "TMPDIR": SCRATCH, "NBSTEP_CLUSTER_PATIENCE": CLUSTER_PATIENCE}
+    return [
+        {"name": name, "value": value} if isinstance(value, str) else {"name": name, "valueFrom": _reference(value)}
+        for name, value in (own | deployment.env).items()
+    ]
+
+
+def _reference(value: Reference) -> Object:
+    kind, name = ("secretKeyRef", value.secret) if value.secret is not None else ("configMapKeyRef", value.config_map)
+    return {kind: {"name": name, "key": value.key}}
+
+
+def _resources(resources: Resources) -> Object:
+    """Memory and disk are reserved and limited alike; CPU is reserved, and bounded only on request."""
+    both = {"memory": resources.memory, "ephemeral-storage": resources.disk}
+    limits = both | {"cpu": None if resources.cpu_limit is None else written(resources.cpu_limit)}
+    requests = both | {"cpu": None if resources.cpu is None else written(resources.cpu)}
+    return {
+        name: {each: value for each, value in values.items() if value is not None}
+        for name, values in (("requests", requests), ("limits", limits))
+    }
+
+
+def _probe(path: str, *, period: int, failures: int) -> Object:
+    return {
+        "httpGet": {"path": path, "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }

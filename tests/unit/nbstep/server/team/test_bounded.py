@@ -1,0 +1,84 @@
+"""An end to what one request takes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from nbstep.server.config import Limits
+from nbstep.server.team import bounded
+from nbstep.server.team.bounded import Bounded
+from support.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.types import Message
+
+
+def app(handler: Callable[[Request], PlainTextResponse], **limits: float) -> Bounded:
+    return Bounded(Starlette(routes=[Route("/", handler)]), Limits(**limits))  # type: ignore[arg-type]
+
+
+def test_a_handler_that_takes_too_long_is_answered_for() -> None:
+    hold = threading.Event()
+
+    def wait(_: Request) -> PlainTextResponse:
+        hold.wait(60)
+        return PlainTextResponse("late")
+
+    async def ask() -> tuple[int, str]:
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b""}
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+        await app(wait, request_seconds=0.05)(scope, receive, send)
+        hold.set()
+        await asyncio.gather(*bounded.unheard)
+        return sent[0]["status"], b"".join(each.get("body", b"") for each in sent).decode()
+
+    status, body = asyncio.run(ask())
+    assert (status, "same Idempotency-Key" in body, "late" in body) == (504, True, False)
+
+
+def test_what_is_in_time_is_passed_on() -> None:
+    service = Service(app(lambda _: PlainTextResponse("here")))
+    assert (service.get("/").text, service.get("/other").status_code) == ("here", 404)
+
+
+def test_a_fault_stays_one() -> None:
+    def fail(_: Request) -> PlainTextResponse:
+        raise RuntimeError("broken")
+
+    with pytest.raises(RuntimeError, match="broken"):
+        asyncio.run(_ask(app(fail)))
+
+
+def test_a_reader_that_takes_nothing_is_left() -> None:
+    async def never(_: Message) -> None:
+        await asyncio.Event().wait()
+
+    asyncio.run(_ask(app(lambda _: PlainTextResponse("here"), stalled_seconds=0.05), never))
+
+
+async def _ask(asked: Bounded, send: object = None) -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b""}
+
+    async def take(_: Message) -> None:
+        return
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    await asked(scope, receive, send or take)  # type: ignore[arg-type]
