@@ -104,6 +104,8 @@ lock: $(installed)  ## Resolve the dependencies anew into the lock files
 		--output-file images/data-science.lock
 	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint images/data-science.lock $(in_image) --extra serve --extra kubernetes \
 		images/data-science.in --output-file images/serving.lock
+	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint requirements.lock $(in_image) --extra web --extra kubernetes \
+		--output-file images/server.lock
 	$(subst pyproject.toml,,$(uv_compile)) --upgrade --constraint requirements-dev.lock --constraint requirements.lock images/build.in --output-file images/build.lock
 	for peer in mlserver ploomber; do
 		$(subst pyproject.toml,,$(uv_compile)) --upgrade tests/benchmarks/$$peer/requirements.in --output-file tests/benchmarks/$$peer/requirements.lock

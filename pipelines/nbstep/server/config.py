@@ -15,7 +15,9 @@ from nbstep.server.deployment import Deployment
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 
-PARTS: Final = "It holds `folders:`, and perhaps `notebooks:`, `profiles:`, `access:`, `url:`, `limits:`, `cache:` and `deployment:`."
+PARTS: Final = (
+    "It holds `folders:`, and perhaps `notebooks:`, `profiles:`, `access:`, `url:`, `limits:`, `cache:`, `deployment:`."
+)
 NEVER_OPEN: Final = ("on", "runs", "storage", "kubernetes.namespace", "kubernetes.context", "kubernetes.storage")
 """Fields of a profile that say where a run is, on which what somebody may do depends."""
 OPEN: Final = "open"

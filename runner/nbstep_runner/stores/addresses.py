@@ -19,15 +19,18 @@ _CARRY_IPV4: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0:0/96
 """Networks whose last 32 bits are an address of IPv4: compatible, translated (RFC 2765), NAT64 (RFC 6052, 8215)."""
 _NOT_PUBLIC: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10", "192.88.99.0/24")))
 """Networks that ``ipaddress`` takes for global, with no public server: local NAT64, site-local, 6to4 relays."""
-_METADATA: Final = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192")))
-"""Metadata services at addresses that pass for public: Azure's and Oracle's."""
+_METADATA: Final = frozenset(
+    map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254"))
+)
+"""Metadata services at addresses that are not link-local: Azure's, Oracle's, Alibaba's and Amazon's by IPv6."""
 
 
 def checked_addresses(host: str, port: int, *, allow_private: bool) -> tuple[str, ...]:
     """The addresses of a host, in the resolver's order.
 
     Raises:
-        BadInputError: One of them is loopback, link-local, private or a metadata service, and that is not allowed.
+        BadInputError: One of them is link-local or a metadata service, which has no notebook and the machine's own
+            credentials; or loopback or private, and that is not allowed.
         TransientError: The name does not resolve now.
     """
     try:
@@ -35,6 +38,11 @@ def checked_addresses(host: str, port: int, *, allow_private: bool) -> tuple[str
     except (socket.gaierror, UnicodeError) as error:
         raise TransientError(f"the name {host} does not resolve") from error
     addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if never := next(filter(_is_metadata, addresses), None):
+        raise BadInputError(
+            f"{host} is at {never}, where a machine asks for its own credentials; no notebook is read from there.",
+            hint="Name the server that has the notebook.",
+        )
     refused = None if allow_private else next(filter(_is_private, addresses), None)
     if refused:
         raise BadInputError(
@@ -46,6 +54,11 @@ def checked_addresses(host: str, port: int, *, allow_private: bool) -> tuple[str
 
 def _is_private(address: str) -> bool:
     return any(map(_is_inner, _embedded(ipaddress.ip_address(address.partition("%")[0]))))
+
+
+def _is_metadata(address: str) -> bool:
+    embedded = _embedded(ipaddress.ip_address(address.partition("%")[0]))
+    return any(each.is_link_local or each in _METADATA for each in embedded)
 
 
 def _is_inner(address: _Address) -> bool:

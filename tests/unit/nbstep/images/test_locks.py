@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[4]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 IN_THE_IMAGE = ("gcs", "s3", "sftp", "http", "html", "trace")
+OF_IMAGES = ("requirements.lock", "images/data-science.lock", "images/serving.lock", "images/server.lock")
 LEFT_OUT = {"debugpy", "jedi", "parso"}
 
 
@@ -26,7 +27,7 @@ def declared(*extras: str) -> list[Requirement]:
     return [Requirement(line) for line in [*PROJECT["dependencies"], *lines]]
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "images/data-science.lock", "images/serving.lock"])
+@pytest.mark.parametrize("lock", OF_IMAGES)
 def test_every_declared_requirement_is_locked_in_a_version_that_fits(lock: str) -> None:
     versions = locked(lock)
     unfit = [
@@ -36,9 +37,7 @@ def test_every_declared_requirement_is_locked_in_a_version_that_fits(lock: str) 
     assert not LEFT_OUT & versions.keys()
 
 
-@pytest.mark.parametrize(
-    "lock", ["requirements.lock", "images/data-science.lock", "images/serving.lock", "images/build.lock"]
-)
+@pytest.mark.parametrize("lock", [*OF_IMAGES, "images/build.lock"])
 def test_everything_is_held_to_hashes_and_names_no_index(lock: str) -> None:
     text = (ROOT / lock).read_text()
     entries = re.split(r"^(?=[\w.-]+==)", text, flags=re.MULTILINE)[1:]
@@ -58,6 +57,13 @@ def test_an_endpoints_image_is_data_science_and_what_serving_and_starting_one_ta
     needs = [*declared("serve"), *declared("kubernetes")]
     unfit = [each for each in needs if serving.get(canonicalize_name(each.name), "") not in each.specifier]
     assert unfit == []
+
+
+def test_a_servers_image_is_slim_and_what_a_server_takes() -> None:
+    slim, server = locked("requirements.lock"), locked("images/server.lock")
+    assert slim.items() <= server.items()
+    needs = [*declared("web"), *declared("kubernetes")]
+    assert [each for each in needs if server.get(canonicalize_name(each.name), "") not in each.specifier] == []
 
 
 def test_what_is_asked_for_is_locked() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,3 +103,46 @@ def test_a_signature_is_told_as_a_schema(place: Path) -> None:
     for name, status in (("broken.ipynb", 422), ("none.ipynb", 404), ("../secret.ipynb", 403)):
         answer = service.get("/v1/notebooks/signature", params={"uri": f"{place}/{name}"})
         assert answer.status_code == status
+
+
+class Leading(BaseHTTPRequestHandler):
+    """A server inside whose answers lead elsewhere: to a machine's credentials, and to a file."""
+
+    def do_GET(self) -> None:
+        places = {
+            "/notebooks/a.ipynb": "http://169.254.169.254/latest/meta-data/",
+            "/notebooks/b.ipynb": "file:///etc/passwd",
+        }
+        self.send_response(302)
+        self.send_header("Location", places[self.path])
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.fault(62)
+def test_no_redirect_leads_to_what_only_the_server_reaches(tmp_path: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Leading) as leading:
+        threading.Thread(target=leading.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{leading.server_port}/notebooks"
+        inside = {"uri": str(tmp_path), "profiles": ["small"], "storage": {"allow_private_addresses": True}}
+        folders = {"inside": inside, "outside": {"uri": str(tmp_path), "profiles": ["small"]}}
+        service = Service.of(folders=folders, notebooks=[place], profiles={"small": {"on": "memory"}})
+        for folder, name, said in (
+            ("inside", "a", "its own credentials"),
+            ("inside", "b", "which is refused"),
+            ("outside", "a", "not a public address"),
+        ):
+            asked = {"notebook": f"{place}/{name}.ipynb"}
+            answers = [
+                service.post(f"/v1/runs?folder={folder}", json=asked),
+                service.get("/v1/notebooks/signature", params={"folder": folder, "uri": asked["notebook"]}),
+            ]
+            assert [answer.status_code for answer in answers] == [422, 422]
+            assert all(said in answer.json()["detail"] for answer in answers)
+        leading.shutdown()
+    assert list(tmp_path.iterdir()) == []
