@@ -8,6 +8,9 @@ from typing import Any
 
 from kubernetes import client
 
+TEXTS = ["y", "N", "on", "~", "null", "1e3", "-1E+5", ".5", "1_000", "0o17", "0x1F", "012", "1:30", "2026-01-01", " a"]
+TEXTS += ["", "a: b", "two\nlines\n", "two\nlines", "#", "'", '"', "é", "\x85", "100m", "=", "<<", "- a", "{a}", "\t"]
+"""What some reader of YAML takes for something else than text."""
 RESTRICTED_VOLUMES = {"configMap", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.server.config import config_of
 from nbstep.server.following import Streams
 from nbstep.server.team.manifest import manifests_of
 from nbstep.server.team.service import team
 from servers.cluster import Api, Launcher, wait_for_service_account
 from support import notebooks
+from support.manifests import TEXTS
 from support.service import Service, events
 
 if TYPE_CHECKING:
@@ -160,5 +163,11 @@ def test_the_cluster_takes_what_the_manifest_says(cluster: Api, foreign: Api, tm
     (deployment,) = [each for each in objects if each["kind"] == "Deployment"]
     metadata = {"name": "runs", "namespace": cluster.namespace}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": deployment["spec"]["template"]["spec"]}
+    data = {f"k{number}": each for number, each in enumerate(TEXTS)}
+    (tmp_path / "texts.yaml").write_text(
+        as_yaml({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    )
+    made = cluster("create", "--dry-run=server", "--output", "json", "--filename", str(tmp_path / "texts.yaml"))
+    assert json.loads(made)["data"] == data
     cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
     cluster("create", "--dry-run=server", "--filename", "-", data=pod)
