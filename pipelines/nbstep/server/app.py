@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from nbstep.server.events import Events
 from nbstep.server.folders import RunFolders
@@ -63,9 +64,17 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
 
     def tell(request: Request, error: Exception) -> Response:
         problem = as_problem(error)
+        if problem.status == 405:
+            problem.headers["Allow"] = ", ".join(_methods(request, routes))
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
         is_page = not path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
         return pages.problem(request, problem) if is_page else problem.response()
 
     handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell)
     return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Measured, metrics)])
+
+
+def _methods(request: Request, routes: Sequence[Route]) -> list[str]:
+    """What an address may be asked: a route knows only its own methods, and an address can have two."""
+    found = (route.methods or () for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for methods in found for method in methods})

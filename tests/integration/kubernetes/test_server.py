@@ -33,7 +33,7 @@ AUDIENCE = "nbstep"
 @pytest.fixture
 def foreign(cluster: Api) -> Iterator[Api]:
     """A namespace of somebody else's."""
-    api = Api(cluster.kubeconfig, f"{cluster.namespace}-foreign")
+    api = Api(cluster.kubeconfig, f"{cluster.namespace}-{secrets.token_hex(2)}")
     api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": api.namespace}})
     try:
         wait_for_service_account(api)

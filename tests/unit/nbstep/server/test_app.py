@@ -87,3 +87,9 @@ def test_requests_are_counted_by_the_routes_that_there_are(service: Service) -> 
     assert "made-up" not in counts
     assert "BREW" not in counts
     assert "nbstep_event_streams 0.0" in counts
+
+
+def test_a_method_that_an_address_has_not_is_refused_with_those_that_it_has(service: Service) -> None:
+    for path, allowed in (("/v1/runs", "GET, HEAD, POST"), ("/v1/runs/a/cancel", "POST"), ("/v1/runs/a", "GET, HEAD")):
+        answer = service.request("DELETE", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
