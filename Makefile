@@ -83,6 +83,15 @@ memory: $(installed)  ## Run cells that put out a gigabyte of each kind, and mea
 faults: $(installed)  ## Try every fault at every phase of a run (minutes)
 	@$(bin)/python -m pytest tests/faults $(PYTEST_ARGS)
 
+.PHONY: schemathesis
+schemathesis: $(VENV)/schemathesis/.installed  ## Ask a server all that its description allows, and what it does not (a minute)
+	@PYTHONPATH=tests $(bin)/python tests/schemathesis $(VENV)/schemathesis/bin/schemathesis $(PYTEST_ARGS)
+
+$(VENV)/schemathesis/.installed: tests/schemathesis/requirements.lock $(installed)
+	@$(bin)/uv venv --quiet --clear --python $(PYTHON) $(@D)
+	$(bin)/uv pip install --quiet --python $(@D)/bin/python --require-hashes --requirement $<
+	touch $@
+
 .PHONY: argo
 argo: $(installed)  ## Stop a pipeline's step at many moments on the Argo of KUBECONFIG's cluster (half an hour)
 	@$(bin)/python -m pytest tests/sweeps/test_argo.py $(PYTEST_ARGS)
@@ -107,6 +116,7 @@ lock: $(installed)  ## Resolve the dependencies anew into the lock files
 	$(uv_compile) --upgrade --constraint requirements-dev.lock --constraint requirements.lock $(in_image) --extra web --extra kubernetes \
 		--output-file images/server.lock
 	$(subst pyproject.toml,,$(uv_compile)) --upgrade --constraint requirements-dev.lock --constraint requirements.lock images/build.in --output-file images/build.lock
+	$(subst pyproject.toml,,$(uv_compile)) --upgrade tests/schemathesis/requirements.in --output-file tests/schemathesis/requirements.lock
 	for peer in mlserver ploomber; do
 		$(subst pyproject.toml,,$(uv_compile)) --upgrade tests/benchmarks/$$peer/requirements.in --output-file tests/benchmarks/$$peer/requirements.lock
 	done

@@ -47,7 +47,7 @@ class Identity:
 def new_entry() -> str:
     """A token that nobody guesses, and what the file of tokens holds of it."""
     token = new_token()
-    return f"token: {token}\nsha256: {_digest(token)}"
+    return f"token: {token}\nsha256: {digest(token)}"
 
 
 class _Token(ClosedSchema, frozen=True):
@@ -101,7 +101,7 @@ class FileOfTokens:
             _LOG.error("no token is taken: %s", error.message)
             detail = "the server's file of tokens cannot be read; its log says why"
             raise Problem(status=503, reference="internal", detail=detail, headers={"Retry-After": "5"}) from None
-        found = self._tokens.get(_digest(token))
+        found = self._tokens.get(digest(token))
         if found is None or (found.until is not None and _as_utc(found.until) <= datetime.now(UTC)):
             return None
         return Identity(found.name, found.groups)
@@ -160,7 +160,8 @@ def _read_tokens(file: Path) -> dict[str, _Token]:
     return {each.sha256: each for each in written.tokens}
 
 
-def _digest(token: str) -> str:
+def digest(token: str) -> str:
+    """What is kept of a token. It suits tokens that nobody can guess; words of people need a slow hash."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
