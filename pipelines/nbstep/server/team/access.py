@@ -23,8 +23,8 @@ from nbstep_runner.errors import NbstepError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-OPEN: Final = frozenset({"/healthz", "/readyz", "/style.css"})
-"""What is answered to everybody: whether the server lives, and how its pages look."""
+OPEN: Final = ("/healthz", "/readyz", "/static/")
+"""How the paths begin that are answered to everybody: whether the server lives, and how its pages look."""
 LONGEST_TOKEN: Final = 2**14
 REVIEWS_AT_ONCE: Final = 8
 """Tokens that are looked up at once: whoever sends many wrong ones must not keep all threads, nor the cluster, busy."""
@@ -74,7 +74,7 @@ class TeamAccess:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if scope["type"] != "http" or path in OPEN:
+        if scope["type"] != "http" or path.startswith(OPEN):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)

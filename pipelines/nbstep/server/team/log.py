@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 AUDIT: Final = logging.getLogger("nbstep.audit")
-QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics", "/style.css"})
+QUIET: Final = ("/healthz", "/readyz", "/metrics", "/static/")
 """What is asked all the time, and of no run."""
 
 
@@ -53,7 +53,7 @@ class Audited:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and tell of its answer when it begins."""
-        if scope["type"] != "http" or scope["path"].removeprefix(scope["root_path"]) in QUIET:
+        if scope["type"] != "http" or scope["path"].removeprefix(scope["root_path"]).startswith(QUIET):
             await self._app(scope, receive, send)
             return
         started, state = time.monotonic(), scope.setdefault("state", {})

@@ -82,7 +82,11 @@ def test_whoever_is_not_known_learns_nothing(world: World, who: str) -> None:
         answer = world.get(path, who)
         assert (answer.status_code, answer.json()["reference"]) == (401, "token-missing")
         assert answer.headers["www-authenticate"] == "Bearer"
-    assert [world.get(path, who).status_code for path in ("/healthz", "/readyz", "/style.css")] == [200, 200, 200]
+    assert [world.get(path, who).status_code for path in ("/healthz", "/readyz", "/static/style.css")] == [
+        200,
+        200,
+        200,
+    ]
 
 
 def test_each_may_what_the_configuration_says(world: World) -> None:
@@ -207,7 +211,7 @@ def test_behind_a_prefix_whether_or_not_the_proxy_takes_it_away(tmp_path: Path, 
     assert started.headers["location"].startswith("/team/nbstep/v1/runs/")
     assert world.get(started.headers["location"], "ada").status_code == 200
     page = world.get(f"{path}/", "ada", **HTML).text
-    assert 'href="/team/nbstep/style.css"' in page
+    assert 'href="/team/nbstep/static/style.css"' in page
     assert world.get(f"{path}/healthz").status_code == 200
     sign_in = world.get(f"{path}/", **HTML)
     assert 'action="/team/nbstep/sign-in"' in sign_in.text
