@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from nbstep.cli.common import without_web
 from nbstep_runner.errors import UsageError
 
 
@@ -27,10 +28,7 @@ def command(file: Path | None, host: str, port: int, *, manifest: bool, new_toke
         from nbstep.server.team.manifest import manifests_of
         from nbstep.server.team.service import serve_team
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the service needs a package that is not installed: {error.name}",
-            hint="Install it: pip install 'nbstep[web]'",
-        ) from error
+        raise without_web(error) from error
 
     if new_token:
         click.echo(new_entry())

@@ -6,8 +6,7 @@ from contextlib import suppress
 
 import click
 
-from nbstep.cli.common import Storage, chosen, where
-from nbstep_runner.errors import UsageError
+from nbstep.cli.common import Storage, chosen, where, without_web
 
 
 @click.command("ui", short_help="Show the runs of a folder in a browser.")
@@ -22,10 +21,7 @@ def command(profile: str | None, runs: str | None, storage: Storage, port: int, 
     try:
         from nbstep.server.here import config_here, serve_here
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the service needs a package that is not installed: {error.name}",
-            hint="Install it: pip install 'nbstep[web]'",
-        ) from error
+        raise without_web(error) from error
 
     def tell(address: str) -> None:
         click.echo(address)

@@ -20,6 +20,12 @@ from nbstep.profiles.kubernetes import Affinity, ResourceClaim, Spread, Tolerati
 from nbstep.profiles.quantities import written
 from nbstep_runner.errors import UsageError
 
+UNPRIVILEGED: Final = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+"""The security context of a container."""
 SPARE_SECONDS: Final = 5
 """From the end of the runner's own grace period until the cluster kills it."""
 
@@ -69,11 +75,7 @@ def _container(submission: Submission, mounts: list[dict[str, Any]]) -> dict[str
         "env": list(_environment(submission)),
         "resources": _resources(profile.resources) | _devices(profile.kubernetes.resource_claims),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(UNPRIVILEGED),
         "volumeMounts": mounts,
     }
     return without_empty(container)

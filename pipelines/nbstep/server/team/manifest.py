@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from nbstep.backends.kubernetes.pod import UNPRIVILEGED
 from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.profiles import Reference, Resources
 from nbstep.profiles.quantities import written
@@ -182,11 +183,7 @@ def _pod(deployment: Deployment, config: Config) -> Object:
         "livenessProbe": _probe("/healthz", period=10, failures=6),
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(PAUSE_SECONDS)]}}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": dict(UNPRIVILEGED),
         "volumeMounts": mounts,
     }
     return {
