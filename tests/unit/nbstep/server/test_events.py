@@ -98,7 +98,7 @@ def test_a_client_goes_on_after_what_it_has_had(run: Run, count: int) -> None:
     after = f"1-{count}" if count else ""
     assert ids(heard(run, after)) == [f"1-{seq}" for seq in range(count + 1, 6)]
     asked = service_for(run).get(f"/v1/runs/{run.id}/events", params={"after": after})
-    assert asked.text == service_for(run).get(asked.url.path, headers={"last-event-id": after}).text
+    assert ids(list(events(asked.text.split("\n")))) == [f"1-{seq}" for seq in range(count + 1, 6)]
     both = service_for(run).get(f"/v1/runs/{run.id}/events?after=1-1", headers={"last-event-id": "1-4"})
     assert ids(list(events(both.text.split("\n")))) == ["1-5"], "where a browser goes on, the header counts"
 
