@@ -17,6 +17,7 @@ Ports are tried as seldom as by other clients: zeromq.js (tslab) binds on anothe
 connects in that very moment can leave its socket deaf for good.
 """
 CLOSE_LINGER_MS: Final = 0
+SNDMORE: Final = int(zmq.SNDMORE)
 HELD_MESSAGES: Final = 4
 """Messages of any size, so few of them; the kernel waits."""
 
@@ -75,7 +76,9 @@ class KernelClient:
         """Send a request and return its ``msg_id``."""
         msg_id, frames = self._wire.request(kind, content, metadata or {})
         self._open_files.keep()
-        socket.send_multipart(frames)
+        for frame in frames[:-1]:
+            socket.send(frame, SNDMORE)  # with a plain number: pyzmq takes longer to make a flag than to send
+        socket.send(frames[-1])
         return msg_id
 
     def receive(self, socket: zmq.Socket[bytes]) -> Message | None:

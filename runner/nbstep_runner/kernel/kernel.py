@@ -87,7 +87,7 @@ class Kernel:
         )
         if heard.iopub or heard.shell:
             self._heard_at = time.monotonic()
-        if heard.iopub or heard.shell or self._client.pong():
+        if heard.iopub or heard.shell or (self._client.heartbeat in ready and self._client.pong()):
             self.last_sign_of_life = time.monotonic()
         return heard
 
@@ -113,7 +113,7 @@ class Kernel:
             return ()
         messages: list[Message] = []
         size = 0
-        while len(messages) < BATCH and size < BATCH_TEXT:
+        while len(messages) < BATCH and size < BATCH_TEXT and self._poller.is_readable(socket):
             message = self._client.receive(socket)
             if message is None:
                 break
@@ -139,22 +139,29 @@ class Kernel:
 
     def request(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> str:
         """Send a request on the shell channel and return its ``msg_id``."""
-        return self._client.request(self._client.shell, kind, content, metadata)
+        return self._request(self._client.shell, kind, content, metadata)
+
+    def _request(
+        self, socket: zmq.Socket[bytes], kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None
+    ) -> str:
+        self._poller.used(socket)
+        return self._client.request(socket, kind, content, metadata)
 
     def ping(self) -> None:
         """Ask for a heartbeat; :attr:`last_sign_of_life` moves when it comes."""
+        self._poller.used(self._client.heartbeat)
         self._client.ping()
 
     def interrupt(self) -> None:
         """Interrupt the running cell, in the way that the kernelspec asks for."""
         if self.process.spec.interrupt_mode == "message":
-            self._client.request(self._client.control, "interrupt_request", {})
+            self._request(self._client.control, "interrupt_request", {})
         else:
             self.process.signal(signal.SIGINT)
 
     def request_shutdown(self) -> None:
         """Ask the kernel to end by itself, running its exit handlers."""
-        self._client.request(self._client.control, "shutdown_request", {"restart": False})
+        self._request(self._client.control, "shutdown_request", {"restart": False})
 
     def close(self) -> None:
         """Close the sockets; the process is its owner's to end."""

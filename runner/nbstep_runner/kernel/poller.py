@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import select
-from typing import Any
+from typing import Any, Final
 
 import zmq
 
 from nbstep_runner.kernel.open_files import OpenFiles
+
+EVENTS: Final = int(zmq.EVENTS)
+POLLIN: Final = int(zmq.POLLIN)
 
 
 class Poller:
     """What ``zmq.Poller`` does for reading, whatever becomes of the limit on open files while it waits.
 
     ``epoll`` does not ask for it, as ``zmq_poll`` does.
+
+    A socket's descriptor tells of messages that come while nobody uses the socket (``ZMQ_FD``). So a socket that was
+    found empty is asked again once its descriptor is readable, or after it was used to send: see :meth:`used`.
     """
 
     def __init__(self, open_files: OpenFiles) -> None:
         self._open_files = open_files
         self._epoll = select.epoll()
         self._sources: dict[int, Any] = {}
-        self._sockets: list[zmq.Socket[bytes]] = []
+        self._asked: set[zmq.Socket[bytes]] = set()
+        """The sockets that have to be asked before the next wait."""
 
     def register(self, source: Any) -> None:
         """Wait for a socket, a descriptor, or what has one (``fileno``) too."""
         if isinstance(source, zmq.Socket):
-            self._sockets.append(source)
+            self._asked.add(source)
             descriptor = int(source.getsockopt(zmq.FD))
         else:
             descriptor = source if isinstance(source, int) else source.fileno()
@@ -39,16 +46,25 @@ class Poller:
 
     def poll(self, seconds: float | None) -> set[Any]:
         """Those that can be read, after at most so long; none where nothing came."""
-        ready = self._ready_sockets()
-        events = self._epoll.poll(0 if ready else seconds)
-        descriptors = (self._sources[descriptor] for descriptor, _ in events)
-        found = {source for source in descriptors if not isinstance(source, zmq.Socket)}
-        return found.union(ready or self._ready_sockets())
+        ready: set[Any] = set(filter(self.is_readable, tuple(self._asked)))
+        for descriptor, _ in self._epoll.poll(0 if ready else seconds):
+            source = self._sources[descriptor]
+            if not isinstance(source, zmq.Socket) or self.is_readable(source):
+                ready.add(source)
+        return ready
 
-    def _ready_sockets(self) -> list[zmq.Socket[bytes]]:
-        """Sockets with messages. Their descriptors say only that something may have changed (``ZMQ_FD``)."""
+    def is_readable(self, socket: zmq.Socket[bytes]) -> bool:
+        """Whether a message waits on a socket, and if not, that its descriptor will tell of the next."""
         self._open_files.keep()
-        return [socket for socket in self._sockets if int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN]
+        if int(socket.getsockopt(EVENTS)) & POLLIN:
+            self._asked.add(socket)
+            return True
+        self._asked.discard(socket)
+        return False
+
+    def used(self, socket: zmq.Socket[bytes]) -> None:
+        """Something was sent on a socket, which can have taken what its descriptor had to tell."""
+        self._asked.add(socket)
 
     def close(self) -> None:
         """Wait for nothing any more."""

@@ -188,6 +188,10 @@ _readers_lock = threading.Lock()
 
 
 def _reader(stream: Any) -> _PipeReader:
-    with _readers_lock:
-        reader: _PipeReader = stream.__dict__.setdefault("_nbstep_reader", _PipeReader(stream))
-        return reader
+    reader: _PipeReader | None = stream.__dict__.get("_nbstep_reader")
+    if reader is None:
+        with _readers_lock:
+            reader = stream.__dict__.get("_nbstep_reader")
+            if reader is None:  # else another thread has made it meanwhile: there is one, for what it has half decoded
+                reader = stream._nbstep_reader = _PipeReader(stream)
+    return reader
