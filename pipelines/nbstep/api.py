@@ -14,19 +14,16 @@ from nbstep.backends.local.process import default_output
 from nbstep.backends.protocol import Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
-from nbstep.endpoints.endpoint import find_endpoint
 from nbstep.errors import RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, as_text, chosen_profile, merged
 from nbstep.profiles.storage import absolute, store_of
-from nbstep.runs.here import run_here
 from nbstep.runs.run import Run
 from nbstep.submission.again import kept_profile, request_again
 from nbstep.submission.files import Files
 from nbstep.submission.find import Submitted, find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload
-from nbstep.sweeps.submitted import sweep_of
 from nbstep_runner.contract import ParameterSource, encode
 
 
@@ -99,6 +96,8 @@ def run(  # noqa: PLR0913 - papermill's arguments, by their names
         NbstepError: How else it failed.
     """
     target = str(output or default_output(str(notebook)))
+    from nbstep.runs.here import run_here
+
     reached = chosen_profile(None, {"storage": dict(storage or {})}).storage
     options = {
         "--kernel": kernel_name,
@@ -290,6 +289,9 @@ def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Pro
     Raises:
         RunNotFoundError: Neither its place nor the folder knows it, or the beginning of an id fits several.
     """
+    from nbstep.endpoints.endpoint import find_endpoint  # who submits a run needs neither
+    from nbstep.sweeps.submitted import sweep_of
+
     chosen = chosen_profile(profile, {"runs": runs})
     with suppress(RunNotFoundError):
         return find_endpoint(str(name), chosen)

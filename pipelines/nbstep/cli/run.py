@@ -5,15 +5,17 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbstep.backends.local.process import Child, default_output
-from nbstep.cli.output import show_json
 from nbstep_runner.cli.command import command as runner_command
 from nbstep_runner.cli.sections import SectionedCommand, section
-from nbstep_runner.contract import STANDARD_STREAM, RunResult, decode
+from nbstep_runner.contract import STANDARD_STREAM
+
+if TYPE_CHECKING:
+    from nbstep_runner.contract import RunResult
 
 
 class RunCommand(SectionedCommand):
@@ -99,6 +101,8 @@ def command(
         return _watched(told, program=ctx.command_path)
     record, code = _recorded(told, form, program=ctx.command_path, log_to_stderr=as_json)
     if as_json and record:
+        from nbstep.cli.output import show_json
+
         show_json(record)
     elif record and form == "console" and not quiet:
         _say_where(record)
@@ -112,15 +116,23 @@ def _recorded(
     with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
         file = Path(folder) / "record.json"
         told = [*arguments, "--record-file", str(file)]
-        code = _plain(told, log_format, program=program, log_to_stderr=log_to_stderr)
+        with _writing(told, log_format, program=program, log_to_stderr=log_to_stderr) as child:
+            from nbstep_runner.contract import RunResult, decode  # while the child runs
+
+            code = child.wait()
         return decode(file.read_bytes(), RunResult) if file.exists() else None, code
 
 
-def _plain(arguments: list[str], log_format: str, *, program: str, log_to_stderr: bool = False) -> int:
-    """Let the child write its log itself."""
-    stream = sys.stderr if log_to_stderr else sys.stdout
-    with Child([*arguments, "--log-format", log_format], program=program, stdout=stream.fileno()) as child:
+def _plain(arguments: list[str], log_format: str, *, program: str) -> int:
+    """Let the child write its log itself, and no more; its exit code."""
+    with _writing(arguments, log_format, program=program) as child:
         return child.wait()
+
+
+def _writing(arguments: list[str], log_format: str, *, program: str, log_to_stderr: bool = False) -> Child:
+    """A child that writes its log itself."""
+    stream = sys.stderr if log_to_stderr else sys.stdout
+    return Child([*arguments, "--log-format", log_format], program=program, stdout=stream.fileno())
 
 
 def _watched(arguments: list[str], *, program: str) -> int:

@@ -14,7 +14,6 @@ from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.profiles.storage import store_of
 from nbstep.runs.attempts import earlier_verdicts
 from nbstep.runs.files import chosen, download
-from nbstep.runs.history import history
 from nbstep.runs.log import complete, stored_log
 from nbstep.runs.settle import settle
 from nbstep.runs.verdict import can_be_retried, combine, final_record
@@ -274,6 +273,8 @@ class Run:
         folder = self.output_uri.rpartition("/")[0].rpartition("/")[0]
         if stem == self.id or not folder:
             return None
+        from nbstep.runs.history import history  # who submits a run looks at no others
+
         earlier = history(folder, storage=self._located.storage, limit=_EARLIER, state=RunState.SUCCEEDED)
         return next((record.seconds for record in earlier if _MADE_ID.sub("", record.run_id) == stem), None)
 

@@ -14,7 +14,6 @@ from typing import Final, Self
 from nbstep.backends.local.signals import signals_to
 from nbstep_runner.cli import TYPED_COMMAND
 from nbstep_runner.errors import InternalError
-from nbstep_runner.stores import name_of, sibling
 
 RUNNER: Final = (sys.executable, "-P", "-m", "nbstep_runner.cli")
 """``-P`` keeps the working directory off Python's path: a ``random.py`` beside a notebook is the notebook's alone."""
@@ -86,4 +85,6 @@ class Child:
 
 def default_output(notebook: str) -> str:
     """``x.out.ipynb`` in the current folder for a notebook ``x.ipynb``, wherever it lies."""
+    from nbstep_runner.stores import name_of, sibling  # not imported before a child is started that needs neither
+
     return sibling(name_of(notebook), ".out.ipynb")
