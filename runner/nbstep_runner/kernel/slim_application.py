@@ -37,6 +37,17 @@ def _never_drop(application: Any) -> None:
     application.iopub_thread.socket.setsockopt(zmq.XPUB_NODROP, 1)
 
 
+def _know_the_iopub_thread_alive(thread: Any) -> None:
+    """Ask whether the IOPub thread lives without a way to be told wrongly that it does not.
+
+    Where the handler of a signal raises within ``Thread.is_alive`` of Python before 3.13, as an interrupt does, the
+    thread counts as ended from then on. Whoever publishes would use its socket beside it: messages would be lost or
+    torn, or the kernel stop for good.
+    """
+    if hasattr(thread, "_tstate_lock"):  # which the thread holds as long as it runs
+        thread.is_alive = lambda: (lock := thread._tstate_lock) is not None and lock.locked()
+
+
 def _pack_any_text(session: Any) -> None:
     """Let a message be sent whose text UTF-8 cannot say: half of a surrogate pair is written as an escape of JSON.
 
@@ -315,6 +326,7 @@ def be_kernel(streams: Any, shell: Any, commands: Any) -> None:
     _ask_for_events_directly()
     application.kernel._execute_sleep = 0.0
     _never_drop(application)
+    _know_the_iopub_thread_alive(application.iopub_thread.thread)
     if hasattr(application.kernel, "_process_children"):
         _count_living_children_only(application.kernel)
     _make_no_unwanted_records(application)

@@ -28,6 +28,7 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``), and what is printed or shown is
   sent in pieces of which few are held, so that it costs no memory (``OutStream.write``,
   ``IOPubThread.send_multipart``);
+* an interrupt, or a handler of a signal that raises, never makes the IOPub thread count as ended (``Thread.is_alive``);
 * half of a surrogate pair in a text is sent as an escape instead of losing the whole message (``Session.pack``);
 * at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold the kernel for
   14 s, and the run would kill it before its exit handlers run;

@@ -79,7 +79,9 @@ def patch_streams(iostream: Any) -> None:
             _reader(self).take()
         with self._buffer_lock:
             holds_text = any(buffer.tell() for buffer in self._buffers.values())
-        if holds_text:
+        if holds_text and _is_sent_by_another(self.pub_thread):
+            _sending(self).wait()
+        elif holds_text:
             flush(self)
 
     def watched_fileno(self: Any) -> int:
@@ -145,12 +147,39 @@ def _take_what_came_before(stream: Any) -> None:
 
 def _send_in_time(stream: Any) -> None:
     """Have a full buffer sent, once the one before it has been."""
-    before = stream.__dict__.get("_nbstep_sent")
-    if before is not None:
-        _await_sending(stream.pub_thread, before)
-    sent = stream._nbstep_sent = threading.Event()
+    before: _Sent | None = stream.__dict__.get("_nbstep_sent")
+    if before is not None and _is_sent_by_another(stream.pub_thread):
+        before.wait()
+    stream._nbstep_sent = _sending(stream)
+
+
+def _sending(stream: Any) -> "_Sent":
+    """Have what a stream holds sent, as ipykernel's ``OutStream.flush`` does."""
+    sent = _Sent()
     stream.pub_thread.schedule(stream._flush)
     stream.pub_thread.schedule(sent.set)
+    return sent
+
+
+class _Sent:
+    """Something has been sent: an event whose lock nobody can leave held before it is set.
+
+    Where an interrupt comes while a thread waits for a ``threading.Event``, the event's own lock can stay taken. The
+    IOPub thread, which sets it, would then wait for ever, and the kernel with it.
+    """
+
+    def __init__(self) -> None:
+        self._unsent = threading.Lock()
+        self._unsent.acquire()
+
+    def set(self) -> None:
+        """Say so, once."""
+        self._unsent.release()
+
+    def wait(self) -> None:
+        """Wait until it is set, for :data:`PATIENCE_SECONDS` at most."""
+        if self._unsent.acquire(timeout=PATIENCE_SECONDS):
+            self._unsent.release()
 
 
 def _patch_send(pub_thread: Any) -> None:
@@ -160,16 +189,19 @@ def _patch_send(pub_thread: Any) -> None:
     def bounded_send(self: Any, message: Any, *args: Any, **kwargs: Any) -> None:
         send(self, message, *args, **kwargs)
         if sum(memoryview(part).nbytes for part in message) > LARGE_MESSAGE:
-            sent = threading.Event()
+            sent = _Sent()
             self.schedule(sent.set)
-            _await_sending(self, sent)
+            if _is_sent_by_another(self):
+                sent.wait()
 
     pub_thread.send_multipart = bounded_send
 
 
-def _await_sending(pub_thread: Any, sent: threading.Event) -> None:
-    if pub_thread.thread.is_alive() and pub_thread.thread is not threading.current_thread():
-        sent.wait(PATIENCE_SECONDS)
+def _is_sent_by_another(pub_thread: Any) -> bool:
+    """Whether another thread sends what this one publishes."""
+    if pub_thread is None:  # of a stream that is closed
+        return False
+    return bool(pub_thread.thread.is_alive()) and pub_thread.thread is not threading.current_thread()
 
 
 def _hand_over(stream: Any) -> None:

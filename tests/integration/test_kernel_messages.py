@@ -1,0 +1,80 @@
+"""How a slim kernel's messages travel: in order, and whole whatever interrupts those who publish them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from nbstep_runner.kernel import specs
+from nbstep_runner.kernel.process import KernelProcess, LaunchOptions
+from support.kernel_session import Session
+
+INTERRUPTED = """
+import random, signal, sys
+kernel = get_ipython().kernel
+class Tick(BaseException):
+    pass
+def tick(*_):
+    if armed:
+        raise Tick
+published = []
+armed = False
+before = signal.signal(signal.SIGALRM, tick)
+for number in range(3000):
+    content = {{'data': {{'text/html': f'{{number}} '}}, 'metadata': {{}}}}
+    message = kernel.session.msg('display_data', content, parent=kernel.get_parent())
+    frames = [b'display_data', *kernel.session.serialize(message)]
+    try:
+        armed = True
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.000002, {longest}))
+        {publish}
+        published.append(number)
+        armed = False
+    except Tick:
+        armed = False
+signal.setitimer(signal.ITIMER_REAL, 0)
+signal.signal(signal.SIGALRM, before)
+"""
+MIXED = """
+import sys
+from IPython.display import display_html
+for number in range(0, {count}, 4):
+    print(number)
+    display_html(f'{{number + 1}}', raw=True)
+    print(number + 2, file=sys.stderr)
+    display_html(f'{{number + 3}}', raw=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def slim() -> Iterator[Session]:
+    made = Session(KernelProcess(specs.find("python3"), LaunchOptions(stock=False, token=secrets.token_hex(16))))
+    yield made
+    made.close()
+
+
+def test_what_is_printed_and_shown_keeps_its_order(slim: Session) -> None:
+    count = 2000
+    texts = "".join(text.strip() + " " for text in slim.texts(slim.send(MIXED.format(count=count))))
+    assert texts.split() == [str(number) for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("publish", "longest"),
+    [
+        ("kernel.iopub_socket.send_multipart(frames)", 0.00008),
+        ("sys.stdout.write(f'{number} '), sys.stdout.flush()", 0.0006),
+    ],
+    ids=["shown", "printed"],
+)
+def test_no_message_is_lost_or_overtaken_where_a_signals_handler_raises(
+    slim: Session, publish: str, longest: float
+) -> None:
+    asked = slim.send(INTERRUPTED.format(publish=publish, longest=longest))
+    came = [int(number) for number in "".join(slim.texts(asked)).split()]
+    published = [int(number) for number in slim.run("print(*published)").split()]
+    assert set(published) <= set(came)
+    assert came == sorted(set(came))
+    assert "True" in slim.run("print(kernel.iopub_thread.thread.is_alive())")
