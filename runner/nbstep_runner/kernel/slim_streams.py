@@ -65,7 +65,7 @@ class _PipeReader:
 def patch_streams(iostream: Any) -> None:
     """Give the classes of ``ipykernel.iostream`` the behaviour that ``slim_ipykernel`` promises."""
     out_stream = iostream.OutStream
-    flush, fileno = out_stream.flush, out_stream.fileno
+    flush, send, fileno = out_stream.flush, out_stream._flush, out_stream.fileno
     out_stream.flush_interval = FLUSH_SECONDS
 
     def watch(self: Any) -> None:
@@ -79,10 +79,18 @@ def patch_streams(iostream: Any) -> None:
             _reader(self).take()
         with self._buffer_lock:
             holds_text = any(buffer.tell() for buffer in self._buffers.values())
+        holds_text = holds_text or _is_sending(self)
         if holds_text and _is_sent_by_another(self.pub_thread):
             _sending(self).wait()
         elif holds_text:
             flush(self)
+
+    def noted_send(self: Any) -> None:
+        self._nbstep_sends = True
+        try:
+            send(self)
+        finally:
+            self._nbstep_sends = False
 
     def watched_fileno(self: Any) -> int:
         return int(self._original_stdstream_fd if self._should_watch else fileno(self))
@@ -91,6 +99,7 @@ def patch_streams(iostream: Any) -> None:
     _patch_send(iostream.IOPubThread)
     out_stream._watch_pipe_fd = watch
     out_stream.flush = prompt_flush
+    out_stream._flush = noted_send
     out_stream.fileno = watched_fileno
 
 
@@ -197,6 +206,14 @@ def _patch_send(pub_thread: Any) -> None:
     pub_thread.send_multipart = bounded_send
 
 
+def _is_sending(stream: Any) -> bool:
+    """Whether text has been taken from the stream's buffer that may not be in the queue of what is sent yet.
+
+    What is published meanwhile would overtake it.
+    """
+    return bool(stream.__dict__.get("_nbstep_sends"))
+
+
 def _is_sent_by_another(pub_thread: Any) -> bool:
     """Whether another thread sends what this one publishes."""
     if pub_thread is None:  # of a stream that is closed
@@ -206,6 +223,9 @@ def _is_sent_by_another(pub_thread: Any) -> bool:
 
 def _hand_over(stream: Any) -> None:
     """Send what a stream holds before another one takes more: the buffers of two streams know no common order."""
+    if _is_sending(stream) and _is_sent_by_another(stream.pub_thread):
+        _sending(stream).wait()
+        return
     if held := [piece for piece in stream._flush_buffers() if piece[1]]:
         stream.pub_thread.schedule(lambda: _send(stream, held))
 
