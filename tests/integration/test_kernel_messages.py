@@ -56,7 +56,7 @@ def slim() -> Iterator[Session]:
 
 
 def test_what_is_printed_and_shown_keeps_its_order(slim: Session) -> None:
-    count = 2000
+    count = 400
     texts = "".join(text.strip() + " " for text in slim.texts(slim.send(MIXED.format(count=count))))
     assert texts.split() == [str(number) for number in range(count)]
 

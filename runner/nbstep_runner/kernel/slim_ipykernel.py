@@ -16,8 +16,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * what subprocesses and native code print is decoded across reads, so that no character is torn, and it is taken
   before a cell's reply, so that it is not attributed to the next cell; it is not echoed to the process's own stderr;
   ``sys.stdout.fileno()`` is where it is taken from, so that a process that is given it is heard;
-* what is printed to stdout and stderr is sent in the order in which it was printed, and what a subprocess printed
-  before what is printed after it;
+* what is printed to stdout and stderr is sent in the order in which it was printed, what a subprocess printed before
+  what is printed after it, and all of it before what is shown after it;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * of the outputs that IPython 9 holds in memory for ``%notebook``, 16 MB are kept;
 * a command (``!``) has an empty standard input instead of a terminal on which it would wait for ever, what it writes is
