@@ -41,9 +41,9 @@ ENTRIES: Final = 1000
 READ_AHEAD: Final = 128
 """How many records are read on the side before the next listing may begin."""
 QUICK_SECONDS: Final = 0.2
-"""A listing that takes no longer is waited for; otherwise a page tells what the last one brought."""
-FIRST_SECONDS: Final = 10.0
-"""How long the first listing is waited for: before its end nothing can be told."""
+"""Where a listing takes no longer, the next is waited for; otherwise a page tells what the last one brought."""
+PATIENCE_SECONDS: Final = 10.0
+"""How long a listing is waited for: the first, before whose end nothing can be told, or one that was quick before."""
 PAUSES: Final = 1.0
 """Listings that take long pause for so many times what they take."""
 FRESH_SECONDS: Final = 1.0
@@ -87,7 +87,7 @@ class RunIndex:
             IndexRenewedError: The file was damaged, and is now empty.
         """
         listed = self.file.listed
-        wait = FIRST_SECONDS if listed is None else QUICK_SECONDS if listed[1] <= QUICK_SECONDS else 0.0
+        wait = PATIENCE_SECONDS if listed is None or listed[1] <= QUICK_SECONDS else 0.0
         with self._changed:
             under_way = self._begun > self._ended
             mine = self._begun if under_way and listed is None else self._begun + 1

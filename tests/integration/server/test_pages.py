@@ -16,6 +16,8 @@ from support.service import TOKEN, config, listening
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbstep import Run
+    from nbstep.server.config import Config
     from support.browser import Browser
 
 HOSTILE = """<html><body style="background:#eeeeee"><h1>A notebook</h1><img src="/v1/runs">
@@ -27,24 +29,31 @@ HOSTILE = """<html><body style="background:#eeeeee"><h1>A notebook</h1><img src=
 INNER = "return document.body.innerText"
 
 
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run under way."""
+    monkeypatch.chdir(tmp_path)
+    submitted = memory_runs.submit(run_id=f"train-{secrets.token_hex(4)}")
+    memory_runs.backend_of(submitted).begin(submitted.handle)
+    return submitted
+
+
+def runs_of(run: Run) -> str:
+    """The folder of all runs."""
+    return run.output_uri.rpartition("/")[0].rpartition("/")[0]
+
+
+def config_for(run: Run) -> Config:
+    return config(folders={"team": {"uri": runs_of(run), "profiles": ["small"]}}, profiles={"small": {"on": "memory"}})
+
+
 @pytest.mark.fault(43)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_hostile_notebook_is_seen_and_reaches_nothing(
-    browser: Browser,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    theme: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    uri = f"memory://{secrets.token_hex(4)}/runs"
-    run = memory_runs.submit(runs=uri, run_id=f"train-{secrets.token_hex(4)}")
-    backend = memory_runs.backend_of(run)
-    backend.begin(run.handle)
-    backend.log(run.handle, "epoch 1")
+def test_a_hostile_notebook_is_seen_and_reaches_nothing(browser: Browser, run: Run, theme: str) -> None:
+    memory_runs.backend_of(run).log(run.handle, "epoch 1")
     page = sibling(run.output_uri, ".html")
     store_of(page, StorageOptions()).write(page, HOSTILE.encode())
-    served = config(folders={"team": {"uri": uri, "profiles": ["small"]}}, profiles={"small": {"on": "memory"}})
-    with listening(served) as (url, _):
+    with listening(config_for(run)) as (url, _):
         browser.show(f"{url}/?token={TOKEN}", theme)
         assert browser.script("return location.href") == f"{url}/", "the token stays in the address"
         assert browser.barriers() == []
@@ -71,18 +80,11 @@ def texts(browser: Browser, selector: str) -> list[str]:
     return found
 
 
-def test_a_run_is_followed_on_its_page_and_in_the_list(
-    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Run) -> None:
     """All of it without a reload until the run ends, and each line once: a mark on the window tells reloads."""
-    monkeypatch.chdir(tmp_path)
-    uri = f"memory://{secrets.token_hex(4)}/runs"
-    run = memory_runs.submit(runs=uri, run_id=f"train-{secrets.token_hex(4)}")
     backend = memory_runs.backend_of(run)
-    backend.begin(run.handle)
     backend.log(run.handle, "cell 0 started", event="cell-started", cell={"index": 0}, title="fit()")
-    served = config(folders={"team": {"uri": uri, "profiles": ["small"]}}, profiles={"small": {"on": "memory"}})
-    with listening(served) as (url, _):
+    with listening(config_for(run)) as (url, _):
         browser.show(f"{url}/runs/{run.id}?token={TOKEN}")
         browser.script("window.kept = true")
         assert texts(browser, "#cells td") == ["fit()", "running", ""]
@@ -106,7 +108,7 @@ def test_a_run_is_followed_on_its_page_and_in_the_list(
 
         browser.show(f"{url}/")
         browser.script("window.kept = true; document.querySelector('tbody a').focus()")
-        newer = memory_runs.submit(runs=uri, run_id=f"other-{secrets.token_hex(4)}")
+        newer = memory_runs.submit(runs=runs_of(run), run_id=f"other-{secrets.token_hex(4)}")
         browser.until(f"return document.querySelector('tbody').innerText.includes('{newer.id}')")
         backend.begin(newer.handle)
         backend.end(newer.handle)
