@@ -25,7 +25,7 @@ from servers.cluster import Launcher
 from servers.versitygw import GatewayServer
 from support import notebooks
 from support.notebooks import Code
-from sweeps.pods import Taking, deleted, evicted, lost, running, taking, until
+from sweeps.pods import Taking, deleted, evicted, killed, lost, running, taking, until
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -155,7 +155,7 @@ def silent(server: GatewayServer) -> Iterator[None]:
 
 
 @pytest.mark.fault(61)
-@pytest.mark.parametrize("budget", [120.0], ids=["within_the_budget"])
+@pytest.mark.parametrize("budget", [120.0, 20.0], ids=["within_the_budget", "past_the_budget"])
 def test_storage_that_is_away_for_a_minute(launcher: Launcher, budget: float) -> None:
     """Within the budget for retries all wait for it; past it pods and whoever follows give up, and go on afterwards."""
     cells = ("n: int = 0", f"import time\ntime.sleep(4)\n{REPORT}")
@@ -194,3 +194,20 @@ def test_a_queue_that_takes_a_sweep_back_lets_it_go_on(launcher: Launcher, kueue
     done = sweep.wait(SECONDS)
     assert [run.result.results["square"] for run in done] == [n * n for n in range(12)]
     assert 1 <= sum(run.result.attempt - 1 for run in done) <= 2
+
+
+@pytest.mark.fault(61)
+def test_a_pod_that_cannot_take_part_is_given_up_and_the_others_make_its_runs(launcher: Launcher) -> None:
+    """Its plan is away when a pod begins anew: 66, which no retry mends, so that ``FailIndex`` is what happens."""
+    cells = ("n: int = 0", f"import time\ntime.sleep(3)\n{REPORT}")
+    sweep = launcher.sweep(*cells, grid={"n": range(16)}, jobs=2, retries=3, wait=False)
+    until(lambda: len(running(launcher, sweep.id)) == 2 and sweep.status().words.startswith("2 of 16"))
+    assert isinstance(launcher.bucket.server, GatewayServer)
+    plan = launcher.bucket.server.root / sweep._places.plan.removeprefix("s3://")
+    plan.rename(plan.with_suffix(".away"))
+    killed(launcher, running(launcher, sweep.id)[-1])
+    until(lambda: launcher.cluster.get("job", sweep.id)["status"].get("failedIndexes"))
+    done = sweep.wait(SECONDS)
+    plan.with_suffix(".away").rename(plan)
+    assert [run.result.results["square"] for run in done] == [n * n for n in range(16)]
+    assert launcher.cluster.get("job", sweep.id)["status"]["completedIndexes"] in ("0", "1")

@@ -14,6 +14,7 @@ from nbstep import Run
 from nbstep_runner.contract import RunState
 from servers.cluster import Launcher
 from support import processes
+from sweeps.pods import lost, running, until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
@@ -28,6 +29,17 @@ if store.stat(flag) is None:
     store.write(flag, b"seen")
     print("waits", flush=True)
     time.sleep(300)
+"""
+STATE_WAITS = """
+import time
+from nbstep_runner import result, state
+kept = state.folder / "first"
+if not state.restored:
+    kept.write_text("seen")
+    state.save()
+    print("waits", flush=True)
+    time.sleep(300)
+result("seen", kept.read_text())
 """
 FILLS = """
 import time
@@ -62,6 +74,24 @@ def test_a_taint_takes_the_pod_and_the_run_goes_on_elsewhere_without_a_retry(lau
     assert (result.state, result.attempt) == (RunState.SUCCEEDED, 2)
     assert [record.state for record in run.attempts()] == [RunState.CANCELLED, RunState.SUCCEEDED]
     assert [file.path for file in run.files()] == ["a.csv"]
+
+
+@pytest.mark.fault(60)
+def test_a_run_that_keeps_a_state_goes_on_after_its_node_was_lost(launcher: Launcher) -> None:
+    """As when a node never comes back: it is tainted, its pod is not waited for, and another one goes on."""
+    run = launcher.submit("x = 1", STATE_WAITS, state=True, retries=1)
+    until_said(run, "waits")
+    pod = running(launcher, run.id)[0]
+    try:
+        launcher.cluster("taint", "nodes", "--all", TAINT)
+        lost(launcher, pod)
+        until(lambda: pod not in running(launcher, run.id))
+    finally:
+        launcher.cluster("taint", "nodes", "--all", f"{TAINT}-")
+    result = run.wait(timeout=200)
+    assert (result.state, result.results) == (RunState.SUCCEEDED, {"seen": "seen"})
+    assert result.continued_from is not None
+    assert result.continued_from.attempt == 1
 
 
 def told(run: Run) -> list[str]:
