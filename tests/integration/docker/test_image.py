@@ -110,3 +110,14 @@ def test_the_image_of_endpoints_has_what_most_notebooks_import_and_what_serving_
     rights = ("--rm", "--network=none", "--read-only", "--cap-drop=ALL")
     done = docker.call("run", *rights, "--entrypoint=python", name, "-c", f"import {modules}; print('all')")
     assert (done.stdout, done.stderr) == ("all\n", "")
+
+
+@pytest.mark.timeout(900)
+def test_the_image_of_a_server_says_what_a_cluster_needs_for_it(docker: Docker, image: str) -> None:
+    assert image == IMAGE
+    name = "nbstep-test-runner:server"
+    docker.build(name, target="server")
+    rights = ("run", "--rm", "--network=none", "--read-only", "--cap-drop=ALL")
+    done = docker.call(*rights, name, "--manifest")
+    assert ("kind: Deployment" in done.stdout, done.stderr) == (True, "")
+    docker.call(*rights, "--entrypoint=python", name, "-c", "import nbstep.server.team.cluster")
