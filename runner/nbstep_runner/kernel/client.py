@@ -11,11 +11,7 @@ from nbstep_runner.kernel.open_files import OpenFiles
 from nbstep_runner.kernel.wire import Message, Wire
 
 RECONNECT_MS: Final = 5
-"""How soon ZMQ tries a file again that the kernel has not bound yet; its own default of 100 ms delays every start.
-
-Ports are tried as seldom as by other clients: zeromq.js (tslab) binds on another thread than it reads on, and who
-connects in that very moment can leave its socket deaf for good.
-"""
+"""How soon ZMQ tries a socket again that the kernel has not bound yet; its own default of 100 ms delays every start."""
 CLOSE_LINGER_MS: Final = 0
 SNDMORE: Final = int(zmq.SNDMORE)
 HELD_MESSAGES: Final = 4
@@ -36,7 +32,6 @@ class KernelClient:
         self._open_files = open_files
         self._high_water_mark = HELD_MESSAGES if bounded else 0
         self._wire = Wire(connection.key)
-        self._reconnect_ms = RECONNECT_MS if connection.transport == "ipc" else None
         self._context = zmq.Context()
         self.shell = self._open(zmq.DEALER, connection.address("shell"))
         self.control = self._open(zmq.DEALER, connection.address("control"))
@@ -64,8 +59,7 @@ class KernelClient:
     def _open(self, kind: int, address: str) -> zmq.Socket[bytes]:
         socket = self._context.socket(kind)
         socket.setsockopt(zmq.LINGER, CLOSE_LINGER_MS)
-        if self._reconnect_ms is not None:
-            socket.setsockopt(zmq.RECONNECT_IVL, self._reconnect_ms)
+        socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RCVHWM, self._high_water_mark)
         socket.connect(address)
         return socket

@@ -22,8 +22,7 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
     Ready means that it has answered on the shell channel and that a message has come on the iopub channel, which
     shows that the subscription is in place and no output can be missed. The question is asked again while only
     one of them has happened, because a publication made before the subscription is gone. A kernel that says nothing
-    is asked again too: some never see a message that came while they were binding their sockets (tslab, with
-    zeromq.js), but see it with the next one.
+    is asked again too: tslab fails to answer what it hears while its next socket is still being bound.
 
     Args:
         kernel: Just launched, or starting for a while.
