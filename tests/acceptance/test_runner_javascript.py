@@ -109,3 +109,15 @@ def test_secrets_are_read_when_the_cell_runs(tmp_path: Path) -> None:
     done = ran(tmp_path, ("deno", "typescript", kernels.deno), cells, "-y", given, env={"TOKEN": "from the env"})
     assert (done.code, done.text(2)) == (0, "true true\n")
     assert "from" not in done.notebook.cells[1].source
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_cell_that_throws_fails_with_what_its_kernel_tells(tmp_path: Path, kernel: tuple[str, str, Kernel]) -> None:
+    cells = ["console.log('before')", "throw new RangeError('no such station')", "console.log('never')"]
+    done = ran(tmp_path, kernel, cells)
+    assert (done.code, done.states) == (10, ["succeeded", "failed", "not_run"])
+    assert (done.stderr, done.text(0)) == ("", "before\n")
+    assert done.error["reference"] == "cell-failed"
+    assert "no such station" in done.error["message"]
+    told = json.dumps([output for output in done.cells[1].outputs if output.output_type in ("error", "stream")])
+    assert "RangeError: no such station" in told or ("RangeError" in told and "no such station" in told)
