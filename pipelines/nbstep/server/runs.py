@@ -122,9 +122,13 @@ def query_of(request: Request) -> Query:
     if "label" in given:
         given["label"] = request.query_params.getlist("label")
     try:
-        return msgspec.convert(given, Query, strict=False)
+        query = msgspec.convert(given, Query, strict=False)
     except msgspec.ValidationError as error:
         raise Problem(status=400, reference="usage", detail=f"the query does not fit: {error}") from None
+    for name, value in given.items():
+        if getattr(query, name) is None:  # the text "null", which msgspec takes for nothing
+            raise Problem(status=400, reference="usage", detail=f"the query does not fit: {name} is {value!r}")
+    return query
 
 
 def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

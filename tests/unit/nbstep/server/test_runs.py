@@ -143,7 +143,10 @@ def test_no_damaged_record_keeps_other_runs_from_being_told(tmp_path: Path, memb
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=x", "state=done", "cursor=x", "cursor=W10", "since=noon", "other=1", "cursor=%00"],
+    [
+        *("limit=0", "limit=201", "limit=x", "cursor=x", "cursor=W10", "cursor=%00"),
+        *("state=done", "state=null", "since=noon", "since=null", "other=1"),
+    ],
 )
 def test_a_query_that_fits_nothing_is_told(tmp_path: Path, query: str) -> None:
     answer = service_of(str(tmp_path)).get(f"/v1/runs?{query}")
