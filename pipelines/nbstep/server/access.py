@@ -5,11 +5,11 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
 from nbstep.server.callers import let_in
@@ -131,11 +131,7 @@ def _cookie_name(origin: str) -> str:
 
 def cookie(headers: Headers, name: str) -> str:
     """The value of a cookie; empty if the request has none of that name."""
-    try:
-        found = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+    return cookie_parser(headers.get("cookie", "")).get(name, "")
 
 
 def _forbidden(detail: str) -> Problem:

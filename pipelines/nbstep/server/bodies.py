@@ -92,7 +92,7 @@ async def uploaded(request: Request, limits: Limits) -> AsyncIterator[tuple[byte
                     await asyncio.to_thread(shutil.copyfileobj, file.file, copy)
             finally:
                 await form.close()
-        yield asked.encode(), place
+        yield asked.encode(errors="replace"), place
 
 
 @asynccontextmanager

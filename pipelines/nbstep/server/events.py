@@ -163,6 +163,7 @@ async def _events(
         over, look = is_over(following), following.look  # before the spool: what is in it then is all
         while position < following.spool.end and not streams.closing:
             entries, position = following.spool.read(position)
+            await asyncio.sleep(0)  # others are served between two pieces, of which none may be for this listener
             lines = []
             for number, line in entries:
                 heard = heard or (number is not None and number >= after)

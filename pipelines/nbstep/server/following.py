@@ -13,7 +13,7 @@ from typing import Final
 
 from nbstep.runs.run import Run
 from nbstep.runs.watch import Look, watch_of
-from nbstep.server.problems import Problem
+from nbstep.server.problems import busy
 from nbstep.server.spool import Number, Spool, is_number
 from nbstep.views.log_lines import LogLine
 from nbstep.views.status import RunStatus
@@ -175,13 +175,8 @@ class Streams:
         """
         with self._lock:
             if self.count >= self._most or self.closing:
-                raise Problem(
-                    status=503,
-                    reference="busy",
-                    detail="the server ends" if self.closing else f"{self.count} streams are open, as many as may be",
-                    hint="Come again a little later.",
-                    headers={"Retry-After": str(BUSY_SECONDS)},
-                )
+                full = f"{self.count} streams are open, as many as may be"
+                raise busy("the server ends" if self.closing else full, BUSY_SECONDS)
             following = self._followed.get(key)
             if following is None:
                 following = Following(run, self._lock, lambda: self._drop(key))

@@ -25,7 +25,7 @@ from nbstep.profiles.storage import store_of
 from nbstep.runs.history import read_run
 from nbstep.server.config import Folder
 from nbstep.server.index_file import Entry, Found, IndexFile, IndexRenewedError, Row
-from nbstep.server.problems import Problem
+from nbstep.server.problems import busy
 from nbstep.server.summaries import Summary, short, started, summary_of
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import StorageUnavailableError
@@ -101,13 +101,7 @@ class RunIndex:
         if listed is None and ended:  # the file was found damaged since
             raise IndexRenewedError
         if listed is None:
-            raise Problem(
-                status=503,
-                reference="busy",
-                detail=f"the folder is listed for the first time: {self.file.last_key} runs so far",
-                hint="Come again a little later.",
-                headers={"Retry-After": "5"},
-            )
+            raise busy(f"the folder is listed for the first time: {self.file.last_key} runs so far", 5)
         return listed[0]
 
     def note(self, run_id: str) -> None:
@@ -177,14 +171,14 @@ class RunIndex:
 
     def _list(self) -> None:
         began = time.monotonic()
-        store = self._store()
+        store, renewals = self._store(), self.file.renewals
         seen = bytearray(self.file.last_key + 1)
         entries = entries_of(store.list(self._prefix), self._prefix)
         while some := list(islice(entries, ENTRIES)):
             for key in self.file.take(some):
                 if key < len(seen):
                     seen[key] = 1
-        self.file.finish_listing(seen, time.monotonic() - began)
+        self.file.finish_listing(seen, time.monotonic() - began, renewals)
 
 
 def is_stale(row: Row, now: float) -> bool:

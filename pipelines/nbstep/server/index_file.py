@@ -46,7 +46,9 @@ VERSION: Final = zlib.crc32(f"{TABLES}{msgspec.json.schema(Summary)}{version('nb
 """A file of another version of nbstep, or with other members, is made anew."""
 BUSY_SECONDS: Final = 10.0
 _COLUMNS: Final = "key, run_id, has_record, version, modified, read_at, settled, summary"
-_DAMAGES: Final = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGES: Final = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_OF_ANOTHER: Final = "no such "
+"""What SQLite says of a file that has not our tables or columns; other errors of that kind are a query's own."""
 _NO_PLACE: Final = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM)
 _ANY_SUFFIX: Final = ("", "-wal", "-shm", "-journal")
 
@@ -141,10 +143,12 @@ class IndexFile:
 
     Attributes:
         path: Where it lies.
+        renewals: How often it was begun anew by this object.
     """
 
     def __init__(self, path: Path | None) -> None:
         self.path = path
+        self.renewals = 0
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
 
@@ -184,14 +188,17 @@ class IndexFile:
             )
         return [key for key, _ in known.values()]
 
-    def finish_listing(self, seen: bytearray, seconds: float) -> None:
+    def finish_listing(self, seen: bytearray, seconds: float, renewals: int) -> None:
         """Remove the rows whose keys are not marked, of those with a mark at all, and keep that the listing is whole.
 
         Args:
             seen: A byte for each key, from 0 on, up to the youngest when the listing began.
             seconds: What the listing took.
+            renewals: As they were when the listing began: keys of another file say nothing of this one.
         """
         with self._using() as connection:
+            if self.renewals != renewals:
+                raise IndexRenewedError
             keys = (key for (key,) in connection.execute("SELECT key FROM runs WHERE key < ?", [len(seen)]))
             gone = [(key,) for key in keys if not seen[key]]
             connection.executemany("DELETE FROM labels WHERE key = ?", gone)
@@ -255,6 +262,7 @@ class IndexFile:
     def renew(self) -> None:
         """Begin with an empty file."""
         with self._lock:
+            self.renewals += 1
             self.close()
             for suffix in _ANY_SUFFIX if self.path else ():
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
@@ -269,8 +277,7 @@ class IndexFile:
                 with self._connection:
                     yield self._connection
             except sqlite3.DatabaseError as error:
-                code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-                if self.path is None or code not in _DAMAGES:
+                if self.path is None or not _is_damage(error):
                     raise StorageUnavailableError(
                         f"the index of runs cannot be used: {error}",
                         hint="Make room where it lies. It is a cache: what is removed is made again.",
@@ -306,3 +313,9 @@ class IndexFile:
         connection = sqlite3.connect(self.path or "", timeout=BUSY_SECONDS, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
         return connection
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    """Whether it says that the file is not, or no longer, an index of ours."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    return code in _DAMAGES or (code == sqlite3.SQLITE_ERROR and _OF_ANOTHER in str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -13,12 +14,14 @@ import msgspec
 from nbstep.server.folders import RunFolder
 from nbstep.server.index import is_stale
 from nbstep.server.index_file import IndexRenewedError, Place, Row, Wanted
-from nbstep.server.problems import Problem
+from nbstep.server.problems import Problem, busy
 from nbstep.server.summaries import Summary, started, timestamp
 from nbstep_runner.contract import RunState
 
 BATCH: Final = 64
 """How many runs are looked at together, at least, where not all may be what is wanted."""
+MOST_LABELS: Final = 20
+"""SQLite takes conditions of bounded depth."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +38,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     cursor: str = ""
     state: RunState | None = None
     notebook: str = ""
-    label: tuple[str, ...] = ()
+    label: Annotated[tuple[str, ...], msgspec.Meta(max_length=MOST_LABELS)] = ()
     since: datetime | None = None
 
     @property
@@ -79,14 +82,17 @@ def page(folder: RunFolder, query: Query, most_records: int) -> Page:
     A run whose record was written since the page before is ahead of that page, not on the next.
 
     Raises:
-        Problem: The cursor is none of ours, or the folder is listed for the first time and that takes long.
+        Problem: The cursor is none of ours, or the folder is listed for the first time and that takes long, or its
+            index was damaged twice.
         NbstepError: The folder cannot be listed or read.
     """
     after = _place(query.cursor) if query.cursor else None
+    with suppress(IndexRenewedError):
+        return _page(folder, query, after, most_records)
     try:
         return _page(folder, query, after, most_records)
     except IndexRenewedError:
-        return _page(folder, query, after, most_records)
+        raise busy("the index of the folder is made again", 5) from None
 
 
 def _page(folder: RunFolder, query: Query, after: Place | None, left: int) -> Page:

@@ -75,7 +75,10 @@ def _below(places: tuple[str, ...], uri: str) -> str | None:
         path = Path(uri)
         if not path.is_absolute():
             return None
-        path = path.resolve()
+        try:
+            path = path.resolve()
+        except (OSError, RuntimeError):  # such as a link that leads to itself
+            return None
         near = (Path(place).resolve() for place in places if "://" not in place)
         return str(path) if any(path.is_relative_to(place) for place in near) else None
     return uri if any(_is_below(place, uri) for place in places if "://" in place) else None

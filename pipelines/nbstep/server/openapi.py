@@ -75,7 +75,12 @@ def _paths() -> Member:
 
 
 def _operation(summary: str, parameters: list[Member], answers: Member, body: Member | None = None) -> Member:
-    folder = {"name": "folder", "in": "query", "description": "The first if left out.", "schema": {"type": "string"}}
+    folder = {
+        "name": "folder",
+        "in": "query",
+        "description": "The first that the caller may use if left out.",
+        "schema": {"type": "string"},
+    }
     told: Member = {"summary": summary, "parameters": [*parameters, folder]}
     told |= {"requestBody": body} if body else {}
     return told | {"responses": answers | {"default": {"$ref": "#/components/responses/problem"}}}

@@ -87,6 +87,12 @@ def not_found(what: str) -> Problem:
     return Problem(status=404, reference="not-found", detail=f"there is no {what}")
 
 
+def busy(detail: str, seconds: int) -> Problem:
+    """What is asked for can be had a little later, after so many seconds."""
+    hint, headers = "Come again a little later.", {"Retry-After": str(seconds)}
+    return Problem(status=503, reference="busy", detail=detail, hint=hint, headers=headers)
+
+
 def as_problem(error: Exception) -> Problem:
     """The problem that any error is to a client: of a fault of the server no more than that it is one."""
     if isinstance(error, Problem):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -17,7 +17,7 @@ from starlette.routing import Route
 from nbstep.api import start
 from nbstep.backends.protocol import checked_run_id
 from nbstep.errors import RunNotFoundError
-from nbstep.profiles import Profile, overlaid
+from nbstep.profiles import Profile, Reference, overlaid
 from nbstep.profiles.schema import ClosedSchema
 from nbstep.runs.run import Run
 from nbstep.server.bodies import decoded, read_json, uploaded
@@ -184,7 +184,9 @@ class Submitting:
                 raise _usage(f"the label {label[:80]!r} is none that a request may set", hint="Use a name without '/'.")
         _check_open(name, asked.overrides, self._open.get(name, ()))
         own = {"labels": asked.labels | {SUBMITTED_BY: caller}}
-        chosen = overlaid(overlaid(folder.profiles[name], asked.overrides), own)
+        ours = folder.profiles[name]
+        chosen = overlaid(overlaid(ours, asked.overrides), own)
+        _check_no_secrets(chosen.env, ours.env)
         return msgspec.structs.replace(chosen, runs=folder.folder.uri, storage=folder.folder.storage)
 
 
@@ -196,6 +198,18 @@ def _check_open(profile: str, overrides: dict[str, Any], opened: tuple[str, ...]
             detail=f"the profile {profile} does not let a request set {path[:200]}",
             hint=f"It lets it set: {', '.join(opened) or 'nothing'}.",
         )
+
+
+def _check_no_secrets(env: Mapping[str, str | Reference], ours: Mapping[str, str | Reference]) -> None:
+    """Whether a request has set variables to values alone: a Secret of the namespace is not every submitter's to read.
+
+    Raises:
+        Problem: It names a Secret or a ConfigMap.
+    """
+    for name, value in env.items():
+        if not isinstance(value, str) and value != ours.get(name):
+            detail = f"a request sets the variable {name[:200]} to a value, not to what a Secret or a ConfigMap holds"
+            raise Problem(status=403, reference="forbidden", detail=detail, hint="Ask for a profile that names it.")
 
 
 def _unopened(values: dict[str, Any], opened: tuple[str, ...], within: str = "") -> Iterator[str]:

@@ -35,8 +35,9 @@ def service() -> Service:
         (f"/v1/runs?token={TOKEN}", {}),
         ("/v1/runs", {"authorization": f"Bearer {TOKEN}"}),
         ("/v1/runs", {"cookie": f"other=1; nbstep-token-8000={TOKEN}"}),
+        ("/v1/runs", {"cookie": f'prefs={{"a":1}}; x[1]=2; nbstep-token-8000={TOKEN}'}),
     ],
-    ids=["address", "header", "cookie"],
+    ids=["address", "header", "cookie", "behind odd cookies"],
 )
 def test_whoever_has_the_token_is_let_through_by_name(service: Service, path: str, headers: dict[str, str]) -> None:
     answer = service.get(path, headers=headers)

@@ -21,7 +21,7 @@ from nbstep.server import index as index_module
 from nbstep.server.config import Folder
 from nbstep.server.folders import RunFolder
 from nbstep.server.index import RunIndex
-from nbstep.server.index_file import Entry, Found, IndexFile
+from nbstep.server.index_file import Entry, Found, IndexFile, IndexRenewedError, Wanted
 from nbstep.server.listing import Query, page
 from nbstep.server.problems import Problem
 from nbstep.server.summaries import summary_of
@@ -180,6 +180,43 @@ def test_an_index_that_is_lost_or_damaged_is_made_again(
     runs.put("r-3", labels={"team": "a"})
     for _ in range(2):
         assert runs.listed(label=("team=a",)) == {f"r-{number}": "succeeded" for number in (3, 2, 1, 0)}
+
+
+def test_a_query_that_sqlite_refuses_damages_nothing(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.put("r")
+    read_whole(runs)
+    many = Wanted(labels=(("a", "b"),) * 2000)
+    with pytest.raises(StorageUnavailableError):
+        runs.index.file.rows(many, None, 1)
+    assert runs.index.file.listed
+    assert runs.listed() == {"r": "succeeded"}
+
+
+@pytest.mark.fault(78)
+def test_an_index_that_is_made_again_while_the_folder_is_listed_is_not_called_whole(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.put("r")
+    read_whole(runs)
+    file = runs.index.file
+    seen, renewals = bytearray(file.last_key + 1), file.renewals
+    file.renew()
+    file.take([Entry(run_id="r", has_record=True, version="1", modified=1.0)])
+    with pytest.raises(IndexRenewedError):
+        file.finish_listing(seen, 1.0, renewals)
+    assert (file.listed, [row.run_id for row in file.unread(2)]) == (None, ["r"])
+
+
+@pytest.mark.fault(78)
+def test_an_index_that_is_damaged_again_and_again_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_: Any) -> None:
+        raise IndexRenewedError
+
+    runs = Runs()
+    monkeypatch.setattr(runs.index, "refresh", damaged)
+    with pytest.raises(Problem) as caught:
+        runs.listed()
+    assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "5"})
 
 
 @pytest.mark.parametrize("obstacle", ["a file", "a folder in the file's place"])

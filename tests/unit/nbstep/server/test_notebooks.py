@@ -39,6 +39,7 @@ def place(tmp_path: Path) -> Path:
     (folder / "link.ipynb").symlink_to(tmp_path / "secret.ipynb")
     (folder / "folder").symlink_to(tmp_path)
     (folder / "within.ipynb").symlink_to(folder / "a.ipynb")
+    (folder / "round.ipynb").symlink_to(folder / "round.ipynb")
     return folder
 
 
@@ -51,7 +52,7 @@ def test_what_lies_in_a_folder_is_read(place: Path, name: str) -> None:
     "name",
     [
         *("../secret.ipynb", "link.ipynb", "folder/secret.ipynb", "../notebooks-private/a.ipynb", "../none.ipynb"),
-        *("deep/../../secret.ipynb", "a.ipynb\0"),
+        *("deep/../../secret.ipynb", "a.ipynb\0", "round.ipynb"),
     ],
 )
 def test_what_lies_outside_is_refused_whether_or_not_it_is_there(place: Path, name: str) -> None:

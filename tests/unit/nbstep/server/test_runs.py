@@ -145,7 +145,7 @@ def test_no_damaged_record_keeps_other_runs_from_being_told(tmp_path: Path, memb
     "query",
     [
         *("limit=0", "limit=201", "limit=x", "cursor=x", "cursor=W10", "cursor=%00"),
-        *("state=done", "state=null", "since=noon", "since=null", "other=1"),
+        *("state=done", "state=null", "since=noon", "since=null", "other=1", "&".join(["label=a=b"] * 21)),
     ],
 )
 def test_a_query_that_fits_nothing_is_told(tmp_path: Path, query: str) -> None:

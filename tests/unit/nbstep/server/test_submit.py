@@ -21,6 +21,10 @@ from nbstep_runner.contract import InputFile, RunSpec, RunState, ServingOptions,
 from support import memory_runs, notebooks
 from support.service import Service
 
+NO_TEXT = (
+    b'--a\r\ncontent-disposition: form-data; name="request"\r\n\r\n\\ud800\r\n'
+    b'--a\r\ncontent-disposition: form-data; name="notebook"; filename="a.ipynb"\r\n\r\nx\r\n--a--'
+)
 CELLS: list[str | notebooks.Code] = [notebooks.Code("alpha: float = 0.5", tags=("parameters",)), "alpha"]
 
 
@@ -204,6 +208,7 @@ def test_the_id_of_a_run_that_somebody_else_started_is_taken(world: World, monke
         (b"x", {"content-type": "multipart/form-data"}, 400),
         (b"x", {"content-type": "multipart/form-data; boundary=a"}, 400),
         (b'--a\r\ncontent-disposition: form-data; name="notebook"\r\n\r\nx\r\n--a--', "multipart", 422),
+        (NO_TEXT, {"content-type": "multipart/form-data; charset=unicode_escape; boundary=a"}, 422),
         (b'--a\r\ncontent-disposition: form-data; name="request"\r\n\r\n{}\r\n--a--', "multipart", 422),
     ],
 )

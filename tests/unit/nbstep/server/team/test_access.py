@@ -109,6 +109,7 @@ def test_each_may_what_the_configuration_says(world: World) -> None:
     [
         ({"resources": {"memory": "8Gi"}, "env": {"MODE": "x"}}, 202, None),
         ({"retries": -1}, 422, "retries"),
+        ({"env": {"MODE": {"secret": "production", "key": "password"}}}, 403, "MODE"),
         ({"resources": {"memory": "8Gi", "cpu": 64}}, 403, "resources.cpu"),
         ({"resources": 1}, 403, "resources"),
         ({"image": "other"}, 403, "image"),
