@@ -46,6 +46,15 @@ for number in range(0, {count}, 4):
     print(number + 2, file=sys.stderr)
     display_html(f'{{number + 3}}', raw=True)
 """
+FAST = """
+import sys
+from IPython.display import display_html
+for number in range({count}):
+    if number % 50 == 49:
+        display_html(f'{{number}} ', raw=True)
+    else:
+        print(number, end=' ', file=sys.stderr if number % 7 == 0 else sys.stdout)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +67,12 @@ def slim() -> Iterator[Session]:
 def test_what_is_printed_and_shown_keeps_its_order(slim: Session) -> None:
     count = 400
     texts = "".join(text.strip() + " " for text in slim.texts(slim.send(MIXED.format(count=count))))
+    assert texts.split() == [str(number) for number in range(count)]
+
+
+def test_what_a_fast_loop_prints_and_shows_keeps_its_order(slim: Session) -> None:
+    count = 10_000
+    texts = "".join(slim.texts(slim.send(FAST.format(count=count))))
     assert texts.split() == [str(number) for number in range(count)]
 
 

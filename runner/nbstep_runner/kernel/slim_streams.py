@@ -222,12 +222,16 @@ def _is_sent_by_another(pub_thread: Any) -> bool:
 
 
 def _hand_over(stream: Any) -> None:
-    """Send what a stream holds before another one takes more: the buffers of two streams know no common order."""
-    if _is_sending(stream) and _is_sent_by_another(stream.pub_thread):
-        _sending(stream).wait()
-        return
-    if held := [piece for piece in stream._flush_buffers() if piece[1]]:
-        stream.pub_thread.schedule(lambda: _send(stream, held))
+    """Send what a stream holds before another one takes more: the buffers of two streams know no common order.
+
+    This thread puts it in the queue itself; before the thread that sends did so, what is published would overtake.
+    """
+    held = [piece for piece in stream._flush_buffers() if piece[1]]
+    try:
+        if _is_sending(stream) and _is_sent_by_another(stream.pub_thread):
+            _sending(stream).wait()  # what was taken before this has to be in the queue before it
+    finally:  # an interrupt ends the wait; it loses nothing
+        _send(stream, held)
 
 
 def _send(stream: Any, pieces: list[tuple[Any, str]]) -> None:
