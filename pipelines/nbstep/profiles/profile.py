@@ -245,9 +245,9 @@ def _document(path: str | None) -> tuple[_Document, str]:
 
 
 def _read(file: Path) -> _Document:
-    from nbstep.profiles.strict_yaml import load
+    from nbstep.profiles.strict_yaml import load_file
 
-    document = load(file.read_bytes(), where=str(file))
+    document = load_file(file, what="file of profiles")
     try:
         return msgspec.convert({} if document is None else document, _Document)
     except msgspec.ValidationError as error:

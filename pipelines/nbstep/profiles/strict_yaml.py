@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from nbstep_runner.errors import BadInputError
+from nbstep_runner.errors import BadInputError, InputNotFoundError
 
 MAX_BYTES = 2**20
 
@@ -36,6 +37,27 @@ _Loader.yaml_implicit_resolvers = {
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(BOOLEAN, re.compile("(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+def load_file(file: Path, *, what: str) -> Any:
+    """What the document of a file holds.
+
+    Args:
+        file: It.
+        what: What it is, for messages.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        BadInputError: It cannot be read, or is not such a document.
+    """
+    try:
+        data = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputNotFoundError(f"there is no {what} {file}", hint="Check the path.") from None
+    except OSError as error:
+        hint = "Name a file that may be read."
+        raise BadInputError(f"the {what} {file} cannot be read: {error.strerror or error}", hint=hint) from None
+    return load(data, where=str(file))
 
 
 def load(data: bytes, *, where: str) -> Any:

@@ -10,10 +10,10 @@ import msgspec
 
 from nbstep.profiles import Profile, overlaid
 from nbstep.profiles.schema import ClosedSchema
-from nbstep.profiles.strict_yaml import load
+from nbstep.profiles.strict_yaml import load_file
 from nbstep.server.deployment import Deployment
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.errors import BadInputError
 
 PARTS: Final = (
     "It holds `folders:`, and perhaps `notebooks:`, `profiles:`, `access:`, `url:`, `limits:`, `cache:`, `deployment:`."
@@ -180,13 +180,9 @@ def read_config(file: Path) -> Config:
 
     Raises:
         InputNotFoundError: There is no such file.
-        BadInputError: It does not fit; the message names the field.
+        BadInputError: It cannot be read, or does not fit; the message names the field.
     """
-    try:
-        data = file.read_bytes()
-    except FileNotFoundError:
-        raise InputNotFoundError(f"there is no configuration {file}") from None
-    return config_of(load(data, where=str(file)), where=str(file))
+    return config_of(load_file(file, what="configuration"), where=str(file))
 
 
 def config_of(document: Any, *, where: str) -> Config:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.datastructures import Headers
 
-from nbstep.server.access import SAFE, cookie
+from nbstep.server.access import OPEN, SAFE, cookie
 from nbstep.server.callers import let_in
 from nbstep.server.config import Config
-from nbstep.server.problems import Problem, as_problem
-from nbstep.server.team.identity import ByToken, Identity, Proxy
+from nbstep.server.problems import Problem
+from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
 from nbstep.server.team.rates import Rate
 from nbstep.server.team.rights import Rights
 from nbstep.server.team.sign_in import COOKIE, PATH, SignIn
@@ -23,35 +22,56 @@ from nbstep_runner.errors import NbstepError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-OPEN: Final = ("/healthz", "/readyz", "/static/")
-"""How the paths begin that are answered to everybody: whether the server lives, and how its pages look."""
+_LOG: Final = logging.getLogger("nbstep")
+STATIC: Final = "/static/"
+"""How the paths begin of what pages look like, which is told to everybody as :data:`OPEN` is."""
 LONGEST_TOKEN: Final = 2**14
 REVIEWS_AT_ONCE: Final = 8
-"""Tokens that are looked up at once: whoever sends many wrong ones must not keep all threads, nor the cluster, busy."""
+"""Tokens that a cluster is asked about at once: many wrong ones must not keep all threads, nor the cluster, busy."""
+READS_AT_ONCE: Final = 4
+LOOKUP_SECONDS: Final = 10.0
+"""How long a token waits to be looked up."""
 
 
-@dataclass(frozen=True)
 class Doors:
     """All ways by which a caller can be known.
 
-    Attributes:
-        tokens: Asked one after the other.
+    Args:
+        file: Tokens of a file, which are looked up first.
+        reviewer: Is asked about all others.
         proxy: Its word goes before a token's.
     """
 
-    tokens: Sequence[ByToken]
-    proxy: Proxy | None
+    def __init__(self, file: FileOfTokens | None, reviewer: Reviewer | None, proxy: Proxy | None) -> None:
+        self.proxy = proxy
+        self._file = file
+        self._reviewer = reviewer
+        self._reading = CapacityLimiter(READS_AT_ONCE)
+        self._reviewing = CapacityLimiter(REVIEWS_AT_ONCE)
 
-    def by_token(self, token: str) -> Identity | None:
-        """Who has a token; ``None`` if nobody does. May block.
+    @property
+    def take_tokens(self) -> bool:
+        """Whether somebody can be known by a token."""
+        return self._file is not None or self._reviewer is not None
+
+    async def by_token(self, token: str) -> Identity | None:
+        """Who has a token; ``None`` if nobody does. Only tokens that have to be reviewed wait for one another.
 
         Raises:
             NbstepError: It cannot be found out now.
         """
         if not token or len(token) > LONGEST_TOKEN:
             return None
-        found = (each.identity(token) for each in self.tokens)
-        return next((who for who in found if who is not None), None)
+        if self._file is not None:
+            who = await to_thread.run_sync(self._file.identity, token, limiter=self._reading)
+            if who is not None:
+                return who
+        if self._reviewer is None:
+            return None
+        known = self._reviewer.remembered(token)
+        if known is not None:
+            return known.value
+        return await to_thread.run_sync(self._reviewer.identity, token, limiter=self._reviewing)
 
 
 class TeamAccess:
@@ -68,13 +88,12 @@ class TeamAccess:
         self._rights = rights
         self._requests = Rate(config.limits.requests_per_minute, "requests")
         self._changes = Rate(config.limits.submissions_per_minute, "runs started, cancelled and run again")
-        self._limiter = CapacityLimiter(REVIEWS_AT_ONCE)
-        self._sign_in = SignIn(config, self._by_token) if doors.tokens else None
+        self._sign_in = SignIn(config, self._by_token) if doors.take_tokens else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if scope["type"] != "http" or path.startswith(OPEN):
+        if scope["type"] != "http" or path in OPEN or path.startswith(STATIC):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
@@ -85,8 +104,7 @@ class TeamAccess:
                 await answer(scope, receive, send)
                 return
             who = await self._let_in(scope, headers)
-        except (Problem, NbstepError) as error:
-            problem = as_problem(error)
+        except Problem as problem:
             shown = problem.status == 401 and self._sign_in is not None and "text/html" in headers.get("accept", "")
             answer = self._sign_in.page(scope) if shown and self._sign_in else problem.response()
             await answer(scope, receive, send)
@@ -98,8 +116,7 @@ class TeamAccess:
         """Who asks, once the request may pass.
 
         Raises:
-            Problem: It may not.
-            NbstepError: It cannot be found out now.
+            Problem: It may not, or it cannot be found out now.
         """
         who, is_own = await self._known(scope, headers)
         if who is None:
@@ -130,7 +147,26 @@ class TeamAccess:
         return await self._by_token(cookie(headers, COOKIE)), False
 
     async def _by_token(self, token: str) -> Identity | None:
-        return await to_thread.run_sync(self._doors.by_token, token, limiter=self._limiter) if token else None
+        """Who has a token; ``None`` if nobody does.
+
+        Raises:
+            Problem: It cannot be found out now. Why is for the log: a stranger asks.
+        """
+        try:
+            with fail_after(LOOKUP_SECONDS):
+                return await self._doors.by_token(token)
+        except NbstepError as error:
+            reason = error.message
+        except TimeoutError:
+            reason = f"it was not looked up within {LOOKUP_SECONDS:g} s"
+        _LOG.error("a token cannot be taken: %s", reason)
+        raise Problem(
+            status=503,
+            reference="internal",
+            detail="callers cannot be looked up now; the server's log says why",
+            hint="Ask again in a moment.",
+            headers={"Retry-After": "5"},
+        )
 
     def _check_site(self, scope: Scope, headers: Headers) -> None:
         """Whether a request comes from the server's own pages, where that counts.

@@ -87,13 +87,13 @@ class _Answer:
         self._stalled_seconds = stalled_seconds
 
     async def send(self, message: Message) -> None:
-        """Send a part of it, unless it is late.
+        """Send a part of it.
 
         Raises:
-            OSError: Nobody takes it.
+            OSError: Nobody takes it: it is late, or its reader has stalled. The handler makes no more of it.
         """
         if self.is_late:
-            return
+            raise OSError("the answer is late, and another was sent in its place")
         self.begun.set()
         try:
             async with asyncio.timeout(self._stalled_seconds):

@@ -8,7 +8,7 @@ from typing import Any, Final
 from nbstep.backends.kubernetes.client import Cluster, context_named
 from nbstep.server.config import ClusterAccess
 from nbstep.server.team.identity import Identity
-from nbstep.server.team.remembered import Remembered
+from nbstep.server.team.remembered import Answer, Remembered
 
 REVIEW_SECONDS: Final = 10.0
 """How long a cluster is asked that does not answer."""
@@ -27,9 +27,12 @@ class Reviews:
         self._known: Remembered[Identity | None] = Remembered(access.cache_seconds)
 
     def identity(self, token: str) -> Identity | None:
-        """See :class:`~nbstep.server.team.identity.ByToken`."""
-        key = hashlib.sha256(token.encode()).digest()
-        return self._known.get(key, lambda: self._review(token))
+        """See :class:`~nbstep.server.team.identity.Reviewer`."""
+        return self._known.get(_key(token), lambda: self._review(token))
+
+    def remembered(self, token: str) -> Answer[Identity | None] | None:
+        """See :class:`~nbstep.server.team.identity.Reviewer`."""
+        return self._known.held(_key(token))
 
     def allows(self, spec: dict[str, Any]) -> bool:
         """Whether it allows what the spec of a SubjectAccessReview asks."""
@@ -47,3 +50,8 @@ class Reviews:
         name, groups = str(user.get("username") or ""), tuple(user.get("groups") or ())
         spec = {"user": name, "groups": list(groups), "uid": user.get("uid") or "", "extra": user.get("extra") or {}}
         return Identity(name, groups, spec) if name else None
+
+
+def _key(token: str) -> bytes:
+    """What is remembered of a token: not itself."""
+    return hashlib.sha256(token.encode()).digest()

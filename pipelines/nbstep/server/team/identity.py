@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import ip_address, ip_network
@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Protocol
 import msgspec
 
 from nbstep.profiles.schema import ClosedSchema
-from nbstep.profiles.strict_yaml import load
+from nbstep.profiles.strict_yaml import load_file
 from nbstep.server.access import new_token
 from nbstep.server.config import ProxyAccess
 from nbstep.server.problems import Problem
-from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError
+from nbstep.server.team.remembered import Answer
+from nbstep_runner.errors import BadInputError
 
 if TYPE_CHECKING:
     from starlette.datastructures import Headers
 
-_LOG: Final = logging.getLogger("nbstep")
 GROUP: Final = "group:"
 """How a group is written in a list of callers."""
+LONGEST_NAME: Final = 253
 OF_THE_CLUSTER: Final = "system:"
 """How the names begin of users and groups that a cluster makes itself: nobody else's word makes anybody one of them."""
 
@@ -53,7 +54,7 @@ def new_entry() -> str:
 class _Token(ClosedSchema, frozen=True):
     """A token of the file: who has it, and its SHA-256, which only suits tokens that nobody can guess."""
 
-    name: Annotated[str, msgspec.Meta(min_length=1, max_length=253)]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_NAME)]
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
     groups: tuple[str, ...] = ()
     until: datetime | None = None
@@ -63,8 +64,8 @@ class _Tokens(ClosedSchema, frozen=True):
     tokens: tuple[_Token, ...] = ()
 
 
-class ByToken(Protocol):
-    """Knows callers by their tokens."""
+class Reviewer(Protocol):
+    """Asks elsewhere who has a token, and remembers the answer for a while."""
 
     def identity(self, token: str) -> Identity | None:
         """Who has that token; ``None`` if nobody does. May block.
@@ -72,6 +73,10 @@ class ByToken(Protocol):
         Raises:
             NbstepError: It cannot be found out now.
         """
+        ...
+
+    def remembered(self, token: str) -> Answer[Identity | None] | None:
+        """What was answered of that token and still holds; ``None`` if it has to be asked. Does not block."""
         ...
 
 
@@ -83,7 +88,7 @@ class FileOfTokens:
             ``until``, when it ends.
 
     Raises:
-        BadInputError: It does not fit.
+        BadInputError: It cannot be read, or does not fit.
         InputNotFoundError: There is no such file.
     """
 
@@ -91,30 +96,36 @@ class FileOfTokens:
         self._file = file
         self._stamp: tuple[int, int, int] | None = None
         self._tokens: dict[str, _Token] = {}
+        self._lock = threading.Lock()
         self._refresh()
 
     def identity(self, token: str) -> Identity | None:
-        """See :class:`ByToken`."""
-        try:
-            self._refresh()
-        except NbstepError as error:  # somebody is about to change it; who is taken out of it must not come in
-            _LOG.error("no token is taken: %s", error.message)
-            detail = "the server's file of tokens cannot be read; its log says why"
-            raise Problem(status=503, reference="internal", detail=detail, headers={"Retry-After": "5"}) from None
-        found = self._tokens.get(digest(token))
+        """Who has that token; ``None`` if nobody does. May block.
+
+        Raises:
+            NbstepError: The file cannot be read now. Who is taken out of it must not come in meanwhile.
+        """
+        found = self._refresh().get(digest(token))
         if found is None or (found.until is not None and _as_utc(found.until) <= datetime.now(UTC)):
             return None
         return Identity(found.name, found.groups)
 
-    def _refresh(self) -> None:
-        try:
-            stat = self._file.stat()
-            stamp = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
-            if stamp != self._stamp:
+    def _refresh(self) -> dict[str, _Token]:
+        """The tokens of the file as it is now. One thread at a time: none keeps what it read before another."""
+        with self._lock:
+            stamp = self._stamp_now()
+            if stamp is None or stamp != self._stamp:
                 self._tokens = _read_tokens(self._file)
                 self._stamp = stamp
-        except FileNotFoundError:
-            raise InputNotFoundError(f"there is no file of tokens {self._file}") from None
+            return self._tokens
+
+    def _stamp_now(self) -> tuple[int, int, int] | None:
+        """What changes when the file does; ``None`` where it cannot be seen: reading it tells why."""
+        try:
+            stat = self._file.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino, stat.st_size
 
 
 class Proxy:
@@ -129,17 +140,21 @@ class Proxy:
         """Whom the proxy names; ``None`` if it names nobody, or the request does not come from it.
 
         Raises:
-            Problem: It names somebody in a way that others could have forged.
+            Problem: It names somebody in a way that is not believed, such as one that others could have forged.
         """
         names, groups = headers.getlist(self._user), headers.getlist(self._groups)
         if not names or not self._is_it(address):
             return None
-        members = tuple(group.strip() for value in groups for group in value.split(",") if group.strip())
-        name = names[0].strip()
-        made = any(each.startswith(OF_THE_CLUSTER) for each in (name, *members))
-        if len(names) > 1 or len(groups) > 1 or not name or len(name) > 253 or not name.isprintable() or made:
-            detail = "the proxy names a caller twice, or by a name that only a cluster gives"
-            raise Problem(status=403, reference="forbidden", detail=detail)
+        if len(names) > 1 or len(groups) > 1:
+            raise _unbelieved("twice")
+        name = _as_utf8(names[0]).strip()
+        members = tuple(each for value in groups for group in _as_utf8(value).split(",") if (each := group.strip()))
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            raise _unbelieved(
+                f"by what is no name: it is empty, not printable, or longer than {LONGEST_NAME} characters"
+            )
+        if any(each.startswith(OF_THE_CLUSTER) for each in (name, *members)):
+            raise _unbelieved("by a name that only a cluster gives")
         return Identity(name, members, {"user": name, "groups": [*members, "system:authenticated"]})
 
     def _is_it(self, address: str) -> bool:
@@ -151,9 +166,25 @@ class Proxy:
         return any(peer in network for network in self._networks)
 
 
+def _as_utf8(header: str) -> str:
+    """A header's value as the proxy meant it: HTTP hands its bytes over as Latin-1.
+
+    Raises:
+        Problem: It is not UTF-8.
+    """
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        raise _unbelieved("in another encoding than UTF-8") from None
+
+
+def _unbelieved(how: str) -> Problem:
+    return Problem(status=403, reference="forbidden", detail=f"the proxy names a caller {how}")
+
+
 def _read_tokens(file: Path) -> dict[str, _Token]:
     try:
-        written = msgspec.convert(load(file.read_bytes(), where=str(file)), _Tokens)
+        written = msgspec.convert(load_file(file, what="file of tokens"), _Tokens)
     except msgspec.ValidationError as error:
         hint = "It holds `tokens:`, each with a name and the sha256 of a token; `nbstep server --new-token` makes one."
         raise BadInputError(f"{file} does not fit: {error}", hint=hint) from None

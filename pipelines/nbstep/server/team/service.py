@@ -17,7 +17,7 @@ from nbstep.server.following import Streams
 from nbstep.server.listening import Server, listening_socket
 from nbstep.server.team.access import Doors, TeamAccess
 from nbstep.server.team.bounded import Bounded
-from nbstep.server.team.identity import ByToken, FileOfTokens, Proxy
+from nbstep.server.team.identity import FileOfTokens, Proxy
 from nbstep.server.team.log import Audited, log_to
 from nbstep.server.team.prefix import Prefixed
 from nbstep.server.team.rights import Rights
@@ -38,17 +38,15 @@ def team(config: Config, streams: Streams) -> ASGIApp:
     if access is None:
         hint = "Add access: with kubernetes, proxy or tokens; `nbstep ui` serves yourself alone."
         raise UsageError("the configuration does not say how callers are known", hint=hint)
-    tokens: list[ByToken] = [FileOfTokens(Path(access.tokens))] if access.tokens is not None else []
-    allows = None
+    file = FileOfTokens(Path(access.tokens)) if access.tokens is not None else None
+    reviews = None
     if access.kubernetes is not None:
         from nbstep.server.team.cluster import Reviews
 
         reviews = Reviews(access.kubernetes)
-        tokens.append(reviews)
-        allows = reviews.allows
-    doors = Doors(tokens, Proxy(access.proxy) if access.proxy else None)
+    doors = Doors(file, reviews, Proxy(access.proxy) if access.proxy else None)
     bounded = Bounded(application(config, streams), config.limits)
-    known = TeamAccess(bounded, config, doors, Rights(config, allows))
+    known = TeamAccess(bounded, config, doors, Rights(config, reviews.allows if reviews else None))
     return Prefixed(Audited(known), urlsplit(config.url or "").path)
 
 

@@ -34,6 +34,10 @@ def test_a_whole_file(tmp_path: Path) -> None:
     assert (config.limits.streams, config.limits.records) == (10, 2000)
     with pytest.raises(InputNotFoundError, match="other"):
         read_config(tmp_path / "other.yaml")
+    with pytest.raises(InputNotFoundError, match="there is no configuration"):
+        read_config(file / "server.yaml")
+    with pytest.raises(BadInputError, match=r"the configuration .* cannot be read: Is a directory"):
+        read_config(tmp_path)
 
 
 A = "folders: {a: {uri: /runs}}\n"

@@ -187,6 +187,22 @@ def test_nobody_is_made_somebody_else_by_a_header(tmp_path: Path, headers: list[
     assert World(tmp_path, PROXY).service.request("GET", "/v1/runs", headers=headers).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("user", "status", "said"),
+    [
+        ("Über".encode(), 200, ""),
+        ("Über".encode("latin-1"), 403, "the proxy names a caller in another encoding than UTF-8"),
+        (b"a\x7fb", 403, "the proxy names a caller by what is no name"),
+    ],
+)
+def test_a_name_is_utf_8(tmp_path: Path, user: bytes, status: int, said: str) -> None:
+    folders = {"a": {"uri": str(tmp_path / "a"), "readers": ["Über"]}}
+    world = World(tmp_path, PROXY | {"folders": folders})
+    answer = world.service.request("GET", "/v1/runs", headers=[(b"x-forwarded-user", user)])
+    assert answer.status_code == status
+    assert said in answer.text
+
+
 @pytest.mark.fault(62)
 def test_a_header_from_elsewhere_than_the_proxy_means_nothing(tmp_path: Path) -> None:
     elsewhere = {"access": {"proxy": {"addresses": ["10.0.0.0/8", "::1/128"]}}}
