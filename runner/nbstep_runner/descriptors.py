@@ -7,17 +7,23 @@ This module imports nothing of ours.
 from __future__ import annotations
 
 import os
+import resource
 from contextlib import suppress
 from typing import Final
 
 _COUNT: Final = 16
 """What saving a run opens at one time, its threads together."""
+_SPARED: Final = 64
+"""Below this limit no kernel starts (``open_files``), and all descriptors are needed to say so."""
 _kept: Final[list[int]] = []
 
 
 def keep_some() -> None:
     """Take the lowest numbers that are free; to be called before anything else is opened."""
-    with suppress(OSError):  # the limit is that low already
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < _SPARED:
+        return
+    with suppress(OSError):  # others have what is left
         while len(_kept) < _COUNT:
             _kept.append(os.open(os.devnull, os.O_RDONLY))
 

@@ -141,14 +141,15 @@ def test_a_hard_limit_on_open_files_that_cannot_be_put_back_loses_no_record(tmp_
 
 
 @pytest.mark.fault(5)
-def test_a_limit_on_open_files_that_allows_no_kernel_is_told(tmp_path: Path) -> None:
-    limited = ["sh", "-c", 'ulimit -n 40; exec "$0" "$@"', *RUNNER]
+@pytest.mark.parametrize("limit", [24, 40])
+def test_a_limit_on_open_files_that_allows_no_kernel_is_told(tmp_path: Path, limit: int) -> None:
+    limited = ["sh", "-c", f'ulimit -n {limit}; exec "$0" "$@"', *RUNNER]
     done = run(tmp_path, ["print('on')"], command=limited)
     if done.code == 0:  # with CAP_SYS_RESOURCE the limit is raised
         assert done.text(0) == "on\n"
     else:
         assert (done.code, done.error["reference"]) == (78, "kernel-unavailable")
-        assert done.error["message"] == "no kernel can be started with 40 open files: a run needs 64"
+        assert done.error["message"] == f"no kernel can be started with {limit} open files: a run needs 64"
         assert "ulimit -n" in done.error["hint"]
 
 

@@ -18,7 +18,8 @@ class LostReply:
 
     ipykernel does so where an interrupt meets it just before or after the code of a cell. The kernel is asked another
     question then: requests of one channel are answered in their order, so its answer shows that no reply to the first
-    will come, while a kernel that has only said too early that it is done gets the time that it takes.
+    will come, while a kernel that has only said too early that it is done gets the time that it takes, as long as it is
+    not silent for :data:`ANSWER_SECONDS`.
 
     Args:
         kernel: Who was asked.

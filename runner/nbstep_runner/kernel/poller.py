@@ -11,6 +11,8 @@ from nbstep_runner.kernel.open_files import OpenFiles
 
 EVENTS: Final = int(zmq.EVENTS)
 POLLIN: Final = int(zmq.POLLIN)
+LONGEST_SECONDS: Final = 86_400.0
+"""``epoll`` takes no more than some weeks."""
 
 
 class Poller:
@@ -45,9 +47,10 @@ class Poller:
         del self._sources[descriptor]
 
     def poll(self, seconds: float | None) -> set[Any]:
-        """Those that can be read, after at most so long; none where nothing came."""
+        """Those that can be read, after at most so long, or a day; none where nothing came."""
         ready: set[Any] = set(filter(self.is_readable, tuple(self._asked)))
-        for descriptor, _ in self._epoll.poll(0 if ready else seconds):
+        longest = None if seconds is None else min(seconds, LONGEST_SECONDS)
+        for descriptor, _ in self._epoll.poll(0 if ready else longest):
             source = self._sources[descriptor]
             if not isinstance(source, zmq.Socket) or self.is_readable(source):
                 ready.add(source)

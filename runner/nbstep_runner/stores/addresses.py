@@ -20,17 +20,18 @@ _CARRY_IPV4: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0:0/96
 _NOT_PUBLIC: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10", "192.88.99.0/24")))
 """Networks that ``ipaddress`` takes for global, with no public server: local NAT64, site-local, 6to4 relays."""
 _METADATA: Final = frozenset(
-    map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254"))
+    map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254", "fe80::a9fe:a9fe"))
 )
-"""Metadata services at addresses that are not link-local: Azure's, Oracle's, Alibaba's and Amazon's by IPv6."""
+"""Metadata services that are not at link-local addresses of IPv4: Azure's, Oracle's, Alibaba's; Amazon's and
+OpenStack's by IPv6."""
 
 
 def checked_addresses(host: str, port: int, *, allow_private: bool) -> tuple[str, ...]:
     """The addresses of a host, in the resolver's order.
 
     Raises:
-        BadInputError: One of them is link-local or a metadata service, which has no notebook and the machine's own
-            credentials; or loopback or private, and that is not allowed.
+        BadInputError: One of them is a metadata service or where such services are (link-local, IPv4), which have no
+            notebook and the machine's own credentials; or loopback or private, and that is not allowed.
         TransientError: The name does not resolve now.
     """
     try:
@@ -58,7 +59,7 @@ def _is_private(address: str) -> bool:
 
 def _is_metadata(address: str) -> bool:
     embedded = _embedded(ipaddress.ip_address(address.partition("%")[0]))
-    return any(each.is_link_local or each in _METADATA for each in embedded)
+    return any((each.version == 4 and each.is_link_local) or each in _METADATA for each in embedded)
 
 
 def _is_inner(address: _Address) -> bool:

@@ -62,6 +62,15 @@ def test_descriptors_and_what_has_one_are_ready_beside_sockets(sockets: Sockets,
         os.close(descriptor)
 
 
+def test_any_number_of_seconds_is_waited(poller: Poller) -> None:
+    reading, writing = os.pipe()
+    poller.register(reading)
+    os.write(writing, b"x")
+    assert poller.poll(1e9) == {reading}
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+
+
 @pytest.mark.fault(53)
 def test_a_limit_that_was_lowered_meanwhile_is_as_before(sockets: Sockets, poller: Poller) -> None:
     one, other = sockets

@@ -118,11 +118,16 @@ def test_an_address_that_is_not_public_is_known(address: str) -> None:
 @pytest.mark.fault(37)
 @pytest.mark.parametrize(
     "address",
-    ["169.254.169.254", "2852039166", "::ffff:169.254.169.254", "fd00:ec2::254", "100.100.100.200", "fe80::1"],
+    ["169.254.169.254", "2852039166", "::ffff:169.254.169.254", "fd00:ec2::254", "100.100.100.200", "fe80::a9fe:a9fe"],
 )
 def test_where_machines_ask_for_credentials_nothing_is_read_whatever_is_allowed(address: str) -> None:
     with pytest.raises(BadInputError, match="its own credentials"):
         addresses.checked_addresses(address, 80, allow_private=True)
+
+
+@pytest.mark.parametrize("address", ["fe80::1", "192.168.1.5", "127.0.0.1"])
+def test_a_private_address_is_asked_where_that_is_allowed(address: str) -> None:
+    assert addresses.checked_addresses(address, 80, allow_private=True) == (address,)
 
 
 @pytest.mark.parametrize("address", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808"])
