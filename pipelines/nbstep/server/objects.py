@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import quote
 
+from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from nbstep.runs.files import file_uri
@@ -19,6 +21,9 @@ from nbstep.runs.run import Run
 from nbstep.server.problems import Problem, not_found
 from nbstep_runner.contract import FILES
 from nbstep_runner.stores import sibling
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
 
 STEM: Final = "output"
 KINDS: Final = {
@@ -30,7 +35,10 @@ KINDS: Final = {
 }
 """Endings of what lies beside an output, with its media type."""
 LARGE_BYTES: Final = 2**20
-LARGE_AT_ONCE: Final = 2
+LARGE_READ_AT_ONCE: Final = 2
+"""Each is in memory while it is read. They wait on threads of their own: whoever asks for many must not keep all."""
+LARGE_SENT_AT_ONCE: Final = 12
+"""Each is on disk until its reader has it, however slow that is."""
 CHUNK: Final = 2**16
 BINARY: Final = "application/octet-stream"
 PAGE_POLICY: Final = (
@@ -78,14 +86,29 @@ class Sender:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._reading = threading.BoundedSemaphore(LARGE_AT_ONCE)
+        self._reading = CapacityLimiter(LARGE_READ_AT_ONCE)
+        self._sending = threading.BoundedSemaphore(LARGE_SENT_AT_ONCE)
 
-    def send(self, run: Run, name: str) -> Response:
+    async def send(self, run: Run, name: str) -> Response:
         """An object as an answer.
 
         Raises:
-            Problem: The run has none of that name, it is larger than is sent, or is not what the record names.
+            Problem: The run has none of that name, it is larger than is sent, or is not what the record names; or as
+                many large ones are being sent as may be at once.
         """
+        wanted, size = await run_in_threadpool(self._found, run, name)
+        if size <= LARGE_BYTES:
+            data = await run_in_threadpool(_read, run, wanted)
+            return Response(data, headers=_headers(wanted), media_type=wanted.media_type)
+        with ExitStack() as held:
+            if not self._sending.acquire(blocking=False):
+                raise _busy()
+            held.callback(self._sending.release)
+            file, size = await to_thread.run_sync(_onto_disk, run, wanted, limiter=self._reading)
+            return _FromDisk(held.enter_context(file), size, wanted, held.pop_all())
+
+    def _found(self, run: Run, name: str) -> tuple[RunObject, int]:
+        """An object that may be sent, and its size in bytes. Blocks."""
         wanted = objects_of(run).get(name)
         stat = None if wanted is None else run.store.stat(wanted.uri)
         if wanted is None or stat is None or not lies_in(wanted.uri, run.output_uri):
@@ -97,14 +120,42 @@ class Sender:
                 detail=f"{name} has {stat.size} bytes; this server sends objects up to {self._most_bytes}",
                 hint="Fetch it from where it lies, with the command `nbstep files`.",
             )
-        if stat.size <= LARGE_BYTES:
-            return Response(_read(run, wanted), headers=_headers(wanted), media_type=wanted.media_type)
-        with self._reading, ExitStack() as opened:
-            file = opened.enter_context(TemporaryFile(prefix="nbstep-object-"))
-            size = file.write(_read(run, wanted))
-            file.seek(0)
-            headers = _headers(wanted) | {"Content-Length": str(size)}
-            return StreamingResponse(_chunks(file, opened.pop_all()), headers=headers, media_type=wanted.media_type)
+        return wanted, stat.size
+
+
+class _FromDisk(StreamingResponse):
+    """A file as an answer; ``held`` is let go once it is sent, or nobody takes it any more."""
+
+    def __init__(self, file: IO[bytes], size: int, wanted: RunObject, held: ExitStack) -> None:
+        headers = _headers(wanted) | {"Content-Length": str(size)}
+        super().__init__(iter(partial(file.read, CHUNK), b""), headers=headers, media_type=wanted.media_type)
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        with self._held:
+            await super().__call__(scope, receive, send)
+
+
+def _busy() -> Problem:
+    return Problem(
+        status=503,
+        reference="busy",
+        detail=f"{LARGE_SENT_AT_ONCE} large objects are being sent, as many as this server sends at once",
+        hint="Ask again once one of them is there.",
+        headers={"Retry-After": "5"},
+    )
+
+
+def _onto_disk(run: Run, wanted: RunObject) -> tuple[IO[bytes], int]:
+    """An object in a file without a name, and its size in bytes. Blocks."""
+    data = _read(run, wanted)
+    with ExitStack() as opened:
+        file = opened.enter_context(TemporaryFile(prefix="nbstep-object-"))
+        file.write(data)
+        file.seek(0)
+        opened.pop_all()
+    return file, len(data)
 
 
 def _read(run: Run, wanted: RunObject) -> bytes:
@@ -117,12 +168,6 @@ def _read(run: Run, wanted: RunObject) -> bytes:
             hint="The run was made again since: look at its record once more.",
         )
     return data
-
-
-def _chunks(file: IO[bytes], opened: ExitStack) -> Iterator[bytes]:
-    with opened:
-        while chunk := file.read(CHUNK):
-            yield chunk
 
 
 def lies_in(uri: str, output_uri: str) -> bool:

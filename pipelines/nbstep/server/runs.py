@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -52,7 +53,7 @@ class Detail(Summary, frozen=True, kw_only=True):
 
 
 class Runs:
-    """Answers what is asked about runs. Its handlers block: they run on threads, a bounded number at once."""
+    """Answers what is asked about runs. What blocks runs on threads, a bounded number at once."""
 
     def __init__(self, folders: RunFolders, limits: Limits) -> None:
         self._folders = folders
@@ -75,9 +76,12 @@ class Runs:
     def _one(self, request: Request) -> Response:
         return as_json(detail(folder_of(request, self._folders), request.path_params["id"]))
 
-    def _object(self, request: Request) -> Response:
-        run = folder_of(request, self._folders).run(request.path_params["id"])
-        return self._sender.send(run, request.path_params["name"])
+    async def _object(self, request: Request) -> Response:
+        run = await run_in_threadpool(self._run, request)
+        return await self._sender.send(run, request.path_params["name"])
+
+    def _run(self, request: Request) -> Run:
+        return folder_of(request, self._folders).run(request.path_params["id"])
 
 
 def detail(folder: RunFolder, run_id: str) -> Detail:

@@ -13,7 +13,7 @@ import pytest
 
 from nbstep import Run
 from nbstep.profiles.storage import store_of
-from nbstep.server.objects import LARGE_AT_ONCE, LARGE_BYTES
+from nbstep.server.objects import LARGE_BYTES, LARGE_READ_AT_ONCE
 from nbstep.submission.find import Submitted
 from nbstep_runner.contract import Claim, CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode, encode
 from nbstep_runner.errors import CellFailedError, StorageDeniedError, StorageUnavailableError
@@ -288,7 +288,7 @@ def test_objects_of_any_size_come_whole(tmp_path: Path, size: int) -> None:
     content = secrets.token_bytes(size)
     (tmp_path / "train-1/output.ipynb").write_bytes(content)
     service = service_of(str(tmp_path))
-    for _ in range(LARGE_AT_ONCE + 1):
+    for _ in range(LARGE_READ_AT_ONCE + 1):
         answer = service.get("/v1/runs/train-1/objects/output.ipynb")
         assert (answer.content, answer.headers["content-length"]) == (content, str(size))
         assert answer.headers["x-content-type-options"] == "nosniff"
