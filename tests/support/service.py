@@ -57,12 +57,19 @@ class Service:
 def listening(config: Config) -> Iterator[tuple[str, Streams]]:
     """A server of its own, at the address given, until the end of the block."""
     streams = Streams(config.limits.streams)
-    server = Server(LocalAccess(application(config, streams), TOKEN, "ada"), streams)
+    with serving(LocalAccess(application(config, streams), TOKEN, "ada"), streams) as port:
+        yield f"http://127.0.0.1:{port}", streams
+
+
+@contextmanager
+def serving(app: ASGIApp, streams: Streams) -> Iterator[int]:
+    """An application at the port given, until the end of the block."""
+    server = Server(app, streams)
     with closing(listening_socket("127.0.0.1", 0)) as socket:
         thread = threading.Thread(target=server.run, args=([socket],))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{socket.getsockname()[1]}", streams
+            yield socket.getsockname()[1]
         finally:
             server.should_exit = True
             thread.join(30)

@@ -1,11 +1,13 @@
-"""uvicorn with an application whose streams end when the server is asked to."""
+"""uvicorn: streams end when the server is asked to, and connections do not wait for ever."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nbstep.server.following import Streams
 
@@ -15,6 +17,50 @@ if TYPE_CHECKING:
 STOP_SECONDS: Final = 10
 """How long requests that are under way may take once the server is asked to end."""
 BACKLOG: Final = 256
+HEAD_SECONDS: Final = 10.0
+"""How long a connection is kept without the whole head of a request: from its beginning, and from each answer on."""
+
+
+class Connection(H11Protocol):
+    """A connection that is closed where no request comes.
+
+    uvicorn itself waits for the first request, and for the rest of one that has begun, without end, and each
+    connection is one of those that it may have.
+    """
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """It begins."""
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Something of a request has come."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """A request is answered."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is over."""
+        super().connection_lost(exc)
+        self._unwatch()
+
+    def _watch(self) -> None:
+        """Keep to the deadline, which nothing puts off but a request that is whole enough to be answered."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._unwatch()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _unwatch(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class Server(uvicorn.Server):
@@ -30,6 +76,8 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=Connection,
+                ws="none",
                 access_log=False,
                 log_config=None,
                 lifespan="off",

@@ -1,0 +1,73 @@
+"""A connection on which no request comes is closed: each is one of those that a server may have."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+import pytest
+from starlette.responses import PlainTextResponse
+
+from nbstep.server import listening
+from nbstep.server.following import Streams
+from support.service import serving
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+GENEROUS: Final = 120.0
+SOON: Final = 0.05
+REQUEST: Final = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("answered")(scope, receive, send)
+
+
+@contextmanager
+def connection(port: int) -> Iterator[socket.socket]:
+    with closing(socket.create_connection(("127.0.0.1", port), GENEROUS)) as connected:
+        yield connected
+
+
+def until_closed(connected: socket.socket, sent: bytes) -> None:
+    """Wait until the server closes it, whatever it has been sent.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    with suppress(ConnectionError):
+        connected.sendall(sent)
+        while connected.recv(2**16):
+            pass
+
+
+@pytest.mark.fault(62)
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: "])
+def test_a_head_that_does_not_come(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
+    monkeypatch.setattr(listening, "HEAD_SECONDS", SOON)
+    with serving(answer, Streams(1)) as port, connection(port) as connected:
+        until_closed(connected, sent)
+
+
+@pytest.mark.fault(62)
+def test_a_request_is_answered_however_long_that_takes_and_the_next_has_to_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listening, "HEAD_SECONDS", GENEROUS)
+
+    async def answer_slowly(scope: Scope, receive: Receive, send: Send) -> None:
+        listening.HEAD_SECONDS = SOON  # type: ignore[misc]  # from now on: the client has connected, and asked
+        await asyncio.sleep(2 * SOON)
+        await answer(scope, receive, send)
+
+    with serving(answer_slowly, Streams(1)) as port, connection(port) as connected:
+        connected.sendall(2 * REQUEST)
+        received = b""
+        while received.count(b"answered") < 2 and (some := connected.recv(2**16)):
+            received += some
+        assert received.count(b"answered") == 2
+        until_closed(connected, b"G")
