@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -21,6 +22,7 @@ PARTS: Final = (
 NEVER_OPEN: Final = ("on", "runs", "storage", "kubernetes.namespace", "kubernetes.context", "kubernetes.storage")
 """Fields of a profile that say where a run is, on which what somebody may do depends."""
 OPEN: Final = "open"
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
@@ -211,6 +213,20 @@ def config_of(document: Any, *, where: str) -> Config:
     )
 
 
+def origin_of(url: str) -> str:
+    """The origin of a URL as browsers write it: in lower case, without the port that is meant anyway.
+
+    Raises:
+        ValueError: It names no host, or a port that is none.
+    """
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ValueError("it names no host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in (None, DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
 def _profile(name: str, values: dict[str, Any], where: str) -> Profile:
     try:
         return overlaid(Profile(), {field: value for field, value in values.items() if field != OPEN})
@@ -256,6 +272,7 @@ def _is_field(path: str) -> bool:
 
 
 def _check(written: _Document, profiles: dict[str, Profile], where: str) -> None:
+    _check_url(written.url, where)
     if not written.folders:
         raise BadInputError(f"{where} names no folder of runs", hint="Name one: folders: {NAME: {uri: URI}}.")
     for name, folder in written.folders.items():
@@ -279,6 +296,15 @@ def _check(written: _Document, profiles: dict[str, Profile], where: str) -> None
                 f"{where} does not fit: {place!r} is neither an absolute path nor a URI of a store",
                 hint="Write it whole, such as /srv/runs or gs://bucket/runs.",
             )
+
+
+def _check_url(url: str | None, where: str) -> None:
+    try:
+        if url is not None:
+            origin_of(url)
+    except ValueError as error:
+        hint = "Write it as https://HOST, perhaps with a port and a path."
+        raise BadInputError(f"{where} does not fit: url {url}: {error}", hint=hint) from None
 
 
 def _check_rights(name: str, folder: Folder, access: Access | None, where: str) -> None:

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 
 from nbstep.server.access import OPEN, SAFE, cookie
 from nbstep.server.callers import let_in
-from nbstep.server.config import Config
+from nbstep.server.config import Config, origin_of
 from nbstep.server.problems import Problem
 from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
 from nbstep.server.team.rates import Rate
@@ -83,7 +83,7 @@ class TeamAccess:
 
     def __init__(self, app: ASGIApp, config: Config, doors: Doors, rights: Rights) -> None:
         self._app = app
-        self._url = config.url
+        self._own = None if config.url is None else origin_of(config.url)
         self._doors = doors
         self._rights = rights
         self._requests = Rate(config.limits.requests_per_minute, "requests")
@@ -185,6 +185,4 @@ class TeamAccess:
         )
 
     def _origin(self, scope: Scope, headers: Headers) -> str:
-        if self._url is not None:
-            return "/".join(self._url.split("/")[:3]).lower()
-        return f"{scope['scheme']}://{headers.get('host', '')}"
+        return self._own or f"{scope['scheme']}://{headers.get('host', '')}"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
+
+from nbstep_runner.errors import BadInputError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -14,9 +17,17 @@ class Prefixed:
     Args:
         app: It.
         prefix: Such as ``/nbstep``; empty if there is none.
+        paths: The application's own.
+
+    Raises:
+        BadInputError: The prefix begins as one of them does: it could not be told whether it is still there.
     """
 
-    def __init__(self, app: ASGIApp, prefix: str) -> None:
+    def __init__(self, app: ASGIApp, prefix: str, paths: Iterable[str]) -> None:
+        first = prefix.split("/")[1] if prefix else None
+        if first in {path.split("/")[1] for path in paths}:
+            hint = "Show the service below another path, such as /nbstep."
+            raise BadInputError(f"the path of url, {prefix}, begins with /{first}, as the service's own do", hint=hint)
         self._app = app
         self._prefix = prefix
 

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from starlette.routing import Route
+
 from nbstep.server.app import application
 from nbstep.server.config import Config
 from nbstep.server.following import Streams
@@ -21,6 +23,7 @@ from nbstep.server.team.identity import FileOfTokens, Proxy
 from nbstep.server.team.log import Audited, log_to
 from nbstep.server.team.prefix import Prefixed
 from nbstep.server.team.rights import Rights
+from nbstep.server.team.sign_in import PATH
 from nbstep_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +35,7 @@ def team(config: Config, streams: Streams) -> ASGIApp:
 
     Raises:
         UsageError: It says of nobody how they are known.
-        NbstepError: The file of tokens does not fit, or no cluster is known here.
+        NbstepError: The file of tokens or the path of ``url`` does not fit, or no cluster is known here.
     """
     access = config.access
     if access is None:
@@ -45,9 +48,11 @@ def team(config: Config, streams: Streams) -> ASGIApp:
 
         reviews = Reviews(access.kubernetes)
     doors = Doors(file, reviews, Proxy(access.proxy) if access.proxy else None)
-    bounded = Bounded(application(config, streams), config.limits)
+    served = application(config, streams)
+    bounded = Bounded(served, config.limits)
     known = TeamAccess(bounded, config, doors, Rights(config, reviews.allows if reviews else None))
-    return Prefixed(Audited(known), urlsplit(config.url or "").path)
+    own = [PATH, *(route.path for route in served.routes if isinstance(route, Route))]
+    return Prefixed(Audited(known), urlsplit(config.url or "").path, own)
 
 
 def serve_team(config: Config, host: str, port: int, tell: Callable[[str], None]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbstep.server.config import read_config
+from nbstep.server.config import origin_of, read_config
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 
 if TYPE_CHECKING:
@@ -40,6 +40,20 @@ def test_a_whole_file(tmp_path: Path) -> None:
         read_config(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://Runs.example:443/nbstep", "https://runs.example"),
+        ("http://runs.example:80", "http://runs.example"),
+        ("http://runs.example:443/", "http://runs.example:443"),
+        ("https://[::1]:8443/a", "https://[::1]:8443"),
+        ("https://[::1]:443", "https://[::1]"),
+    ],
+)
+def test_an_origin_is_written_as_browsers_write_it(url: str, origin: str) -> None:
+    assert origin_of(url) == origin
+
+
 A = "folders: {a: {uri: /runs}}\n"
 
 
@@ -64,6 +78,9 @@ A = "folders: {a: {uri: /runs}}\n"
         (f"{A}access: {{proxy: {{addresses: [10.0.0.1/8]}}}}", "10.0.0.1/8 has host bits set"),
         (f"{A}url: runs.example", "url"),
         (f"{A}url: https://runs.example/?a", "url"),
+        (f"{A}url: https://runs.example:99999", "url https://runs.example:99999: Port out of range"),
+        (f"{A}url: 'https://:443'", "url https://:443: it names no host"),
+        (f"{A}url: 'https://[::1'", "Invalid IPv6 URL"),
         (f"{A}profiles: {{x: {{open: [resource.memory]}}}}", "'resource.memory', which is no field"),
         (f"{A}profiles: {{x: {{open: [resources.ram]}}}}", "'resources.ram', which is no field"),
         (f"{A}profiles: {{x: {{open: all}}}}", "profiles.x.open"),

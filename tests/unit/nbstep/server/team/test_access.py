@@ -11,6 +11,7 @@ import pytest
 
 from nbstep.server.following import Streams
 from nbstep.server.team.service import team
+from nbstep_runner.errors import BadInputError
 from support import notebooks
 from support.service import Service, config
 
@@ -234,6 +235,18 @@ def test_behind_a_prefix_whether_or_not_the_proxy_takes_it_away(tmp_path: Path, 
     assert 'action="/team/nbstep/sign-in"' in sign_in.text
     missing = world.get(f"{path}/runs/none?folder=a", "ada", **HTML)
     assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize("path", ["/runs", "/static/x", "/v1", "/sign-in", "/healthz"])
+def test_a_prefix_that_could_be_an_address_of_the_service_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(BadInputError, match=f"the path of url, {path}, begins with"):
+        World(tmp_path, {"url": f"{OWN}{path}/"})
+
+
+def test_the_port_that_is_meant_anyway_may_be_written(tmp_path: Path) -> None:
+    world = World(tmp_path, {"url": f"{OWN}:443/nbstep"})
+    form = {"token": TOKENS["ada"], "wanted": "/"}
+    assert world.service.post("/nbstep/sign-in", data=form, headers={"origin": OWN}).status_code == 303
 
 
 def test_who_has_done_what_to_which_run_is_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
