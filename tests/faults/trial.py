@@ -44,7 +44,7 @@ def end(running: Running, codes: Collection[int]) -> tuple[Done, float]:
     """Wait for the end, check the promises and the exit code; the run, and the seconds it took."""
     began = time.monotonic()
     done = running.finish(SOON)
-    if done.code in BEFORE_ANYTHING:
+    if done.code in BEFORE_ANYTHING or (done.code == 1 and done.stderr.startswith(NOT_STARTED)):
         assert done.stdout == ""
         assert not (done.output.parent / "out.result.json").exists()
         return done, time.monotonic() - began
@@ -79,3 +79,5 @@ CODES = {
 
 BEFORE_ANYTHING = {-signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 """While the interpreter still starts, a signal ends it in its own way: then nothing may have been said or written."""
+NOT_STARTED = "Fatal Python error: init_import_site"
+"""What Python says, and ends with 1, where SIGINT comes while it imports ``site``, before any code of ours."""
