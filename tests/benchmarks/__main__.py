@@ -164,7 +164,8 @@ def main() -> int:
     if arguments.cloud:
         chosen.append(cloud_hello(install()))
     with tempfile.TemporaryDirectory() as folder:
-        warm_up(Path(folder))
+        if chosen:
+            warm_up(Path(folder))
         outcomes = list(told(console, (run(workload, Path(folder)) for workload in chosen)))
         others = list(told(console, figures(arguments, Path(folder))))
     console.print(seconds_table(outcomes))
