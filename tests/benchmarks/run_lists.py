@@ -156,7 +156,7 @@ def wait_until_told(lists: Lists, first: str) -> None:
 
 def tell(what: str, seconds: float) -> None:
     """One figure."""
-    print(f"  {what:<50} {seconds:10.3f} s", flush=True)  # noqa: T201 - what the script is for
+    print(f"  {what:<50} {seconds:10.3f} s", flush=True)  # noqa: T201 - what it is run for - what the script is for
 
 
 def main() -> None:
@@ -171,7 +171,7 @@ def main() -> None:
         folder, cache = Path(name, "runs"), Path(name, "cache")
         if arguments.only != "network":
             write_runs(folder, range(runs))
-            print(f"{runs} runs on this disk:")  # noqa: T201
+            print(f"{runs} runs on this disk:")  # noqa: T201 - what it is run for
             more = range(runs, runs + 10)
             measure(
                 str(folder), store_of(str(folder), StorageOptions()), cache, runs, partial(write_runs, folder, more)
@@ -179,11 +179,11 @@ def main() -> None:
         if arguments.only != "disk":
             uri = "memory://bench/runs"
             store = RemoteStore(uri, runs, arguments.request_seconds)
-            print(f"{runs} runs behind requests of {arguments.request_seconds} s:")  # noqa: T201
+            print(f"{runs} runs behind requests of {arguments.request_seconds} s:")  # noqa: T201 - what it is run for
             measure(uri, cast("Store", store), cache, runs, partial(setattr, store, "runs", runs + 10))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         size = max(file.stat().st_size for file in cache.glob("*.sqlite3")) / 2**20
-        print(f"memory at its peak {peak:.0f} MB; the index {size:.0f} MB")  # noqa: T201
+        print(f"memory at its peak {peak:.0f} MB; the index {size:.0f} MB")  # noqa: T201 - what it is run for
 
 
 if __name__ == "__main__":

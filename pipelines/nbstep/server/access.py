@@ -13,7 +13,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
 from nbstep.server.callers import let_in
-from nbstep.server.problems import Problem
+from nbstep.server.problems import Problem, token_missing
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -84,13 +84,8 @@ class LocalAccess:
             is_page = scope["method"] in SAFE and "text/html" in headers.get("accept", "")
             return self._remember(scope, query) if is_page else None
         if not self._fits(cookie(headers, _cookie_name(own))):
-            raise Problem(
-                status=401,
-                reference="token-missing",
-                detail="the request has no token, or another server's",
-                hint="Open the address that `nbstep ui` printed, or send its token as Authorization: Bearer TOKEN.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            hint = "Open the address that `nbstep ui` printed, or send its token as Authorization: Bearer TOKEN."
+            raise token_missing("the request has no token, or another server's", hint)
         if scope["method"] not in SAFE and origin is None:
             raise _forbidden("a cookie alone changes nothing: the request does not say that it comes from this site")
         return None

@@ -230,7 +230,7 @@ class IndexFile:
 
     def unread(self, most: int) -> list[Row]:
         """Runs that have not been read since they changed, the last written first."""
-        query = f"SELECT {_COLUMNS} FROM runs WHERE read_at = 0 ORDER BY modified DESC, run_id DESC LIMIT ?"  # noqa: S608
+        query = f"SELECT {_COLUMNS} FROM runs WHERE read_at = 0 ORDER BY modified DESC, run_id DESC LIMIT ?"  # noqa: S608 - names alone
         with self._using() as connection:
             return [Row(*row) for row in connection.execute(query, [most])]
 

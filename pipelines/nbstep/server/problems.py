@@ -87,6 +87,12 @@ def not_found(what: str) -> Problem:
     return Problem(status=404, reference="not-found", detail=f"there is no {what}")
 
 
+def token_missing(detail: str, hint: str) -> Problem:
+    """Nobody is known to ask."""
+    headers = {"WWW-Authenticate": "Bearer"}
+    return Problem(status=401, reference="token-missing", detail=detail, hint=hint, headers=headers)
+
+
 def busy(detail: str, seconds: int) -> Problem:
     """What is asked for can be had a little later, after so many seconds."""
     hint, headers = "Come again a little later.", {"Retry-After": str(seconds)}

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from nbstep.server.access import OPEN, SAFE, cookie
 from nbstep.server.callers import let_in
 from nbstep.server.config import Config, origin_of
-from nbstep.server.problems import Problem
+from nbstep.server.problems import Problem, token_missing
 from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
 from nbstep.server.team.rates import Rate
 from nbstep.server.team.rights import Rights
@@ -120,13 +120,8 @@ class TeamAccess:
         """
         who, is_own = await self._known(scope, headers)
         if who is None:
-            raise Problem(
-                status=401,
-                reference="token-missing",
-                detail="the request has no token, or none that is known here",
-                hint="Send one as Authorization: Bearer TOKEN.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+            detail = "the request has no token, or none that is known here"
+            raise token_missing(detail, "Send one as Authorization: Bearer TOKEN.")
         scope.setdefault("state", {})["caller"] = who.name  # so that what is refused is told of as well
         if not is_own:
             self._check_site(scope, headers)

@@ -48,7 +48,7 @@ def test_its_pods_are_restricted_and_start_anew_with_another_configuration() -> 
     assert deployment["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     (container,) = template["spec"]["containers"]
     mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
-    assert mounts == {"config": "/etc/nbstep/server", "scratch": "/tmp", "tokens": "/etc/nbstep/tokens"}  # noqa: S108
+    assert mounts == {"config": "/etc/nbstep/server", "scratch": "/tmp", "tokens": "/etc/nbstep/tokens"}  # noqa: S108 - in a pod
     assert {"name": "AWS_REGION", "value": "eu-west-1"} in container["env"]
     (other,) = of_kind(made({**whole(), "limits": {"streams": 1}}), "Deployment")
     assert other["spec"]["template"]["metadata"]["annotations"] != template["metadata"]["annotations"]
