@@ -83,7 +83,7 @@ _BACKENDS: Final = {
         extra="sftp",
         atomic_replace=None,
         conditional_write=False,
-        note="host keys are checked; replaced in one step where the server has posix-rename, as OpenSSH has",
+        note="host keys are checked; replaced in one step by OpenSSH",
     ),
     "http": _HTTP,
     "https": _HTTP,

@@ -4,7 +4,8 @@ Requests are sent without waiting for the answers of those before, so that a tra
 not of a round trip for each block. Where the server offers them, the extensions of OpenSSH are used
 (https://github.com/openssh/openssh-portable/blob/master/PROTOCOL): ``fsync``, ``posix-rename`` to replace in one step,
 ``hardlink`` to create what is not there. Without ``posix-rename`` the old file is renamed aside before the new one
-takes its name, and readers and the next writer find it there.
+takes its name, and readers and the next writer find it there. Only OpenSSH's ``posix-rename`` is taken for one step:
+other servers offer it over a tree that they keep in memory (rclone), and answer for a moment that nothing is there.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from nbstep_runner.stores.sftp_connection import Watched
 _AT_ONCE: Final = 64
 _FOLDERS_AT_ONCE: Final = 64
 _ASIDE: Final = ".old"
+_LOOKS: Final = (0.0, 0.01, 0.05)
+"""Seconds before each look for a file on a server that has moments without it; such a moment is a few requests long."""
 _GONE: Final = (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath)
 _Result = TypeVar("_Result")
 _tidied: Final[dict[tuple[int, str], asyncio.Task[None]]] = {}
@@ -210,15 +213,20 @@ def _aside(path: str) -> str:
 async def _either(client: asyncssh.SFTPClient, path: str, action: Callable[[str], Awaitable[_Result]]) -> _Result:
     """What an action finds at a file's name, or aside while it is replaced."""
     if not replaces_at_once(client):
-        for name in (path, _aside(path)) * 2:
-            with suppress(*_GONE):
-                return await action(name)
+        for pause in _LOOKS:
+            await asyncio.sleep(pause)
+            for name in (path, _aside(path)):
+                with suppress(*_GONE):
+                    return await action(name)
     return await action(path)
 
 
 def replaces_at_once(client: asyncssh.SFTPClient) -> bool:
     """Whether the server renames over a file in one step."""
-    return bool(client._handler._supports_posix_rename)  # noqa: SLF001 - asyncssh tells it nowhere else
+    handler = client._handler  # noqa: SLF001 - asyncssh tells of extensions and of the server nowhere else
+    reader = handler._reader  # noqa: SLF001 - as above
+    calls_itself = str(reader.get_extra_info("server_version")) if reader else ""
+    return bool(handler._supports_posix_rename) and "OpenSSH" in calls_itself  # noqa: SLF001 - as above
 
 
 async def _create(client: asyncssh.SFTPClient, temporary: str, path: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncssh
 import pytest
 
 from nbstep_runner.contract import StorageOptions
@@ -263,7 +264,30 @@ def test_a_server_whose_rename_replaces_promises_nothing_and_is_asked_first(
     version = store.write(uri, OBJECT * 3)
     stat = store.stat(uri)
     assert stat is not None
-    assert (stat.version, store.conditional_write) == (version, False)
+    assert (stat.version, store.conditional_write, store.atomic_replace) == (version, False, False)
+
+
+@pytest.mark.fault(65)
+def test_a_moment_in_which_a_server_finds_nothing_is_waited_out(
+    rclone_sftp: RcloneSftp, rclone_sftp_folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a moment of rclone's is too rare to wait for: its first two answers are replaced here."""
+    settings = StorageOptions(known_hosts=str(rclone_sftp.known_hosts), identity_file=str(rclone_sftp.identity_file))
+    store, uri = open_store(rclone_sftp_folder, settings), rclone_sftp_folder + "a"
+    version = store.write(uri, b"first")
+    ask = asyncssh.SFTPClient.stat
+    gone = iter([True, True])
+
+    async def answer(client: asyncssh.SFTPClient, *arguments: Any, **options: Any) -> asyncssh.SFTPAttrs:
+        if next(gone, False):
+            raise asyncssh.SFTPNoSuchFile("Not found")
+        return await ask(client, *arguments, **options)
+
+    monkeypatch.setattr(asyncssh.SFTPClient, "stat", answer)
+    found = store.stat(uri)
+    assert found is not None
+    assert found.version == version
+    assert store.stat(rclone_sftp_folder + "never") is None
 
 
 @pytest.mark.fault(59)
