@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler
 from servers.ports import LOOPBACK, QuietServer
 
 _HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
+_HEAD_BYTES = 200
 
 
 class Kind(StrEnum):
@@ -60,11 +61,12 @@ class Fault:
 
 @dataclass(frozen=True)
 class Seen:
-    """A request that came by; ``at`` is when, in seconds since the epoch."""
+    """A request that came by; ``at`` is when, in seconds since the epoch, ``head`` how its body begins."""
 
     method: str
     path: str
     sent: int
+    head: bytes = field(default=b"", repr=False)
     at: float = field(default_factory=time.time)
 
 
@@ -75,6 +77,8 @@ class Proxy:
     Attributes:
         delay: Seconds that every request takes more.
         seen: Every request so far.
+        connections: How many were made.
+        open: While it is cleared, requests are seen and held.
     """
 
     port: int
@@ -82,6 +86,8 @@ class Proxy:
     faults: list[Fault] = field(default_factory=list)
     delay: float = 0.0
     seen: list[Seen] = field(default_factory=list)
+    connections: int = 0
+    open: threading.Event = field(default_factory=threading.Event)
     over: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -89,12 +95,15 @@ class Proxy:
     def endpoint(self) -> str:
         return f"http://{LOOPBACK}:{self.port}"
 
+    def __post_init__(self) -> None:
+        self.open.set()
+
     def add(self, kind: Kind, method: str = ".*", path: str = ".*", **details: object) -> None:
         self.faults.append(Fault(kind, method, path, **details))  # type: ignore[arg-type]  # as the dataclass says
 
-    def take(self, method: str, path: str, sent: int) -> Fault | None:
+    def take(self, method: str, path: str, body: bytes) -> Fault | None:
         with self.lock:
-            self.seen.append(Seen(method, path, sent))
+            self.seen.append(Seen(method, path, len(body), body[:_HEAD_BYTES]))
             fault = next((fault for fault in self.faults if fault.takes(method, path)), None)
             if fault:
                 fault.times -= 1
@@ -112,11 +121,17 @@ class _Handler(BaseHTTPRequestHandler):
         self.proxy = proxies[0]
         super().__init__(*args)  # type: ignore[arg-type]  # as socketserver calls it
 
+    def setup(self) -> None:
+        super().setup()
+        with self.proxy.lock:
+            self.proxy.connections += 1
+
     def relay(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         time.sleep(self.proxy.delay)
-        fault = self.proxy.take(self.command, self.path, len(body))
+        fault = self.proxy.take(self.command, self.path, body)
         kind = fault.kind if fault else None
+        self.proxy.open.wait()
         if fault and kind is Kind.STATUS:
             self._answer(fault.status, fault.headers, fault.body)
         elif kind is Kind.REFUSE:
@@ -208,6 +223,7 @@ def running(upstream: int) -> Iterator[Proxy]:
         yield proxy
     finally:
         proxy.over.set()
+        proxy.open.set()
         server.shutdown()
         server.server_close()
         thread.join()
