@@ -19,6 +19,7 @@ from nbstep.server.openapi import document
 from nbstep.server.pages import Pages
 from nbstep.server.problems import Problem, as_problem
 from nbstep.server.runs import Runs, as_json
+from nbstep.server.starting import Starting
 from nbstep.server.submit import Submitting
 from nbstep_runner.errors import NbstepError
 
@@ -35,7 +36,7 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         config: What it is told of its world.
         streams: Closed by whoever ends the server, so that no stream keeps it.
     """
-    folders, limits = RunFolders(config), config.limits
+    folders, starting, limits = RunFolders(config), Starting(config), config.limits
     streams = streams or Streams(limits.streams)
     metrics, pages = Metrics(streams), Pages(config, folders)
 
@@ -58,7 +59,7 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         Route("/openapi.json", described),
         *Runs(folders, limits).routes(),
         *Events(folders, streams, limits).routes(),
-        *Submitting(config, folders).routes(),
+        *Submitting(starting, folders, limits).routes(),
         *pages.routes(),
     ]
 

@@ -11,7 +11,8 @@ from nbstep.server.events import Standing
 from nbstep.server.listing import Page, Query
 from nbstep.server.problems import MEDIA_TYPE, ProblemTold
 from nbstep.server.runs import Detail
-from nbstep.server.submit import Accepted, Again, Asked
+from nbstep.server.starting import Again, Asked
+from nbstep.server.submit import Accepted
 from nbstep_runner.contract import RunState
 
 JSON: Final = "application/json"

@@ -24,7 +24,7 @@ from nbstep.server.listing import page
 from nbstep.server.log_so_far import read_log
 from nbstep.server.problems import Problem, not_found
 from nbstep.server.runs import detail, query_of
-from nbstep.server.submit import SUBMITTED_BY, end
+from nbstep.server.starting import SUBMITTED_BY, end
 from nbstep_runner.contract import RunState
 from nbstep_runner.page import cut, duration, shown
 
