@@ -190,7 +190,7 @@ def test_a_signal_reaches_the_run_and_what_was_done_is_saved(tmp_path: Path, num
     assert any("begun" in line for line in process.stdout)
     time.sleep(0.1)
     process.send_signal(number)
-    process.communicate(timeout=30)
+    process.communicate(timeout=100)
     assert process.returncode == code
     assert "begun" in (tmp_path / "out.ipynb").read_text()
     assert json.loads((tmp_path / "out.result.json").read_text())["state"] == "cancelled"

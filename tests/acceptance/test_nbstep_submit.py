@@ -228,7 +228,7 @@ def test_the_launchers_death_does_not_harm_the_run(tmp_path: Path) -> None:
     os.killpg(launcher.pid, signal.SIGKILL)
     launcher.wait()
     run = nbstep.find(handle)
-    assert run.wait(timeout=30).state is RunState.SUCCEEDED
+    assert run.wait(timeout=100).state is RunState.SUCCEEDED
     assert "still here" in [line.message for line in run.lines()]
 
 
@@ -240,7 +240,7 @@ def test_a_killed_runner_is_lost_and_says_so(tmp_path: Path) -> None:
         time.sleep(0.05)
     process = json.loads((tmp_path / "state/nbstep/local/killed/process.json").read_text())
     os.kill(process["pid"], signal.SIGKILL)
-    result = run.wait(timeout=20, check=False)
+    result = run.wait(timeout=100, check=False)
     assert (result.state, result.exit_code) == (RunState.LOST, 12)
     assert nbstep.find(str(run)).record() == result
 

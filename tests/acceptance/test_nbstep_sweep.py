@@ -89,7 +89,7 @@ class Sweeping:
         )
 
     def wait_for(self, *names: str) -> None:
-        there = processes.until(lambda: all((self._folder / name).exists() for name in names), 30)
+        there = processes.until(lambda: all((self._folder / name).exists() for name in names), 60)
         assert there, self.process.communicate(timeout=1) if self.process.poll() is not None else names
 
     def pids(self, part: str) -> list[int]:
@@ -99,7 +99,7 @@ class Sweeping:
     def finish(self, seconds: float = 60) -> Swept:
         """Wait for the end, and see that nothing is left and no promise is broken."""
         stdout, stderr = self.process.communicate(timeout=seconds)
-        gone = processes.until(lambda: not processes.marked(self.mark), 10)
+        gone = processes.until(lambda: not processes.marked(self.mark), 60)
         assert gone, [processes.command_of(pid) for pid in processes.marked(self.mark)]
         done = Swept(self.process.returncode, stdout, stderr, self._folder)
         for output in (self._folder / "out").glob("*/output.result.json"):
@@ -289,7 +289,7 @@ def test_nothing_stays_whoever_is_killed_and_the_next_call_succeeds(
         running.wait_for("begun-1", "begun-2", "begun-3")
         os.kill(_victim(running, victim), signal.SIGKILL)
         if victim == "run":  # the other one goes on, until it is stopped
-            assert processes.until(lambda: len(_runs(running)) == 1, 10)
+            assert processes.until(lambda: len(_runs(running)) == 1, 60)
             running.process.send_signal(signal.SIGTERM)
         done = running.finish(40)
     states = {name: done.record(f"n={name}")["state"] for name in "123"}

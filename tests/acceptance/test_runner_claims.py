@@ -31,7 +31,7 @@ def test_a_second_run_of_the_same_output_is_turned_away(tmp_path: Path) -> None:
         first.wait_for("begun")
         second = run(tmp_path, tmp_path / "in.ipynb", check=False)
         claimed = json.loads((tmp_path / "out.result.json").read_text())
-        done = first.signal(signal.SIGTERM).finish(10)
+        done = first.signal(signal.SIGTERM).finish(30)
     assert second.code == 73
     assert f"the run {claimed['run_id']} (attempt 1) holds this output" in second.stdout
     assert claimed["state"] == "running"
@@ -56,7 +56,7 @@ def test_of_two_that_start_together_one_commits(tmp_path: Path, counting: Path) 
 @pytest.mark.fault(24)
 def test_the_attempt_after_one_that_was_killed_takes_over_at_once(tmp_path: Path) -> None:
     with start(tmp_path, [WAIT], "--run-id", "work") as first:
-        first.wait_for("begun").signal(signal.SIGKILL).finish(10)
+        first.wait_for("begun").signal(signal.SIGKILL).finish(30)
     began = time.monotonic()
     second = run(tmp_path, ["print('done')"], "--run-id", "work", "--attempt", "2")
     assert (second.code, second.record["attempt"]) == (0, 2)
@@ -120,9 +120,9 @@ def test_a_failure_that_no_retry_can_mend_answers_too(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_stopped_run_is_run_again(tmp_path: Path) -> None:
     with start(tmp_path, [WAIT], "--run-id", "work") as first:
-        assert first.wait_for("begun").signal(signal.SIGTERM).finish(10).code == 143
+        assert first.wait_for("begun").signal(signal.SIGTERM).finish(30).code == 143
     with start(tmp_path, tmp_path / "in.ipynb", "--run-id", "work", "--attempt", "2") as second:
-        done = second.wait_for("begun").signal(signal.SIGTERM).finish(10)
+        done = second.wait_for("begun").signal(signal.SIGTERM).finish(30)
     assert (done.code, done.record["attempt"]) == (143, 2)
 
 
@@ -147,7 +147,7 @@ def test_waiting_for_an_earlier_attempt_can_be_stopped(tmp_path: Path) -> None:
         assert processes.until(lambda: len(processes.marked(second.mark)) >= 3, 30), "its kernel has been launched"
         time.sleep(0.5)
         assert not second.ended
-        done = second.signal(signal.SIGTERM).finish(5, check=False)
+        done = second.signal(signal.SIGTERM).finish(30, check=False)
     assert done.code == 143
     assert json.loads(place.read_text()) == held
 

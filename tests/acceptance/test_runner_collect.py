@@ -59,7 +59,7 @@ def test_a_failure_and_a_dead_kernel(tmp_path: Path, work: Path) -> None:
 def test_a_stop(tmp_path: Path, work: Path) -> None:
     cells = [WRITES, "print('begun', flush=True)\nimport time\ntime.sleep(60)"]
     with start(tmp_path, cells, *options(work)) as running:
-        done = running.wait_for("begun").signal(signal.SIGTERM).finish(15)
+        done = running.wait_for("begun").signal(signal.SIGTERM).finish(30)
     assert (done.code, done.stderr, files(done.record)) == (143, "", ["a.csv"])
 
 
@@ -67,7 +67,7 @@ def test_a_stop(tmp_path: Path, work: Path) -> None:
 def test_a_stop_at_short_notice_says_what_is_left_behind(tmp_path: Path, work: Path) -> None:
     cells = [WRITES, "print('begun', flush=True)\nimport time\ntime.sleep(60)"]
     with start(tmp_path, cells, *options(work), "--short-notice") as running:
-        done = running.wait_for("begun").signal(signal.SIGTERM).finish(15)
+        done = running.wait_for("begun").signal(signal.SIGTERM).finish(30)
     assert (done.code, files(done.record)) == (143, [])
     assert done.record["left_behind"]["names"] == ["a.csv", "b.txt"]
 

@@ -54,7 +54,7 @@ def test_a_signal_interrupts_bash(tmp_path: Path) -> None:
     with start(
         tmp_path, ["echo begun\nsleep 60", "echo never"], kernelspec=BASH, env=kernels.bash(tmp_path)
     ) as running:
-        done = running.wait_for('"message":"begun"').signal(signal.SIGTERM).finish(20)
+        done = running.wait_for('"message":"begun"').signal(signal.SIGTERM).finish(30)
     assert (done.code, done.states) == (143, ["interrupted", "not_run"])
     assert done.text(0).startswith("begun\n")
 

@@ -197,7 +197,7 @@ def test_text_is_in_the_log_while_its_cell_still_runs(tmp_path: Path) -> None:
                 delays.append(line["seen"] - float(line["message"].split()[-1]))
             if line["message"] == "half a line":
                 assert line["seen"] - line["cell_started"] < 0.8
-        done = running.finish(20)
+        done = running.finish(30)
     assert done.code == 0
     assert len(delays) == 3
     assert max(delays) < 0.4

@@ -42,7 +42,7 @@ def test_children_and_daemons_end_with_a_runner_that_is_killed(tmp_path: Path) -
     with start(tmp_path, [WANDERERS + "import time; time.sleep(600)"]) as running:
         running.wait_for("begun")
         assert len(processes.marked(running.mark)) >= 7
-        done = running.signal(signal.SIGKILL).finish(10)
+        done = running.signal(signal.SIGKILL).finish(30)
     assert done.code == -signal.SIGKILL
     assert done.record["state"] == "running"
     assert not done.output.exists()
@@ -57,8 +57,8 @@ def test_temporary_folders_go_with_the_run(tmp_path: Path) -> None:
     assert done.code == 0
     assert list(temporary.iterdir()) == []
     with start(tmp_path, [WANDERERS + "import time; time.sleep(600)"], env={"TMPDIR": str(temporary)}) as running:
-        running.wait_for("begun").signal(signal.SIGKILL).finish(10)
-    assert processes.until(lambda: not list(temporary.iterdir()), 5)
+        running.wait_for("begun").signal(signal.SIGKILL).finish(30)
+    assert processes.until(lambda: not list(temporary.iterdir()), 60)
 
 
 def test_exit_handlers_run_even_where_a_child_was_never_waited_for(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_watchdog_that_is_killed_or_stopped_changes_no_verdict(
     failing = "\n1/0" if code else ""
     with start(tmp_path, [f"print('begun', flush=True)\nimport time; time.sleep(1){failing}"]) as running:
         os.kill(running.wait_for("begun").watchdog, number)
-        done = running.finish(20)
+        done = running.finish(30)
     assert (done.code, done.record["exit_code"], done.stderr) == (code, code, "")
 
 
@@ -100,8 +100,8 @@ import time; time.sleep(600)
         daemon = int(path.read_text())
         started = started_at(daemon)
         assert started
-        running.signal(signal.SIGKILL).finish(10)
-        assert processes.until(lambda: not runs(daemon, started), 10)
+        running.signal(signal.SIGKILL).finish(30)
+        assert processes.until(lambda: not runs(daemon, started), 60)
 
 
 LOWER = """
@@ -157,7 +157,7 @@ def test_a_limit_on_open_files_that_allows_no_kernel_is_told(tmp_path: Path, lim
 def test_a_runner_that_was_killed_and_not_reaped_blocks_no_output(tmp_path: Path) -> None:
     with start(tmp_path, ["print('begun', flush=True)\nimport time; time.sleep(600)"]) as first:
         first.wait_for("begun").signal(signal.SIGKILL)
-        assert processes.until(lambda: first.ended, 10)
+        assert processes.until(lambda: first.ended, 60)
         second = run(tmp_path, write(tmp_path / "quick.ipynb", ["1"]), "--run-id", "another")
     assert (second.code, second.record["run_id"]) == (0, "another")
 

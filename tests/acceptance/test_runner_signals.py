@@ -37,7 +37,7 @@ time.sleep(600)
 )
 def test_a_signal_in_a_cell(tmp_path: Path, number: signal.Signals, code: int, reference: str) -> None:
     with start(tmp_path, ["print('before')", TIDY, "print('after')"]) as running:
-        done = running.wait_for("begun").signal(number).finish(10)
+        done = running.wait_for("begun").signal(number).finish(30)
     assert (done.code, done.stderr) == (code, "")
     assert (done.record["state"], done.error["reference"]) == ("cancelled", reference)
     assert done.states == ["succeeded", "interrupted", "not_run"]
@@ -85,7 +85,7 @@ def test_further_signals_do_not_cut_saving_short(tmp_path: Path) -> None:
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
             running.signal(number)
             time.sleep(0.1)
-        done = running.finish(10)
+        done = running.finish(30)
     assert (done.code, done.states) == (143, ["interrupted"])
     assert done.text(0) == "begun\ncleaned up\n"
 
@@ -96,13 +96,13 @@ def test_the_partial_notebook_is_there_while_the_run_lasts_and_gone_after_it(tmp
     partial = tmp_path / "out.partial.ipynb"
     with start(tmp_path, ["print('before')", TIDY], "--autosave-cell-every", "0.2") as running:
         running.wait_for("begun")
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while not (partial.exists() and '"begun\\n"' in partial.read_text()) and time.monotonic() < end:
             time.sleep(0.02)
         assert '"begun\\n"' in partial.read_text()
         assert '"status": "running"' in partial.read_text()
         assert not running.output.exists()
-        done = running.signal(signal.SIGTERM).finish(10)
+        done = running.signal(signal.SIGTERM).finish(30)
     assert done.code == 143
     assert not partial.exists()
 
@@ -112,10 +112,10 @@ def test_at_short_notice_a_cell_is_left_as_it_stands_and_all_is_published_at_onc
     with start(tmp_path, [TIDY.replace("0.5", "30"), "print('after')"], "--short-notice", "--html") as running:
         running.wait_for("begun").signal(signal.SIGTERM)
         told = time.monotonic()
-        assert processes.until(lambda: final(tmp_path / "out.result.json"), 10)
+        assert processes.until(lambda: final(tmp_path / "out.result.json"), 25)
         took = time.monotonic() - told
-        done = running.finish(10)
-    assert took < 5, "a cell that cleans up for half a minute was waited for"
+        done = running.finish(30)
+    assert took < 20, "a cell that cleans up for half a minute was waited for"
     assert (done.code, done.record["state"], done.states) == (143, "cancelled", ["interrupted", "not_run"])
     assert done.text(0) == "begun\n", "the cell was interrupted, and its cleanup was waited for"
     assert done.record["output_checksum"] is not None
@@ -137,7 +137,7 @@ def test_a_signal_while_the_kernel_starts(tmp_path: Path) -> None:
     """The claim is the first thing that can be seen of a run; its kernel starts meanwhile."""
     with start(tmp_path, ["print('before')"], "--stock-kernel") as running:
         assert processes.until((tmp_path / "out.result.json").exists, 30)
-        done = running.signal(signal.SIGTERM).finish(10)
+        done = running.signal(signal.SIGTERM).finish(30)
     assert done.code == 143
     assert (done.record["state"], done.error["reference"]) == ("cancelled", "terminated")
     assert not done.output.exists() or done.states == ["not_run"]

@@ -58,7 +58,7 @@ def test_a_kill_from_outside_is_not_called_out_of_memory(tmp_path: Path, tried: 
         start(tmp_path, [cell], preexec_fn=cgroups.enter(group)) as running,
     ):
         os.kill(running.wait_for("begun").kernel, signal.SIGKILL)
-        done = running.finish(10)
+        done = running.finish(30)
     assert (done.code, done.error["reference"]) == (12, "kernel-died")
     tried("memory limit: kernel killed from outside", done.seconds)
 
@@ -75,7 +75,7 @@ def test_all_of_a_container_is_killed_at_once(tmp_path: Path, tried: Tried) -> N
         killed, told = time.time(), time.monotonic()
         for pid in processes.marked(running.mark):
             os.kill(pid, signal.SIGKILL)
-        done = running.finish(5)
+        done = running.finish(30)
         took = time.monotonic() - told
     assert (done.code, done.record["state"]) == (-signal.SIGKILL, "running")
     checkpoint = nbformat.reads(partial.read_text(), as_version=4)

@@ -56,7 +56,7 @@ def test_a_signal_in_a_cell(tmp_path: Path, tried: Tried, number: signal.Signals
     with start(tmp_path, [TIDY, "print('after')"], command=NAMESPACE) as running:
         os.kill(first_process(running.wait_for("begun")), number)
         told = time.monotonic()
-        done = running.finish(10)
+        done = running.finish(30)
     assert (done.code, done.states) == (code, ["interrupted", "not_run"])
     assert done.text(0) == "begun\ncleaned up\n"
     tried(f"{number.name} to PID 1", time.monotonic() - told)
@@ -68,7 +68,7 @@ def test_the_attempt_after_a_killed_one_waits_for_its_lease(tmp_path: Path, trie
     """Outside of its namespace nobody can see that the owner is gone: no heartbeat has to come for long enough."""
     with start(tmp_path, [TIDY], "--run-id", "work", command=NAMESPACE) as running:
         os.kill(first_process(running.wait_for("begun")), signal.SIGKILL)
-        running.finish(10, check=False)  # the exit code is that of unshare
+        running.finish(30, check=False)  # the exit code is that of unshare
     other = run(tmp_path, ["print('other')"], "--run-id", "other", check=False)
     assert other.code == 73
     began = time.monotonic()

@@ -35,7 +35,7 @@ def begin(folder: Path, *, point: str | None = None, command: Sequence[str] = RU
 
 def reach(running: Running, folder: Path) -> None:
     """Wait until the run is held at its point."""
-    came = processes.until(lambda: (folder / "reached").exists() or running.ended, 20)
+    came = processes.until(lambda: (folder / "reached").exists() or running.ended, 60)
     assert came, "the run came to no barrier"
     assert (folder / "reached").exists(), f"the run ended before its barrier: {running.shown}{running.complained}"
 

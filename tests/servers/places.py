@@ -56,7 +56,10 @@ class Place:
 
 @contextmanager
 def within(seconds: float, clock: Callable[[], float] = time.monotonic) -> Iterator[None]:
-    """For work that is bound by the processor ``time.process_time`` is the clock that others do not slow down."""
+    """The time that work takes on a machine that has nothing else to do; a busy one has three times as long, and 5 s.
+
+    For work that is bound by the processor ``time.process_time`` is the clock that others do not slow down.
+    """
     started = clock()
     yield
-    assert clock() - started < seconds
+    assert clock() - started < (3 * seconds + 5 if clock is time.monotonic else seconds)

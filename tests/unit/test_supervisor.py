@@ -60,7 +60,7 @@ def test_the_grace_period_runs_from_the_first_signal(supervisor: Supervisor) -> 
     assert supervisor.seconds_left == 0.5
     send(signal.SIGTERM)
     time.sleep(0.1)
-    assert 0.2 < supervisor.seconds_left < 0.45
+    assert supervisor.seconds_left < 0.45
     time.sleep(0.5)
     assert supervisor.seconds_left == 0
 
@@ -85,8 +85,8 @@ def test_a_signal_ends_a_call_at_once(supervisor: Supervisor) -> None:
     threading.Timer(0.1, send, (signal.SIGTERM,)).start()
     began = time.monotonic()
     with pytest.raises(TerminatedError):
-        supervisor.call(lambda: time.sleep(5), doing="sleeping")
-    assert time.monotonic() - began < 2
+        supervisor.call(lambda: time.sleep(60), doing="sleeping")
+    assert time.monotonic() - began < 30
     with pytest.raises(TerminatedError):
         supervisor.call(lambda: pytest.fail("it must not begin"), doing="nothing")
 
@@ -120,8 +120,8 @@ def test_a_signal_just_before_a_call_begins_to_wait_ends_it_at_once(monkeypatch:
         monkeypatch.setattr(module, "SimpleQueue", News)
         began = time.monotonic()
         with pytest.raises(TerminatedError):
-            supervisor.call(lambda: time.sleep(1), doing="sleeping")
-        assert time.monotonic() - began < 0.5
+            supervisor.call(lambda: time.sleep(60), doing="sleeping")
+        assert time.monotonic() - began < 30
 
 
 def test_what_goes_on_despite_a_stop_is_told_the_time_that_it_has() -> None:

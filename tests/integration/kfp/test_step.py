@@ -65,7 +65,7 @@ def test_a_retry_of_a_permanent_failure_runs_no_cell(tmp_path: Path) -> None:
     code, times, log = attempt(one, tmp_path, disk)
     assert (code, times) == (10, 1), log
     assert "its record answers" in log
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 50
     assert "no" in json.loads((disk / "notebook").read_text())["cells"][-1]["outputs"][-1]["evalue"]
 
 
