@@ -75,7 +75,7 @@ class SweepRecords:
     def verdict(self, index: int, *, over: bool) -> RunResult | None:
         """The final record of a run; one that was interrupted is made again as long as the sweep is not ``over``."""
         record = self.record(index)
-        if record is None or not record.state.final or (record.was_interrupted and not over):
+        if record is None or not record.state.final or not (over or self._plan.is_verdict(record)):
             return None
         return record
 

@@ -248,6 +248,8 @@ class RunResult:
         state_generation: The newest generation of the run's state, which the next attempt would go on from; ``None``
             where no state is kept, or none was saved.
         continued_from: What this attempt went on from; ``None`` where it began anew.
+        failed_before: How many attempts in a row have failed before this one for a reason that may pass; others that
+            were stopped or killed in between do not count.
         files: What was collected of the working directory.
         left_behind: What was not, though it was asked for or the working directory goes with the run.
         serving: Since when the run serves what its notebook offers; its state stays ``running`` meanwhile.
@@ -282,6 +284,7 @@ class RunResult:
     progress: Progress | None = None
     state_generation: int | None = None
     continued_from: Continuation | None = None
+    failed_before: int = 0
     schema_version: int = 1
 
     @classmethod
@@ -307,6 +310,14 @@ class RunResult:
         """Whether it was ended by what says nothing of it: a stop, or a storage that was away."""
         away = self.error is not None and self.error.reference == StorageUnavailableError.reference
         return self.state is RunState.CANCELLED or away
+
+    @property
+    def failures(self) -> int:
+        """How many attempts in a row have failed for a reason that may pass, with this one where it has."""
+        may_pass = self.state is RunState.FAILED and self.error is not None and self.error.retryable
+        if self.state in (RunState.SUCCEEDED, RunState.FAILED) and not may_pass:
+            return 0
+        return self.failed_before + may_pass
 
     def __post_init__(self) -> None:
         """Read the results' numbers."""

@@ -19,7 +19,8 @@ class SweepSpec:
         language: The notebook's language, to choose a kernel by.
         modules: What the notebook imports, for a fork server to have ready.
         sets: The parameters that are each run's own, in the order of the runs: for whoever shows them.
-        retries: How often a run is made again whose process was killed before it could give a verdict.
+        retries: How often a run is made again whose process was killed before it could give a verdict, or that ended
+            because storage was away; by all processes together.
     """
 
     specs: tuple[RunSpec, ...]
@@ -31,6 +32,10 @@ class SweepSpec:
     retries: int = 0
     schema_version: int = 1
 
+    def is_verdict(self, record: RunResult) -> bool:
+        """Whether nobody makes a run of this sweep again that has left this record."""
+        return record.state.final and not (record.was_interrupted and record.failures <= self.retries)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepTurn:
@@ -38,12 +43,15 @@ class SweepTurn:
 
     Attributes:
         index: Of the run's spec in the plan; ``None``: no other will come.
-        abandoned: The version of a record whose claim has been seen to be dead; empty where none was. Any other claim
-            is that of another worker.
+        version: Of the record by which that was decided: the end of an earlier attempt, or a dead claim; empty where
+            there was none. Where there is another one by now, another worker was faster.
+        outdated: That record lay there before the sweep began: the attempts that it tells of do not count against the
+            sweep's retries.
     """
 
     index: int | None = None
-    abandoned: str = ""
+    version: str = ""
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

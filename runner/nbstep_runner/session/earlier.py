@@ -105,11 +105,16 @@ def next_attempt(spec: RunSpec, open_store: Callable[[str], Store]) -> RunSpec:
     return replace(spec, attempt=earlier.attempt + 1)
 
 
-def answers(record: RunResult | None, digest: str) -> bool:
-    """Whether a record is the last word on the work of a digest: a success, or a failure that no retry can mend."""
-    if record is None or record.state not in (RunState.SUCCEEDED, RunState.FAILED) or record.spec_digest != digest:
+def is_last_word(record: RunResult | None) -> bool:
+    """Whether a record answers for its work: a success, or a failure that no retry can mend."""
+    if record is None or record.state not in (RunState.SUCCEEDED, RunState.FAILED):
         return False
     return record.error is None or not record.error.retryable
+
+
+def answers(record: RunResult | None, digest: str) -> bool:
+    """Whether a record is the last word on the work of a digest."""
+    return record is not None and record.spec_digest == digest and is_last_word(record)
 
 
 def holds_what_is_recorded(place: OutputPlace, record: RunResult, uri: str, open_store: Callable[[str], Store]) -> bool:
@@ -152,14 +157,17 @@ def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> 
     return existing
 
 
-def refuse_living(existing: Existing, abandoned: str) -> None:
-    """Refuse a place that a claim holds, unless it is the one that has been seen to be dead.
+def refuse_changed(existing: Existing, version: str) -> None:
+    """Refuse a place that is not as it was when this run was begun.
 
     Raises:
-        OutputConflictError: Another process holds the output.
+        OutputConflictError: Another process holds the output, or has written there.
     """
-    if existing.record is not None and existing.claim is not None and existing.version != abandoned:
+    if existing.version == version:
+        return
+    if existing.record is not None and existing.claim is not None:
         raise _conflict(existing.record, existing.claim)
+    raise OutputConflictError("another process of the sweep has written to this output meanwhile")
 
 
 def owner_is_gone(claim: Claim) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from nbstep_runner.collector import resume
-from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, RunState, Serving, Severity
+from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, RunState, Serving, Severity, SweepTurn
 from nbstep_runner.errors import BadInputError, ExitCode, InternalError, NbstepError
 from nbstep_runner.kernel import specs
 from nbstep_runner.masking import MIN_LENGTH, Masker
@@ -51,7 +51,7 @@ class RunTools:
         kernels: Where a kernel may already be starting.
         log: Who hears of the run.
         notebook_stream: Where an output of ``-`` goes.
-        abandoned: See :class:`~nbstep_runner.session.stored_output.StoredOutput`.
+        turn: See :class:`~nbstep_runner.session.stored_output.StoredOutput`.
         stores: What earlier runs of the process have opened, with the options of this one.
     """
 
@@ -59,7 +59,7 @@ class RunTools:
     kernels: KernelSource
     log: LogSettings
     notebook_stream: BinaryIO
-    abandoned: str | None = None
+    turn: SweepTurn | None = None
     stores: StoreSource | None = None
 
 
@@ -106,7 +106,7 @@ class Run:
         self._output = (
             StreamOutput(tools.notebook_stream)
             if spec.output_uri == STANDARD_STREAM
-            else StoredOutput(spec, self._stores, tools.supervisor, ledger, tools.abandoned)
+            else StoredOutput(spec, self._stores, tools.supervisor, ledger, tools.turn)
         )
         self._notebook: Source | None = None
         self._state: KeptState | None = None

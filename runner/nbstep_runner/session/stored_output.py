@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, encode
+from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, SweepTurn, encode
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
 from nbstep_runner.page import render_page
 from nbstep_runner.session.attempts import keep_attempt
@@ -22,8 +22,9 @@ from nbstep_runner.session.earlier import (
     OutputPlace,
     answers,
     holds_what_is_recorded,
+    is_last_word,
     look_at_output,
-    refuse_living,
+    refuse_changed,
     wait_until_free,
 )
 from nbstep_runner.session.ledger import Ledger
@@ -52,8 +53,8 @@ class StoredOutput:
         open_store: Finds the store of a URI.
         supervisor: Tells of a stop, and is told of a claim that was lost.
         ledger: The run's record in the making.
-        abandoned: Where other processes make the same runs: the version of a record whose claim has been seen to be
-            dead, or empty. No other claim is waited for. ``None`` where nobody else makes this run.
+        turn: Where other processes make the same runs: why this one is begun. Nothing is waited for then. ``None``
+            where nobody else makes it.
     """
 
     def __init__(
@@ -62,14 +63,14 @@ class StoredOutput:
         open_store: Callable[[str], Store],
         supervisor: Supervisor,
         ledger: Ledger,
-        abandoned: str | None = None,
+        turn: SweepTurn | None = None,
     ) -> None:
         self.places = Places.of(spec)
         self._spec = spec
         self._open_store = open_store
         self._supervisor = supervisor
         self._ledger = ledger
-        self._abandoned = abandoned
+        self._turn = turn
         self._claim = OutputClaim(
             open_store, self.places.record, supervisor.abort, lambda: ledger.progress, soon=spec.short_notice
         )
@@ -86,7 +87,7 @@ class StoredOutput:
             self._claim.take_early(self._running)
 
     def await_turn(self, found: OutputPlace) -> None:
-        """Wait until no live claim of another run is in the way.
+        """Wait until no live claim of another run is in the way; take the output now where others may be about to.
 
         Raises:
             OutputConflictError: Another run holds the output.
@@ -94,14 +95,23 @@ class StoredOutput:
         self._claim.settle(self._supervisor)
         if self._claim.held:  # the record that was found may be this run's own, which took a free place
             found = OutputPlace(NO_RECORD, found.version)
-        elif self._abandoned is not None:
-            refuse_living(found.existing, self._abandoned)
+        elif self._turn is not None:
+            refuse_changed(found.existing, self._turn.version)
         else:
             store, existing = self._open_store(self.places.record), found.existing
             wait = partial(wait_until_free, store, self.places.record, existing, self._spec.run_id)
             if self._supervisor.call(wait, doing="waiting for the output") != existing:
                 found = look_at_output(self.places, self._open_store)
         self._found = found
+        if not self._anew and self.earlier is not None and self.earlier.run_id == self._spec.run_id:
+            self._ledger.change(failed_before=self.earlier.failures)
+        if self._turn is not None and not is_last_word(self.earlier):
+            self.claim()  # before the inputs are judged: of several processes one alone finds out that they are away
+
+    @property
+    def _anew(self) -> bool:
+        """Whether what came of earlier attempts does not count."""
+        return self._turn is not None and self._turn.outdated
 
     @property
     def earlier(self) -> RunResult | None:
@@ -130,7 +140,8 @@ class StoredOutput:
         elif self._found is not None:
             existing = self._found.existing
             self._keep_earlier(existing.record)
-            take = partial(self._claim.take, self._running, existing.version, tries=existing.tries + 1)
+            tries = 1 if self._anew else existing.tries + 1
+            take = partial(self._claim.take, self._running, existing.version, tries=tries)
             self._supervisor.call(take, doing=DOING, despite_stop=True)
         self._ledger.result = self._running
         self._warn_of_best_effort()

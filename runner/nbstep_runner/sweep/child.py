@@ -15,7 +15,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final, NoReturn
 
-from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, encode
+from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, SweepTurn, encode
 from nbstep_runner.errors import ExitCode, NbstepError
 from nbstep_runner.kernel.early import launch_early
 from nbstep_runner.kernel.launched import ForkServer
@@ -41,13 +41,13 @@ class Task:
     Attributes:
         kernel: The kernel's name, as far as it is known before the notebook is read.
         server: Where a forked kernel can be had.
-        abandoned: See :class:`~nbstep_runner.session.stored_output.StoredOutput`.
+        turn: See :class:`~nbstep_runner.session.stored_output.StoredOutput`.
     """
 
     spec: RunSpec
     kernel: str | None
     server: ForkServer | None
-    abandoned: str | None = None
+    turn: SweepTurn | None = None
 
 
 def serve(tasks: Connection, parent: int, let_go: Callable[[], None]) -> NoReturn:
@@ -132,7 +132,7 @@ def _run(task: Task, token: str, watchdog: Watchdog, stores: StoreSource) -> Run
             kernels=kernels,
             log=log,
             notebook_stream=sys.stdout.buffer,
-            abandoned=task.abandoned,
+            turn=task.turn,
             stores=stores,
         )
         return run_once(spec, tools)

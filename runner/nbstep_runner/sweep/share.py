@@ -79,7 +79,8 @@ class Share:
 
     A run whose process died without a verdict is made again by itself, with nothing beside it: so one that kills
     whatever it runs in takes no other with it a second time, and is found out. After the plan's ``retries`` it gets a
-    verdict, ``lost``.
+    verdict, ``lost``. So often is a run made again that ended because storage was away, too: its record counts the
+    attempts of all processes. One that was stopped is made again by whoever lives.
 
     Args:
         plan: The sweep.
@@ -111,7 +112,7 @@ class Share:
         if not self.takes_others:
             self._others.clear()
         self._left = {*self._own, *self._others}
-        self._open: set[int] = set()
+        self._open: dict[int, SweepTurn] = {}
         self._held: dict[int, _Held] = {}
         self._running: set[int] = set()
         self._alone = False
@@ -142,7 +143,7 @@ class Share:
             self.look()
             turn = self._known()
         if turn is not None and turn.index is not None:
-            self._open.discard(turn.index)
+            self._open.pop(turn.index, None)
             self._running.add(turn.index)
             self._made[turn.index] += 1
             held = self._held.pop(turn.index, None)
@@ -177,7 +178,7 @@ class Share:
             stat = stats.get(self._names[index])
             if stat is None and not self._made[index]:
                 self._held.pop(index, None)
-                self._open.add(index)
+                self._open[index] = SweepTurn(index=index)
             elif stat is None or _state(stat) != self._listed.get(index) or self._is_unsettled(index):
                 changed.append(index)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-look") as pool:
@@ -210,7 +211,7 @@ class Share:
         """The runs to look at: the own ones and those that were made here; all once no own one is left to begin."""
         there = self._left - self._running
         mine = [index for index in self._own if index in there]
-        if self._looked == -math.inf or not self._open.isdisjoint(mine):
+        if self._looked == -math.inf or not self._open.keys().isdisjoint(mine):
             return [*mine, *(index for index in there.difference(mine) if self._made[index])]
         return [*mine, *(index for index in self._others if index in there)]
 
@@ -228,7 +229,7 @@ class Share:
             earlier: It lies there since before this sweep began.
         """
         record, claim, before = existing.record, existing.claim, self._held.pop(index, None)
-        self._open.discard(index)
+        self._open.pop(index, None)
         if record is not None and claim is not None:
             same = before if before is not None and before.claim.token == claim.token else None
             proven = same is not None and (same.proven or same.version != existing.version)
@@ -236,20 +237,20 @@ class Share:
             since = same.since if same is not None and unmoved else silence
             self._held[index] = _Held(record, claim, existing.version, since, proven, earlier)
             return
+        told = record if record is not None and record.state.final and not earlier else None
         tired = self._made[index] > self._plan.retries
-        if record is None and tired:
+        if told is None and tired:
             raise StorageUnavailableError(f"the run {self._names[index]} has ended, and storage has no record of it")
-        ended = record is not None and record.state.final and not earlier
-        if ended and record is not None and (tired or not record.was_interrupted):
+        if told is not None and (tired or self._plan.is_verdict(told)):
             self._left.discard(index)
         else:
-            self._open.add(index)
+            self._open[index] = SweepTurn(index=index, version=existing.version, outdated=earlier)
 
     def _known(self) -> SweepTurn | None:
         """What can be begun by what is known: what nobody has begun, then what was abandoned."""
         for index in (*self._own, *self._others):
             if index in self._open:
-                return SweepTurn(index=index)
+                return self._open[index]
         return next(self._abandoned(), None)
 
     def _abandoned(self) -> Iterator[SweepTurn]:
@@ -258,11 +259,11 @@ class Share:
             if index in self._running or not held.is_dead(now):
                 continue
             if held.earlier:
-                yield SweepTurn(index=index, abandoned=held.version)
+                yield SweepTurn(index=index, version=held.version, outdated=True)
             elif held.claim.tries > self._plan.retries:
                 self._give_up(index, held)
             elif not self._running:
-                yield SweepTurn(index=index, abandoned=held.version)
+                yield SweepTurn(index=index, version=held.version)
 
     def _give_up(self, index: int, held: _Held) -> None:
         """Write the verdict of a run that none of its processes survived."""

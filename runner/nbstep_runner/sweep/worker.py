@@ -152,7 +152,7 @@ class Worker:
             spec=spec,
             kernel=spec.kernel or self._plan.kernel,
             server=self._pool.server(),
-            abandoned=turn.abandoned if self._told else None,
+            turn=turn if self._told else None,
         )
         with suppress(BrokenPipeError):  # it has ended, which the next look at it shows
             child.tasks.send(task)

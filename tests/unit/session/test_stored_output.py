@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nbstep_runner.contract import RunResult, RunSpec, RunState, decode
+from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepTurn, decode
 from nbstep_runner.errors import OutputConflictError, StorageUnavailableError, TerminatedError
 from nbstep_runner.page import Page
 from nbstep_runner.session import stored_output
@@ -34,12 +34,12 @@ GRACE = 2.0
 class Held:
     """A run that has claimed its output."""
 
-    def __init__(self, store: Any = None, **fields: Any) -> None:
+    def __init__(self, store: Any = None, turn: SweepTurn | None = None, **fields: Any) -> None:
         self.spec = RunSpec(run_id="r", input_uri="in.ipynb", output_uri=OUTPUT, **fields)
         self.store = store or MemoryStore(MemorySpace())
         self.supervisor = Supervisor(GRACE)
         self.ledger = Ledger(self.spec, None, LogSettings(stream=None, format=LogFormat.JSON))
-        self.output = StoredOutput(self.spec, lambda _: self.store, self.supervisor, self.ledger)
+        self.output = StoredOutput(self.spec, lambda _: self.store, self.supervisor, self.ledger, turn)
         self.output.await_turn(look_at_output(self.output.places, lambda _: self.store))
         if not self.spec.prepare_only:
             self.output.claim()
@@ -280,6 +280,48 @@ def test_a_run_that_failed_before_its_claim_leaves_a_final_record_alone() -> Non
     ledger.close()
     first.close()
     assert first.stored().run_id == "r"
+
+
+def away(store: MemoryStore, **fields: Any) -> RunResult:
+    """The record of an attempt whose storage was away, which is numbered by nobody here."""
+    held = Held(store, **fields)
+    held.ledger.fail(StorageUnavailableError("away"))
+    held.output.commit()
+    held.close()
+    return held.stored()
+
+
+def test_a_record_counts_the_attempts_that_failed_and_might_have_passed() -> None:
+    store = MemoryStore(MemorySpace())
+    assert [away(store).failures for _ in range(3)] == [1, 2, 3]
+    stopped = Held(store)
+    stopped.ledger.fail(TerminatedError("evicted"))
+    stopped.output.commit()
+    stopped.close()
+    assert stopped.stored().failures == 3
+    assert away(store).failures == 4
+    version = store.read(RECORD).version
+    assert away(store, turn=SweepTurn(index=0, version=version, outdated=True)).failures == 1
+    done = Held(store)
+    done.succeed()
+    done.output.commit()
+    done.close()
+    assert done.stored().failures == 0
+
+
+def test_of_two_processes_of_a_sweep_one_begins_a_run_before_either_knows_whether_its_inputs_are_there() -> None:
+    store = MemoryStore(MemorySpace())
+    away(store)
+    turn = SweepTurn(index=0, version=store.read(RECORD).version)
+    first = Held(store, turn=turn)
+    assert first.stored().claim is not None
+    with pytest.raises(OutputConflictError, match="holds this output"):
+        Held(store, turn=turn)
+    first.ledger.fail(StorageUnavailableError("away"))
+    first.output.commit()
+    first.close()
+    with pytest.raises(OutputConflictError, match="another process of the sweep"):
+        Held(store, turn=turn)
 
 
 def test_nothing_is_written_where_the_place_was_never_looked_at() -> None:

@@ -26,7 +26,7 @@ from nbstep_runner.contract import (
 from nbstep_runner.errors import NbstepError, OutputConflictError, StorageUnavailableError, TerminatedError, UsageError
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import LEASE_SECONDS
-from nbstep_runner.session.earlier import read_existing, refuse_living
+from nbstep_runner.session.earlier import read_existing, refuse_changed
 from nbstep_runner.stores import Source, Stat
 from nbstep_runner.stores.memory import Habit, MemorySpace, MemoryStore
 from nbstep_runner.sweep.share import LOOK_SECONDS, Portion, Share
@@ -72,7 +72,8 @@ class World:
         """As a run does it."""
         assert turn.index is not None
         existing = read_existing(self.store, place(turn.index))
-        refuse_living(existing, turn.abandoned)
+        refuse_changed(existing, turn.version)
+        before = None if turn.outdated else existing.record
         claim = Claim(
             token=token,
             host=ELSEWHERE,
@@ -80,9 +81,11 @@ class World:
             pid_started=1,
             heartbeat_at=datetime.now(UTC).isoformat(),
             lease_seconds=LEASE_SECONDS,
-            tries=existing.tries + 1,
+            tries=existing.tries + 1 if before else 1,
         )
-        record = replace(results.blank(self.plan.specs[turn.index]), state=RunState.RUNNING, claim=claim)
+        blank = results.blank(self.plan.specs[turn.index])
+        failures = before.failures if before else 0
+        record = replace(blank, state=RunState.RUNNING, claim=claim, failed_before=failures)
         return self.store.write(place(turn.index), encode(record), if_version=existing.version)
 
     def write(self, index: int, record: RunResult, version: str | None = None) -> str:
@@ -199,23 +202,85 @@ def test_what_was_there_before_the_sweep_is_left_to_the_run_to_judge_and_what_ca
     world.store.write(PLAN, encode(world.plan))
     world.write(1, world.final(1, NbstepError("it failed")))
     share = world.share()
-    assert share.next() == SweepTurn(index=0)
+    assert share.next() == SweepTurn(index=0, version=read_existing(world.store, place(0)).version, outdated=True)
     share.ended(0, world.final(0))
     world.now += 2 * LOOK_SECONDS
     assert share.next() is None
     assert share.over
 
 
-@pytest.mark.parametrize("error", [TerminatedError("evicted"), StorageUnavailableError("away")])
-def test_a_run_that_was_interrupted_is_made_again(error: NbstepError) -> None:
-    world = World(plan_of(1))
-    world.write(0, world.final(0, error))
+@dataclass
+class Turns:
+    """What living processes make of runs that always end in the same way."""
+
+    world: World
+    error: NbstepError
+
+    def make(self, *shares: Share) -> int:
+        """How many attempts they make, in turn, until nothing is left to them."""
+        made = 0
+        while not all(share.over for share in shares):
+            self.world.now += 2 * LOOK_SECONDS
+            for share in shares:
+                if (turn := share.next()) is not None and turn.index is not None:
+                    version = self.world.claim(turn, f"{made}")
+                    running = self.world.record(turn.index)
+                    assert running is not None
+                    ended = results.failed(running, self.error)
+                    self.world.write(turn.index, ended, version)
+                    share.ended(turn.index, ended)
+                    made += 1
+        return made
+
+
+@pytest.mark.fault(61)
+def test_processes_together_repeat_a_run_from_which_storage_is_away_no_more_often_than_one() -> None:
+    world = World(plan_of(5, retries=2))
+    away = Turns(world, StorageUnavailableError("away"))
+    assert away.make(*(world.share(index, 3) for index in range(3))) == 5 * 3
+    records = [world.record(index) for index in range(5)]
+    assert {record.failures for record in records if record} == {3}
+    assert away.make(world.share()) == 0  # a pod that begins anew repeats none either
+    assert all(world.plan.is_verdict(record) for record in records if record)
+
+
+def test_what_failed_before_the_sweep_does_not_count_against_its_retries() -> None:
+    world = World(plan_of(2, retries=2))
+    away = Turns(world, StorageUnavailableError("away"))
+    assert away.make(world.share()) == 2 * 3
+    world.store.write(PLAN, encode(world.plan))
+    assert away.make(world.share(0, 2), world.share(1, 2)) == 2 * 3
+
+
+def test_a_run_that_was_stopped_is_made_again_by_whoever_lives_and_that_is_no_failure() -> None:
+    world = World(plan_of(1, retries=0))
+    for _ in range(3):
+        turn = world.share().next()
+        assert turn is not None
+        assert (turn.index, turn.outdated) == (0, False)
+        version = world.claim(turn, "evicted")
+        running = world.record(0)
+        assert running is not None
+        world.write(0, results.failed(running, TerminatedError("evicted")), version)
+    assert Turns(world, StorageUnavailableError("away")).make(world.share()) == 1
+
+
+def test_one_that_stops_whatever_it_runs_in_ends_nothing_else() -> None:
+    world = World(plan_of(1, retries=2))
+    assert Turns(world, TerminatedError("by itself")).make(world.share()) == 3
+
+
+def test_a_store_that_gives_and_does_not_take_ends_the_process_though_an_old_record_lies_there() -> None:
+    world = World(plan_of(1, retries=1))
+    world.write(0, world.final(0, StorageUnavailableError("away")))
+    world.store.write(PLAN, encode(world.plan))
     share = world.share()
-    for _ in range(1 + world.plan.retries):
-        assert share.next() == SweepTurn(index=0)
-        share.ended(0, world.final(0, error))
-    assert share.next() is None
-    assert share.over
+    for _ in range(2):
+        turn = share.next()
+        assert turn is not None
+        share.ended(0, world.final(0, StorageUnavailableError("full")))
+    with pytest.raises(StorageUnavailableError, match="no record"):
+        share.next()
 
 
 class FoundOut(MemoryStore):
@@ -246,7 +311,7 @@ def test_a_living_claim_is_waited_for_and_a_dead_one_taken_alone() -> None:
     share.ended(1, world.final(1))
     turn = share.next()
     assert turn is not None
-    assert (turn.index, turn.abandoned) == (0, read_existing(world.store, place(0)).version)
+    assert (turn.index, turn.version) == (0, read_existing(world.store, place(0)).version)
     assert share.next() is None
 
 
