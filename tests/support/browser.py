@@ -17,6 +17,8 @@ import pytest
 
 from support.needs import missing
 
+ENTER: Final = "\ue007"
+"""The key, as WebDriver writes it."""
 AXE: Final = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js")
 SERIOUS: Final = """
 return axe.run().then(found => found.violations.filter(each => ["serious", "critical"].includes(each.impact))
@@ -61,9 +63,25 @@ class Browser:
 
     def show(self, page: Path | str, theme: str = "light") -> None:
         """Open a file or a URL as somebody sees it who prefers ``light`` or ``dark``."""
+        self.prefer(theme)
+        self("POST", "/url", {"url": page if isinstance(page, str) else page.as_uri()})
+
+    def prefer(self, theme: str) -> None:
+        """Show pages from now on to somebody who prefers ``light`` or ``dark``."""
         preference = {"features": [{"name": "prefers-color-scheme", "value": theme}]}
         self("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": preference})
-        self("POST", "/url", {"url": page if isinstance(page, str) else page.as_uri()})
+
+    def fits(self, width: int) -> bool:
+        """Whether the page shows without scrolling sideways in a window of this width, which it has from now on."""
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        self("POST", "/goog/cdp/execute", {"cmd": "Emulation.setDeviceMetricsOverride", "params": size})
+        return bool(self.script("return document.documentElement.scrollWidth <= innerWidth"))
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into a field of a form; a field for a file takes its path."""
+        element = self("POST", "/element", {"using": "css selector", "value": selector})
+        (key,) = element.values()
+        self("POST", f"/element/{key}/value", {"text": text})
 
     def barriers(self) -> list[Any]:
         """The serious findings of axe-core on the page: what keeps somebody from reading or using it."""

@@ -14,10 +14,12 @@ from starlette.routing import Match, Route
 from nbstep.server.events import Events
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Streams
+from nbstep.server.forms import Forms
 from nbstep.server.measuring import Measured, Metrics
 from nbstep.server.openapi import document
 from nbstep.server.pages import Pages
 from nbstep.server.problems import Problem, as_problem
+from nbstep.server.rendering import Rendering
 from nbstep.server.runs import Runs, as_json
 from nbstep.server.starting import Starting
 from nbstep.server.submit import Submitting
@@ -38,7 +40,8 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     """
     folders, starting, limits = RunFolders(config), Starting(config), config.limits
     streams = streams or Streams(limits.streams)
-    metrics, pages = Metrics(streams), Pages(config, folders)
+    rendering = Rendering()
+    metrics, pages = Metrics(streams), Pages(config, folders, rendering)
 
     async def alive(_: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -61,6 +64,7 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         *Events(folders, streams, limits).routes(),
         *Submitting(starting, folders, limits).routes(),
         *pages.routes(),
+        *Forms(folders, starting, rendering, limits).routes(),
     ]
 
     def tell(request: Request, error: Exception) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.requests import Request
 
 from nbstep.authoring.notebook import label_of
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 BODY_SECONDS: Final = 120.0
 FIELDS: Final = 20
 """Of a form without files."""
+FORM_FIELDS: Final = 2000
+"""Of a form that has a field for each parameter of a notebook."""
 T = TypeVar("T")
 
 
@@ -55,6 +57,37 @@ async def read_form(request: Request, limits: Limits) -> dict[str, str]:
         return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=FIELDS))
     except ValueError:
         raise Problem(status=422, reference="bad-input", detail="the form cannot be read") from None
+
+
+async def read_fields(request: Request, limits: Limits, most: int) -> tuple[dict[str, str], bytes]:
+    """The fields of a form that may have a file, as browsers send it, and the file; its name is the field ``name``.
+
+    Args:
+        request: Of which it is the body.
+        limits: Of bodies.
+        most: Bytes of the file; a field may hold as much of it as base64 makes of that.
+
+    Raises:
+        Problem: It is too large or too slow.
+        HTTPException: It is none that can be read.
+    """
+    longest = 4 * most // 3 + limits.body_bytes
+    async with _bounded(request, longest) as bounded:
+        form = await bounded.form(max_files=1, max_fields=FORM_FIELDS, max_part_size=longest)
+        try:
+            fields = {name: value.encode(errors="replace").decode() for name, value in _texts(form)}
+            file = next((value for value in form.values() if isinstance(value, UploadFile)), None)
+            if file is None or not file.filename:
+                return fields, b""
+            if (file.size or 0) > most:
+                raise too_large(most)
+            return {**fields, "name": file.filename.encode(errors="replace").decode()}, await file.read()
+        finally:
+            await form.close()
+
+
+def _texts(form: FormData) -> Iterator[tuple[str, str]]:
+    return ((name, value) for name, value in form.items() if isinstance(value, str))
 
 
 def decoded(data: bytes, kind: type[T]) -> T:

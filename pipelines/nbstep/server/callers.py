@@ -63,10 +63,10 @@ def folder_of(request: Request, folders: RunFolders, *rights: Right) -> RunFolde
     )
 
 
-def readable(request: Request, folders: RunFolders) -> list[str]:
-    """The names of the folders that the caller may read. May block."""
+def allowed(request: Request, folders: RunFolders, right: Right) -> list[str]:
+    """The names of the folders in which the caller has a right. May block."""
     may = _may(request)
-    return [folder.name for folder in folders if may(folder.name, Right.READ)]
+    return [folder.name for folder in folders if may(folder.name, right)]
 
 
 def _may(request: Request) -> May:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
@@ -11,9 +15,13 @@ from nbstep.profiles.storage import store_of
 from nbstep.server.config import Config
 from nbstep.server.problems import Problem
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import InputNotFoundError
-from nbstep_runner.parameters import read_signature, signature_schema
+from nbstep_runner.errors import InputNotFoundError, NbstepError
+from nbstep_runner.parameters import Signature, read_signature, signature_schema
+from nbstep_runner.stores import join
 
+MOST_NAMES: Final = 5000
+MOST_NOTEBOOKS: Final = 200
+"""How many names of a place are looked at for notebooks to choose from, and how many are offered."""
 _REFUSED: Final = frozenset('?#\\"<>{} ')
 
 
@@ -22,10 +30,13 @@ class Notebooks:
 
     Args:
         config: Its places, and how large a notebook may be.
+
+    Attributes:
+        places: Below which they lie.
     """
 
     def __init__(self, config: Config) -> None:
-        self._places = config.notebooks
+        self.places = config.notebooks
         self._most_bytes = config.limits.upload_bytes
 
     def checked(self, uri: str, storage: StorageOptions) -> str:
@@ -38,7 +49,7 @@ class Notebooks:
             Problem: It lies elsewhere, or is larger than is read.
             InputNotFoundError: There is none.
         """
-        place = _below(self._places, uri)
+        place = _below(self.places, uri)
         if place is None:
             raise Problem(
                 status=403,
@@ -58,13 +69,42 @@ class Notebooks:
         return place
 
     def schema(self, uri: str, storage: StorageOptions) -> dict[str, object]:
-        """JSON Schema of the parameters that a notebook takes.
+        """JSON Schema of the parameters that a notebook takes; raises as :meth:`signature`."""
+        return signature_schema(self.signature(uri, storage))
+
+    def signature(self, uri: str, storage: StorageOptions) -> Signature:
+        """The parameters that a notebook takes.
 
         Raises:
             Problem: As :meth:`checked`.
             BadInputError: It is no notebook.
         """
-        return signature_schema(read_signature(read_notebook(self.checked(uri, storage), storage).content))
+        return read_signature(read_notebook(self.checked(uri, storage), storage).content)
+
+    def some(self, storage: StorageOptions) -> list[str]:
+        """Some of the notebooks below the places, to choose from: the first few, of the first names that are there.
+
+        A place that cannot be listed now has none to offer.
+        """
+        found: list[str] = []
+        for place in self.places:
+            names = _local_names(place) if "://" not in place else _stored_names(place, storage)
+            with suppress(NbstepError):
+                found += (name for name in islice(names, MOST_NAMES) if name.endswith(".ipynb"))
+        return found[:MOST_NOTEBOOKS]
+
+
+def _local_names(place: str) -> Iterator[str]:
+    """The files below a folder of this machine, but for folders that are hidden or hold runs."""
+    for folder, folders, names in os.walk(place):
+        runs = {name for name in folders if Path(folder, name, "spec.json").exists()}
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in runs)
+        yield from (str(Path(folder, name)) for name in sorted(names))
+
+
+def _stored_names(place: str, storage: StorageOptions) -> Iterator[str]:
+    prefix = join(place, "")
+    return (stat.uri for stat in store_of(prefix, storage).list(prefix))
 
 
 def _below(places: tuple[str, ...], uri: str) -> str | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
+from anyio import CapacityLimiter, to_thread
 
 from nbstep.api import start
+from nbstep.authoring.notebook import read_notebook
 from nbstep.backends.protocol import checked_run_id
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile, Reference, overlaid
@@ -27,12 +29,16 @@ from nbstep.submission.again import request_again
 from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep.submission.request import Request as RunRequest
 from nbstep.submission.request import prepare
-from nbstep_runner.contract import ParameterSource, RunSpec, decode
+from nbstep_runner.contract import ParameterSource, RunSpec, UnknownParameters, decode
+from nbstep_runner.parameters import Signature, read_signature, resolve
 
+AT_ONCE: Final = 4
+"""Submissions that are read and checked at once: each holds its notebook in memory."""
 SUBMITTED_BY: Final = "nbstep/submitted-by"
 _KEY: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
 _LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 SPEC: Final = {"html": True}
+T = TypeVar("T")
 
 
 class Again(ClosedSchema, frozen=True):
@@ -64,11 +70,38 @@ class Asked(Again, frozen=True):
 
 
 class Starting:
-    """Starts runs for callers who may. What it does blocks."""
+    """Starts runs for callers who may.
+
+    Attributes:
+        notebooks: Those that may be named.
+    """
 
     def __init__(self, config: Config) -> None:
         self._open = config.open
         self.notebooks = Notebooks(config)
+        self._limiter = CapacityLimiter(AT_ONCE)
+
+    async def apart(self, work: Callable[[], T]) -> T:
+        """What work returns that reads notebooks, or starts a run: it blocks, so it is done on one of a few threads."""
+        return await to_thread.run_sync(work, limiter=self._limiter)
+
+    def opened(self, profile: str) -> tuple[str, ...]:
+        """The fields of a profile that a request may set."""
+        return self._open.get(profile, ())
+
+    def made_of(self, folder: RunFolder, run_id: str) -> tuple[Signature, dict[str, Any]]:
+        """What a run's notebook takes, and what the run gave it, in JSON's types.
+
+        Raises:
+            Problem: There is no such run, or what it was made of does not lie in its folder.
+            NbstepError: It cannot be read.
+        """
+        run, places = folder.run(run_id), folder.places(run_id)
+        _check_made_of(run, places)
+        signature = read_signature(read_notebook(places.input, folder.folder.storage).content)
+        given = ParameterSource.file(places.params)
+        values = resolve((given,), lambda uri: run.store.read(uri).data, signature, unknown=UnknownParameters.IGNORE)
+        return signature, values.as_json()
 
     def start(self, folder: RunFolder, caller: str, key: str | None, asked: Asked, uploaded: Path | None) -> str:
         """Start the run that is asked for, unless it was before; its id."""
@@ -115,7 +148,7 @@ class Starting:
         for label in asked.labels:
             if not _LABEL.fullmatch(label):
                 raise _usage(f"the label {label[:80]!r} is none that a request may set", hint="Use a name without '/'.")
-        _check_open(name, asked.overrides, self._open.get(name, ()))
+        _check_open(name, asked.overrides, self.opened(name))
         own = {"labels": asked.labels | {SUBMITTED_BY: caller}}
         ours = folder.profiles[name]
         chosen = overlaid(overlaid(ours, asked.overrides), own)

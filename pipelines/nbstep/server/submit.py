@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.routing import Route
 
 from nbstep.server.bodies import decoded, read_json, uploaded
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-AT_ONCE: Final = 4
-"""Submissions that are read and checked at once: each holds its notebook in memory."""
 KEY_HEADER: Final = "idempotency-key"
 
 
@@ -40,7 +38,6 @@ class Submitting:
         self._starting = starting
         self._folders = folders
         self._limits = limits
-        self._limiter = CapacityLimiter(AT_ONCE)
 
     def routes(self) -> list[Route]:
         """Where it answers."""
@@ -79,13 +76,13 @@ class Submitting:
     async def _signature(self, request: Request) -> Response:
         folder, uri = await self._allowed(request, Right.SUBMIT), request.query_params.get("uri", "")
         schema = partial(self._starting.notebooks.schema, uri, folder.folder.storage)
-        return as_json(await to_thread.run_sync(schema, limiter=self._limiter))
+        return as_json(await self._starting.apart(schema))
 
     async def _allowed(self, request: Request, *rights: Right) -> RunFolder:
         return await to_thread.run_sync(folder_of, request, self._folders, *rights)
 
     async def _started(self, request: Request, folder: RunFolder, begin: Callable[[], str]) -> Response:
-        run_id = await to_thread.run_sync(begin, limiter=self._limiter)
+        run_id = await self._starting.apart(begin)
         request.state.run = run_id
         where = f"{request.scope.get('root_path', '')}/v1/runs/{run_id}?folder={folder.name}"
         return as_json(Accepted(run_id, folder.name), 202, {"Location": where})

@@ -8,7 +8,7 @@ from nbstep_runner.parameters.dump import dump_yaml
 from nbstep_runner.parameters.later_cells import overwritten
 from nbstep_runner.parameters.missing import MISSING, Missing
 from nbstep_runner.parameters.model import Parameter, Signature
-from nbstep_runner.parameters.resolve import resolve
+from nbstep_runner.parameters.resolve import resolve, value_of
 from nbstep_runner.parameters.resolved import Resolved
 from nbstep_runner.parameters.safe_yaml import load_document, load_yaml
 from nbstep_runner.parameters.schema import signature_schema
@@ -29,4 +29,5 @@ __all__ = [
     "read_signature",
     "resolve",
     "signature_schema",
+    "value_of",
 ]

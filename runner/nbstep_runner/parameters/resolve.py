@@ -8,6 +8,7 @@ from typing import Any
 from nbstep_runner.contract import ParameterKind, ParameterSource, UnknownParameters
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters.carriable import carriable
+from nbstep_runner.parameters.jsonable import jsonable
 from nbstep_runner.parameters.kinds import ANY, MismatchError
 from nbstep_runner.parameters.languages import find_language
 from nbstep_runner.parameters.model import Parameter, Signature
@@ -56,6 +57,23 @@ def resolve(
         raise _refused(problems, signature)
     warned = strangers if unknown is UnknownParameters.WARN else []
     return Resolved(values, (*_general_warnings(values, signature), *warned))
+
+
+def value_of(source: ParameterSource, parameter: Parameter) -> Any:
+    """The only value of a source as a parameter's, in JSON's types.
+
+    Args:
+        source: A text that was typed, or a value.
+        parameter: Whose it is to be.
+
+    Raises:
+        BadInputError: It does not fit; the message says why, and names nothing.
+    """
+    (value,) = (source.mapping or {parameter.name: Typed(source.text)}).values()
+    try:
+        return jsonable(parameter.kind.accept(carriable(value)))
+    except MismatchError as error:
+        raise BadInputError(f"{error.path}: {error.reason}" if error.path else error.reason) from None
 
 
 def _values(source: ParameterSource, read: Callable[[str], bytes]) -> Mapping[str, Any]:

@@ -10,7 +10,8 @@ import pytest
 from nbstep.profiles.storage import store_of
 from nbstep_runner.contract import RunState, StorageOptions
 from nbstep_runner.stores import sibling
-from support import memory_runs
+from support import memory_runs, notebooks
+from support.browser import ENTER
 from support.service import TOKEN, config, listening
 
 if TYPE_CHECKING:
@@ -116,3 +117,40 @@ def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Ru
         assert browser.script("return [window.kept, document.activeElement.innerText]") == [True, run.id]
         refused = [each for each in browser("POST", "/se/log", {"type": "browser"}) if "Security" in each["message"]]
         assert refused == []
+
+
+def check_readable(browser: Browser) -> None:
+    """Whether everybody can read and use the page, in both themes, on a screen and on a phone."""
+    for theme in ("dark", "light"):
+        browser.prefer(theme)
+        assert browser.barriers() == []
+    assert browser.fits(390)
+    assert browser.fits(1200)
+
+
+def test_a_notebook_is_sent_and_started_by_forms(browser: Browser, tmp_path: Path) -> None:
+    """What is wrong is said where it is, and read aloud with its field."""
+    cells: list[notebooks.Cell] = [notebooks.Code("alpha: float = 0.5\nepochs: int", tags=("parameters",)), "alpha"]
+    notebook = notebooks.write(tmp_path / "train.ipynb", cells)
+    document = config(
+        folders={"team": {"uri": f"memory://{secrets.token_hex(4)}/runs", "profiles": ["small"]}},
+        profiles={"small": {"on": "memory", "open": ["resources", "kubernetes.node_selector"]}},
+    )
+    with listening(document) as (url, _):
+        browser.show(f"{url}/submit?token={TOKEN}")
+        check_readable(browser)
+        browser.type("#file", str(notebook))
+        browser.script("document.querySelector('main button').click()")
+        browser.until("return document.querySelector('.main')")
+        browser.script("document.getElementById('parameter.alpha').value = 'fast'")
+        browser.script("document.querySelector('.main').click()")
+        browser.until("return document.querySelector('.alert')")
+        check_readable(browser)
+        assert browser.script("return document.getElementById('parameter.alpha').value") == "fast"
+        assert texts(browser, ".alert a") == ["alpha", "epochs"]
+        described = "return document.getElementById(document.getElementById(arguments[0]).getAttribute(arguments[1]))"
+        assert "fast" in browser.script(f"{described}.innerText", "parameter.alpha", "aria-describedby")
+        browser.script("document.getElementById('parameter.alpha').value = '1'")
+        browser.type("[id='parameter.epochs']", f"3{ENTER}")
+        browser.until("return location.pathname.startsWith('/runs/train-')")
+        assert browser.script("return document.querySelector('.state').textContent") == "pending"

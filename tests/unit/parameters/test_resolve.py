@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nbstep_runner.contract import ParameterSource, UnknownParameters
 from nbstep_runner.errors import BadInputError, InputNotFoundError
-from nbstep_runner.parameters import Resolved, SecretReference, Signature, dump_yaml, read_signature, resolve
+from nbstep_runner.parameters import Resolved, SecretReference, Signature, dump_yaml, read_signature, resolve, value_of
 from nbstep_runner.parameters.kinds import PathText
 from parameter_values import same, translate, values
 
@@ -363,3 +363,13 @@ def test_secrets_stay_references() -> None:
         "BUCKET": SecretReference("file", "/run/b"),
         "ANYTHING": [{"deep": SecretReference("env", "X")}],
     }
+
+
+def test_one_value_alone_is_typed_or_refused_with_the_reason() -> None:
+    day = signature().get("DAY")
+    assert day is not None
+    assert value_of(ParameterSource.typed("DAY", "2026-01-01"), day) == "2026-01-01"
+    assert value_of(ParameterSource.values({"DAY": {"secret": "env:A"}}), day) == {"secret": "env:A"}
+    with pytest.raises(BadInputError) as error:
+        value_of(ParameterSource.typed("DAY", "soon"), day)
+    assert error.value.message == "'soon' is not of type date"

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from nbstep.server.bodies import read_form
 from nbstep.server.config import Config
-from nbstep.server.pages import HEADERS, templates
+from nbstep.server.rendering import HEADERS, templates
 from nbstep.server.team.identity import Identity
 
 if TYPE_CHECKING:

@@ -1,0 +1,299 @@
+"""Forms that start runs, as a browser without scripts fills them in."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+
+import nbstep
+from nbstep import Run
+from nbstep.profiles.storage import store_of
+from nbstep.server.forms import CARRIED_BYTES
+from nbstep.submission.find import Submitted
+from nbstep.submission.places import RunPlaces
+from nbstep_runner.contract import ParameterSource, StorageOptions, UnknownParameters, decode
+from nbstep_runner.parameters import Signature, resolve
+from support import notebooks
+from support.service import Service
+
+BROWSER = {"accept": "text/html", "origin": "http://localhost:8000"}
+HOSTILE = "</textarea><script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+PARAMETERS = """
+from typing import Literal
+import datetime
+alpha: float = 0.5  # how fast it learns
+epochs: int  # how often it sees everything
+model: Literal["linear", "1", 1] = "linear"
+day: datetime.date = datetime.date(2026, 1, 1)
+token: str = ""
+text: str = "one\\n two"
+layers: list[int] = [64, 32]
+quick: bool | None = None
+"""
+OPENED = ["resources", "retries", "env.MODE", "kubernetes.node_selector", "collect"]
+
+
+class Form(HTMLParser):
+    """The last form of a page: where it is sent, and what it sends as it stands."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__()
+        self.action = self._open = ""
+        self.fields: dict[str, str] = {}
+        self.invalid: list[str] = []
+        self.feed(answer.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        name = given.get("name", "")
+        if tag == "form":
+            self.action, self.fields = given["action"], {}
+        elif tag == "input" and given.get("type") != "file":
+            self.fields[name] = given.get("value", "")
+        elif tag in ("select", "textarea"):
+            self._open = name
+            self.fields.setdefault(name, "")
+        elif tag == "option" and self._open and (not self.fields[self._open] or "selected" in given):
+            self.fields[self._open] = given.get("value", "")
+        if given.get("aria-invalid"):
+            self.invalid.append(name)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = "" if tag in ("select", "textarea") else self._open
+
+    def handle_data(self, data: str) -> None:
+        if self._open and self.lasttag == "textarea":
+            self.fields[self._open] += data.removeprefix("\n")
+
+
+class World:
+    """A folder of runs, a notebook, and the pages of the two."""
+
+    def __init__(self, folder: Path, source: str = PARAMETERS) -> None:
+        self.runs = f"memory://{secrets.token_hex(4)}/runs"
+        self.notebook = str(notebooks.write(folder / "notebooks/train.ipynb", [parameters(source), "1"]))
+        self.service = Service.of(
+            folders={"team": {"uri": self.runs, "profiles": ["small", "large"]}, "read": {"uri": f"{self.runs}-2"}},
+            notebooks=[str(folder / "notebooks")],
+            profiles={"small": {"on": "memory"}, "large": {"on": "memory", "retries": 7, "open": OPENED}},
+        )
+
+    def get(self, path: str) -> httpx.Response:
+        return self.service.get(path, headers=BROWSER)
+
+    def form(self, **query: str) -> Form:
+        asked = str(httpx.QueryParams({"notebook": self.notebook, **query}))
+        return Form(self.get(f"/submit?{asked}"))
+
+    def send(self, form: Form, changed: dict[str, str], action: str = "start") -> httpx.Response:
+        """The form as a browser sends it, with some fields changed."""
+        fields = form.fields | changed
+        sent = {name: (None, value.replace("\n", "\r\n")) for name, value in fields.items()}
+        return self.service.post(form.action, headers=BROWSER, files={**sent, "action": (None, action)})
+
+    def started(self, answer: httpx.Response) -> Run:
+        assert answer.status_code == 303, answer.text
+        path = answer.headers["location"]
+        assert path.startswith("/runs/")
+        assert self.get(path).status_code == 200
+        return cast("Run", nbstep.find(path.removeprefix("/runs/").partition("?")[0], runs=self.runs))
+
+    def parameters(self, run: Run) -> dict[str, Any]:
+        text = self.read(RunPlaces.of(self.runs, run.id).params).decode()
+        source = ParameterSource.yaml(text)
+        return resolve((source,), lambda _: b"", Signature(), unknown=UnknownParameters.IGNORE).as_json()
+
+    def read(self, uri: str) -> bytes:
+        return store_of(uri, StorageOptions()).read(uri).data
+
+    def ids(self) -> set[str]:
+        found = store_of(self.runs, StorageOptions()).list(f"{self.runs}/")
+        return {stat.uri.removeprefix(f"{self.runs}/").partition("/")[0] for stat in found}
+
+
+def parameters(source: str) -> notebooks.Code:
+    return notebooks.Code(source, tags=("parameters",))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_a_named_notebook_is_started_with_what_was_changed(world: World) -> None:
+    """What is left as it was is not given: the notebook's own default holds, also one that is no literal."""
+    form = world.form(folder="team")
+    assert form.fields["parameter.alpha"] == "0.5"
+    assert form.fields["parameter.text"] == "one\n two"
+    run = world.started(
+        world.send(form, {"parameter.epochs": "3", "parameter.model": "1", "labels": "team=a\nnote = b"})
+    )
+    assert world.parameters(run) == {"epochs": 3, "model": 1}
+    assert run.spec().labels == {"team": "a", "note": "b", "nbstep/submitted-by": "ada"}
+    assert run.id.startswith("train-")
+    everything = world.send(
+        world.form(),
+        {
+            "parameter.epochs": "1",
+            "parameter.alpha": "NaN",
+            "parameter.model": '"1"',
+            "parameter.day": "2026-02-03",
+            "parameter.token": "TOKEN",
+            "way.parameter.token": "env",
+            "parameter.text": "a\n\nb",
+            "parameter.layers": "[1, 2]",
+            "parameter.quick": "false",
+        },
+    )
+    given = world.parameters(world.started(everything))
+    assert given.pop("alpha") != given.get("alpha"), "NaN is no number like others"
+    assert given == {
+        "epochs": 1, "model": "1", "day": "2026-02-03", "token": {"secret": "env:TOKEN"}, "text": "a\n\nb",
+        "layers": [1, 2], "quick": False,
+    }  # fmt: skip
+
+
+def test_an_uploaded_notebook_is_carried_from_step_to_step(world: World) -> None:
+    content = json.dumps(notebooks.notebook([parameters("alpha = 1"), "2"]), indent=1).encode() + b"\r\n"
+    files = {"file": ("../../etc/My Own.ipynb", content)}
+    asked = world.service.post("/submit?folder=team", headers=BROWSER, files=files)
+    again = world.send(Form(asked), {"parameter.alpha": "x"}, action="show")
+    run = world.started(world.send(Form(again), {"parameter.alpha": "7"}))
+    assert run.id.startswith("my-own-")
+    assert world.read(RunPlaces.of(world.runs, run.id).input) == content
+    assert world.parameters(run) == {"alpha": 7}
+
+
+def test_what_cannot_be_taken_is_said_at_its_field_and_nothing_typed_is_lost(world: World) -> None:
+    typed = {
+        "parameter.alpha": HOSTILE, "parameter.layers": "[1,\n 'x']", "parameter.model": "3",
+        "override.retries": "-1", "override.resources.memory": "much", "labels": "nbstep/submitted-by=bob",
+        "way.parameter.token": "file", "parameter.token": "not a path",
+    }  # fmt: skip
+    answer = world.send(world.form(profile="large"), typed)
+    assert answer.status_code == 422
+    assert "<script" not in answer.text
+    form = Form(answer)
+    assert sorted(form.invalid) == [
+        "labels", "override.resources.memory", "override.retries", "parameter.alpha", "parameter.epochs",
+        "parameter.layers", "parameter.model", "parameter.token",
+    ]  # fmt: skip
+    for name, value in typed.items():
+        if name != "parameter.model":  # a browser sends nothing but a choice
+            assert form.fields[name] == value
+    assert world.ids() == set()
+    mended = {
+        "parameter.alpha": "1", "parameter.epochs": "1", "parameter.layers": "[]", "parameter.token": "/run/token",
+        "override.retries": "3", "override.resources.memory": "2Gi", "override.env.MODE": "true", "labels": "",
+        "override.kubernetes.node_selector": "disk=ssd\nzone=a", "override.collect": "*.csv, model/",
+    }  # fmt: skip
+    run = world.started(world.send(form, mended))
+    sent = decode(world.read(RunPlaces.of(world.runs, run.id).submission), Submitted).profile
+    assert (sent["retries"], sent["resources"]["memory"], sent["collect"]) == (3, "2Gi", ["*.csv", "model/"])
+    assert sent["kubernetes"]["node_selector"] == {"disk": "ssd", "zone": "a"}
+    assert "MODE" in sent["env"]
+
+
+def test_another_profile_is_looked_at_without_losing_what_was_typed(world: World) -> None:
+    first = world.form()
+    assert "override.retries" not in first.fields
+    shown = Form(world.send(first, {"profile": "large", "parameter.alpha": "0.7"}, action="show"))
+    assert shown.fields["parameter.alpha"] == "0.7"
+    assert shown.fields["override.retries"] == ""
+    assert "the profile&#39;s: 7" in world.send(first, {"profile": "large"}, action="show").text
+    assert world.ids() == set()
+    refused = world.send(first, {"profile": "small", "parameter.epochs": "1", "override.retries": "9"})
+    assert world.started(refused), "a field that the form does not have says nothing"
+
+
+def test_what_is_sent_twice_is_one_run_and_what_is_changed_another(world: World) -> None:
+    form = world.form()
+    twice = [world.started(world.send(form, {"parameter.epochs": "1"})).id for _ in range(2)]
+    other = world.started(world.send(form, {"parameter.epochs": "2"})).id
+    assert world.ids() == {twice[0], other}
+    assert twice[0] == twice[1]
+
+
+def test_a_run_is_run_again_with_its_own_values_in_the_form(world: World) -> None:
+    earlier = world.started(
+        world.send(world.form(), {"parameter.epochs": "3", "parameter.token": "T", "way.parameter.token": "env"})
+    )
+    path = f"/runs/{earlier.id}/rerun?folder=team"
+    form = Form(world.get(path))
+    assert (form.action, form.fields["parameter.epochs"]) == (path, "3")
+    assert (form.fields["parameter.token"], form.fields["way.parameter.token"]) == ("T", "env")
+    again = world.started(world.send(form, {"parameter.alpha": "2"}))
+    assert again.id != earlier.id
+    assert world.parameters(again) == {"epochs": 3, "token": {"secret": "env:T"}, "alpha": 2.0}
+    assert world.get("/runs/nobodys/rerun").status_code == 404
+
+
+def test_a_notebook_whose_parameters_are_not_known_takes_any(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    notebooks.write(Path(world.notebook), ["1"])
+    wrong = world.send(world.form(), {"further": "[1]"})
+    assert (wrong.status_code, Form(wrong).invalid) == (422, ["further"])
+    run = world.started(world.send(Form(wrong), {"further": "a: 1\nb: 'no'"}))
+    assert world.parameters(run) == {"a": 1, "b": "no"}
+
+
+@pytest.mark.fault(62)
+@pytest.mark.parametrize(
+    ("query", "status", "said"),
+    [
+        ({"notebook": "/etc/passwd"}, 403, "none of the places"),
+        ({"notebook": "http://169.254.169.254/a.ipynb"}, 403, "none of the places"),
+        ({"notebook": HOSTILE}, 403, "none of the places"),
+        ({"notebook": "{folder}/notebooks/other.ipynb"}, 404, "no notebook"),
+        ({"notebook": "{folder}/notebooks/train.ipynb", "profile": "huge"}, 400, "huge"),
+        ({"folder": "read"}, 200, "submit"),
+        ({"folder": "read", "notebook": "{folder}/notebooks/train.ipynb"}, 403, "no runs are submitted"),
+        ({"folder": "nobodys"}, 404, "nobodys"),
+    ],
+)
+def test_a_notebook_that_cannot_be_chosen(
+    world: World, tmp_path: Path, query: dict[str, str], status: int, said: str
+) -> None:
+    asked = httpx.QueryParams({name: value.replace("{folder}", str(tmp_path)) for name, value in query.items()})
+    answer = world.get(f"/submit?{asked}")
+    assert (answer.status_code, said in answer.text) == (status, True)
+    assert "<script" not in answer.text
+    assert answer.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize("sent", ["nothing", "empty", "no notebook", "large", "damaged"])
+def test_a_file_that_is_no_notebook_is_refused_on_the_first_page(world: World, sent: str) -> None:
+    contents = {"empty": b"", "no notebook": b"{}", "large": b"x" * (CARRIED_BYTES + 1)}
+    if sent == "damaged":
+        answer = world.service.post("/submit", headers=BROWSER, data={"carried": "<>", "name": "a.ipynb"})
+    else:
+        files = {"file": ("a.ipynb", contents[sent])} if sent in contents else {"other": (None, "x")}
+        answer = world.service.post("/submit", headers=BROWSER, files=files)
+    assert answer.status_code in (413, 422)
+    if sent != "large":
+        assert Form(answer).invalid == ["file"]
+    assert world.ids() == set()
+
+
+def test_notebooks_to_choose_from_are_offered_without_those_of_runs(world: World, tmp_path: Path) -> None:
+    for folder in (".hidden", "run"):
+        notebooks.write(tmp_path / "notebooks" / folder / "input.ipynb", ["1"])
+    (tmp_path / "notebooks/run/spec.json").write_text("{}")
+    page = world.get("/submit").text
+    assert page.count("<option value=") == 1
+    assert f'<option value="{world.notebook}">' in page
+
+
+@pytest.mark.parametrize("path", ["/submit", "/runs/any/rerun"])
+def test_a_cookie_alone_starts_nothing(world: World, path: str) -> None:
+    for origin in ({}, {"origin": "http://evil.example"}):
+        service = Service(world.service.app)
+        cookie = {"cookie": f"nbstep-token-8000={world.service.headers['authorization'].removeprefix('Bearer ')}"}
+        assert service.get("/submit", headers={**cookie, "accept": "text/html"}).status_code == 200
+        assert service.post(path, headers={**cookie, **origin}, data={"notebook": world.notebook}).status_code == 403
