@@ -146,6 +146,7 @@ class Run:
         self._supervisor.call(place, doing="fetching the declared files")
         self._supervisor.call(working.look, doing="looking at the working directory")
         notebook = self._parameterize(work)
+        self._output.prepare_page()
         kernel = self._ready_kernel(work)
         checkpoints = self._output.checkpointer(self._scratch.folder)
         document, execution = self._execute(notebook, kernel, checkpoints)

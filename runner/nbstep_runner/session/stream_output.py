@@ -41,6 +41,9 @@ class StreamOutput:
     def describe(self) -> None:
         """Nothing is claimed."""
 
+    def prepare_page(self) -> None:
+        """A stream has no page."""
+
     def checkpointer(self, scratch: Path) -> None:
         """A stream takes no partial notebooks."""
 

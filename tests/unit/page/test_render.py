@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +17,12 @@ from nbconvert.exporters import HTMLExporter
 
 from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, HtmlAllow, RunState
 from nbstep_runner.errors import BadInputError, UsageError
-from nbstep_runner.page import Page, render_page
+from nbstep_runner.page import Page, PageRenderer, render_page
 from nbstep_runner.papermill_bridge import ERROR_MARKER_TAG
 from support.records import run_record
 
 RECORD = run_record(output_uri="runs/report.ipynb")
+TESTS = Path(__file__).parents[2]
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -143,3 +146,29 @@ def test_a_missing_nbconvert_is_told_with_the_line_that_installs_it(monkeypatch:
     monkeypatch.setitem(sys.modules, "nbconvert.exporters", None)
     with pytest.raises(UsageError, match=r"pip install 'nbstep\[html\]'"):
         render_page(notebook(), RECORD)
+
+
+def test_a_rehearsal_leaves_nothing_to_import_and_nothing_on_the_page() -> None:
+    script = """
+import json, sys
+from nbstep_runner.page import PageRenderer
+from support.records import run_record
+renderer, notebook, record = PageRenderer(), sys.stdin.buffer.read(), run_record(output_uri="runs/report.ipynb")
+renderer.rehearse()
+known = set(sys.modules)
+page = renderer.render(notebook, record).content.decode()
+print(json.dumps([page, sorted(set(sys.modules) - known)]))
+"""
+    shown = notebook(
+        {"text/html": "<table><td>1</td></table>", "text/plain": "1"}, text="# Title\n\n| a |\n|---|\n| b |"
+    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, input=shown, stdout=subprocess.PIPE, cwd=TESTS, timeout=120, check=True)
+    page, imported = json.loads(done.stdout)
+    assert imported == []
+    assert page == render_page(shown, RECORD).content.decode()
+
+
+def test_what_a_rehearsal_meets_is_left_to_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nbconvert.exporters", None)
+    PageRenderer().rehearse()

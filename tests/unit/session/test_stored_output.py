@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepTurn, decode
 from nbstep_runner.errors import OutputConflictError, StorageUnavailableError, TerminatedError
-from nbstep_runner.page import Page
+from nbstep_runner.page import Page, PageRenderer
 from nbstep_runner.session import stored_output
 from nbstep_runner.session.earlier import look_at_output
 from nbstep_runner.session.ledger import Ledger, LogSettings
@@ -114,7 +115,7 @@ def test_a_claim_that_was_lost_publishes_nothing(held: Held, tmp_path: Path, how
 def test_a_claim_that_is_lost_at_the_commit_withdraws_what_was_published(
     monkeypatch: pytest.MonkeyPatch, at_once: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(stored_output, "render_page", lambda *_: Page(b"<html>", ()))
+    monkeypatch.setattr(PageRenderer, "render", lambda *_: Page(b"<html>", ()))
     held = Held(html=True)
     held.succeed()
     held.output.publish(b"{}", checkpointed=False, at_once=at_once)
@@ -173,7 +174,7 @@ def test_a_page_that_takes_long_leaves_time_for_log_and_record(
         rendered.set()
         return Page(b"late", ())
 
-    monkeypatch.setattr(stored_output, "render_page", render)
+    monkeypatch.setattr(PageRenderer, "render", render)
     held = Held(html=True)
     held.stop()
     held.output.publish(b"{}", checkpointed=False)
@@ -187,6 +188,41 @@ def test_a_page_that_takes_long_leaves_time_for_log_and_record(
     assert rendered.wait(30)
     held.close()
     assert held.store.stat(PAGE) is None, "the page came after all, though the record says that there is none"
+
+
+@pytest.mark.parametrize(
+    ("processors", "fields", "begun"),
+    [
+        (2, {"html": True}, True),
+        (2, {}, False),
+        (2, {"html": True, "short_notice": True}, False),
+        (1, {"html": True}, False),
+    ],
+    ids=["two processors", "no page", "a stop at short notice", "one processor"],
+)
+def test_a_page_is_prepared_beside_the_cells_where_that_delays_nothing(
+    monkeypatch: pytest.MonkeyPatch, processors: int, fields: dict[str, bool], begun: bool, patience: threading.Event
+) -> None:
+    order: list[str] = []
+
+    def rehearse(_: PageRenderer) -> None:
+        patience.wait(30)
+        order.append("rehearsed")
+
+    def render(*_: Any) -> Page:
+        order.append("rendered")
+        return Page(b"<html>", ())
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    monkeypatch.setattr(PageRenderer, "rehearse", rehearse)
+    monkeypatch.setattr(PageRenderer, "render", render)
+    held = Held(**fields)
+    held.output.prepare_page()
+    assert order == []
+    patience.set()
+    held.output.publish(b"{}", checkpointed=False)
+    held.close()
+    assert order == ["rehearsed"] * begun + ["rendered"] * fields.get("html", False)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +257,7 @@ def test_a_fault_of_the_renderer_is_told_with_what_was_being_done(monkeypatch: p
     def render(*_: Any) -> Page:
         raise KeyError("cells")
 
-    monkeypatch.setattr(stored_output, "render_page", render)
+    monkeypatch.setattr(PageRenderer, "render", render)
     held = Held(html=True)
     held.output.publish(b"{}", checkpointed=False)
     held.close()
