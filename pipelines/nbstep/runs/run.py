@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
@@ -19,11 +19,13 @@ from nbstep.runs.settle import settle
 from nbstep.runs.verdict import can_be_retried, combine, final_record
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
-from nbstep.views.notebook import ExecutedNotebook
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import FILES, CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import ABSENT, Store, redact, sibling
+
+if TYPE_CHECKING:
+    from nbstep.views.notebook import ExecutedNotebook
 
 _MADE_ID: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{6}$")
 _EARLIER: Final = 50
@@ -184,6 +186,8 @@ class Run:
         Raises:
             InputNotFoundError: There is none yet.
         """
+        from nbstep.views.notebook import ExecutedNotebook  # who submits a run has no notebook of it yet
+
         places = [self.output_uri, sibling(self.output_uri, ".partial.ipynb")]
         for uri in places:
             with suppress(InputNotFoundError):

@@ -15,7 +15,6 @@ from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import absolute, store_of
 from nbstep.profiles.volume_claims import ROOT, SCHEME, here
-from nbstep.runs.history import history
 from nbstep.runs.run import Run
 from nbstep.submission.places import PLAN, RunPlaces, SweepPlaces
 from nbstep.submission.request import DEFAULT_RUNS
@@ -94,6 +93,8 @@ def _submitted(runs: str, run_id: str, storage: StorageOptions) -> Run | None:
 
 def _latest(runs: str, profile: Profile) -> str:
     """The id of the run that was last heard of."""
+    from nbstep.runs.history import history  # who submits a run looks at no others
+
     newest = history(runs, storage=profile.storage, limit=1)
     if not newest:
         raise RunNotFoundError(f"there is no run below {runs}")

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -94,3 +95,7 @@ def test_declared_types_come_back() -> None:
 def test_one_list_in_two_places_is_written_twice() -> None:
     shared = [1, 2]
     assert b"&" not in dump_yaml({"a": shared, "b": shared})
+
+
+def test_no_parameters_are_an_empty_mapping() -> None:
+    assert yaml.safe_load(dump_yaml({})) == {}
