@@ -201,7 +201,7 @@ def test_a_page_that_takes_long_leaves_time_for_log_and_record(
     ids=["two processors", "no page", "a stop at short notice", "one processor"],
 )
 def test_a_page_is_prepared_beside_the_cells_where_that_delays_nothing(
-    monkeypatch: pytest.MonkeyPatch, processors: int, fields: dict[str, bool], begun: bool, patience: threading.Event
+    monkeypatch: pytest.MonkeyPatch, processors: int, fields: dict[str, Any], begun: bool, patience: threading.Event
 ) -> None:
     order: list[str] = []
 
