@@ -10,11 +10,39 @@ from nbstep.runs.run import Run
 from nbstep.server.following import number_of
 from nbstep.server.spool import Number
 from nbstep.views.log_lines import LogLine, for_people
-from nbstep_runner.contract import CellState
+from nbstep_runner.contract import CellState, Severity
 
 LINES: Final = 200
 """Of a log on a run's page; all of it is among the files."""
 CELLS: Final = 10_000
+SEVERITIES: Final = tuple(map(str, Severity))
+"""Of lines, the worst last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which lines of a log are looked for.
+
+    Attributes:
+        text: What they say, in whatever case.
+        severity: They are at least as bad; the name of one, or empty.
+    """
+
+    text: str = ""
+    severity: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.text or self.severity)
+
+    def finds(self, line: LogLine) -> bool:
+        """Whether a line is one of them."""
+        if _badness(line.severity) < _badness(self.severity):
+            return False
+        return not self.text or self.text.casefold() in for_people(line).casefold()
+
+
+def _badness(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +60,35 @@ class LogSoFar:
     """What there was of a log when it was read.
 
     Attributes:
-        lines: The last ones, for people.
+        lines: The last ones that were looked for, for people.
+        found: How many were.
         cells: Those of the newest attempt that have begun, in their order.
         last: The number of the last line; what comes after it is new.
     """
 
     lines: tuple[str, ...]
+    found: int
     cells: tuple[CellSoFar, ...]
     last: Number | None
 
 
-def read_log(run: Run) -> LogSoFar:
+def read_log(run: Run, search: Search) -> LogSoFar:
     """The log of a run as far as it has come; only what a page shows is kept of it."""
     lines: deque[LogLine] = deque(maxlen=LINES)
+    found = 0
     cells: dict[int, CellSoFar] = {}
     last: Number | None = None
     for line in run.lines():
-        lines.append(line)
+        if search.finds(line):
+            lines.append(line)
+            found += 1
         number = number_of(line)
         if number is not None:
             if last is not None and number[0] > last[0]:
                 cells = {}
             last = max(number, last or number)
         _note(cells, line)
-    return LogSoFar(tuple(map(for_people, lines)), tuple(cells[index] for index in sorted(cells)), last)
+    return LogSoFar(tuple(map(for_people, lines)), found, tuple(cells[index] for index in sorted(cells)), last)
 
 
 def _note(cells: dict[int, CellSoFar], line: LogLine) -> None:

@@ -16,9 +16,10 @@ from nbstep.server.callers import Right, allowed, folder_of
 from nbstep.server.config import Config
 from nbstep.server.folders import RunFolders
 from nbstep.server.listing import page
-from nbstep.server.log_so_far import read_log
+from nbstep.server.log_so_far import LINES, SEVERITIES, Search, read_log
 from nbstep.server.problems import Problem, not_found
 from nbstep.server.rendering import HEADERS, Rendering, to_run
+from nbstep.server.run_documents import documents_of
 from nbstep.server.runs import detail, query_of
 from nbstep.server.starting import SUBMITTED_BY, end
 from nbstep_runner.contract import RunState
@@ -73,7 +74,10 @@ class Pages:
 
     def _run(self, request: Request) -> Response:
         folder, run_id = folder_of(request, self._folders), request.path_params["id"]
-        told, log = detail(folder, run_id), read_log(folder.run(run_id))
+        query = request.query_params
+        search = Search(query.get("find", ""), query.get("severity", ""))
+        told, run = detail(folder, run_id), folder.run(run_id)
+        log = read_log(run, search)
         return self._rendering.page(
             request,
             "run.html",
@@ -81,7 +85,12 @@ class Pages:
             run=told,
             page=any(each.name == "output.html" for each in told.objects),
             log=log,
+            search=search,
+            severities=SEVERITIES,
+            most_lines=LINES,
             cells=told.cells if told.state.final else log.cells,
+            attempts=run.attempts() if told.attempt > 1 else (),
+            documents=documents_of(run),
         )
 
     async def _cancel(self, request: Request) -> Response:

@@ -81,6 +81,15 @@ def texts(browser: Browser, selector: str) -> list[str]:
     return found
 
 
+def check_readable(browser: Browser) -> None:
+    """Whether everybody can read and use the page, in both themes, on a screen and on a phone."""
+    for theme in ("dark", "light"):
+        browser.prefer(theme)
+        assert browser.barriers() == []
+    assert browser.fits(390)
+    assert browser.fits(1200)
+
+
 def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Run) -> None:
     """All of it without a reload until the run ends, and each line once: a mark on the window tells reloads."""
     backend = memory_runs.backend_of(run)
@@ -103,6 +112,14 @@ def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Ru
         assert browser.script("return document.querySelectorAll('#log img').length") == 0
         assert browser.script("return window.kept"), "the page was loaded again"
         assert browser.barriers() == []
+
+        browser.show(f"{url}/runs/{run.id}?severity=WARNING&find=DISK")
+        for message, severity in (("a disk", "INFO"), ("no tape", "ERROR"), ("a full disk", "WARNING")):
+            backend.log(run.handle, message, severity=severity)
+        browser.until("return document.getElementById('log').innerText.includes('a full disk')")
+        assert len(texts(browser, "#log")[0].splitlines()) == 1
+        browser.script("window.kept = true")
+        check_readable(browser)
         backend.end(run.handle, results={"rmse": 0.25})
         browser.until("return document.querySelector('.state').textContent == 'succeeded'")
         browser.until("return document.body.innerText.includes('rmse')")
@@ -117,15 +134,6 @@ def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Ru
         assert browser.script("return [window.kept, document.activeElement.innerText]") == [True, run.id]
         refused = [each for each in browser("POST", "/se/log", {"type": "browser"}) if "Security" in each["message"]]
         assert refused == []
-
-
-def check_readable(browser: Browser) -> None:
-    """Whether everybody can read and use the page, in both themes, on a screen and on a phone."""
-    for theme in ("dark", "light"):
-        browser.prefer(theme)
-        assert browser.barriers() == []
-    assert browser.fits(390)
-    assert browser.fits(1200)
 
 
 def test_a_notebook_is_sent_and_started_by_forms(browser: Browser, tmp_path: Path) -> None:

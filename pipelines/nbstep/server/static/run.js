@@ -7,6 +7,9 @@ const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u
 const live = document.getElementById("live");
 const log = document.getElementById("log");
 const cells = document.getElementById("cells");
+const SEVERITIES = ["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR"];
+const find = log.dataset.find.toLowerCase();
+const least = SEVERITIES.indexOf(log.dataset.severity);
 let last = live.dataset.last;
 let waiting = [];
 
@@ -70,7 +73,10 @@ function takeLine(event) {
   last = event.lastEventId || last;
   if (line.event === "run-started") cells.replaceChildren();
   if (line.event === "cell-started" || line.event === "cell-finished") showCell(line);
-  if (waiting.push(forPeople(line)) === 1) setTimeout(showLines, 50);
+  if (SEVERITIES.indexOf(line.severity ?? "INFO") < least) return;
+  const text = forPeople(line);
+  if (!text.toLowerCase().includes(find)) return;
+  if (waiting.push(text) === 1) setTimeout(showLines, 50);
   if (waiting.length > MOST_LINES) waiting.shift();
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbstep.profiles.storage import store_of
-from nbstep_runner.contract import RunState, StorageOptions, encode
+from nbstep_runner.contract import ATTEMPTS, VERDICT_ENDING, ErrorInfo, RunState, StorageOptions, encode
 from nbstep_runner.stores import sibling
 from support import memory_runs
 from support.service import Service
@@ -155,3 +155,46 @@ def test_a_run_under_way_is_told_as_far_as_it_is(run: Run) -> None:
 @pytest.mark.parametrize("name", ["run.py", "..%2Fpages.py", "%2e%2e/pages.py", "base.html", ""])
 def test_only_what_pages_fetch_is_sent(run: Run, name: str) -> None:
     assert service_for(run).get(f"/static/{name}").status_code == 404
+
+
+def test_a_log_is_searched_and_the_worst_of_it_shown(run: Run) -> None:
+    service, backend = service_for(run), memory_runs.backend_of(run)
+    backend.begin(run.handle)
+    for number in range(300):
+        backend.log(run.handle, f"Epoch {number}", severity="INFO")
+    backend.log(run.handle, "the disk is nearly full", severity="WARNING")
+    backend.log(run.handle, "it is full", severity="ERROR")
+
+    def lines(query: str) -> list[str]:
+        text = service.get(f"/runs/{run.id}?{query}", headers=BROWSER).text
+        (log,) = re.findall(r'<pre id="log"[^>]*>(.*?)</pre>', text, re.DOTALL)
+        return log.splitlines()
+
+    assert len(lines("")) == 200
+    assert [line.split()[-1] for line in lines("find=ePoch+29")] == ["29", *(f"29{each}" for each in range(10))]
+    assert [line.split()[-1] for line in lines("severity=WARNING")] == ["full", "full"]
+    assert len(lines("severity=ERROR&find=full")) == 1
+    assert lines(f"severity={HOSTILE}&find={HOSTILE}") == []
+    shown = service.get(f"/runs/{run.id}?find=nothing", headers=BROWSER).text
+    assert "No line fits." in shown
+    assert 'data-find="nothing"' in shown
+
+
+def test_attempts_spec_and_record_are_there_to_read(run: Run) -> None:
+    backend = memory_runs.backend_of(run)
+    backend.begin(run.handle)
+    backend.end(run.handle)
+    newest = run.record()
+    assert newest is not None
+    store = store_of(run.output_uri, StorageOptions())
+    error = ErrorInfo(reference="lost", message=f"the node went away {HOSTILE}")
+    earlier = replace(newest, state=RunState.LOST, error=error, input_uri="https://ada:word@host/train.ipynb")
+    store.write(sibling(run.output_uri, f"{ATTEMPTS}/1{VERDICT_ENDING}"), encode(earlier))
+    store.write(sibling(run.output_uri, ".result.json"), encode(replace(earlier, attempt=2)))
+    text = service_for(run).get(f"/runs/{run.id}", headers=BROWSER).text
+    rows = re.findall(r'<th scope="row">(\d)</th>\s*<td><span class="state (\w+)"', text)
+    assert rows == [("1", "lost"), ("2", "lost")]
+    assert text.count("the node went away") >= 2
+    assert re.findall("<summary>(.*)</summary>", text) == ["Spec", "Record"]
+    assert "ada:word" not in text
+    assert "<img" not in text
