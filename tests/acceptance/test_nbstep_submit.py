@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -42,13 +43,13 @@ def submitted(*arguments: str) -> str:
 def test_submit_status_logs_wait_list_open(tmp_path: Path) -> None:
     write(tmp_path, "n: int = 1", "print('n is', n)\nfrom nbstep_runner import result\nresult('n', n)")
     run = submitted("train.ipynb", "-p", "n", "7", "--label", "team=flights")
-    assert run.startswith("local://train-")
+    assert re.fullmatch(r"local://[0-9a-f]{8}/train-\S+", run)
 
     done = typed("logs", "--follow", run)
     assert (done.returncode, done.stderr) == (0, "")
     assert "n is 7" in done.stdout
     done = typed("wait", run)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{run.removeprefix('local://')}: succeeded\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{run.rpartition('/')[2]}: succeeded\n", "")
     done = typed("status", run, "--json")
     told = json.loads(done.stdout)
     assert (told["state"], told["record"]["results"]) == ("succeeded", {"n": 7})
@@ -85,7 +86,7 @@ def test_wait_ends_with_the_runs_code(tmp_path: Path) -> None:
     write(tmp_path, "n = 1", "raise ValueError('no')")
     done = typed("submit", "train.ipynb", "--wait")
     assert done.returncode == 10
-    assert done.stdout.startswith("local://train-")
+    assert re.fullmatch(r"local://[0-9a-f]{8}/train-\S+\n", done.stdout)
     assert "ValueError: no" in done.stderr
     assert "Traceback" not in done.stderr.splitlines()[-1]
 
@@ -238,7 +239,7 @@ def test_a_killed_runner_is_lost_and_says_so(tmp_path: Path) -> None:
     run = nbstep.submit("train.ipynb", run_id="killed")
     while run.record() is None:
         time.sleep(0.05)
-    process = json.loads((tmp_path / "state/nbstep/local/killed/process.json").read_text())
+    process = json.loads(next(tmp_path.glob("state/nbstep/local/killed.*/process.json")).read_text())
     os.kill(process["pid"], signal.SIGKILL)
     result = run.wait(timeout=100, check=False)
     assert (result.state, result.exit_code) == (RunState.LOST, 12)
@@ -299,23 +300,20 @@ def test_shells_get_their_completion(shell: str) -> None:
     assert "_NBSTEP_COMPLETE" in done.stdout
 
 
-def test_one_id_in_two_folders_is_two_runs(tmp_path: Path) -> None:
-    write(tmp_path, "n: int = 1", "from nbstep_runner import result\nresult('n', n)")
+def test_one_id_in_two_folders_is_two_runs_at_once(tmp_path: Path) -> None:
+    write(tmp_path, "n: int = 1", "import time\nfrom nbstep_runner import result\nresult('n', n)\ntime.sleep(600 * n)")
     first = nbstep.submit("train.ipynb", {"n": 1}, runs=tmp_path / "a", run_id="daily", html=False)
-    assert first.wait(60).results == {"n": 1}
-    second = nbstep.submit("train.ipynb", {"n": 2}, runs=tmp_path / "b", run_id="daily", html=False)
-    assert second.wait(60).results == {"n": 2}
-    assert nbstep.find("daily", runs=tmp_path / "a").results == {"n": 1}
-    assert [record.results for record in nbstep.history(tmp_path / "b")] == [{"n": 2}]
+    assert nbstep.find("local://daily").handle == first.handle
+    second = nbstep.submit("train.ipynb", {"n": 0}, runs=tmp_path / "b", run_id="daily", html=False)
+    assert second.wait(120).results == {"n": 0}
+    assert [record.results for record in nbstep.history(tmp_path / "b")] == [{"n": 0}]
 
-
-def test_an_id_that_is_under_way_elsewhere_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, "n: int = 1", "import time\ntime.sleep(600)")
-    first = nbstep.submit("train.ipynb", runs=tmp_path / "a", run_id="daily", html=False)
-    with pytest.raises(OutputConflictError, match="is under way for"):
-        nbstep.submit("train.ipynb", runs=tmp_path / "b", run_id="daily", html=False)
-    first.cancel()
-    assert first.wait(60, check=False).state is RunState.CANCELLED
+    done = typed("cancel", "local://daily")
+    assert (done.returncode, done.stdout) == (66, "")
+    assert all(words in done.stderr for words in ("2 local runs", first.handle, second.handle, "a/daily", "b/daily"))
+    assert nbstep.find("local://daily", runs=tmp_path / "b").results == {"n": 0}
+    assert typed("cancel", "daily", "--runs", str(tmp_path / "a")).returncode == 0
+    assert first.wait(120, check=False).state is RunState.CANCELLED
 
 
 def test_an_id_is_free_again_once_its_run_is_deleted(tmp_path: Path) -> None:

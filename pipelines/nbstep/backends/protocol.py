@@ -17,8 +17,8 @@ required packages, has a method ``reach(profile)`` besides, which returns a :cla
 that remembers runs which have ended may have ``forget(handle)``, which ``nbstep delete`` calls. One that can say
 whether it would take a plan, without starting it, may have ``check(plan)``, which returns a sentence for ``nbstep
 doctor``. One that starts sweeps has ``sweep_workers(jobs)``: how many processes it starts for one, and how many runs
-each makes at once, as far as that follows from what was asked for. Submitted again, a sweep that has ended is started
-anew.
+each makes at once, as far as that follows from what was asked for. One that also finds a run by a shorter string than
+its handle has ``full_handle(handle)``. Submitted again, a sweep that has ended is started anew.
 """
 
 from __future__ import annotations

@@ -51,11 +51,13 @@ def find_run(name: str, chosen: Profile) -> Run:
     if "://" in name:
         backend = backend_of(name)
         try:
-            return Run(name, _reachable(backend.locate(name), chosen), backend)
+            handle = getattr(backend, "full_handle", str)(name)
+            if handle == name or chosen.runs is None:
+                return Run(handle, _reachable(backend.locate(handle), chosen), backend)
         except RunNotFoundError:
             if chosen.runs is None:
                 raise
-            name = name.rpartition("/")[2]  # its place has forgotten it; its objects may still be there
+        name = name.rpartition("/")[2]  # its place has forgotten it, or may mean a run of another folder
     return _by_id(name, chosen)
 
 

@@ -1,8 +1,7 @@
 """Runs as processes of this machine that survive whoever started them.
 
-What is known of a run lies in a folder of its own below ``$XDG_STATE_HOME/nbstep/local`` (``~/.local/state`` by
-default): the working directory ``work``, the log as it streams, and ``process.json``, which says what process it is.
-The run has no environment but the launcher's own and the profile's.
+A run has a folder of its own: the working directory ``work``, the log as it streams, and ``process.json``, which says
+what process it is. It has no environment but the launcher's own and the profile's.
 """
 
 from __future__ import annotations
@@ -16,46 +15,22 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import msgspec
-
 from nbstep.backends.arguments import arguments
+from nbstep.backends.local.folders import SCHEME, Process, folder_of, handle_of, id_of, process_of, write_process
 from nbstep.backends.local.process import RUNNER
-from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission, checked_run_id
+from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep_runner import processes
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import OutputConflictError, UsageError
+from nbstep_runner.errors import UsageError
 
 LOOK_SECONDS: Final = 0.05
-SCHEME: Final = "local"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Process:
-    """Which process a run is: a pid means the same one only within one boot and namespace, and with the same start."""
-
-    pid: int
-    started: int
-    boot: str
-    spec_uri: str
-    output_uri: str
-    storage: StorageOptions
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-        with suppress(ChildProcessError):  # reap it, if it is a child of ours that has ended
-            os.waitpid(self.pid, os.WNOHANG)
-        here = processes.host_identity().startswith(self.boot)
-        return here and processes.runs(self.pid, self.started)
-
-
 _ASKED: Final = "asked-to-end"
 """The file that says that somebody asked for the end: a runner that had not begun to listen left no record of it."""
 
@@ -82,23 +57,24 @@ class LocalBackend:
                 f"there is no folder {spec.working_directory} to run in",
                 hint="Name one of this machine with working_directory=, or leave it out: the run gets one of its own.",
             )
+        handle = handle_of(spec.run_id, submission.spec_uri)
+        folder = folder_of(handle)
         command = [*RUNNER, *arguments(spec, submission.spec_uri)]
         body = {
             "command": command,
             "environment": dict(profile.env),
-            "folder": str(_folder(spec.run_id)),
+            "folder": str(folder),
             "run": {"spec_uri": submission.spec_uri, "output_uri": spec.output_uri, "storage": asdict(spec.storage)},
         }
         variables = "".join(f"{name}={shlex.quote(str(value))} " for name, value in profile.env.items())
-        text = f"cd {shlex.quote(str(_folder(spec.run_id) / 'work'))}\n{variables}{shlex.join(command)}\n"
-        return Plan(handle=f"{SCHEME}://{spec.run_id}", body=body, text=text)
+        text = f"cd {shlex.quote(str(folder / 'work'))}\n{variables}{shlex.join(command)}\n"
+        return Plan(handle=handle, body=body, text=text)
 
     def submit(self, plan: Plan) -> None:
         """Start the process, unless it was started before.
 
         Raises:
             UsageError: This process belongs to a run, which leaves no process behind when it ends.
-            OutputConflictError: A run of that id is under way below another folder of runs.
         """
         if processes.TOKEN_VARIABLE in os.environ:
             raise UsageError(
@@ -108,43 +84,38 @@ class LocalBackend:
         folder = Path(plan.body["folder"])
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
-            earlier = _read(folder)
-            if earlier is not None and earlier.spec_uri != plan.body["run"]["spec_uri"]:
-                _make_room(folder, earlier, plan.handle)
-                earlier = None
-            (folder / "work").mkdir(exist_ok=True)
-            if earlier is None:
-                process = _start(folder, plan.body)
-                temporary = folder / "process.json.new"
-                temporary.write_bytes(msgspec.json.encode(process))
-                temporary.replace(folder / "process.json")
+            if process_of(folder) is None:
+                (folder / "work").mkdir(exist_ok=True)
+                write_process(folder, _start(folder, plan.body))
 
     def forget(self, handle: str) -> None:
         """Remove what is known of a run that has ended, so that its id can be used again."""
-        folder = _folder(_run_id(handle))
-        process = _read(folder)
+        folder = folder_of(handle)
+        process = process_of(folder)
         if process is not None and not process.alive:
             shutil.rmtree(folder, ignore_errors=True)
 
     def locate(self, handle: str) -> Located:
         """Find a run by what its folder says."""
-        process = _read(_folder(_run_id(handle)))
-        if process is None:
-            raise RunNotFoundError(f"there is no local run {handle}")
+        process = _known(handle)
         return Located(
-            run_id=_run_id(handle),
+            run_id=id_of(handle),
             spec_uri=process.spec_uri,
             output_uri=process.output_uri,
             storage=process.storage,
         )
 
+    def full_handle(self, handle: str) -> str:
+        """The handle with its key, for one that has none."""
+        return handle_of(id_of(handle), _known(handle).spec_uri)
+
     def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
         """Whether each process lives."""
-        return {handle: _status(_folder(_run_id(handle))) for handle in handles}
+        return {handle: _status(folder_of(handle)) for handle in handles}
 
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
         """The lines that the process has written, and those that it will write."""
-        folder = _folder(_run_id(handle))
+        folder = folder_of(handle)
         if not (folder / "log.jsonl").exists():
             raise RunNotFoundError(f"there is no local run {handle}")
         yield from _tail(folder, follow=follow)
@@ -153,29 +124,22 @@ class LocalBackend:
 
     def cancel(self, handle: str) -> None:
         """SIGTERM to the process, if it is still the one that was started."""
-        process = _read(_folder(_run_id(handle)))
-        if process is None:
-            raise RunNotFoundError(f"there is no local run {handle}")
+        process = _known(handle)
         with suppress(ProcessLookupError):
             descriptor = os.pidfd_open(process.pid)
             try:
                 if process.alive:
-                    (_folder(_run_id(handle)) / _ASKED).touch()
+                    (folder_of(handle) / _ASKED).touch()
                     signal.pidfd_send_signal(descriptor, signal.SIGTERM)
             finally:
                 os.close(descriptor)
 
 
-def _make_room(folder: Path, earlier: Process, handle: str) -> None:
-    """Forget a run of the same id that belongs to other runs; it has ended, and its objects stay where they are."""
-    if earlier.alive:
-        raise OutputConflictError(
-            f"the run {handle} is under way for {earlier.output_uri}",
-            hint="Give this run another run_id, or wait for the other's end.",
-        )
-    for name in ("process.json", "log.jsonl", "stderr.log", _ASKED):
-        (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "work", ignore_errors=True)
+def _known(handle: str) -> Process:
+    process = process_of(folder_of(handle))
+    if process is None:
+        raise RunNotFoundError(f"there is no local run {handle}")
+    return process
 
 
 def _start(folder: Path, body: dict[str, Any]) -> Process:
@@ -202,7 +166,7 @@ def _start(folder: Path, body: dict[str, Any]) -> Process:
 
 
 def _status(folder: Path) -> Status:
-    process = _read(folder)
+    process = process_of(folder)
     if process is None:
         return Status(phase=Phase.GONE, words="no process was started")
     if process.alive:
@@ -231,25 +195,9 @@ def _tail(folder: Path, *, follow: bool) -> Iterator[bytes]:
         yield rest
 
 
-def _read(folder: Path) -> Process | None:
-    try:
-        return msgspec.json.decode((folder / "process.json").read_bytes(), type=Process)
-    except FileNotFoundError:
-        return None
-
-
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Of two submissions of one run at once, the second waits for the first."""
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _folder(run_id: str) -> Path:
-    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-    return Path(state).expanduser() / "nbstep/local" / run_id
-
-
-def _run_id(handle: str) -> str:
-    return checked_run_id(handle.removeprefix(f"{SCHEME}://"))

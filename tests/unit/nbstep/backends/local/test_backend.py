@@ -15,7 +15,7 @@ from nbstep.backends.protocol import Phase, Plan, Submission
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile, Reference
 from nbstep_runner.contract import RunSpec
-from nbstep_runner.errors import OutputConflictError, UsageError
+from nbstep_runner.errors import UsageError
 
 BACKEND = LocalBackend()
 WAITS = "import sys, time; print('begun', flush=True); time.sleep(600)"
@@ -50,9 +50,10 @@ def lines_of(handle: str) -> Sequence[bytes]:
 
 def test_a_plan_says_what_would_run_and_where(state: Path) -> None:
     plan = BACKEND.plan(submission(env={"MODE": "a b"}))
-    assert plan.handle == "local://r"
+    scheme, key, run_id = plan.handle.replace("://", "/").split("/")
+    assert (scheme, run_id) == ("local", "r")
     first, second = plan.text.splitlines()
-    assert first == f"cd {state / 'r/work'}"
+    assert first == f"cd {state / f'r.{key}/work'}"
     assert second.startswith("MODE='a b' ")
     assert "--spec runs/r/spec.json" in second
     assert not state.exists()
@@ -66,7 +67,7 @@ def test_a_secret_of_a_cluster_is_refused() -> None:
 def test_a_process_writes_its_log_and_ends() -> None:
     handle = started("import os, sys; print(os.getcwd()); print('no newline', end='')\nsys.exit('last words')")
     folder, rest, words = lines_of(handle)
-    assert folder.endswith(b"/nbstep/local/r/work")
+    assert b"/nbstep/local/r." in folder
     assert (rest, words) == (b"no newline", b"last words")
     status = BACKEND.statuses([handle])[handle]
     assert (status.phase, status.problems, status.cancelled) == (Phase.ENDED, ("last words",), False)
@@ -91,14 +92,32 @@ def test_it_is_found_again_and_cancelled() -> None:
     BACKEND.cancel(handle)  # one that has ended stays as it is
 
 
-def test_another_run_of_the_same_id_waits_for_the_first_to_end() -> None:
-    handle = started(WAITS)
-    with pytest.raises(OutputConflictError, match="under way"):
-        BACKEND.submit(running("print('other')", "elsewhere"))
-    BACKEND.cancel(handle)
-    lines_of(handle)
+def test_runs_of_one_id_below_two_folders_are_two_runs() -> None:
+    here = started(WAITS)
+    assert LocalBackend().full_handle("local://r") == here
+    there = running("print('other')", "elsewhere")
+    BACKEND.submit(there)
+    assert lines_of(there.handle) == [b"other"]
+    assert BACKEND.statuses([here])[here].phase is Phase.RUNNING
+    with pytest.raises(RunNotFoundError) as refused:
+        BACKEND.cancel("local://r")
+    for candidate in (here, there.handle, "runs/r/output.ipynb", "elsewhere/r/output.ipynb"):
+        assert candidate in str(refused.value)
+    BACKEND.forget(there.handle)
+    BACKEND.cancel("local://r")
+    assert lines_of(here) == [b"begun"]
+
+
+def test_a_run_that_an_older_version_started_is_found_and_not_started_again(state: Path) -> None:
+    plan = running("print('once')")
+    BACKEND.submit(plan)
+    lines_of(plan.handle)
+    Path(plan.body["folder"]).rename(state / "r")
+    again = running("print('twice')")
+    BACKEND.submit(again)
+    assert lines_of(again.handle) == lines_of("local://r") == [b"once"]
     BACKEND.submit(running("print('other')", "elsewhere"))
-    assert lines_of(handle) == [b"other"]
+    assert LocalBackend().locate("local://r").output_uri == "runs/r/output.ipynb"
 
 
 def test_a_run_that_nobody_started_is_not_found() -> None:
