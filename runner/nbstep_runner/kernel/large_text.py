@@ -17,6 +17,8 @@ LONGEST_ESCAPE: Final = 12
 """Of a JSON string: a surrogate pair, written as two escapes of six bytes."""
 START: Final = re.compile(rb'\s*\{\s*"name":\s*("[a-z]+"),\s*"text":\s*"')
 """How ipykernel writes a stream message; any other form is decoded whole."""
+LAST_ESCAPE: Final = re.compile(rb"(?:\\u[dD][89abAB][0-9a-fA-F]{2})?\\[^\\]*\Z")
+"""Of a piece, with the first half of a surrogate pair."""
 END: Final = re.compile(rb'"\s*\}\s*\Z')
 
 
@@ -50,10 +52,13 @@ class LargeText:
     def _piece(self, start: int) -> tuple[str, int]:
         """The text from ``start`` on, and where it ends: at the first place where a string can be cut.
 
-        A cut within an escape sequence, a surrogate pair or a character leaves what is not JSON. Text that has no place
-        to cut is not valid itself: then the rest of it is decoded whole, leniently.
+        A cut within an escape sequence, a surrogate pair or a character leaves what is not JSON, so the last escape is
+        left to the next piece. Text that has no place to cut is not valid itself: then the rest of it is decoded whole,
+        leniently.
         """
         ideal = min(start + PIECE, self.end)
+        if ideal < self.end and (escape := LAST_ESCAPE.search(self.content, ideal - LONGEST_ESCAPE, ideal)):
+            ideal = escape.start()
         for cut in range(ideal, max(start, ideal - LONGEST_ESCAPE), -1):
             try:
                 return str(kernel_json.decode_strictly(self._string(start, cut))), cut

@@ -116,18 +116,18 @@ def _print_until_end(terminal: int, process: Any, decoder: Any) -> None:
 
 def _read(terminal: int) -> "tuple[bytes, bool]":
     """What waits, up to a bound, and whether there may be more: a terminal hands out little at a time."""
-    data = bytearray()
+    room, size = memoryview(bytearray(PIECE)), 0
     try:
-        while len(data) < PIECE:
-            piece = os.read(terminal, PIECE)
-            if not piece:
-                return bytes(data), False
-            data += piece
+        while size < PIECE:
+            read = os.readv(terminal, [room[size:]])
+            if not read:
+                return bytes(room[:size]), False
+            size += read
     except BlockingIOError:
         pass
     except OSError:  # EIO: nobody holds the other end
-        return bytes(data), False
-    return bytes(data), True
+        return bytes(room[:size]), False
+    return bytes(room[:size]), True
 
 
 def _end(terminal: int, process: Any, decoder: Any) -> None:

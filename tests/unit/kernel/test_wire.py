@@ -13,7 +13,7 @@ import zmq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nbstep_runner.kernel import large_text
+from nbstep_runner.kernel import kernel_json, large_text
 from nbstep_runner.kernel.wire import Message, Wire
 
 KEY = "a key"
@@ -117,3 +117,21 @@ def test_large_text_comes_in_pieces_that_make_the_whole(pair: Pair, text: str, a
     elif ascii_only:
         assert whole == expected
     assert message.content["name"] == "stdout"
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "é", "😀"])
+def test_large_text_of_escapes_is_decoded_once(monkeypatch: pytest.MonkeyPatch, character: str) -> None:
+    tried: list[bytes] = []
+    strictly = kernel_json.decode_strictly
+
+    def noted(data: bytes) -> Any:
+        tried.append(data)
+        return strictly(data)
+
+    monkeypatch.setattr(kernel_json, "decode_strictly", noted)
+    content = json.dumps({"name": "stdout", "text": character * (large_text.LARGE // 2)}).encode()
+    large = large_text.LargeText.of(memoryview(content))
+    assert large is not None
+    pieces = list(large.pieces())
+    assert "".join(pieces) == character * (large_text.LARGE // 2)
+    assert len(tried) - len(pieces) <= 1  # the name is decoded besides
