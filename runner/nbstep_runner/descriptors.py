@@ -19,13 +19,18 @@ _kept: Final[list[int]] = []
 
 
 def keep_some() -> None:
-    """Take the lowest numbers that are free; to be called before anything else is opened."""
+    """Take the lowest numbers that are free; to be called before anything else is opened.
+
+    Standard input's is kept as well: the end of a run reads nothing from it, and it is the last that a low limit takes.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < _SPARED:
         return
     with suppress(OSError):  # others have what is left
         while len(_kept) < _COUNT:
             _kept.append(os.open(os.devnull, os.O_RDONLY))
+    if 0 not in _kept:
+        _kept.append(0)
 
 
 def release() -> None:

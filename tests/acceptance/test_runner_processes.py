@@ -134,7 +134,7 @@ def test_limits_that_a_notebook_lowers_for_its_runner_lose_no_record(tmp_path: P
 
 @pytest.mark.fault(53)
 def test_a_hard_limit_on_open_files_that_cannot_be_put_back_loses_no_record(tmp_path: Path) -> None:
-    lower = LOWER.replace("RLIMIT_LIMIT", "RLIMIT_NOFILE").replace("(0, hard)", "(8, 8)")
+    lower = LOWER.replace("RLIMIT_LIMIT", "RLIMIT_NOFILE").replace("(0, hard)", "(4, 4)")
     done = run(tmp_path, [lower, "print('on')"])
     assert (done.code, done.stderr) == (0, ""), done.stdout
     assert (done.record["state"], done.text(1)) == ("succeeded", "on\n")

@@ -260,6 +260,9 @@ def _explain(doing: str, uri: str, error: OSError) -> NbstepError:
     elif error.errno in _DENIED:
         raise_as, message = StorageDeniedError, f"{uri} may not be reached: {error.strerror}."
         hint = "Check who owns the file and its folder, and the user that the run has."
+    elif isinstance(error, FileNotFoundError) and doing != "reading" and _keeps_no_files(path_of(uri)):
+        raise_as, message = BadInputError, f"{uri} is on a file system that keeps no files."
+        hint = "Name a place on a disk."
     elif isinstance(error, FileNotFoundError) and doing != "reading":
         message = f"While {context}, {error.filename} was removed."
     elif isinstance(error, FileNotFoundError):
@@ -270,6 +273,12 @@ def _explain(doing: str, uri: str, error: OSError) -> NbstepError:
     elif error.errno in _BAD_NAME:
         raise_as, message, hint = BadInputError, f"{uri} cannot be used: {error.strerror}.", "Name a file."
     return raise_as(message, hint=hint, context=context)
+
+
+def _keeps_no_files(path: Path) -> bool:
+    """Whether the file system there shows something else as files, as ``/proc`` does: it has no room at all."""
+    folder = next(each for each in path.absolute().parents if each.is_dir())
+    return os.statvfs(folder).f_blocks == 0
 
 
 def open_backend(_uri: str, _options: StorageOptions, _on_retry: object) -> LocalStore:

@@ -135,6 +135,14 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     assert list(STORE.list(uri + "/")) == []
 
 
+@pytest.mark.parametrize("uri", ["/proc/out.ipynb", "/proc/folder/out.ipynb"])
+def test_what_only_looks_like_a_folder_is_no_place_for_an_output(uri: str) -> None:
+    with pytest.raises(BadInputError, match=f"{uri} is on a file system that keeps no files"):
+        STORE.write(uri, b"x")
+    with pytest.raises(InputNotFoundError):
+        STORE.read(uri)
+
+
 def test_a_uri_of_another_machine_is_refused() -> None:
     for uri in ("file://server/share/a", "file://relative"):
         with pytest.raises(BadInputError, match="this machine"):
