@@ -11,15 +11,16 @@ from typing import Any
 
 from nbstep.backends.arguments import storage_options
 from nbstep.backends.local.process import default_output
-from nbstep.backends.protocol import Located, Plan
+from nbstep.backends.protocol import Again, Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
+from nbstep.backends.stores import keeper_of, store_of
 from nbstep.errors import RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, as_text, chosen_profile, merged
-from nbstep.profiles.storage import absolute, store_of
+from nbstep.profiles.storage import absolute
 from nbstep.runs.run import Run
-from nbstep.submission.again import kept_profile, request_again
+from nbstep.submission.again import kept_profile, new_id, request_again, values_over
 from nbstep.submission.files import Files
 from nbstep.submission.find import Submitted, find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
@@ -231,6 +232,11 @@ def rerun(  # noqa: PLR0913 - as submit: everything but the run has a default an
         UsageError: A value of its environment, which is not kept, has to be given again.
     """
     given = (*sources, *((ParameterSource.values(dict(params)),) if params else ()))
+    keeper: Any = keeper_of(run.handle)
+    if keeper is not None and notebook is None and not resume and profile is None:
+        again = Again(parameters=values_over(run, given), options=options or {}, run_id=new_id(run, run_id))
+        handle = keeper.rerun(run.handle, again)
+        return Run(handle, keeper.locate(handle), keeper)
     chosen = None if profile is None else chosen_profile(profile, {})
     mended = None if notebook is None else str(notebook)
     with request_again(
@@ -252,22 +258,24 @@ def plan(prepared: Prepared) -> Plan:
 
 
 def start(prepared: Prepared) -> Run:
-    """Build a prepared run's image if there is none, upload its inputs, and start it."""
+    """Build a prepared run's image if there is none, upload its inputs unless they are sent, and start it."""
     submission, places = prepared.submission, prepared.places
     backend = backend_named(submission.profile.on)
     request = backend.plan(submission)
     if prepared.image is not None:
         prepared.image.provide()
-    upload(prepared.uploads, prepared.storage)
+    if prepared.stored:
+        upload(prepared.uploads, prepared.storage)
     backend.submit(request)
-    sent = Submitted(
-        handle=request.handle,
-        on=submission.profile.on,
-        submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        image=submission.profile.image,
-        profile=kept_profile(submission),
-    )
-    store_of(places.submission, prepared.storage).write(places.submission, encode(sent, indent=1))
+    if prepared.stored:
+        sent = Submitted(
+            handle=request.handle,
+            on=submission.profile.on,
+            submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            image=submission.profile.image,
+            profile=kept_profile(submission),
+        )
+        store_of(places.submission, prepared.storage).write(places.submission, encode(sent, indent=1))
     return Run(request.handle, located_at(places, submission.spec.run_id, prepared.storage), backend)
 
 
@@ -293,6 +301,7 @@ def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Pro
     from nbstep.sweeps.submitted import sweep_of
 
     chosen = chosen_profile(profile, {"runs": runs})
+    keeper_of(chosen.runs or "", chosen)
     with suppress(RunNotFoundError):
         return find_endpoint(str(name), chosen)
     run = find_run(str(name), chosen)

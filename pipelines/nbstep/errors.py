@@ -72,6 +72,24 @@ class EndpointUnavailableError(NbstepError):
     default_hint = "Look how it stands with: nbstep status NAME."
 
 
+class ServiceUnavailableError(NbstepError):
+    """A team's service did not answer past the retry budget, or not as one."""
+
+    exit_code = ExitCode.STORAGE_UNAVAILABLE
+    reference = "service-unavailable"
+    retry = Retry.ALWAYS
+    default_hint = "The run itself goes on: ask again when the service answers."
+
+
+class ServiceDeniedError(NbstepError):
+    """A team's service refuses what is asked."""
+
+    exit_code = ExitCode.STORAGE_DENIED
+    reference = "service-denied"
+    retry = Retry.NEVER
+    default_hint = "Check the token that the profile names, and what the service lets its owner do."
+
+
 def _table(base: type[NbstepError]) -> dict[str, type[NbstepError]]:
     return {kind.reference: kind for kind in base.__subclasses__()} | {base.reference: errors.InternalError}
 

@@ -19,12 +19,16 @@ whether it would take a plan, without starting it, may have ``check(plan)``, whi
 doctor``. One that starts sweeps has ``sweep_workers(jobs)``: how many processes it starts for one, and how many runs
 each makes at once, as far as that follows from what was asked for. One that also finds a run by a shorter string than
 its handle has ``full_handle(handle)``. Submitted again, a sweep that has ended is started anew.
+
+A backend of ours that alone gives the objects of its runs, whose URIs begin with its scheme, has ``store()``, which
+returns them as a :class:`nbstep_runner.stores.Store`; ``know(profile)``, by which it learns how its place is reached;
+and ``rerun(handle, again)``, which has its place run a run again and returns the new run's handle.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, Final, Protocol
@@ -38,6 +42,35 @@ RUN_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """What a run is made of, for a backend that sends it itself.
+
+    Attributes:
+        name: The notebook's, as that of a file.
+        parameters: Their checked values; secrets as references.
+    """
+
+    name: str
+    notebook: bytes
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A run that is to be run again by its own place.
+
+    Attributes:
+        parameters: Over those of the earlier run.
+        options: Fields of the profile, over those of the earlier run.
+        run_id: Of the new run.
+    """
+
+    parameters: Mapping[str, Any]
+    options: Mapping[str, Any]
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """One run to be started.
 
@@ -48,6 +81,7 @@ class Submission:
         claims: The persistent volume claims that it reads or writes.
         workers: Of a sweep, whose ``SweepSpec`` lies at ``spec_uri``: how many processes make its runs. ``spec`` then
             holds what all of them have in common. ``None`` for a run.
+        brought: What the run is made of.
     """
 
     spec: RunSpec
@@ -55,6 +89,7 @@ class Submission:
     profile: Profile
     claims: tuple[str, ...] = ()
     workers: int | None = None
+    brought: Brought | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,12 +36,15 @@ class Reach:
         storage: How stores are reached from there.
         local_files: Whether paths of this machine name the same files there.
         packages: How required packages come to it.
+        uploads: Whether what a run is made of is put into its folder from here; otherwise the backend's plan has all of
+            it, and nothing is written by whoever starts the run.
     """
 
     translate: Callable[[Any], Any]
     storage: StorageOptions
     local_files: bool = True
     packages: Packages = Packages.UNKNOWN
+    uploads: bool = True
 
     @classmethod
     def of_this_machine(cls, profile: Profile, packages: Packages = Packages.UNKNOWN) -> Reach:

@@ -18,9 +18,12 @@ BACKENDS: Final = {
     "local": "nbstep.backends.local.backend:LocalBackend",
     "docker": "nbstep.backends.docker.backend:DockerBackend",
     "kubernetes": "nbstep.backends.kubernetes.backend:KubernetesBackend",
+    "server": "nbstep.backends.server.backend:ServerBackend",
     "memory": "nbstep.backends.memory:MemoryBackend",
 }
-SCHEMES: Final = {"local": "local", "docker": "docker", "k8s": "kubernetes", "memory": "memory"}
+SCHEMES: Final = {"local": "local", "docker": "docker", "k8s": "kubernetes", "server": "server", "memory": "memory"}
+_EXTRAS: Final = {"server": "http"}
+"""The extra that installs what a backend needs, where it has another name."""
 
 
 @cache
@@ -37,7 +40,7 @@ def backend_named(name: str) -> Backend:
         except ModuleNotFoundError as error:
             raise UsageError(
                 f"the backend {name!r} needs a package that is not installed: {error.name}",
-                hint=f"Install it: pip install 'nbstep[{name}]'",
+                hint=f"Install it: pip install 'nbstep[{_EXTRAS.get(name, name)}]'",
             ) from error
     for point in _entry_points():
         if point.name == name:

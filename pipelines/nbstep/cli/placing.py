@@ -9,7 +9,7 @@ import click
 from nbstep.cli.common import REACH, WHERE, reached
 from nbstep.cli.parameters import Pair
 
-ON: Final = click.option("--on", help="local, docker, kubernetes, or another installed backend.")
+ON: Final = click.option("--on", help="local, docker, kubernetes, server, or another installed backend.")
 
 FIELDS: Final = (
     click.option("--image", help="The image for containers and clusters."),

@@ -31,7 +31,8 @@ def command(
 
     Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep.
     """
-    from nbstep.profiles.storage import absolute, store_of
+    from nbstep.backends.stores import store_of
+    from nbstep.profiles.storage import absolute
     from nbstep.profiles.volume_claims import here
     from nbstep.runs import removal
     from nbstep.runs.history import history

@@ -14,11 +14,12 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from nbstep.backends.protocol import Phase, Status
+from nbstep.backends.stores import store_of
 from nbstep.endpoints.host import Host, host_named
 from nbstep.endpoints.plan import REVISION_LABEL
 from nbstep.errors import KINDS, EndpointUnavailableError, LostRunError, RunNotFoundError, WaitTimeoutError, error_of
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import absolute, store_of
+from nbstep.profiles.storage import absolute
 from nbstep.profiles.volume_claims import here
 from nbstep.runs.removal import remove_run
 from nbstep.submission.places import RunPlaces

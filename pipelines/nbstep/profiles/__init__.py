@@ -16,6 +16,7 @@ from nbstep.profiles.profile import (
     overlaid,
     profile_names,
 )
+from nbstep.profiles.service import ServiceOptions
 
 __all__ = [
     "BuildOptions",
@@ -23,6 +24,7 @@ __all__ = [
     "Profile",
     "Reference",
     "Resources",
+    "ServiceOptions",
     "as_text",
     "chosen_profile",
     "load_profile",

@@ -18,6 +18,7 @@ import msgspec
 from nbstep.profiles.kubernetes import KubernetesOptions
 from nbstep.profiles.quantities import quantity
 from nbstep.profiles.schema import ClosedSchema
+from nbstep.profiles.service import ServiceOptions
 from nbstep_runner.contract import Deadlines, StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 
@@ -109,6 +110,8 @@ class Profile(ClosedSchema, frozen=True):
         state: A run keeps its state folder from attempt to attempt.
         collect: Which files that the notebook writes in its working directory come back: ``*.csv``, ``model/``.
         storage: How stores are reached.
+        server: The service whose runs these are; a URL alone is one without a token. On ``server`` its folder is the
+            folder of all runs.
         options: For backends that others add.
     """
 
@@ -126,7 +129,20 @@ class Profile(ClosedSchema, frozen=True):
     kubernetes: KubernetesOptions = msgspec.field(default_factory=KubernetesOptions)
     docker: DockerOptions = msgspec.field(default_factory=DockerOptions)
     build: BuildOptions = msgspec.field(default_factory=BuildOptions)
+    server: ServiceOptions | str | None = None
     options: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Give what is short its long form."""
+        if isinstance(self.server, str):
+            msgspec.structs.force_setattr(self, "server", ServiceOptions(url=self.server))
+        if self.on == "server" and self.runs is None and self.service is not None:
+            msgspec.structs.force_setattr(self, "runs", self.service.runs)
+
+    @property
+    def service(self) -> ServiceOptions | None:
+        """``server`` in its long form."""
+        return self.server if isinstance(self.server, ServiceOptions) else None
 
 
 class _Document(ClosedSchema, frozen=True):
@@ -164,7 +180,10 @@ def overlaid(profile: Profile, overrides: Mapping[str, Any]) -> Profile:
     Raises:
         BadInputError: They do not fit the schema.
     """
-    return _converted(merged(msgspec.to_builtins(profile), overrides), "the call")
+    base = msgspec.to_builtins(profile)
+    if profile.service is not None and profile.runs == profile.service.runs:
+        del base["runs"]  # which follows from the service, as long as the run takes place there
+    return _converted(merged(base, overrides), "the call")
 
 
 def chosen_profile(profile: str | Profile | None, overrides: Mapping[str, Any]) -> Profile:

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-from nbstep.profiles.storage import absolute, store_of
+from nbstep.backends.stores import store_of
+from nbstep.profiles.storage import absolute
 from nbstep.runs.verdict import as_it_looks
 from nbstep.views.runs_table import Records
 from nbstep_runner.contract import OWN_FOLDERS, RunResult, RunSpec, StorageOptions, decode
@@ -18,6 +20,15 @@ from nbstep_runner.stores import Stat, Store, join, redact
 RECORD = ".result.json"
 SPEC = "/spec.json"
 AT_ONCE = 32
+
+
+@runtime_checkable
+class KeepsRecords(Protocol):
+    """A store that tells of many runs at once."""
+
+    def records(self, uri: str) -> Iterator[RunResult]:
+        """The records of the runs in a folder, newest first, as far as a list shows them."""
+        ...
 
 
 def history(
@@ -42,10 +53,14 @@ def history(
     """
     prefix = join(absolute(str(runs)), "")
     store = store_of(prefix, storage or StorageOptions())
-    newest_first = sorted(_of_runs(store, prefix), key=lambda stat: (stat.modified or 0.0, stat.uri), reverse=True)
-    found = _records(store, newest_first)
+    found = store.records(prefix) if isinstance(store, KeepsRecords) else _newest_first(store, prefix)
     wanted = (record for record in found if state in (None, record.state))
     return Records(islice(wanted if keep is None else filter(keep, wanted), limit))
+
+
+def _newest_first(store: Store, prefix: str) -> Iterator[RunResult]:
+    stats = sorted(_of_runs(store, prefix), key=lambda stat: (stat.modified or 0.0, stat.uri), reverse=True)
+    return _records(store, stats)
 
 
 def _records(store: Store, stats: Sequence[Stat]) -> Iterator[RunResult]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status
+from nbstep.backends.stores import store_of
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
-from nbstep.profiles.storage import store_of
 from nbstep.runs.attempts import earlier_verdicts
 from nbstep.runs.files import chosen, download
 from nbstep.runs.log import complete, stored_log

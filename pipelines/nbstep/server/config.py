@@ -5,12 +5,12 @@ from __future__ import annotations
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 
 from nbstep.profiles import Profile, overlaid
 from nbstep.profiles.schema import ClosedSchema
+from nbstep.profiles.service import origin_of
 from nbstep.profiles.strict_yaml import load_file
 from nbstep.server.deployment import Deployment
 from nbstep_runner.contract import StorageOptions
@@ -19,10 +19,17 @@ from nbstep_runner.errors import BadInputError
 PARTS: Final = (
     "It holds `folders:`, and perhaps `notebooks:`, `profiles:`, `access:`, `url:`, `limits:`, `cache:`, `deployment:`."
 )
-NEVER_OPEN: Final = ("on", "runs", "storage", "kubernetes.namespace", "kubernetes.context", "kubernetes.storage")
+NEVER_OPEN: Final = (
+    "on",
+    "runs",
+    "server",
+    "storage",
+    "kubernetes.namespace",
+    "kubernetes.context",
+    "kubernetes.storage",
+)
 """Fields of a profile that say where a run is, on which what somebody may do depends."""
 OPEN: Final = "open"
-DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
@@ -211,20 +218,6 @@ def config_of(document: Any, *, where: str) -> Config:
         url=None if written.url is None else written.url.rstrip("/"),
         deployment=written.deployment,
     )
-
-
-def origin_of(url: str) -> str:
-    """The origin of a URL as browsers write it: in lower case, without the port that is meant anyway.
-
-    Raises:
-        ValueError: It names no host, or a port that is none.
-    """
-    parts = urlsplit(url)
-    if not parts.hostname:
-        raise ValueError("it names no host")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port = "" if parts.port in (None, DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
-    return f"{parts.scheme}://{host}{port}"
 
 
 def _profile(name: str, values: dict[str, Any], where: str) -> Profile:

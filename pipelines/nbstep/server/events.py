@@ -4,7 +4,7 @@ Each line of the log is an event ``line`` with the id ``ATTEMPT-SEQ``. Ids only 
 with ``Last-Event-ID``, or begins with ``after=`` in the address, gets what comes after it, each line once. Lines
 without a number, such as the last words of a process that crashed, have no id and may come again. ``state`` tells how
 the run stands whenever that changes, ``end`` the same once nothing more will come, and ``problem`` why the stream
-breaks off.
+breaks off. With ``follow=false`` the stream is the log as it is, in the order of its attempts, and then ``end``.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
+from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from nbstep.runs.run import Run
 from nbstep.server.callers import folder_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolders
-from nbstep.server.following import Following, Streams, is_over
+from nbstep.server.following import Following, Streams, is_over, number_of
 from nbstep.server.problems import Problem, as_problem
 from nbstep.server.spool import Entry, Number
 from nbstep.views.log_lines import parse
@@ -78,6 +79,8 @@ class Events:
         run = await run_in_threadpool(folder.run, request.path_params["id"])
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)
+        if request.query_params.get("follow", "true") == "false":
+            return EventStream(iterate_in_threadpool(_events_so_far(run)), ExitStack(), self._limits.stalled_seconds)
         bell = Bell(asyncio.get_running_loop())
         with ExitStack() as entered:
             key = (folder.name, run.id, run.handle)
@@ -183,6 +186,15 @@ async def _events(
             return
         if not await bell.wait(QUIET_SECONDS):
             yield b": nothing new\n\n"
+
+
+def _events_so_far(run: Run) -> Iterator[bytes]:
+    try:
+        for line in run.lines():
+            yield _line((number_of(line), line.raw))
+        yield event("end", msgspec.json.encode(_standing(run.status())))
+    except Exception as error:  # noqa: BLE001 - whoever listens has to learn of it, whatever it is
+        yield event("problem", msgspec.json.encode(as_problem(error).told))
 
 
 def event(name: str, data: bytes, number: Number | None = None) -> bytes:

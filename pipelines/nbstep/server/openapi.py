@@ -48,6 +48,12 @@ def _paths() -> Member:
         "description": "As Last-Event-ID, which goes before.",
         "schema": last["schema"],
     }
+    follow = {
+        "name": "follow",
+        "in": "query",
+        "description": "With false the log as it is, and then `end`.",
+        "schema": {"type": "boolean", "default": True},
+    }
     key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
     found = {"200": _content("One run.", JSON, _ref(Detail))}
     taken = {"202": _content("The run is started, or was by this very request.", JSON, _ref(Accepted), location=True)}
@@ -60,7 +66,9 @@ def _paths() -> Member:
         },
         "/v1/runs/{id}": {"get": _operation("Tell of one run", [run], found)},
         "/v1/runs/{id}/events": {
-            "get": _operation("Follow a run", [run, last, after], {"200": _content(stream, "text/event-stream", {})})
+            "get": _operation(
+                "Follow a run", [run, last, after, follow], {"200": _content(stream, "text/event-stream", {})}
+            )
         },
         "/v1/runs/{id}/objects/{name}": {
             "get": _operation("Fetch an object of a run", [run, name], {"200": _content("It.", "*/*", {})})

@@ -30,6 +30,7 @@ from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep.submission.request import Request as RunRequest
 from nbstep.submission.request import prepare
 from nbstep_runner.contract import ParameterSource, RunSpec, UnknownParameters, decode
+from nbstep_runner.nonfinite import read
 from nbstep_runner.parameters import Signature, read_signature, resolve
 
 AT_ONCE: Final = 4
@@ -219,7 +220,7 @@ def _begin(asked: RunRequest, claim: Claim | None) -> None:
 
 
 def _sources(asked: Again) -> tuple[ParameterSource, ...]:
-    return (ParameterSource.values(asked.parameters),) if asked.parameters else ()
+    return (ParameterSource.values(read(asked.parameters)),) if asked.parameters else ()
 
 
 def _check_made_of(run: Run, places: RunPlaces) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from nbstep.backends.protocol import Submission
+from nbstep.backends.protocol import Submission, checked_run_id
+from nbstep.backends.stores import store_of
 from nbstep.profiles import Profile, merged, overlaid
 from nbstep.runs.run import Run
 from nbstep.submission.find import Submitted
 from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep.submission.request import SPEC_FIELDS, Request
-from nbstep_runner.contract import InputFile, ParameterSource, RunSpec, decode
+from nbstep_runner.contract import InputFile, ParameterSource, RunSpec, UnknownParameters, decode
 from nbstep_runner.errors import InputNotFoundError, UsageError
+from nbstep_runner.parameters import Signature, read_signature, resolve
 
 
 def kept_profile(submission: Submission) -> dict[str, Any]:
@@ -78,10 +81,35 @@ def request_again(  # noqa: PLR0913 - what a run may have in place of the earlie
             profile=chosen,
             sources=(ParameterSource.file(places.params), *sources),
             files=_fetched(run, places, spec.files, Path(scratch)),
-            run_id=run_id or new_run_id(run.family),
+            run_id=new_id(run, run_id),
             unknown_parameters=spec.unknown_parameters,
             spec={name: value for name, value in asked.items() if value != getattr(usual, name)},
         )
+
+
+def new_id(run: Run, given: str | None) -> str:
+    """What a run that is run again is called: as it is asked for, or by the earlier one's name and the time."""
+    return checked_run_id(given or new_run_id(run.family))
+
+
+def values_over(run: Run, sources: Sequence[ParameterSource]) -> dict[str, Any]:
+    """Parameters over those of a run, as its executed notebook declares them; as they are given where there is none.
+
+    Raises:
+        BadInputError: They do not fit the notebook.
+    """
+    if not sources:
+        return {}
+    signature = Signature()
+    with suppress(InputNotFoundError):
+        signature = read_signature(run.notebook())
+    had = tuple(replace(parameter, required=False) for parameter in signature.parameters)
+    return resolve(
+        sources,
+        lambda each: store_of(each, run.storage).read(each).data,
+        replace(signature, parameters=had),
+        unknown=UnknownParameters.ERROR,
+    ).values
 
 
 def _profile(run: Run, places: RunPlaces, beside: Mapping[str, Any], over: Mapping[str, Any]) -> Profile:

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from nbstep.backends.reach import reach_of
 from nbstep.backends.registry import backend_named
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import absolute, store_of
@@ -60,7 +61,9 @@ def check_up(profile: Profile, start: Callable[[Prepared], Run], *, deep: bool) 
         deep: Make a small run there, and remove it. On this machine that is always done.
     """
     yield Finding("profile", f"runs take place on {profile.on}")
-    looks = {"runs folder": _runs_folder(profile), profile.on: _place(profile)}
+    looks = {profile.on: _place(profile)}
+    if reach_of(backend_named(profile.on), profile).uploads:
+        looks = {"runs folder": _runs_folder(profile), **looks}
     if deep or profile.on == "local":
         looks["a small run"] = _small_run(profile, start)
     for name, look in looks.items():

@@ -11,9 +11,10 @@ import msgspec
 from nbstep.backends.protocol import Located
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_of
+from nbstep.backends.stores import keeper_of, store_of
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import absolute, store_of
+from nbstep.profiles.storage import absolute
 from nbstep.profiles.volume_claims import ROOT, SCHEME, here
 from nbstep.runs.run import Run
 from nbstep.submission.places import PLAN, RunPlaces, SweepPlaces
@@ -46,16 +47,17 @@ def find_run(name: str, chosen: Profile) -> Run:
     Raises:
         RunNotFoundError: Neither its place nor the profile's folder knows it, or a beginning fits several.
     """
+    keeper = keeper_of(name, chosen)
     if name.endswith(".ipynb"):
         return _of_output(absolute(here(name, chosen.kubernetes.claims)), chosen.storage)
     if "://" in name:
-        backend = backend_of(name)
+        backend = keeper or backend_of(name)
         try:
             handle = getattr(backend, "full_handle", str)(name)
             if handle == name or chosen.runs is None:
                 return Run(handle, _reachable(backend.locate(handle), chosen), backend)
         except RunNotFoundError:
-            if chosen.runs is None:
+            if chosen.runs is None or keeper is not None:
                 raise
         name = name.rpartition("/")[2]  # its place has forgotten it, or may mean a run of another folder
     return _by_id(name, chosen)
@@ -73,6 +75,7 @@ def _of_output(uri: str, storage: StorageOptions) -> Run:
 
 def _by_id(name: str, profile: Profile) -> Run:
     runs = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
+    keeper_of(runs, profile)
     run_id = _latest(runs, profile) if name == "latest" else name
     found = _submitted(runs, run_id, profile.storage) or _beginning(runs, run_id, profile.storage)
     if found is None:
@@ -83,6 +86,10 @@ def _by_id(name: str, profile: Profile) -> Run:
 def _submitted(runs: str, run_id: str, storage: StorageOptions) -> Run | None:
     """The run of that id; one that something else started, such as a pipeline, is known by its record."""
     places = RunPlaces.of(runs, run_id)
+    if (keeper := keeper_of(runs)) is not None:
+        with suppress(RunNotFoundError):
+            return Run(places.folder, keeper.locate(places.folder), keeper)
+        return None
     store = store_of(places.submission, storage)
     with suppress(InputNotFoundError):
         sent = decode(store.read(places.submission).data, Submitted)
@@ -125,7 +132,7 @@ def _reachable(located: Located, profile: Profile) -> Located:
     """The run's objects where this machine reaches them, if the profile says that it does so in another way."""
     if located.spec_uri.endswith(f"/{PLAN}"):
         return _sweep_reachable(located, profile)
-    if profile.runs is None:
+    if profile.runs is None or keeper_of(located.output_uri) is not None:
         return located
     places = RunPlaces.of(absolute(here(profile.runs, profile.kubernetes.claims)), located.run_id)
     return located_at(places, located.run_id, profile.storage)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from nbstep.authoring.notebook import StoredNotebook, read_notebook
-from nbstep.backends.protocol import Submission, checked_run_id
+from nbstep.authoring.notebook import StoredNotebook, label_of, read_notebook
+from nbstep.backends.protocol import Brought, Submission, checked_run_id
 from nbstep.backends.reach import Packages, Reach, reach_of
 from nbstep.backends.registry import backend_named
 from nbstep.images.requirements import RequirementLines, check_installed, read_requirements
@@ -76,6 +76,7 @@ class Prepared:
         places: Where its objects lie, as this machine reaches them.
         uploads: What has to lie there before it starts, the spec last.
         image: What is to be built before it can start, if it is not there.
+        stored: Whether it is uploaded; otherwise the backend sends it itself.
         warnings: What whoever starts it should know.
     """
 
@@ -84,6 +85,7 @@ class Prepared:
     uploads: tuple[tuple[str, Source], ...]
     image: RunImage | None = None
     warnings: tuple[str, ...] = ()
+    stored: bool = True
 
     @property
     def inputs(self) -> tuple[tuple[str, Source], ...]:
@@ -136,14 +138,28 @@ def prepare(request: Request) -> Prepared:
     named = claims_in([runs, values, request.spec.get("working_directory")])
     claims = tuple(dict.fromkeys([*profile.kubernetes.claims, *named]))
     image = _image(request, reach)  # last, since it may fetch the base
-    submission = Submission(spec=spec, spec_uri=there.spec, profile=_with_image(profile, image), claims=claims)
+    name = f"{label_of(request.notebook, 40, 'notebook')}.ipynb"
+    submission = Submission(
+        spec=spec,
+        spec_uri=there.spec,
+        profile=_with_image(profile, image),
+        claims=claims,
+        brought=Brought(name=name, notebook=notebook.text.encode(), parameters=values),
+    )
     uploads: list[tuple[str, Source]] = [
         (places.input, notebook.text.encode()),
         (places.params, dump_yaml(reach.translate(values))),
         *((places.file(file.path), file.source) for file in files),
         (places.spec, encode(spec, indent=1)),
     ]
-    return Prepared(submission=submission, places=places, uploads=tuple(uploads), image=image, warnings=warnings)
+    return Prepared(
+        submission=submission,
+        places=places,
+        uploads=tuple(uploads),
+        image=image,
+        warnings=warnings,
+        stored=reach.uploads,
+    )
 
 
 def _parameters(request: Request, notebook: StoredNotebook) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from nbstep.profiles.storage import store_of
+from nbstep.backends.stores import store_of
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import OutputConflictError
 from nbstep_runner.stores import ABSENT, Source, Store

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Final
 from anyio import CapacityLimiter, fail_after, to_thread
 from starlette.datastructures import Headers
 
+from nbstep.profiles.service import origin_of
 from nbstep.server.access import OPEN, SAFE, cookie
 from nbstep.server.callers import let_in
-from nbstep.server.config import Config, origin_of
+from nbstep.server.config import Config
 from nbstep.server.problems import Problem, token_missing
 from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
 from nbstep.server.team.rates import Rate

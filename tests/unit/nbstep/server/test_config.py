@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbstep.server.config import origin_of, read_config
+from nbstep.profiles.service import origin_of
+from nbstep.server.config import read_config
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 
 if TYPE_CHECKING:

@@ -1,0 +1,139 @@
+"""Runs through a team's service, which starts them with its own profiles: this machine needs no more than a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar, Final
+
+from nbstep.backends.protocol import Again, Located, Phase, Plan, Status, Submission, checked_run_id
+from nbstep.backends.reach import Packages, Reach
+from nbstep.backends.server.answers import Accepted, Detail, decoded, no_service
+from nbstep.backends.server.events import Follower, lines_so_far
+from nbstep.backends.server.places import HANDLE, Place, Places
+from nbstep.backends.server.request import again, upload
+from nbstep.backends.server.store import OUTPUT, ServiceStore, detail
+from nbstep.errors import RunNotFoundError
+from nbstep.profiles import Profile
+from nbstep.profiles.service import SCHEME
+from nbstep_runner.contract import RunState, StorageOptions
+from nbstep_runner.errors import UsageError
+from nbstep_runner.stores import Store, join
+
+AT_ONCE: Final = 8
+"""Runs that are asked about at once."""
+_PHASES: Final = {RunState.PENDING: Phase.PENDING, RunState.RUNNING: Phase.RUNNING}
+
+
+class ServerBackend:
+    """Asks a service over HTTP. A run's handle is ``server://HOST/PREFIX/FOLDER/ID``."""
+
+    scheme: ClassVar[str] = SCHEME.removesuffix("://")
+
+    def __init__(self) -> None:
+        self._places = Places()
+        self._store = ServiceStore(self._places)
+
+    def know(self, profile: Profile) -> None:
+        """Reach the profile's service as the profile says."""
+        self._places.tell(profile)
+
+    def store(self) -> Store:
+        """The objects of its runs."""
+        return self._store
+
+    def reach(self, profile: Profile) -> Reach:
+        """Nothing of this machine: what a run is made of goes with the request that starts it."""
+        self.know(profile)
+        return Reach(
+            translate=lambda value: value,
+            storage=StorageOptions(),
+            local_files=False,
+            packages=Packages.UNKNOWN,
+            uploads=False,
+        )
+
+    def plan(self, submission: Submission) -> Plan:
+        """The request that starts the run."""
+        sent = upload(submission)
+        return Plan(handle=join(sent.options.runs, submission.spec.run_id), body=sent, text=sent.text)
+
+    def submit(self, plan: Plan) -> None:
+        """Ask for the run. Its id is in the request: however often that arrives, it is one run."""
+        place = self._run(plan.handle)
+        self._accepted(place, place.service.post("/v1/runs", place.query, **plan.body.form), place.run_id)
+
+    def check(self, plan: Plan) -> str:
+        """Say that the service lets the token's owner look into the folder.
+
+        Raises:
+            NbstepError: It does not answer, or refuses.
+        """
+        place = self._run(plan.handle)
+        place.service.get("/v1/runs", {**place.query, "limit": "1"})
+        return f"the service at {place.service.url} answers, and shows the runs of {place.options.folder}"
+
+    def rerun(self, handle: str, asked: Again) -> str:
+        """Have the service run a run again, with its own notebook and files; the new run's handle."""
+        place = self._run(handle)
+        content = {"content": again(place.options, asked), "headers": {"Content-Type": "application/json"}}
+        self._accepted(place, place.service.post(f"{place.path}/rerun", place.query, **content), asked.run_id)
+        return join(place.options.runs, asked.run_id)
+
+    def locate(self, handle: str) -> Located:
+        """Find a run by asking for it."""
+        place = self._run(handle)
+        detail(place)
+        return _located(handle, place)
+
+    def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
+        """How each stands, as the service tells it; some are asked about at a time."""
+        with ThreadPoolExecutor(min(AT_ONCE, len(handles) or 1), thread_name_prefix="nbstep-service") as pool:
+            return dict(zip(handles, pool.map(self._status, handles), strict=True))
+
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+        """The lines that the service tells, which has made the log whole."""
+        place = self._run(handle)
+        path = f"{place.path}/events"
+        if not follow:
+            return lines_so_far(place.service, path, place.query)
+        return Follower(place.service, path, place.query).lines()
+
+    def cancel(self, handle: str) -> None:
+        """Have the service ask for the end."""
+        place = self._run(handle)
+        place.service.post(f"{place.path}/cancel", place.query)
+
+    def _run(self, handle: str) -> Place:
+        place = self._places.of(handle)
+        if not place.run_id or place.name:
+            raise UsageError(f"{handle} is no run of a service", hint=f"A run is written {HANDLE}.")
+        checked_run_id(place.run_id)
+        return place
+
+    def _status(self, handle: str) -> Status:
+        try:
+            return _status_of(detail(self._run(handle)))
+        except RunNotFoundError as error:
+            return Status(phase=Phase.GONE, words=error.message)
+
+    def _accepted(self, place: Place, answer: bytes, run_id: str) -> None:
+        """Check that what was started is what was asked for."""
+        accepted = decoded(answer, Accepted, place.service.url)
+        if (accepted.id, accepted.folder) != (run_id, place.options.folder):
+            raise no_service(place.service.url)
+
+
+def _located(handle: str, place: Place) -> Located:
+    return Located(run_id=place.run_id, spec_uri=join(handle, "spec.json"), output_uri=join(handle, OUTPUT))
+
+
+def _status_of(told: Detail) -> Status:
+    return Status(
+        phase=_PHASES.get(told.state, Phase.ENDED),
+        exit_code=told.exit_code,
+        words=told.words,
+        problems=told.problems,
+        reference=told.error.reference if told.error is not None else "",
+        cancelled=told.state is RunState.CANCELLED,
+    )

@@ -1,0 +1,97 @@
+"""From the URIs of a service's runs to the service itself, which a profile names: nobody else gets a token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from nbstep.backends.server.client import Service
+from nbstep.profiles import Profile, ServiceOptions, load_profile, profile_names
+from nbstep.profiles.service import SCHEME
+from nbstep_runner.errors import NbstepError, UsageError
+
+HANDLE: Final = f"{SCHEME}HOST/FOLDER/ID"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a URI names at a service: a folder of runs, a run, or an object of one.
+
+    Attributes:
+        options: The service, as the profile names it, and the folder.
+        run_id: Empty for a folder.
+        name: Below the run's folder; empty for a run.
+    """
+
+    service: Service
+    options: ServiceOptions
+    run_id: str
+    name: str
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What names the folder in an address."""
+        return {"folder": self.options.folder}
+
+    @property
+    def path(self) -> str:
+        """Of the run in the interface."""
+        return f"/v1/runs/{quote(self.run_id, safe='')}"
+
+
+class Places:
+    """The services that this process has been told of, and those of the profiles file."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[ServiceOptions, float]] = {}
+        self._services: dict[tuple[ServiceOptions, float], Service] = {}
+        self._lock = Lock()
+
+    def tell(self, profile: Profile) -> None:
+        """Reach the profile's service as the profile says, from now on."""
+        if profile.service is not None:
+            self._told[profile.service.runs] = (profile.service, profile.storage.retry_seconds)
+
+    def of(self, uri: str) -> Place:
+        """What a URI names.
+
+        Raises:
+            UsageError: No profile names the service, or the URI is none of a service's.
+        """
+        fitting = [known for known in self._known() if uri.startswith(f"{known[0].root}/")]
+        if not fitting:
+            raise UsageError(
+                f"no profile names the service of {uri}",
+                hint="Name it in a profile: server: {url: https://…, token: {secret: env:NAME}}.",
+            )
+        found, patience = max(
+            fitting, key=lambda known: (len(known[0].root), f"{uri}/".startswith(f"{known[0].runs}/"))
+        )
+        folder, _, rest = uri.removeprefix(f"{found.root}/").rstrip("/").partition("/")
+        run_id, _, name = rest.partition("/")
+        try:
+            options = msgspec.convert(msgspec.to_builtins(found) | {"folder": folder}, ServiceOptions)
+        except msgspec.ValidationError:
+            raise UsageError(f"{uri} names no folder of runs", hint=f"A run is written {HANDLE}.") from None
+        return Place(self._service(found, patience), options, run_id, name)
+
+    def _known(self) -> Iterator[tuple[ServiceOptions, float]]:
+        """Those that were told of go before those of the file."""
+        yield from tuple(self._told.values())
+        for name in profile_names():
+            with suppress(NbstepError):  # what is wrong with another profile is told to whoever uses it
+                profile = load_profile(name, {})
+                if profile.service is not None:
+                    yield profile.service, profile.storage.retry_seconds
+
+    def _service(self, options: ServiceOptions, patience: float) -> Service:
+        """One for all folders that are reached with one token: it keeps its connections."""
+        key = (msgspec.structs.replace(options, folder="any", profile=None), patience)
+        with self._lock:
+            return self._services.setdefault(key, Service(options, patience))

@@ -1,0 +1,150 @@
+"""What a service is asked for: a submission as the body of a request, and what no service takes refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from nbstep.backends.protocol import Again, Submission
+from nbstep.profiles import Profile, ServiceOptions
+from nbstep_runner.contract import RunSpec
+from nbstep_runner.errors import BadInputError, UsageError
+from nbstep_runner.nonfinite import written
+from nbstep_runner.parameters import SecretReference
+
+NOT_SENT: Final = ("on", "runs", "storage", "server", "labels")
+"""Fields of a profile that say how this machine reaches what, or that have a place of their own in a request."""
+TOLD: Final = (
+    *("run_id", "attempt", "input_uri", "output_uri", "parameters", "unknown_parameters", "labels", "storage"),
+    *("deadlines", "collect", "state", "html", "needs", "schema_version"),
+)
+"""Fields of a spec that a request says in its own way; a page is always made."""
+NOTEBOOK_TYPE: Final = "application/x-ipynb+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A request for a run: its JSON, and the notebook that comes with it."""
+
+    options: ServiceOptions
+    request: bytes
+    name: str
+    notebook: bytes
+
+    @property
+    def form(self) -> dict[str, Any]:
+        """As httpx sends it."""
+        files = {"notebook": (self.name, self.notebook, NOTEBOOK_TYPE)}
+        return {"data": {"request": self.request.decode()}, "files": files}
+
+    @property
+    def text(self) -> str:
+        """The same for people; the token is not part of it."""
+        told = {
+            "post": f"{self.options.url}/v1/runs?folder={self.options.folder}",
+            "request": msgspec.json.decode(self.request),
+            "notebook": f"{self.name}, {len(self.notebook)} bytes",
+        }
+        return yaml.safe_dump(told, sort_keys=False, width=1000)
+
+
+def upload(submission: Submission) -> Upload:
+    """The request that starts a run.
+
+    Raises:
+        UsageError: The profile names no service, the runs' folder is another, or a service takes no such thing.
+        BadInputError: A value of a parameter cannot be sent.
+    """
+    spec, profile, brought = submission.spec, submission.profile, submission.brought
+    options = profile.service
+    if options is None:
+        raise UsageError(
+            "the profile names no service",
+            hint="Name it: server: {url: https://…, folder: NAME, token: {secret: env:NAME}}.",
+        )
+    if not spec.output_uri.startswith(f"{options.runs}/") or brought is None:
+        raise UsageError(
+            f"runs through a service lie in its own folders, not in {profile.runs}",
+            hint="Leave runs= out, and name the service's folder: server.folder.",
+        )
+    _check_taken(spec)
+    over = overrides(profile) | ({"state": True} if spec.state else {})
+    asked = {
+        "parameters": written(dict(brought.parameters)),
+        "profile": options.profile,
+        "overrides": over,
+        "run_id": spec.run_id,
+        "labels": profile.labels,
+    }
+    return Upload(options, encoded(asked), brought.name, brought.notebook)
+
+
+def again(options: ServiceOptions, asked: Again) -> bytes:
+    """The body of a request that runs a run again.
+
+    Raises:
+        UsageError: It names what no service takes.
+        BadInputError: A value of a parameter cannot be sent.
+    """
+    over = dict(asked.options)
+    labels = over.pop("labels", {})
+    for name in NOT_SENT:
+        if over.pop(name, None) is not None:
+            raise UsageError(
+                f"a service runs a run again where it was, without another {name}", hint="Submit its notebook anew."
+            )
+    body = {"parameters": written(dict(asked.parameters)), "profile": options.profile, "overrides": over}
+    return encoded(body | {"run_id": asked.run_id, "labels": labels})
+
+
+def overrides(profile: Profile) -> dict[str, Any]:
+    """Where a profile differs from the plain one, for the fields that a service's own profile may open."""
+    given, plain = (msgspec.to_builtins(each) for each in (profile, Profile()))
+    return {name: value for name, value in _differing(given, plain).items() if name not in NOT_SENT}
+
+
+def _differing(given: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        usual = plain.get(name)
+        if isinstance(value, dict) and isinstance(usual, dict):
+            if inner := _differing(value, usual):
+                found[name] = inner
+        elif value != usual:
+            found[name] = value
+    return found
+
+
+def _check_taken(spec: RunSpec) -> None:
+    """Whether a request can say all that the spec does: what it cannot is refused, and never left out."""
+    usual = RunSpec(run_id="", input_uri="", output_uri="")
+    for name in (each.name for each in fields(RunSpec) if each.name not in TOLD):
+        if getattr(spec, name) != getattr(usual, name):
+            raise UsageError(
+                f"a service starts runs of a notebook and its parameters, without {name}",
+                hint="Leave it out, or submit to the place itself rather than through the service.",
+            )
+
+
+def encoded(value: Any) -> bytes:
+    """JSON of what is sent.
+
+    Raises:
+        BadInputError: JSON cannot say it, such as a number of more than 64 bits.
+    """
+    try:
+        return msgspec.json.encode(value, enc_hook=_plain)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInputError(
+            f"the parameters cannot be sent to a service: {error}", hint="Use numbers, text, lists and mappings."
+        ) from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretReference):
+        return value.as_json()
+    raise TypeError(f"there is no JSON for a value of {type(value).__name__}")

@@ -1,0 +1,40 @@
+"""Where the objects of runs lie: in storage, or at a place that alone gives them, such as a service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbstep.backends.protocol import Backend
+from nbstep.backends.registry import SCHEMES, backend_named
+from nbstep.profiles import Profile
+from nbstep.profiles import storage as of_storage
+from nbstep_runner.contract import StorageOptions
+from nbstep_runner.stores import Store
+
+
+def store_of(uri: str, options: StorageOptions) -> Store:
+    """The store of a URI, shared by all that lies at the same place and is reached in the same way."""
+    keeper: Any = keeper_of(uri)
+    if keeper is not None:
+        kept: Store = keeper.store()
+        return kept
+    return of_storage.store_of(uri, options)
+
+
+def keeper_of(uri: str, profile: Profile | None = None) -> Backend | None:
+    """The backend that alone gives what lies at a URI of its scheme; ``None`` where it lies in storage.
+
+    Args:
+        uri: Of a folder of runs, a run, or an object of one.
+        profile: By which the place is reached, where one is named.
+    """
+    scheme, separator, _ = uri.partition("://")
+    if not separator or scheme not in SCHEMES:
+        return None
+    backend: Any = backend_named(SCHEMES[scheme])
+    if not hasattr(backend, "store"):
+        return None
+    if profile is not None and hasattr(backend, "know"):
+        backend.know(profile)
+    kept: Backend = backend
+    return kept
