@@ -32,4 +32,4 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, w
     record = submitted.wait(check=False)
     click.echo(f"{submitted.id}: {record.state}")
     if record.output_version:
-        click.echo(f"  executed notebook: {record.output_uri}")
+        click.echo(f"  executed notebook: {submitted.output_uri}")

@@ -51,13 +51,13 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
     if error is not None and error.hint:
         click.echo(f"  {error.hint}")
     if status.state.final and status.record is not None:
-        _show_places(status.record)
+        _show_places(submitted.output_uri, status.record)
 
 
-def _show_places(record: RunResult) -> None:
+def _show_places(output_uri: str, record: RunResult) -> None:
     """Where a run that has ended has left what."""
     if record.output_version:
-        click.echo(f"  executed notebook: {record.output_uri}")
+        click.echo(f"  executed notebook: {output_uri}")
     if record.files:
         click.echo(f"  files: {len(record.files)}, listed by nbstep files {record.run_id}")
 

@@ -74,12 +74,13 @@ class Events:
         return [Route("/v1/runs/{id}/events", self._listen, methods=["GET"])]
 
     async def _listen(self, request: Request) -> Response:
+        follow = _follow(request.query_params.get("follow", "true"))
         after = last_event_id(request.headers.get("last-event-id") or request.query_params.get("after", ""))
         folder = await run_in_threadpool(folder_of, request, self._folders)
         run = await run_in_threadpool(folder.run, request.path_params["id"])
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)
-        if request.query_params.get("follow", "true") == "false":
+        if not follow:
             return EventStream(iterate_in_threadpool(_events_so_far(run)), ExitStack(), self._limits.stalled_seconds)
         bell = Bell(asyncio.get_running_loop())
         with ExitStack() as entered:
@@ -154,6 +155,12 @@ def last_event_id(text: str) -> Number:
             hint="Ids are ATTEMPT-SEQ, such as 1-17. Leave it out to hear all.",
         )
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _follow(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise Problem(status=400, reference="usage", detail=f"follow is true or false, not {text[:80]!r}")
+    return text == "true"
 
 
 async def _events(

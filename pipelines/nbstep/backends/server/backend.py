@@ -11,7 +11,7 @@ from nbstep.backends.reach import Packages, Reach
 from nbstep.backends.server.answers import Accepted, Detail, decoded, no_service
 from nbstep.backends.server.events import Follower, lines_so_far
 from nbstep.backends.server.places import HANDLE, Place, Places
-from nbstep.backends.server.request import again, upload
+from nbstep.backends.server.request import again, service_of, upload
 from nbstep.backends.server.store import OUTPUT, ServiceStore, detail
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
@@ -43,7 +43,12 @@ class ServerBackend:
         return self._store
 
     def reach(self, profile: Profile) -> Reach:
-        """Nothing of this machine: what a run is made of goes with the request that starts it."""
+        """Nothing of this machine: what a run is made of goes with the request that starts it.
+
+        Raises:
+            UsageError: The profile names no service.
+        """
+        service_of(profile)
         self.know(profile)
         return Reach(
             translate=lambda value: value,

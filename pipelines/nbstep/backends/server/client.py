@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ import httpx
 from nbstep.backends.server.answers import error_told
 from nbstep.errors import ServiceDeniedError, ServiceUnavailableError
 from nbstep.profiles import ServiceOptions
-from nbstep_runner.errors import NbstepError
+from nbstep_runner.errors import BadInputError, NbstepError
 
 _LOG: Final = logging.getLogger("nbstep")
 PROBLEM_BYTES: Final = 2**16
@@ -31,6 +32,7 @@ LONGEST_WAIT: Final = 60.0
 """Seconds that a service is left alone for where it asks for that, however long it asks for."""
 FIRST_PAUSE: Final = 0.125
 LONGEST_PAUSE: Final = 5.0
+_TOKEN: Final = re.compile(r"[\x21-\x7e]+")
 TOLD_AFTER: Final = 3
 """Tries without an answer after which whoever waits is told, once in an outage."""
 
@@ -148,7 +150,14 @@ class Service:
         """Read anew each time: a token in a file may be replaced by a newer one."""
         if self._token is None:
             return {}
-        return {"Authorization": f"Bearer {self._token.reference.value().strip()}"}
+        try:
+            token = self._token.reference.value().strip()
+        except BadInputError as error:
+            hint = "The profile names it as server.token: give it to this process."
+            raise BadInputError(error.message, hint=hint) from None
+        if not _TOKEN.fullmatch(token):
+            raise BadInputError(f"what {self._token.secret} holds is no token", hint="A token is one word of ASCII.")
+        return {"Authorization": f"Bearer {token}"}
 
     def _failure(self, answer: httpx.Response) -> Exception:
         if answer.is_redirect:

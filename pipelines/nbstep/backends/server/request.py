@@ -10,7 +10,7 @@ import msgspec
 import yaml
 
 from nbstep.backends.protocol import Again, Submission
-from nbstep.profiles import Profile, ServiceOptions
+from nbstep.profiles import Profile, ServiceOptions, merged
 from nbstep_runner.contract import RunSpec
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.nonfinite import written
@@ -60,12 +60,7 @@ def upload(submission: Submission) -> Upload:
         BadInputError: A value of a parameter cannot be sent.
     """
     spec, profile, brought = submission.spec, submission.profile, submission.brought
-    options = profile.service
-    if options is None:
-        raise UsageError(
-            "the profile names no service",
-            hint="Name it: server: {url: https://…, folder: NAME, token: {secret: env:NAME}}.",
-        )
+    options = service_of(profile)
     if not spec.output_uri.startswith(f"{options.runs}/") or brought is None:
         raise UsageError(
             f"runs through a service lie in its own folders, not in {profile.runs}",
@@ -74,13 +69,27 @@ def upload(submission: Submission) -> Upload:
     _check_taken(spec)
     over = overrides(profile) | ({"state": True} if spec.state else {})
     asked = {
-        "parameters": written(dict(brought.parameters)),
+        "parameters": dict(brought.parameters),
         "profile": options.profile,
         "overrides": over,
         "run_id": spec.run_id,
         "labels": profile.labels,
     }
-    return Upload(options, encoded(asked), brought.name, brought.notebook)
+    return Upload(options, _encoded(asked), brought.name, brought.notebook)
+
+
+def service_of(profile: Profile) -> ServiceOptions:
+    """The service that a profile names.
+
+    Raises:
+        UsageError: It names none.
+    """
+    if profile.service is None:
+        raise UsageError(
+            "the profile names no service",
+            hint="Name it: server: {url: https://…, folder: NAME, token: {secret: env:NAME}}.",
+        )
+    return profile.service
 
 
 def again(options: ServiceOptions, asked: Again) -> bytes:
@@ -90,15 +99,15 @@ def again(options: ServiceOptions, asked: Again) -> bytes:
         UsageError: It names what no service takes.
         BadInputError: A value of a parameter cannot be sent.
     """
-    over = dict(asked.options)
+    over = merged({}, asked.options)
     labels = over.pop("labels", {})
     for name in NOT_SENT:
         if over.pop(name, None) is not None:
             raise UsageError(
                 f"a service runs a run again where it was, without another {name}", hint="Submit its notebook anew."
             )
-    body = {"parameters": written(dict(asked.parameters)), "profile": options.profile, "overrides": over}
-    return encoded(body | {"run_id": asked.run_id, "labels": labels})
+    body = {"parameters": dict(asked.parameters), "profile": options.profile, "overrides": over}
+    return _encoded(body | {"run_id": asked.run_id, "labels": labels})
 
 
 def overrides(profile: Profile) -> dict[str, Any]:
@@ -130,14 +139,14 @@ def _check_taken(spec: RunSpec) -> None:
             )
 
 
-def encoded(value: Any) -> bytes:
-    """JSON of what is sent.
+def _encoded(value: Any) -> bytes:
+    """JSON of what is sent: numbers that JSON cannot write as records have them, secrets as their references.
 
     Raises:
         BadInputError: JSON cannot say it, such as a number of more than 64 bits.
     """
     try:
-        return msgspec.json.encode(value, enc_hook=_plain)
+        return msgspec.json.encode(written(_plain(value)))
     except (TypeError, ValueError, OverflowError) as error:
         raise BadInputError(
             f"the parameters cannot be sent to a service: {error}", hint="Use numbers, text, lists and mappings."
@@ -145,6 +154,11 @@ def encoded(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, SecretReference):
-        return value.as_json()
-    raise TypeError(f"there is no JSON for a value of {type(value).__name__}")
+    match value:
+        case SecretReference():
+            return value.as_json()
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+    return value

@@ -65,7 +65,7 @@ def _other_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def test_it_is_one_of_the_backends() -> None:
-    assert names() == ["local", "docker", "kubernetes", "memory", "grid", "silent"]
+    assert names() == ["local", "docker", "kubernetes", "server", "memory", "grid", "silent"]
     with pytest.raises(UsageError, match="no backend 'barn'") as caught:
         backend_named("barn")
     assert "grid" in caught.value.hint

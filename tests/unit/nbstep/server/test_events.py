@@ -344,3 +344,15 @@ def test_whatever_comes_every_number_is_told_once_and_they_rise(
     log(run, *ordered)
     memory_runs.backend_of(run).end(run.handle)
     assert ids(heard(run)) == [f"{attempt}-{seq}" for attempt, seq in ordered]
+
+
+def test_a_log_as_it_is_ends_at_once(run: Run) -> None:
+    log(run, (1, 1), (1, 2))
+    answer = service_for(run).get(f"/v1/runs/{run.id}/events?follow=false")
+    assert [(event.name, event.id) for event in events(answer.text.split("\n"))] == [
+        ("line", "1-1"),
+        ("line", "1-2"),
+        ("end", None),
+    ]
+    refused = service_for(run).get(f"/v1/runs/{run.id}/events?follow=no")
+    assert (refused.status_code, refused.json()["reference"]) == (400, "usage")

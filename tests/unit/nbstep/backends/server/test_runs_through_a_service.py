@@ -1,0 +1,204 @@
+"""Runs through a service: the launcher's calls do with them what they do with runs of any other place."""
+
+from __future__ import annotations
+
+import io
+import math
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+import nbstep
+from nbstep import Profile, Run
+from nbstep.backends.memory import MemoryBackend
+from nbstep.backends.registry import backend_named
+from nbstep.backends.server.request import overrides
+from nbstep.errors import RunNotFoundError, ServiceDeniedError
+from nbstep.profiles.storage import store_of
+from nbstep.submission.checkup import check_up
+from nbstep.submission.places import RunPlaces
+from nbstep_runner.contract import RunState, StorageOptions
+from nbstep_runner.errors import (
+    BadInputError,
+    CellFailedError,
+    OutputConflictError,
+    StorageDeniedError,
+    UsageError,
+)
+from nbstep_runner.stores import sibling
+from support import notebooks
+from support.service import TOKEN, config, listening
+
+CELLS: list[str | notebooks.Code] = [
+    notebooks.Code("rate: float = 0.5\nname: str = 'a'\nmore = None", tags=("parameters",)),
+    "rate",
+]
+
+
+class Team:
+    """A service of one folder, whose runs go as a test says, and a profile by which it is reached."""
+
+    def __init__(self, url: str, runs: str, **server: Any) -> None:
+        self.runs = runs
+        self.memory = cast("MemoryBackend", backend_named("memory"))
+        place = {"url": url, "folder": "team", "token": {"secret": "env:TEAM_TOKEN"}, **server}
+        self.profile = nbstep.profiles.overlaid(Profile(), {"on": "server", "server": place})
+
+    def submit(self, params: dict[str, Any] | None = None, **options: Any) -> Run:
+        return nbstep.submit("train.ipynb", params, profile=self.profile, **options)
+
+    def handle(self, run: Run) -> str:
+        """What the run's own place calls it."""
+        return f"memory://{run.id}"
+
+    def end(self, run: Run, **end: Any) -> None:
+        self.memory.end(self.handle(run), **end)
+
+
+@pytest.fixture
+def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEAM_TOKEN", TOKEN)
+    notebooks.write(Path("train.ipynb"), CELLS)
+    runs = f"memory://{secrets.token_hex(4)}/runs"
+    profiles = {"small": {"on": "memory", "open": ["resources.memory", "retries"]}, "other": {"on": "memory"}}
+    served = config(
+        folders={"team": {"uri": runs, "profiles": ["small", "other"]}},
+        profiles=profiles,
+        notebooks=[str(tmp_path)],
+    )
+    with listening(served) as (url, _):
+        yield Team(url, runs)
+
+
+def test_a_run_goes_its_whole_way(team: Team) -> None:
+    run = team.submit({"rate": 0.25}, labels={"kind": "trial"})
+    assert run.handle == f"{team.profile.runs}/{run.id}" == str(nbstep.find(run.handle))
+    assert run.state is RunState.PENDING
+    team.memory.begin(team.handle(run))
+    team.memory.log(team.handle(run), "epoch 1")
+    assert (run.state, run.results, run.record()) == (RunState.RUNNING, {}, None)
+    team.memory.log(team.handle(run), "done", event="run-finished")
+    team.end(run, results={"rmse": math.inf, "n": 2})
+    record = run.wait(120)
+    assert (record.results, record.labels["kind"]) == ({"rmse": math.inf, "n": 2}, "trial")
+    assert [line.message for line in run.lines(follow=True)] == ["epoch 1", "done"]
+    assert [line.message for line in run.lines()] == ["epoch 1", "done"]
+    printed = io.StringIO()
+    nbstep.find(run.id, profile=team.profile).logs(file=printed)
+    assert printed.getvalue() == "epoch 1\ndone\n"
+    assert nbstep.find("latest", profile=team.profile).id == run.id == nbstep.find(run.id[:9], profile=team.profile).id
+    (listed,) = nbstep.history(cast("str", team.profile.runs), state="succeeded")
+    assert (listed.run_id, listed.results, listed.output_uri) == (run.id, record.results, run.output_uri)
+    assert nbstep.history(cast("str", team.profile.runs), state="failed") == []
+
+
+def test_a_failure_is_what_it_would_be_here(team: Team) -> None:
+    run = team.submit()
+    team.end(run, error=CellFailedError("cell 1 raised ValueError: no", hint="Look at the cell."))
+    with pytest.raises(CellFailedError, match="cell 1 raised ValueError: no") as caught:
+        run.wait(120)
+    assert caught.value.hint == "Look at the cell."
+
+
+def test_a_run_is_cancelled_and_one_that_is_lost_is_told_so(team: Team) -> None:
+    run, lost = team.submit(), team.submit()
+    run.cancel()
+    assert run.wait(120, check=False).state is RunState.CANCELLED
+    team.memory.vanish(team.handle(lost), "its machine was lost")
+    record = lost.wait(120, check=False)
+    assert (record.state, record.error and record.error.reference) == (RunState.LOST, "lost")
+    assert nbstep.wait_all([run, lost], 120, check=False) == [run.record(), lost.record()]
+
+
+def test_the_same_run_twice_is_one_and_another_of_its_name_is_refused(team: Team) -> None:
+    assert team.submit({"rate": 1}, run_id="once").handle == team.submit({"rate": 1}, run_id="once").handle
+    with pytest.raises(OutputConflictError, match="the run once was started by another request") as caught:
+        team.submit({"rate": 2}, run_id="once")
+    assert "new run_id" in caught.value.hint
+
+
+def test_what_is_sent_is_what_was_asked_for(team: Team) -> None:
+    given = {"rate": math.nan, "name": "12", "more": [2**70, {"secret": "env:OTHER"}]}
+    run = team.submit(given, resources={"memory": "8Gi"}, retries=0, run_id="r")
+    submission = team.memory._run(team.handle(run)).submission
+    assert (submission.profile.resources.memory, submission.profile.retries) == ("8Gi", 0)
+    places = RunPlaces.of(team.runs, "r")
+    params = store_of(places.params, StorageOptions()).read(places.params).data.decode()
+    assert params.splitlines() == ["rate: .nan", "name: '12'", "more:", f"- {2**70}", "- secret: env:OTHER"]
+
+
+def test_a_run_is_run_again_by_the_service(team: Team) -> None:
+    run = team.submit({"rate": 0.25}, run_id="first")
+    team.end(run)
+    again = nbstep.rerun(nbstep.find(run.handle), {"name": "b"}, run_id="again", options={"retries": 0})
+    assert again.handle == f"{team.profile.runs}/again"
+    assert team.memory._run("memory://again").submission.profile.retries == 0
+    places = RunPlaces.of(team.runs, "again")
+    assert store_of(places.params, StorageOptions()).read(places.params).data == b"rate: 0.25\nname: b\n"
+    with pytest.raises(UsageError, match="without another on"):
+        nbstep.rerun(run, options={"on": "local"})
+
+
+def test_objects_are_read_and_never_written(team: Team) -> None:
+    run = team.submit(run_id="r")
+    team.end(run)
+    output = RunPlaces.of(team.runs, "r").output
+    store_of(output, StorageOptions()).write(output, Path("train.ipynb").read_bytes())
+    assert run.notebook()["cells"][1]["source"] == "rate"
+    stats = {stat.uri: stat.size for stat in run.store.list(f"{run.handle}/")}
+    assert stats[run.output_uri] == Path("train.ipynb").stat().st_size
+    assert run.store.stat(run.output_uri) is not None
+    assert run.store.stat(sibling(run.output_uri, ".html")) is None
+    for change in (run.store.delete, lambda uri: run.store.write(uri, b"")):
+        with pytest.raises(StorageDeniedError, match="which alone writes and removes"):
+            change(run.output_uri)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"kernel": "ir"}, UsageError, "without kernel"),
+        ({"allow_errors": True}, UsageError, "without allow_errors"),
+        ({"files": ["train.ipynb"]}, UsageError, "without files"),
+        ({"requirements": ["click"]}, UsageError, "does not know how requirements come"),
+        ({"runs": "memory://elsewhere"}, UsageError, "lie in its own folders, not in memory://elsewhere"),
+        ({"params": {"rate": "no"}}, BadInputError, "rate: "),
+        ({"resources": {"cpu": 2}}, ServiceDeniedError, "does not let a request set resources.cpu"),
+        ({"options": {"server": {"profile": "none"}}}, UsageError, "team has no profile 'none'"),
+        ({"options": {"server": {"folder": "none"}}}, RunNotFoundError, "there is no folder 'none'"),
+        ({"labels": {"nbstep/submitted-by": "eve"}}, UsageError, "none that a request may set"),
+    ],
+)
+def test_what_cannot_be_done_is_told_and_nothing_is_started(
+    options: dict[str, Any], kind: type[Exception], message: str, team: Team
+) -> None:
+    with pytest.raises(kind, match=message):
+        team.submit(**options)
+    assert nbstep.history(team.runs) == []
+
+
+def test_what_is_not_there_is_no_run(team: Team) -> None:
+    for name in ("none", f"{team.profile.runs}/none"):
+        with pytest.raises(RunNotFoundError):
+            nbstep.find(name, profile=team.profile)
+    with pytest.raises(UsageError, match="is no run of a service"):
+        nbstep.find(cast("str", team.profile.runs), profile=team.profile)
+
+
+def test_doctor_asks_the_service(team: Team) -> None:
+    def started(_: Any) -> Run:
+        raise AssertionError("nothing is started")
+
+    findings = {each.name: each for each in check_up(team.profile, started, deep=False)}
+    assert [each.remedy for each in findings.values()] == ["", ""]
+    assert "shows the runs of team" in findings["server"].words
+
+
+def test_an_override_is_what_differs_from_a_plain_profile() -> None:
+    assert overrides(Profile()) == {}
+    profile = nbstep.profiles.overlaid(Profile(), {"on": "server", "server": "https://a.example", "image": "i:1"})
+    assert overrides(profile) == {"image": "i:1"}
