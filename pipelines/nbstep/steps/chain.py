@@ -18,7 +18,7 @@ from nbstep.steps.call import Call, check_called
 from nbstep.steps.component import step_arguments
 from nbstep.steps.reuse import KEPT, Earlier
 from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, RunResult, Slot, decode
-from nbstep_runner.errors import BadInputError, InternalError
+from nbstep_runner.errors import BadInputError, InternalError, StorageUnavailableError
 from nbstep_runner.parameters import MISSING
 
 LOG: Final = "step.log"
@@ -74,6 +74,7 @@ def chain(
 
     Raises:
         NbstepError: A step failed: its own error, with a note that says where its notebook is. Later steps do not run.
+        StorageUnavailableError: The folder takes nothing more.
         BadInputError: The steps wait for each other in a circle, or one has not been called.
     """
     check_called(calls)
@@ -151,19 +152,28 @@ class _Execution:
         return Done(self._name, record, self._outputs(record), reused=True)
 
     def run(self, *, quiet: bool) -> Done:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for path in (*self._artifacts.values(), self._folder / RECORD, self._folder / KEPT):
-            _remove(path)
-        (self._folder / INPUT).write_text(json.dumps(self._input))
-        code = self._child(quiet=quiet)
+        try:
+            self._prepare()
+            code = self._child(quiet=quiet)
+        except OSError as error:
+            raise StorageUnavailableError(
+                f"{self._folder} does not take what the step {self._name} leaves: {error.strerror or error}",
+                hint="Free some space there, or give the chain another folder.",
+            ) from error
         record = self._record()
         if code == 0 and record is not None:
             self._earlier.keep()
             return Done(self._name, record, self._outputs(record))
         raise self._failure(code, record)
 
-    def _child(self, *, quiet: bool) -> int:
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for path in (*self._artifacts.values(), self._folder / RECORD, self._folder / KEPT):
+            _remove(path)
+        (self._folder / INPUT).write_text(json.dumps(self._input))
         (self._folder / SOURCE).write_bytes(self._step.source.data)
+
+    def _child(self, *, quiet: bool) -> int:
         arguments = ["kfp-step", "--executor-input-file", str(self._folder / INPUT), *self._arguments]
         with (self._folder / LOG).open("wb") as log, Child(arguments) as child:
             for line in child.lines():

@@ -48,8 +48,9 @@ class Earlier:
         return None
 
     def keep(self) -> None:
-        """Remember that the step has succeeded with the outputs that are there now."""
-        (self._folder / KEPT).write_bytes(msgspec.json.encode(self._as_it_is()))
+        """Remember that the step has succeeded with the outputs that are there now, if there is room for it."""
+        with suppress(OSError):  # half of it says nothing: then the step runs again
+            (self._folder / KEPT).write_bytes(msgspec.json.encode(self._as_it_is()))
 
     def _as_it_is(self) -> _Kept:
         return _Kept(self._asked, {name: _checksum(self._folder / name) for name in self._outputs})

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from nbstep_runner.contract import HtmlAllow
+from nbstep_runner.emit import FILE_MIME
 
 NEVER: Final = 3
 LEVELS: Final = {HtmlAllow.NOTHING: 0, HtmlAllow.SCRIPTS: 1, HtmlAllow.REMOTE: 2}
@@ -74,6 +75,8 @@ def _level(mime: str, value: Any) -> int:
         return 2 if _REMOTE.search("".join(value)) else 1
     if mime == WIDGET:
         return 2  # its renderer is fetched
+    if mime == FILE_MIME:
+        return 0  # for the runner alone
     return NEVER if mime.startswith("application/vnd.") and mime.endswith("json") else 0
 
 

@@ -16,6 +16,7 @@ pytest.importorskip("nbconvert", reason="the html extra is not installed")
 from nbconvert.exporters import HTMLExporter
 
 from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, HtmlAllow, RunState
+from nbstep_runner.emit import FILE_MIME
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.page import Page, PageRenderer, render_page
 from nbstep_runner.papermill_bridge import ERROR_MARKER_TAG
@@ -81,6 +82,12 @@ def test_a_picture_stands_in_for_it(mime: str) -> None:
 def test_what_needs_no_scripts_is_left_alone() -> None:
     page = render_page(notebook({"text/html": "<table><td>1</td></table>", "text/plain": "1"}), RECORD)
     assert "<table><td>1</td></table>" in body(page)
+    assert page.warnings == ()
+
+
+def test_a_file_as_a_result_needs_no_scripts() -> None:
+    page = render_page(notebook({FILE_MIME: {"path": "/work/model.bin"}, "text/plain": "model = 'model.bin'"}), RECORD)
+    assert "model.bin" in body(page)
     assert page.warnings == ()
 
 

@@ -14,8 +14,16 @@ import pytest
 import nbstep
 from nbstep.steps import NotebookStep
 from nbstep.steps.chain import INPUT, LOG, RECORD
+from nbstep.steps.reuse import KEPT
 from nbstep_runner.contract import DIGEST_INPUT, ErrorInfo, RunState, encode
-from nbstep_runner.errors import BadInputError, CellFailedError, InternalError, NbstepError, OutOfMemoryError
+from nbstep_runner.errors import (
+    BadInputError,
+    CellFailedError,
+    InternalError,
+    NbstepError,
+    OutOfMemoryError,
+    StorageUnavailableError,
+)
 from support import notebooks
 from support.records import run_record
 
@@ -222,6 +230,7 @@ def test_what_succeeded_is_not_run_again(tmp_path: Path, counted: list[str]) -> 
         (lambda runs: _write(runs / "second/output.ipynb/in-a-folder", "other bytes"), ["second"]),
         (lambda runs: _write(runs / "second/reuse.json", "{"), ["second"]),
         (lambda runs: (runs / "second" / RECORD).unlink(), ["second"]),
+        (lambda runs: _write(runs / "second" / RECORD, (runs / "second" / RECORD).read_text()[:-9]), ["second"]),
     ],
 )
 def test_what_is_not_as_it_was_is_run_again(
@@ -238,6 +247,38 @@ def test_what_is_not_as_it_was_is_run_again(
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
+
+
+@pytest.mark.parametrize("left", [LOG, INPUT, "source.ipynb"])
+def test_a_folder_that_is_full_is_told_and_the_steps_before_stand(
+    tmp_path: Path, counted: list[str], left: str
+) -> None:
+    chained(tmp_path, two_steps(tmp_path))
+    counted.clear()
+    file = tmp_path / "runs/second" / left
+    file.unlink()
+    file.symlink_to("/dev/full")
+    (tmp_path / "runs/second" / RECORD).unlink()
+    with pytest.raises(
+        StorageUnavailableError, match="second does not take what the step second leaves: No space left"
+    ):
+        chained(tmp_path, two_steps(tmp_path))
+    file.unlink()
+    assert chained(tmp_path, two_steps(tmp_path)) == {"first": True, "second": False}
+
+
+def test_a_success_that_cannot_be_remembered_is_one_and_runs_again(tmp_path: Path, does: Any) -> None:
+    kept = tmp_path / "runs/second" / KEPT
+
+    def work(given: dict[str, Any]) -> dict[str, Any]:
+        if given["name"] == "second":
+            kept.symlink_to("/dev/full")
+        return {"n": given["n"] + 1}
+
+    does(work)
+    assert chained(tmp_path, two_steps(tmp_path)) == {"first": False, "second": False}
+    kept.unlink()
+    assert chained(tmp_path, two_steps(tmp_path)) == {"first": True, "second": False}
 
 
 def test_a_step_that_failed_is_tried_again_and_the_ones_before_it_stand(tmp_path: Path, does: Any) -> None:
