@@ -11,6 +11,8 @@ from typing import Any
 
 import nbformat
 
+from nbstep_runner.stores import below
+
 FINAL = {"succeeded", "failed", "cancelled"}
 MARKER = "papermill-error-cell-tag"
 UNFINISHED = {"not_run", "pending"}
@@ -38,6 +40,7 @@ def violations(output: Path, *, code: int | None, before: bytes | None = None) -
             found += _verdict(record, code, output)
         if record["state"] == "succeeded":
             found += _success(record, output)
+        found += _files(record, output)
     elif code == 0:
         found.append("I3: exit code 0 without a record")
     return found
@@ -76,6 +79,14 @@ def _verdict(record: dict[str, Any], code: int, output: Path) -> Iterator[str]:
             yield "I3: the record's checksum is not that of the output"
         elif data:
             yield from _notebook(json.loads(data), record)
+
+
+def _files(record: dict[str, Any], output: Path) -> Iterator[str]:
+    """What the record names as collected lies there as it says."""
+    for file in record.get("files", ()):
+        path = Path(below(str(output.with_suffix("").with_suffix(".files")), file["path"]))
+        if not path.is_file() or f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" != file["checksum"]:
+            yield f"I3: the record names the file {file['path']!r}, which is not there as it says"
 
 
 def _cells(cells: list[dict[str, Any]], *, stopped: bool) -> Iterator[str]:
