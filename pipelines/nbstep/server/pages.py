@@ -5,6 +5,7 @@ A list and a run under way keep themselves up to date where scripts run: ours, e
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,13 +21,16 @@ from nbstep.server.log_so_far import LINES, SEVERITIES, Search, read_log
 from nbstep.server.problems import Problem, not_found
 from nbstep.server.rendering import HEADERS, Rendering, to_run
 from nbstep.server.run_documents import documents_of
-from nbstep.server.runs import detail, query_of
+from nbstep.server.runs import detail, query_of, standing
 from nbstep.server.starting import SUBMITTED_BY, end
+from nbstep.views.comparison import compared
 from nbstep_runner.contract import RunState
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+MOST_COMPARED: Final = 12
+"""How many runs stand side by side."""
 STATIC: Final = Path(__file__).with_name("static")
 KINDS: Final = {"style.css": "text/css", "run.js": "text/javascript", "runs.js": "text/javascript"}
 """What pages fetch, and its media type."""
@@ -44,6 +48,7 @@ class Pages:
         """Where it answers."""
         return [
             Route("/", self._runs, methods=["GET"]),
+            Route("/compare", self._compare, methods=["GET"]),
             Route("/runs/{id}", self._run, methods=["GET"]),
             Route("/runs/{id}/cancel", self._cancel, methods=["POST"]),
             Route("/static/{name}", self._static, methods=["GET"]),
@@ -91,6 +96,16 @@ class Pages:
             cells=told.cells if told.state.final else log.cells,
             attempts=run.attempts() if told.attempt > 1 else (),
             documents=documents_of(run),
+        )
+
+    def _compare(self, request: Request) -> Response:
+        folder = folder_of(request, self._folders)
+        ids = list(dict.fromkeys(request.query_params.getlist("run")))[:MOST_COMPARED]
+        known = [(run_id, *standing(folder, folder.run(run_id))) for run_id in ids]
+        records = [replace(record, run_id=run_id, state=status.state) for run_id, status, record in known]
+        lines = compared(records)[2:]  # without the ids and the states, which head the columns
+        return self._rendering.page(
+            request, "compare.html", folder=folder.name, ids=ids, states=[each.state for each in records], lines=lines
         )
 
     async def _cancel(self, request: Request) -> Response:

@@ -17,6 +17,7 @@ from nbstep.server.listing import Query, page
 from nbstep.server.objects import Sender, objects_of
 from nbstep.server.problems import Problem
 from nbstep.server.summaries import Summary, summary_of
+from nbstep.views.status import RunStatus
 from nbstep_runner.contract import CellRecord, RunResult, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import redact
@@ -91,8 +92,7 @@ def detail(folder: RunFolder, run_id: str) -> Detail:
         Problem: There is none.
     """
     run = folder.run(run_id)
-    status = run.status()
-    record = status.record or _blank(run, folder.places(run_id).input)
+    status, record = standing(folder, run)
     there = ((each.name, run.store.stat(each.uri)) for each in objects_of(run).values())
     summary = msgspec.structs.asdict(summary_of(folder.name, run_id, record))
     return Detail(
@@ -106,8 +106,13 @@ def detail(folder: RunFolder, run_id: str) -> Detail:
     )
 
 
+def standing(folder: RunFolder, run: Run) -> tuple[RunStatus, RunResult]:
+    """How a run stands, and its record; of one that has left none, what was asked for."""
+    status = run.status()
+    return status, status.record or _blank(run, folder.places(run.id).input)
+
+
 def _blank(run: Run, notebook: str) -> RunResult:
-    """What is known of a run that has left no record: what was asked for."""
     try:
         return RunResult.blank(run.spec(), redact)
     except (InputNotFoundError, BadInputError):

@@ -2,6 +2,10 @@
 
 const PAUSE_MILLISECONDS = 3000;
 
+function nameOf(element) {
+  return element.getAttribute("href") ?? element.getAttribute("value") ?? element.textContent;
+}
+
 async function refresh() {
   const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
@@ -9,11 +13,13 @@ async function refresh() {
   const newer = page.getElementById("runs");
   const older = document.getElementById("runs");
   if (!newer || newer.innerHTML === older.innerHTML) return;
-  const focused = older.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  const focused = older.contains(document.activeElement) ? nameOf(document.activeElement) : null;
+  const chosen = new Set([...older.querySelectorAll("input:checked")].map((box) => box.value));
+  for (const box of newer.querySelectorAll("input[name=run]")) box.checked = chosen.has(box.value);
   const scrolled = older.querySelector(".scroll")?.scrollLeft ?? 0;
   older.replaceWith(document.adoptNode(newer));
   newer.querySelector(".scroll")?.scrollTo({ left: scrolled });
-  if (focused) newer.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+  if (focused) [...newer.querySelectorAll("a, input, button")].find((each) => nameOf(each) === focused)?.focus();
 }
 
 for (;;) {

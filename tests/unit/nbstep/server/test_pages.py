@@ -198,3 +198,24 @@ def test_attempts_spec_and_record_are_there_to_read(run: Run) -> None:
     assert re.findall("<summary>(.*)</summary>", text) == ["Spec", "Record"]
     assert "ada:word" not in text
     assert "<img" not in text
+
+
+def test_runs_stand_side_by_side_and_what_differs_is_marked(run: Run) -> None:
+    service, backend = service_for(run), memory_runs.backend_of(run)
+    uri = run.output_uri.rpartition("/")[0].rpartition("/")[0]
+    other = memory_runs.submit(runs=uri, run_id=f"other-{secrets.token_hex(4)}")
+    waiting = memory_runs.submit(runs=uri, run_id=f"other-{secrets.token_hex(4)}")
+    for each, results in ((run, {"rmse": 0.25, "same": 1}), (other, {"rmse": HOSTILE, "same": 1})):
+        backend.begin(each.handle)
+        backend.end(each.handle, results=results)
+    listed = service.get("/", headers=BROWSER).text
+    assert sorted(re.findall('name="run" value="([^"]*)"', listed)) == sorted([run.id, other.id, waiting.id])
+    text = service.get(f"/compare?folder=team&run={run.id}&run={other.id}&run={run.id}", headers=BROWSER).text
+    rows = {row.partition("</th>")[0].rpartition(">")[2]: row for row in text.split("<tr")[3:]}
+    assert {"* results.rmse", "results.same"} <= set(rows)
+    assert re.findall(r'class="state (\w+)"', text) == ["succeeded"] * 2
+    assert "<img" not in text
+    assert "pending" in service.get(f"/compare?run={run.id}&run={waiting.id}", headers=BROWSER).text
+    assert "Choose two" in service.get(f"/compare?run={run.id}", headers=BROWSER).text
+    for path in ("/compare?run=nobodys&run=other", f"/compare?folder=other&run={run.id}&run={other.id}"):
+        assert service.get(path, headers=BROWSER).status_code == 404
