@@ -23,6 +23,7 @@ from nbstep.server.rendering import Rendering
 from nbstep.server.runs import Runs, as_json
 from nbstep.server.starting import Starting
 from nbstep.server.submit import Submitting
+from nbstep.server.sweep_pages import SweepPages
 from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         *Events(folders, streams, limits).routes(),
         *Submitting(starting, folders, limits).routes(),
         *pages.routes(),
+        *SweepPages(folders, rendering, limits).routes(),
         *Forms(folders, starting, rendering, limits).routes(),
     ]
 

@@ -36,6 +36,12 @@ def caller_of(request: Request) -> str:
     return caller
 
 
+def place_of(request: Request, folders: RunFolders) -> RunFolder:
+    """As :func:`folder_of` to read; the request may also name a group of runs below a folder, as ``NAME/PATH``."""
+    name, of_group, path = request.query_params.get("folder", "").partition("/")
+    return _found(request, folders, name).within(path) if of_group else folder_of(request, folders)
+
+
 def folder_of(request: Request, folders: RunFolders, *rights: Right) -> RunFolder:
     """The folder that a request is about, once the caller is known to have these rights there; to read by default.
 
@@ -45,7 +51,11 @@ def folder_of(request: Request, folders: RunFolders, *rights: Right) -> RunFolde
     Raises:
         Problem: There is none of that name, or the caller may not.
     """
-    named, may, wanted = request.query_params.get("folder"), _may(request), rights or (Right.READ,)
+    return _found(request, folders, request.query_params.get("folder"), *rights)
+
+
+def _found(request: Request, folders: RunFolders, named: str | None, *rights: Right) -> RunFolder:
+    may, wanted = _may(request), rights or (Right.READ,)
     asked = list(folders) if named is None else [folders.named(named)]
     for folder in asked:
         if all(may(folder.name, right) for right in wanted):

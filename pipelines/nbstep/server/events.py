@@ -22,7 +22,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from nbstep.runs.run import Run
-from nbstep.server.callers import folder_of
+from nbstep.server.callers import place_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Following, Streams, is_over, number_of
@@ -76,7 +76,7 @@ class Events:
     async def _listen(self, request: Request) -> Response:
         follow = _follow(request.query_params.get("follow", "true"))
         after = last_event_id(request.headers.get("last-event-id") or request.query_params.get("after", ""))
-        folder = await run_in_threadpool(folder_of, request, self._folders)
+        folder = await run_in_threadpool(place_of, request, self._folders)
         run = await run_in_threadpool(folder.run, request.path_params["id"])
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
+
+import msgspec
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status, Submission, checked_run_id
 from nbstep.backends.reach import reach_of
@@ -27,6 +30,8 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 from nbstep_runner.stores import Store, join, sibling
 
 WAITING: Final = Status(phase=Phase.PENDING, words="submitted by somebody else: nothing but its folder is known here")
+
+_SET: Final = re.compile(r"[A-Za-z0-9._+=,-]{1,128}")
 
 
 class RecordsAlone(RecordedBackend):
@@ -61,12 +66,30 @@ class RunFolder:
     Attributes:
         profiles: Those that runs may be submitted with here.
         index: Of its runs.
+        is_group: It is a group of runs below a configured folder; its runs are named by their sets.
     """
 
     name: str
     folder: Folder
     profiles: Mapping[str, Profile]
     index: RunIndex
+    is_group: bool = False
+
+    @property
+    def top(self) -> str:
+        """The name of the configured folder."""
+        return self.name.partition("/")[0]
+
+    def within(self, path: str) -> RunFolder:
+        """The group of runs at a path below it. No runs are submitted there.
+
+        Raises:
+            Problem: It is no path of a group.
+        """
+        if not is_group_path(path):
+            raise not_found(f"folder {path[:80]!r} in {self.name}")
+        folder = msgspec.structs.replace(self.folder, uri=join(self.folder.uri, path), profiles=())
+        return replace(self, name=f"{self.name}/{path}", folder=folder, profiles={}, is_group=True)
 
     @property
     def store(self) -> Store:
@@ -84,6 +107,8 @@ class RunFolder:
         Raises:
             Problem: It is not the name of a run.
         """
+        if self.is_group and is_set_name(run_id):
+            return RunPlaces.of(self.folder.uri, run_id)
         try:
             return RunPlaces.of(self.folder.uri, checked_run_id(run_id))
         except UsageError:
@@ -135,6 +160,16 @@ class RunFolder:
                 submission = Submission(spec=spec, spec_uri=there.spec, profile=profile)
                 found.append((backend, backend.plan(submission).handle, there.spec))
         return found
+
+
+def is_set_name(name: str) -> bool:
+    """Whether a folder can have that name in which a sweep makes a run, or that is a group."""
+    return bool(_SET.fullmatch(name)) and name.strip(".") != ""
+
+
+def is_group_path(path: str) -> bool:
+    """Whether a group can lie there, below a folder of runs."""
+    return all(map(is_set_name, path.split("/")))
 
 
 def _says_all(record: RunResult) -> bool:

@@ -24,6 +24,7 @@ from nbstep.backends.protocol import RUN_ID
 from nbstep.profiles.storage import store_of
 from nbstep.runs.history import read_run
 from nbstep.server.config import Folder
+from nbstep.server.groups import Groups
 from nbstep.server.index_file import Entry, Found, IndexFile, IndexRenewedError, Row
 from nbstep.server.problems import busy
 from nbstep.server.summaries import Summary, short, started, summary_of
@@ -172,13 +173,13 @@ class RunIndex:
     def _list(self) -> None:
         began = time.monotonic()
         store, renewals = self._store(), self.file.renewals
-        seen = bytearray(self.file.last_key + 1)
-        entries = entries_of(store.list(self._prefix), self._prefix)
+        seen, groups = bytearray(self.file.last_key + 1), Groups(self._prefix)
+        entries = entries_of(groups.noting(store.list(self._prefix)), self._prefix)
         while some := list(islice(entries, ENTRIES)):
             for key in self.file.take(some):
                 if key < len(seen):
                     seen[key] = 1
-        self.file.finish_listing(seen, time.monotonic() - began, renewals)
+        self.file.finish_listing(seen, groups.found(), time.monotonic() - began, renewals)
 
 
 def is_stale(row: Row, now: float) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
+from nbstep.server.groups import Group
 from nbstep.server.summaries import Summary
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import StorageUnavailableError
@@ -40,6 +41,12 @@ CREATE INDEX by_state ON runs (settled, state, modified DESC, run_id DESC);
 CREATE INDEX unread ON runs (modified DESC, run_id DESC) WHERE read_at = 0;
 CREATE TABLE labels (name TEXT, value TEXT, key INTEGER, PRIMARY KEY (name, value, key)) WITHOUT ROWID;
 CREATE INDEX labels_of ON labels (key);
+CREATE TABLE groups (
+    path TEXT PRIMARY KEY,
+    is_endpoint INTEGER NOT NULL,
+    runs INTEGER NOT NULL,
+    modified REAL NOT NULL
+);
 CREATE TABLE listing (ended_at REAL NOT NULL, seconds REAL NOT NULL);
 """
 VERSION: Final = zlib.crc32(f"{TABLES}{msgspec.json.schema(Summary)}{version('nbstep')}".encode()) & 0x7FFFFFFF
@@ -188,11 +195,12 @@ class IndexFile:
             )
         return [key for key, _ in known.values()]
 
-    def finish_listing(self, seen: bytearray, seconds: float, renewals: int) -> None:
+    def finish_listing(self, seen: bytearray, groups: Sequence[Group], seconds: float, renewals: int) -> None:
         """Remove the rows whose keys are not marked, of those with a mark at all, and keep that the listing is whole.
 
         Args:
             seen: A byte for each key, from 0 on, up to the youngest when the listing began.
+            groups: Those that it brought.
             seconds: What the listing took.
             renewals: As they were when the listing began: keys of another file say nothing of this one.
         """
@@ -203,6 +211,9 @@ class IndexFile:
             gone = [(key,) for key in keys if not seen[key]]
             connection.executemany("DELETE FROM labels WHERE key = ?", gone)
             connection.executemany("DELETE FROM runs WHERE key = ?", gone)
+            connection.execute("DELETE FROM groups")
+            rows = ((each.path, each.is_endpoint, each.runs, each.modified) for each in groups)
+            connection.executemany("INSERT INTO groups VALUES (?, ?, ?, ?)", rows)
             connection.execute("DELETE FROM listing")
             connection.execute("INSERT INTO listing VALUES (?, ?)", [time.time(), seconds])
 
@@ -227,6 +238,18 @@ class IndexFile:
         )
         with self._using() as connection:
             return [Row(*row) for row in connection.execute(query, [*values, *bounds, *bounds, most])]
+
+    def groups(self, *, endpoints: bool) -> list[Group]:
+        """The endpoints, or the other groups, that the last whole listing brought, the last written first."""
+        query = (
+            "SELECT path, is_endpoint, runs, modified FROM groups WHERE is_endpoint = ? ORDER BY modified DESC, path"
+        )
+        with self._using() as connection:
+            rows = connection.execute(query, [endpoints])
+            return [
+                Group(path=path, is_endpoint=bool(kind), runs=runs, modified=modified)
+                for path, kind, runs, modified in rows
+            ]
 
     def unread(self, most: int) -> list[Row]:
         """Runs that have not been read since they changed, the last written first."""

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from nbstep.server.callers import Right, allowed, folder_of
+from nbstep.server.callers import Right, allowed, folder_of, place_of
 from nbstep.server.config import Config
 from nbstep.server.folders import RunFolders
 from nbstep.server.listing import page
@@ -78,7 +78,7 @@ class Pages:
         )
 
     def _run(self, request: Request) -> Response:
-        folder, run_id = folder_of(request, self._folders), request.path_params["id"]
+        folder, run_id = place_of(request, self._folders), request.path_params["id"]
         query = request.query_params
         search = Search(query.get("find", ""), query.get("severity", ""))
         told, run = detail(folder, run_id), folder.run(run_id)
@@ -86,7 +86,7 @@ class Pages:
         return self._rendering.page(
             request,
             "run.html",
-            folder=folder.name,
+            folder=folder.top,
             run=told,
             page=any(each.name == "output.html" for each in told.objects),
             log=log,
@@ -99,13 +99,19 @@ class Pages:
         )
 
     def _compare(self, request: Request) -> Response:
-        folder = folder_of(request, self._folders)
+        folder = place_of(request, self._folders)
         ids = list(dict.fromkeys(request.query_params.getlist("run")))[:MOST_COMPARED]
         known = [(run_id, *standing(folder, folder.run(run_id))) for run_id in ids]
         records = [replace(record, run_id=run_id, state=status.state) for run_id, status, record in known]
         lines = compared(records)[2:]  # without the ids and the states, which head the columns
         return self._rendering.page(
-            request, "compare.html", folder=folder.name, ids=ids, states=[each.state for each in records], lines=lines
+            request,
+            "compare.html",
+            folder=folder.top,
+            place=folder.name,
+            ids=ids,
+            states=[each.state for each in records],
+            lines=lines,
         )
 
     async def _cancel(self, request: Request) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +38,11 @@ def _moment(text: str) -> str:
         return text
 
 
+def _since_epoch(seconds: float) -> str:
+    """A time in seconds since the epoch for people."""
+    return _moment(datetime.fromtimestamp(seconds, UTC).isoformat())
+
+
 def _values(values: dict[str, Any]) -> str:
     return cut(", ".join(f"{name}={cut(shown(value), 40)}" for name, value in values.items()), 200)
 
@@ -45,6 +50,7 @@ def _values(values: dict[str, Any]) -> str:
 FILTERS: Final[dict[str, Callable[..., str]]] = {
     "duration": partial(duration, digits=1),
     "moment": _moment,
+    "since_epoch": _since_epoch,
     "short": partial(cut, length=120),
     "value": shown,
     "values": _values,

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from nbstep.runs.run import Run
-from nbstep.server.callers import folder_of
+from nbstep.server.callers import folder_of, place_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.listing import Query, page
@@ -75,14 +75,14 @@ class Runs:
         return as_json(found)
 
     def _one(self, request: Request) -> Response:
-        return as_json(detail(folder_of(request, self._folders), request.path_params["id"]))
+        return as_json(detail(place_of(request, self._folders), request.path_params["id"]))
 
     async def _object(self, request: Request) -> Response:
         run = await run_in_threadpool(self._run, request)
         return await self._sender.send(run, request.path_params["name"])
 
     def _run(self, request: Request) -> Run:
-        return folder_of(request, self._folders).run(request.path_params["id"])
+        return place_of(request, self._folders).run(request.path_params["id"])
 
 
 def detail(folder: RunFolder, run_id: str) -> Detail:

@@ -96,15 +96,16 @@ def _head(heads: Sequence[str], name: str) -> str:
 
 
 def _order(values: Sequence[Any]) -> list[int]:
-    """The place of each value among all: numbers by size, then texts by the alphabet, then what is missing."""
-    ranked = sorted(range(len(values)), key=lambda index: _key(values[index]))
+    """The place of each value among all, by :func:`sort_key`."""
+    ranked = sorted(range(len(values)), key=lambda index: sort_key(values[index]))
     places = [0] * len(values)
     for place, index in enumerate(ranked):
         places[index] = place
     return places
 
 
-def _key(value: Any) -> tuple[int, float, str]:
+def sort_key(value: Any) -> tuple[int, float, str]:
+    """What a value is ordered by: numbers by size, then texts by the alphabet, then what is missing."""
     if value is None or value != value:  # noqa: PLR0124 - NaN, which has no place among numbers
         return 2, 0.0, ""
     return (0, float(value), "") if _is_number(value) else (1, 0.0, str(value))

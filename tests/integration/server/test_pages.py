@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nbstep.profiles.storage import store_of
-from nbstep_runner.contract import RunState, StorageOptions
+from nbstep_runner.contract import RunState, StorageOptions, encode
 from nbstep_runner.stores import sibling
 from support import memory_runs, notebooks
 from support.browser import ENTER
@@ -162,3 +163,37 @@ def test_a_notebook_is_sent_and_started_by_forms(browser: Browser, tmp_path: Pat
         browser.type("[id='parameter.epochs']", f"3{ENTER}")
         browser.until("return location.pathname.startsWith('/runs/train-')")
         assert browser.script("return document.querySelector('.state').textContent") == "pending"
+
+
+def test_runs_are_chosen_and_compared_and_a_sweep_is_looked_at(browser: Browser, run: Run) -> None:
+    """What is chosen in the list stays so while the list keeps itself up to date."""
+    backend = memory_runs.backend_of(run)
+    backend.end(run.handle, results={"rmse": 0.25})
+    other = memory_runs.submit(runs=runs_of(run), run_id=f"other-{secrets.token_hex(4)}")
+    record = run.record()
+    assert record is not None
+    for number in range(4):
+        place = f"{runs_of(run)}/lr/rate={number / 10}/output.result.json"
+        left = replace(record, parameters={"rate": number / 10}, results={"rmse": number}, seconds=1.0)
+        store_of(place, StorageOptions()).write(place, encode(left))
+    with listening(config_for(run)) as (url, _):
+        browser.show(f"{url}/?token={TOKEN}")
+        browser.script("document.querySelectorAll('[name=run]').forEach(box => { box.checked = true; })")
+        backend.end(other.handle)
+        browser.until("return document.querySelectorAll('.state.succeeded').length == 2")
+        check_readable(browser)
+        browser.script("document.querySelector('#runs button').click()")
+        browser.until("return location.pathname == '/compare'")
+        assert sorted(texts(browser, "thead a")) == sorted([run.id, other.id])
+        check_readable(browser)
+        browser.show(f"{url}/sweeps")
+        check_readable(browser)
+        browser.script("document.querySelector('tbody a').click()")
+        browser.until("return document.querySelectorAll('circle').length == 4")
+        assert texts(browser, "tbody th") == [f"rate={number / 10}" for number in range(4)]
+        check_readable(browser)
+        browser.script("[...document.querySelectorAll('thead a')].find(head => head.textContent == 'rate').click()")
+        browser.until("return document.querySelector('[aria-sort]')")
+        browser.script("document.querySelector('[aria-sort] a').click()")
+        browser.until("return document.querySelector('[aria-sort=descending]')")
+        assert texts(browser, "tbody th")[0] == "rate=0.3"

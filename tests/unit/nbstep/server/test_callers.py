@@ -63,7 +63,7 @@ def test_a_folder_without_a_right_is_as_none(tmp_path: Path, notebook: str, meth
     run_id = service(tmp_path, {"a": {SUBMIT}}).post("/v1/runs?folder=a", json={"notebook": notebook}).json()["id"]
     answers = []
     for names, run in itertools.product((("a", "b"), ("b",)), (run_id, "another")):
-        address = path.format(id=run, name="output.ipynb") + "?folder=a"
+        address = path.format(id=run, name="output.ipynb", path="lr") + "?folder=a"
         address += f"&uri={notebook}" if "signature" in path else ""
         body = {"json": {"notebook": notebook}} if method == "POST" and path == "/v1/runs" else {}
         answers.append(service(tmp_path, {"b": {READ, SUBMIT}}, *names).request(method, address, **body))

@@ -203,7 +203,7 @@ def test_an_index_that_is_made_again_while_the_folder_is_listed_is_not_called_wh
     file.renew()
     file.take([Entry(run_id="r", has_record=True, version="1", modified=1.0)])
     with pytest.raises(IndexRenewedError):
-        file.finish_listing(seen, 1.0, renewals)
+        file.finish_listing(seen, [], 1.0, renewals)
     assert (file.listed, [row.run_id for row in file.unread(2)]) == (None, ["r"])
 
 

@@ -1,0 +1,146 @@
+"""The pages of sweeps, as a browser without scripts reads them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import replace
+from html import unescape
+from typing import Any
+
+import pytest
+
+from nbstep.profiles.storage import store_of
+from nbstep.sweeps.naming import set_name
+from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState, StorageOptions, SweepSpec, encode
+from nbstep_runner.stores import redact
+from support.service import Service
+
+BROWSER = {"accept": "text/html"}
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+SETS = [{"rate": rate, "trees": trees} for rate in (0.01, 0.3) for trees in (50, 100)]
+
+
+class World:
+    """A folder of runs with sweeps in it."""
+
+    def __init__(self) -> None:
+        self.runs = f"memory://{secrets.token_hex(4)}/runs"
+        self.store = store_of(self.runs, StorageOptions())
+        self.service = Service.of(folders={"team": {"uri": self.runs}, "other": {"uri": f"{self.runs}-2"}})
+
+    def put(self, place: str, state: RunState = RunState.SUCCEEDED, **members: Any) -> RunSpec:
+        spec = RunSpec(run_id="r", input_uri="in.ipynb", output_uri=f"{self.runs}/{place}/output.ipynb")
+        record = replace(RunResult.blank(spec, redact), state=state, **members)
+        self.store.write(f"{self.runs}/{place}/output.result.json", encode(record))
+        return spec
+
+    def get(self, path: str, status: int = 200) -> str:
+        answer = self.service.get(path, headers=BROWSER)
+        assert answer.status_code == status, answer.text
+        assert "<img" not in answer.text
+        assert "<script" not in answer.text
+        return answer.text
+
+
+@pytest.fixture
+def world() -> World:
+    """A sweep of four sets: one failed, and one has not begun."""
+    world = World()
+    specs = []
+    for number, values in enumerate(SETS):
+        name = set_name(values)
+        specs.append(RunSpec(run_id=name, input_uri="", output_uri=f"{world.runs}/lr/depth/{name}/output.ipynb"))
+        given: dict[str, Any] = {"parameters": {**values, "data": HOSTILE}, "seconds": 10.0 - number}
+        if number == 1:
+            error = ErrorInfo(reference="out-of-memory", message=f"killed {HOSTILE}")
+            world.put(f"lr/depth/{name}", RunState.FAILED, error=error, **given)
+        elif number != 3:
+            world.put(f"lr/depth/{name}", results={"rmse": 0.5 - number / 10, HOSTILE: HOSTILE}, **given)
+    plan = encode(SweepSpec(specs=tuple(specs), jobs=1, sets=tuple(SETS)))
+    world.store.write(f"{world.runs}/lr/depth/depth-0123/sweep.json", plan)
+    return world
+
+
+def rows(text: str) -> list[list[str]]:
+    """The texts of a table's rows."""
+    body = text.partition("<tbody>")[2].partition("</tbody>")[0]
+    cells = [
+        re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in re.findall("<tr.*?</tr>", body, re.DOTALL)
+    ]
+    return [[unescape(re.sub("<[^>]*>", "", cell)).strip() for cell in row] for row in cells]
+
+
+def links(text: str) -> list[str]:
+    return [unescape(link) for link in re.findall(r'href="([^"]*)"', text)]
+
+
+def test_sweeps_are_listed_and_lead_to_their_runs(world: World) -> None:
+    world.put("alone")
+    world.put("with space/a=1")
+    world.put("alone/output.files/a=1")
+    world.put("digits/revision-1")
+    world.store.write(f"{world.runs}/digits/endpoint.json", b"{}")
+    listed = world.get("/sweeps?folder=team")
+    assert [row[:2] for row in rows(listed)] == [["lr/depth", "3"]]
+    assert rows(world.get("/sweeps?folder=team&name=x")) == rows(world.get("/sweeps?folder=other")) == []
+    (sweep,) = [link for link in links(listed) if link.startswith("/sweeps/")]
+    (run,) = [link for link in links(world.get(sweep)) if "trees%3D100" in link and "/runs/" in link]
+    shown = world.get(run)
+    assert "killed" in shown
+    assert "/rerun" not in shown
+    for link in links(shown):
+        assert world.service.get(link, headers=BROWSER).status_code == 200, link
+    compared = world.get("/compare?folder=team/lr/depth&run=rate%3D0.01,trees%3D50&run=rate%3D0.01,trees%3D100")
+    assert "* parameters.trees" in compared
+    world.get(next(link for link in links(compared) if "/runs/" in link))
+
+
+def test_the_best_stands_first_and_every_column_sorts(world: World) -> None:
+    first = world.get("/sweeps/lr/depth?folder=team")
+    assert "2 of 4 runs succeeded; the best first, by rmse: the lowest" in first
+    names = [set_name(values) for values in SETS]
+    assert [row[1] for row in rows(first)] == [names[2], names[0], names[1], names[3]]
+    assert [row[4] for row in rows(first)] == ["succeeded", "succeeded", "failed", "pending"]
+    assert first.count("<circle") == 2, "of the runs that found something, the rate alone varies"
+    failures = world.get("/sweeps/lr/depth?folder=team&first=failures")
+    assert rows(failures)[0][1] == names[1]
+    for link in {link for link in links(first) if "sort=" in link}:
+        text = world.get(f"/sweeps/lr/depth{link}")
+        (key,) = re.findall(r'aria-sort="ascending"><a href="([^"]*)"', text)
+        assert "order=down" in key
+        down = world.get(f"/sweeps/lr/depth{unescape(key)}")
+        assert len(rows(down)) == 4
+        assert rows(down) != rows(text) or "script" in link, "what is the same in all runs orders none"
+        assert rows(down)[-1][4] == "pending" or "sort=name" in link or "sort=state" in link or "sort=parameter" in link
+
+
+@pytest.mark.parametrize(
+    "path", ["nobodys", "../runs-2", "%2e%2e/x", "lr//depth", HOSTILE, "lr/depth?folder=other", "lr"]
+)
+def test_what_is_no_sweep(world: World, path: str) -> None:
+    world.get(f"/sweeps/{path}", 404)
+
+
+@pytest.mark.fault(62)
+@pytest.mark.parametrize(
+    "folder", ["team/..", "team/../x", "team//lr", "other/lr/depth", "/lr/depth", "team/lr%2F..", "x/lr"]
+)
+def test_no_path_leads_out_of_a_folder(world: World, folder: str) -> None:
+    world.get(f"/runs/{set_name(SETS[0])}?folder={folder}", 404)
+    assert world.service.get(f"/v1/runs/{set_name(SETS[0])}?folder={folder}").status_code == 404
+    assert world.service.get(f"/v1/runs?folder={folder}").status_code == 404
+    assert world.service.post("/v1/runs?folder=team/lr/depth", json={}).status_code == 404
+
+
+def test_only_so_many_records_are_read_for_one_page(world: World) -> None:
+    world.service = Service.of(folders={"team": {"uri": world.runs}}, limits={"records": 2})
+    text = world.get("/sweeps/lr/depth")
+    assert len(rows(text)) == 2
+    assert "And 2 more" in text
+
+
+def test_a_plan_that_is_damaged_keeps_no_record_from_being_shown(world: World) -> None:
+    for plan in (b"{", b'{"specs": [{"run_id": "", "input_uri": "", "output_uri": "x"}], "jobs": 1, "sets": [{}]}'):
+        world.store.write(f"{world.runs}/lr/depth/depth-0123/sweep.json", plan)
+        assert len(rows(world.get("/sweeps/lr/depth"))) == 3
