@@ -102,7 +102,6 @@ class Run:
         self._ledger = ledger
         self._masker = Masker(())
         self._stores = tools.stores or StoreSource(spec.storage)
-        self._stores.on_retry = self._tell_retry
         self._output = (
             StreamOutput(tools.notebook_stream)
             if spec.output_uri == STANDARD_STREAM
@@ -114,7 +113,7 @@ class Run:
 
     def carry_out(self) -> None:
         """Walk the whole way; whatever happens on it, the record says so."""
-        with ExitStack() as held:
+        with self._stores.lent(self._tell_retry), ExitStack() as held:
             try:
                 self._walk(held)
             except NbstepError as error:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.stores import Store, open_store
@@ -17,13 +18,10 @@ class StoreSource:
 
     Args:
         options: How the stores behave.
-
-    Attributes:
-        on_retry: Gets one line for each retry; the run under way sets it.
     """
 
     def __init__(self, options: StorageOptions) -> None:
-        self.on_retry: Callable[[str], None] = lambda _: None
+        self._on_retry: Callable[[str], None] | None = None
         self._options = options
         self._stores: dict[tuple[str, ...], Store] = {}
         self._lock = threading.Lock()
@@ -36,5 +34,20 @@ class StoreSource:
                 self._stores[key] = open_store(uri, self._options, on_retry=self._tell)
             return self._stores[key]
 
+    @contextmanager
+    def lent(self, on_retry: Callable[[str], None]) -> Iterator[None]:
+        """For one run, which gets a line for each retry.
+
+        A store that could not verify what an earlier run wrote is opened anew, since it would say so of this run too.
+        """
+        with self._lock:
+            self._stores = {key: store for key, store in self._stores.items() if store.verified}
+        self._on_retry = on_retry
+        try:
+            yield
+        finally:
+            self._on_retry = None
+
     def _tell(self, line: str) -> None:
-        self.on_retry(line)
+        if on_retry := self._on_retry:
+            on_retry(line)
