@@ -93,3 +93,43 @@ def test_no_message_is_lost_or_overtaken_where_a_signals_handler_raises(
     assert set(published) <= set(came)
     assert came == sorted(set(came))
     assert "True" in slim.run("print(kernel.iopub_thread.thread.is_alive())")
+
+
+def test_the_thread_that_runs_cells_reads_their_requests(slim: Session) -> None:
+    names = slim.run("import threading\nprint(*(thread.name for thread in threading.enumerate()), sep=',')")
+    assert "MainThread" in names
+    assert "Shell channel" not in names, "ipykernel has found another way to start its thread"
+    assert "subshells" not in str(slim.info.get("supported_features"))
+
+
+def test_requests_that_come_while_a_cell_awaits_run_one_after_another(slim: Session) -> None:
+    awaiting = "import asyncio\nfor part in range({0}, {0} + 3):\n    await asyncio.sleep(0.001)\n    print(part)"
+    requests = [
+        slim.send((awaiting if start % 2 else "print({0}, {0} + 1, {0} + 2)").format(start))
+        for start in range(0, 60, 3)
+    ]
+    texts = "".join(text.strip() + " " for text in slim.texts(requests[-1]))
+    assert texts.split() == [str(number) for number in range(60)]
+
+
+def test_a_task_goes_on_between_and_within_cells(slim: Session) -> None:
+    slim.run(
+        "import asyncio\nseen = []\nasync def note():\n  while True:\n    seen.append(1)\n    await asyncio.sleep(0)"
+    )
+    slim.run("task = asyncio.create_task(note())\nawait asyncio.sleep(0.05)\nbefore = len(seen)")
+    assert slim.run("print(len(seen) >= before > 0)\nawait asyncio.sleep(0.05)\ntask.cancel()") == "True\n"
+
+
+def test_what_was_sent_together_with_a_failing_cell_is_not_run_and_what_comes_later_is(slim: Session) -> None:
+    failing, together = slim.send("1 / 0"), slim.send("print('together')")
+    assert slim.reply(failing).content["status"] == "error"
+    assert slim.reply(together).content["status"] == "aborted"
+    assert slim.run("print('later')") == "later\n"
+
+
+def test_an_awaiting_cell_can_be_interrupted(slim: Session) -> None:
+    asked = slim.send("import asyncio\nprint('awaits', flush=True)\nawait asyncio.sleep(600)")
+    for message in slim.heard(asked):
+        if message.type == "stream":
+            slim.kernel.interrupt()
+    assert slim.run("print('later')") == "later\n"

@@ -22,6 +22,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * of the outputs that IPython 9 holds in memory for ``%notebook``, 16 MB are kept;
 * a command (``!``) has an empty standard input instead of a terminal on which it would wait for ever, what it writes is
   printed as it comes and not kept, and the runner is told of one that fails;
+* the main thread, in which cells run, reads their requests; ipykernel 7 has a thread for that, for the sake of
+  subshells, and has none of these then;
 * for each cell nothing is logged that no handler takes, no signature of ipykernel's own methods is inspected again,
   and a cell without the words ``await`` and ``async`` is not compiled once more to see whether it awaits something;
   for each message no encoder is made anew, and a socket's events are looked up directly;

@@ -135,3 +135,31 @@ def test_large_text_of_escapes_is_decoded_once(monkeypatch: pytest.MonkeyPatch, 
     pieces = list(large.pieces())
     assert "".join(pieces) == character * (large_text.LARGE // 2)
     assert len(tried) - len(pieces) <= 1  # the name is decoded besides
+
+
+@pytest.mark.parametrize(
+    ("header", "parent", "metadata", "expected"),
+    [
+        (b'{"msg_type": "a", "date": "d", "more": [1]}', b'{"msg_id": "p"}', b'{"m": 1}', ("a", "d", "p", {"m": 1})),
+        (b'{"msg_type": "a", "date": 5}', b'{"msg_id": 7}', b" {} ", ("a", "", "", {})),
+        (b'{"msg_type": "a", "x": NaN}', b'{"msg_id": "p", "x": "\\ud83d"}', b"{}", ("a", "", "p", {})),
+        (b'{"msg_type": "a", "date": "\xff"}', b'{"msg_id": "p\xff"}', b"[1]", ("a", "\ufffd", "p\ufffd", {})),
+        (b'{"msg_type": "a"}', b"null", b"no JSON", ("a", "", "", {})),
+        (b'{"msg_type": "a"}', b"[" * 100_000, b"{}", ("a", "", "", {})),
+    ],
+    ids=["plain", "other types", "not strict", "not UTF-8", "no objects", "too deep"],
+)
+def test_heads_are_read_as_far_as_they_can_be(
+    pair: Pair, header: bytes, parent: bytes, metadata: bytes, expected: tuple[Any, ...]
+) -> None:
+    for _ in range(2):  # a parent that was read already is the same
+        pair.send(header, parent, metadata, b"{}")
+        message = pair.receive()
+        assert message is not None
+        assert (message.type, message.date, message.parent_id, message.metadata) == expected
+
+
+@pytest.mark.parametrize("header", [b"{}", b'{"msg_type": 1}', b"[]", b"no JSON"])
+def test_a_message_of_no_type_is_passed_over(pair: Pair, header: bytes) -> None:
+    pair.send(header, b"{}", b"{}", b"{}")
+    assert pair.receive() is None
