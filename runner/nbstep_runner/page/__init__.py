@@ -4,7 +4,7 @@ How :func:`badge`, :func:`cut`, :func:`duration` and :func:`shown` say a state, 
 view does.
 """
 
-from nbstep_runner.page.render import Page, PageRenderer, render_page
+from nbstep_runner.page.render import Page, PageRenderer, render_page, renderer
 from nbstep_runner.page.values import badge, cut, duration, gone_on_from, shown
 
-__all__ = ["Page", "PageRenderer", "badge", "cut", "duration", "gone_on_from", "render_page", "shown"]
+__all__ = ["Page", "PageRenderer", "badge", "cut", "duration", "gone_on_from", "render_page", "renderer", "shown"]

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, SweepTurn, encode
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
-from nbstep_runner.page import Page, PageRenderer
+from nbstep_runner.page import Page, renderer
 from nbstep_runner.session.attempts import keep_attempt
 from nbstep_runner.session.claim import DOING, OutputClaim
 from nbstep_runner.session.collecting import FileCollector
@@ -78,7 +78,7 @@ class StoredOutput:
         self._found: OutputPlace | None = None
         self._written: dict[str, str] = {}
         self._held_back: Source | None = None
-        self._renderer = PageRenderer(spec.html_allow)
+        self._renderer = renderer(spec.html_allow)
         self._rehearsal: Future[None] | None = None
         self._publishing: Future[dict[str, Any]] | None = None
         self._checkpointed = False

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterable
 from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
 import msgspec
 
+from nbstep_runner.contract import RunSpec
 from nbstep_runner.notebook import parse_notebook
+from nbstep_runner.page import renderer
 from nbstep_runner.parameters import read_signature
 from nbstep_runner.session.environment import describe_environment
 
@@ -35,13 +38,19 @@ REHEARSAL: Final = {
 }
 
 
-def warm_up() -> None:
-    """Do it, best effort; none of it starts a thread or holds anything open."""
+def warm_up(specs: Iterable[RunSpec]) -> None:
+    """Do it, best effort; none of it starts a thread or holds anything open.
+
+    Args:
+        specs: The runs.
+    """
     for name in MODULES:
         with suppress(ImportError):
             import_module(name)
     describe_environment()
     _rehearse()
+    for allow in {spec.html_allow for spec in specs if spec.html}:
+        renderer(allow).rehearse()
     gc.collect()
     gc.freeze()  # the runs' collectors pass over what they share, and do not copy it
     gc.enable()

@@ -71,7 +71,7 @@ class Worker:
         if not self._told:
             self._waiting.extend(SweepTurn(index=index) for index in range(len(plan.specs)))
         self._pool.prepare(plan.kernel, plan.language, plan.modules)
-        warm_up()
+        warm_up(plan.specs)
         try:
             self._carry_out()
         finally:
