@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from nbstep.server.callers import Right, allowed, folder_of, place_of
 from nbstep.server.config import Config
+from nbstep.server.endpoint_list import endpoints_of
 from nbstep.server.folders import RunFolders
 from nbstep.server.listing import page
 from nbstep.server.log_so_far import LINES, SEVERITIES, Search, read_log
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST_COMPARED: Final = 12
 """How many runs stand side by side."""
+MOST_ENDPOINTS: Final = 100
+"""How many endpoints are asked how they stand."""
 STATIC: Final = Path(__file__).with_name("static")
 KINDS: Final = {"style.css": "text/css", "run.js": "text/javascript", "runs.js": "text/javascript"}
 """What pages fetch, and its media type."""
@@ -49,6 +52,7 @@ class Pages:
         return [
             Route("/", self._runs, methods=["GET"]),
             Route("/compare", self._compare, methods=["GET"]),
+            Route("/endpoints", self._endpoints, methods=["GET"]),
             Route("/runs/{id}", self._run, methods=["GET"]),
             Route("/runs/{id}/cancel", self._cancel, methods=["POST"]),
             Route("/static/{name}", self._static, methods=["GET"]),
@@ -112,6 +116,17 @@ class Pages:
             ids=ids,
             states=[each.state for each in records],
             lines=lines,
+        )
+
+    def _endpoints(self, request: Request) -> Response:
+        folder = folder_of(request, self._folders)
+        folder.index.refresh()
+        return self._rendering.page(
+            request,
+            "endpoints.html",
+            folder=folder.name,
+            folders=allowed(request, self._folders, Right.READ),
+            endpoints=endpoints_of(folder, MOST_ENDPOINTS),
         )
 
     async def _cancel(self, request: Request) -> Response:

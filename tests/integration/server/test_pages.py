@@ -165,7 +165,7 @@ def test_a_notebook_is_sent_and_started_by_forms(browser: Browser, tmp_path: Pat
         assert browser.script("return document.querySelector('.state').textContent") == "pending"
 
 
-def test_runs_are_chosen_and_compared_and_a_sweep_is_looked_at(browser: Browser, run: Run) -> None:
+def test_runs_are_chosen_and_compared_and_sweeps_and_endpoints_are_looked_at(browser: Browser, run: Run) -> None:
     """What is chosen in the list stays so while the list keeps itself up to date."""
     backend = memory_runs.backend_of(run)
     backend.end(run.handle, results={"rmse": 0.25})
@@ -176,6 +176,8 @@ def test_runs_are_chosen_and_compared_and_a_sweep_is_looked_at(browser: Browser,
         place = f"{runs_of(run)}/lr/rate={number / 10}/output.result.json"
         left = replace(record, parameters={"rate": number / 10}, results={"rmse": number}, seconds=1.0)
         store_of(place, StorageOptions()).write(place, encode(left))
+    place = f"{runs_of(run)}/digits/endpoint.json"
+    store_of(place, StorageOptions()).write(place, b"{}")
     with listening(config_for(run)) as (url, _):
         browser.show(f"{url}/?token={TOKEN}")
         browser.script("document.querySelectorAll('[name=run]').forEach(box => { box.checked = true; })")
@@ -185,6 +187,9 @@ def test_runs_are_chosen_and_compared_and_a_sweep_is_looked_at(browser: Browser,
         browser.script("document.querySelector('#runs button').click()")
         browser.until("return location.pathname == '/compare'")
         assert sorted(texts(browser, "thead a")) == sorted([run.id, other.id])
+        check_readable(browser)
+        browser.show(f"{url}/endpoints")
+        assert texts(browser, "tbody th") == ["digits"]
         check_readable(browser)
         browser.show(f"{url}/sweeps")
         check_readable(browser)
