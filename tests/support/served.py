@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from nbstep_runner.serving.app import Endpoint
 from nbstep_runner.serving.calls import Calls
 from nbstep_runner.serving.printed import Prints
 from nbstep_runner.serving.signature import Signature
+from support.asked import Asked
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Told:
         self.lines.append((message, fields))
 
 
-class Served:
-    """A served callable; each ``get`` and ``post`` is a request of its own."""
+class Served(Asked):
+    """A served callable."""
 
     def __init__(self, function: Callable[..., Any], example: dict[str, Any] | None = None, **options: Any) -> None:
         self.options = ServingOptions(**options)
@@ -40,16 +40,3 @@ class Served:
 
     def client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://localhost")
-
-    def get(self, path: str, **request: Any) -> httpx.Response:
-        return self.request("GET", path, **request)
-
-    def post(self, path: str, **request: Any) -> httpx.Response:
-        return self.request("POST", path, **request)
-
-    def request(self, method: str, path: str, **request: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            async with self.client() as client:
-                return await client.request(method, path, **request)
-
-        return asyncio.run(ask())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,7 @@ from nbstep.server.app import application
 from nbstep.server.config import Config, config_of
 from nbstep.server.following import Streams
 from nbstep.server.listening import Server, listening_socket
+from support.asked import Asked
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 TOKEN: Final = new_token()
 
 
-class Service:
-    """An application; each ``get`` and ``post`` is a request of its own."""
+class Service(Asked):
+    """The service's application, for one caller."""
 
     def __init__(self, app: ASGIApp, base_url: str = "http://localhost:8000", token: str = "") -> None:
         self.app = app
@@ -38,19 +38,9 @@ class Service:
         """The service of a configuration, written as a file has it, for one caller."""
         return cls(LocalAccess(application(config(**document)), TOKEN, caller), token=TOKEN)
 
-    def get(self, path: str, **request: Any) -> httpx.Response:
-        return self.request("GET", path, **request)
-
-    def post(self, path: str, **request: Any) -> httpx.Response:
-        return self.request("POST", path, **request)
-
-    def request(self, method: str, path: str, **request: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url=self.base_url, headers=self.headers) as client:
-                return await client.request(method, path, **request)
-
-        return asyncio.run(ask())
+    def client(self) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url=self.base_url, headers=self.headers)
 
 
 @contextmanager

@@ -18,36 +18,14 @@ from nbstep import Run
 from nbstep.views.log_lines import LogLine
 from nbstep_runner.contract import RunResult, RunState
 from servers.cluster import Launcher
+from support.training import training_cell
 from sweeps.pods import Taking, deleted, evicted, killed, lost, moment, running, suspended, until
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(1800)]
 
 KILLS = 10
 STEPS, SAVED_EVERY, PAUSE = 200, 5, 0.2
-TRAINING = f"""
-import json, random, time
-from nbstep_runner import result, state
-kept = state.folder / "training.json"
-random.seed(5)
-step, weight = 0, 0.0
-if state.restored:
-    found = json.loads(kept.read_text())
-    step, weight = found["step"], found["weight"]
-    version, internal, gauss = found["random"]
-    random.setstate((version, tuple(internal), gauss))
-print("begins at", step, flush=True)
-while step < {STEPS}:
-    step += 1
-    weight += random.random()
-    time.sleep({PAUSE})
-    new = state.folder / "new.json"
-    new.write_text(json.dumps({{"step": step, "weight": weight, "random": random.getstate()}}))
-    new.replace(kept)
-    print("step", step, flush=True)
-    if step % {SAVED_EVERY} == 0:
-        state.save()
-result("model", weight)
-"""
+TRAINING = training_cell(STEPS, pause=PAUSE, saved_every=SAVED_EVERY)
 TAKEN: tuple[Taking, ...] = (evicted, deleted, lost, killed, *6 * (suspended,))
 """After each of the first four Kubernetes waits twice as long as before, whether it counts as a failure or not."""
 

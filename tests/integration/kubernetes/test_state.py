@@ -11,33 +11,9 @@ from nbstep import Run
 from nbstep_runner.contract import RunState
 from servers.cluster import Launcher
 from support import processes
+from support.training import training_cell
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
-
-STEPS = 60
-TRAINING = f"""
-import json, random, time
-from nbstep_runner import result, state
-kept = state.folder / "training.json"
-random.seed(5)
-step, weight = 0, 0.0
-if state.restored:
-    found = json.loads(kept.read_text())
-    step, weight = found["step"], found["weight"]
-    version, internal, gauss = found["random"]
-    random.setstate((version, tuple(internal), gauss))
-print("begins at", step, flush=True)
-while step < {STEPS}:
-    step += 1
-    weight += random.random()
-    time.sleep(PAUSE)
-    new = state.folder / "new.json"
-    new.write_text(json.dumps({{"step": step, "weight": weight, "random": random.getstate()}}))
-    new.replace(kept)
-    if step % 5 == 0:
-        state.save()
-result("model", weight)
-"""
 
 
 def pods(launcher: Launcher, run: Run) -> list[dict[str, Any]]:
@@ -50,7 +26,7 @@ def pods(launcher: Launcher, run: Run) -> list[dict[str, Any]]:
 
 @pytest.mark.fault(60)
 def test_an_evicted_run_goes_on_without_a_retry(launcher: Launcher) -> None:
-    run = launcher.submit("x = 1", TRAINING.replace("PAUSE", "0.1"), state=True, retries=0)
+    run = launcher.submit("x = 1", training_cell(60, pause=0.1, saved_every=5), state=True, retries=0)
     assert processes.until(lambda: any("begins at 0" in line.message for line in run.lines()), 120)
     evict(launcher.cluster, pods(launcher, run)[0]["metadata"]["name"])
     result = run.wait(timeout=200)

@@ -277,12 +277,15 @@ def test_a_server_without_validators_still_has_versions() -> None:
         assert store.stat(uri.replace("/a", "/b")) is None
 
 
-def test_a_server_that_keeps_conditions_is_found_out() -> None:
+def conditional(*, checks_early: bool) -> Callable[[BaseHTTPRequestHandler], None]:
+    """A server that knows ``If-None-Match``, and looks for the object before it has read a body or after."""
     bodies: dict[str, bytes] = {}
 
-    def careful(handler: BaseHTTPRequestHandler) -> None:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        there_before = handler.path in bodies
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        if handler.command == "PUT" and handler.headers.get("If-None-Match") == "*" and handler.path in bodies:
+        there = there_before if checks_early else handler.path in bodies
+        if handler.command == "PUT" and handler.headers.get("If-None-Match") == "*" and there:
             send(handler, b"", 412)
         elif handler.command == "PUT":
             bodies[handler.path] = body
@@ -292,7 +295,11 @@ def test_a_server_that_keeps_conditions_is_found_out() -> None:
         else:
             send(handler, b"", 404)
 
-    with serving(careful) as port:
+    return answer
+
+
+def test_a_server_that_keeps_conditions_is_found_out() -> None:
+    with serving(conditional(checks_early=False)) as port:
         uri = f"http://{LOOPBACK}:{port}/a"
         store = open_store(uri, OPTIONS)
         assert not store.conditional_write
@@ -390,22 +397,7 @@ def test_a_body_that_is_too_large_names_the_servers_setting() -> None:
 
 @pytest.mark.fault(66)
 def test_a_server_that_checks_before_the_body_is_not_trusted() -> None:
-    bodies: dict[str, bytes] = {}
-
-    def hasty(handler: BaseHTTPRequestHandler) -> None:
-        refused = handler.headers.get("If-None-Match") == "*" and handler.path in bodies
-        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
-        if handler.command == "PUT" and refused:
-            send(handler, b"", 412)
-        elif handler.command == "PUT":
-            bodies[handler.path] = body
-            send(handler, b"", 201)
-        elif handler.path in bodies:
-            send(handler, bodies[handler.path], ETag=f'"{hash(bodies[handler.path])}"')
-        else:
-            send(handler, b"", 404)
-
-    with serving(hasty) as port:
+    with serving(conditional(checks_early=True)) as port:
         uri = f"http://{LOOPBACK}:{port}/a"
         store = open_store(uri, OPTIONS)
         store.write(uri, b"1", if_version=ABSENT)

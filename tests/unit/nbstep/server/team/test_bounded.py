@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
-    from starlette.types import Message
+    from starlette.types import Message, Send
 
 
-def app(handler: Callable[[Request], Any], **limits: float) -> Bounded:
-    return Bounded(Starlette(routes=[Route("/", handler)]), Limits(**limits))  # type: ignore[arg-type]
+def app(handler: Callable[[Request], Any], **limits: Any) -> Bounded:
+    return Bounded(Starlette(routes=[Route("/", handler)]), Limits(**limits))
 
 
 def test_a_handler_that_takes_too_long_is_answered_for() -> None:
@@ -96,7 +96,7 @@ def test_a_reader_that_takes_nothing_is_left() -> None:
     asyncio.run(_ask(app(lambda _: PlainTextResponse("here"), stalled_seconds=0.05), never))
 
 
-async def _ask(asked: Bounded, send: object = None) -> None:
+async def _ask(asked: Bounded, send: Send | None = None) -> None:
     async def receive() -> Message:
         return await asyncio.Event().wait()  # type: ignore[return-value]  # it stays connected
 
@@ -104,4 +104,4 @@ async def _ask(asked: Bounded, send: object = None) -> None:
         return
 
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
-    await asked(scope, receive, send or take)  # type: ignore[arg-type]
+    await asked(scope, receive, send or take)
