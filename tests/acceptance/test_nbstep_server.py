@@ -140,3 +140,18 @@ def test_what_cannot_be_served_is_said_in_two_lines(tmp_path: Path, config: str,
     done = nbstep("server", "--config", "server.yaml")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 2)
     assert said in done.stderr
+
+
+def test_an_address_at_which_it_could_not_be_shown_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    config = {
+        "folders": {"team": {"uri": str(tmp_path / "runs"), "readers": ["ada"]}},
+        "access": {"tokens": str(tmp_path / "tokens.yaml")},
+        "url": "https://runs.example/runs",
+    }
+    (tmp_path / "server.yaml").write_text(yaml.safe_dump(config))
+    done = nbstep("server", "--manifest", "--config", "server.yaml")
+    assert (done.returncode, done.stdout) == (65, "")
+    assert done.stderr.splitlines() == [
+        "nbstep: the path of url, /runs, begins with /runs, as the service's own do",
+        "Show the service below another path, such as /nbstep.",
+    ]

@@ -31,6 +31,7 @@ from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState, enco
 from nbstep_runner.errors import ExitCode, NbstepError, TerminatedError
 from nbstep_runner.stores import redact, sibling
 
+QUIET_SECONDS: Final = 0.5
 PENDING: Final = Status(phase=Phase.PENDING, words="nothing has begun the run")
 
 
@@ -79,15 +80,17 @@ class MemoryBackend:
         gone = Status(phase=Phase.GONE, words="this process knows no such run")
         return {handle: run.status if (run := self._runs.get(handle)) else gone for handle in handles}
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """The lines that the test logged, each as soon as it is there."""
         run, shown = self._run(handle), 0
         while True:
             with self._changed:
-                while follow and shown == len(run.lines) and not _over(run):
-                    self._changed.wait()
+                if follow and shown == len(run.lines) and not _over(run):
+                    self._changed.wait(QUIET_SECONDS)
                 lines, over = run.lines[shown:], not follow or _over(run)
             yield from lines
+            if not lines and not over:
+                yield None
             shown += len(lines)
             if over:
                 return

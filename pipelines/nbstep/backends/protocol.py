@@ -7,7 +7,9 @@ A backend promises:
 3. A run is found from its handle by any process of the same user, as long as the place where it runs remembers it.
    The launcher's death never harms it.
 4. ``logs`` gives each line once, in order, also after the connection broke; a line that came from us, such as
-   what holds up a pod, is a log line of event ``notice`` without ``seq``.
+   what holds up a pod, is a log line of event ``notice`` without ``seq``. ``None`` among the lines says that none has
+   come for a while: whoever follows for somebody can stop then. A backend that never says it is followed to the next
+   line.
 5. ``status`` tells what the place knows. Whether the run succeeded is for its record to say, which lies in storage.
 6. ``cancel`` lets the run save what it has: it is SIGTERM, and the grace period is the run's own.
 
@@ -180,8 +182,8 @@ class Backend(Protocol):
     def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
         """How each run stands; many cost hardly more than one."""
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
-        """The lines of the run's log, without their newlines; to its end if ``follow``."""
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
+        """The lines of the run's log, without their newlines; to its end if ``follow``. ``None``: nothing new yet."""
 
     def cancel(self, handle: str) -> None:
         """Ask the run to save and end. Returns at once; one that has ended stays as it is."""

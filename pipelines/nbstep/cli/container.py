@@ -62,7 +62,7 @@ def run_in_container(
         daemon.create(name, request)
         with signals_to(partial(_send, daemon, name)):
             daemon.start(name)
-            log = Watched(lines(daemon, name, follow=True))
+            log = Watched(line for line in lines(daemon, name, follow=True) if line is not None)
             _show(log, log_format, as_json=as_json)
         return _concluded(status(daemon, name), log, as_json=as_json)
     finally:

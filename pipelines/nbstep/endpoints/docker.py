@@ -79,7 +79,7 @@ class DockerHost:
         del handle
         return ask_url(f"{url}/{path}", body)
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """See :class:`~nbstep.endpoints.host.Host`; the daemon keeps those of the starts before in the same log."""
         return lines(engine(), _name(handle), follow=follow)
 

@@ -169,7 +169,8 @@ class Endpoint:
 
     def lines(self, *, follow: bool = False) -> Iterator[log_lines.LogLine]:
         """The lines of its newest start's log; for as long as it runs if ``follow``."""
-        return map(log_lines.parse, self._host.logs(self.handle, follow=follow))
+        heard = self._host.logs(self.handle, follow=follow)
+        return (log_lines.parse(line) for line in heard if line is not None)
 
     def logs(self, *, follow: bool = False, file: TextIO | None = None) -> None:
         """Print the log of its newest start for people."""

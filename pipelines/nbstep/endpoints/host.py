@@ -75,7 +75,7 @@ class Host(Protocol):
             NbstepError: It answers with a problem.
         """
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """The lines of its newest start's log."""
 
     def remove(self, handle: str) -> None:

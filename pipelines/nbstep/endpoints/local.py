@@ -53,7 +53,7 @@ class LocalHost:
         del handle
         return ask_url(f"{url}/{path}", body)
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """See :class:`~nbstep.endpoints.host.Host`."""
         return self._backend.logs(handle, follow=follow)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -161,16 +161,25 @@ class Run:
         record = self._last_word()
         return record.results if record else {}
 
-    def lines(self, *, follow: bool = False) -> Iterator[log_lines.LogLine]:
-        """The log's lines, each once; to the end of the run if ``follow``."""
-        lines = map(log_lines.parse, self._raw_lines(follow=follow))
+    def lines(self, *, follow: bool = False, until: Callable[[], bool] = lambda: False) -> Iterator[log_lines.LogLine]:
+        """The log's lines, each once.
+
+        Args:
+            follow: To the end of the run.
+            until: Asked whenever there is nothing new: the lines end once it is true.
+        """
+        lines = map(log_lines.parse, self._raw_lines(follow=follow, until=until))
         stored = partial(stored_log, self.store, self.output_uri, read_record=self.record)
         yield from complete(lines, self.id, lambda: record.attempt if (record := self.record()) else 1, stored)
 
-    def _raw_lines(self, *, follow: bool) -> Iterator[bytes]:
+    def _raw_lines(self, *, follow: bool, until: Callable[[], bool]) -> Iterator[bytes]:
         """The lines that its place gives; none where that has forgotten it."""
         with suppress(RunNotFoundError):
-            yield from self._backend.logs(self.handle, follow=follow)
+            for line in self._backend.logs(self.handle, follow=follow):
+                if line is not None:
+                    yield line
+                elif until():
+                    return
 
     def logs(self, *, follow: bool = False, file: TextIO | None = None) -> None:
         """Print the log for people; to the end of the run if ``follow``."""

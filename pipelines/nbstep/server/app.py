@@ -11,6 +11,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from nbstep.server.callers import Right, allowed
 from nbstep.server.events import Events
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Streams
@@ -53,8 +54,8 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     async def described(_: Request) -> Response:
         return as_json(document())
 
-    async def measured(_: Request) -> Response:
-        return metrics.answer()
+    def measured(request: Request) -> Response:
+        return metrics.answer(map(folders.named, allowed(request, folders, Right.READ)))
 
     routes = [
         Route("/healthz", alive),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Final
 
 from nbstep.runs.run import Run
@@ -41,7 +42,7 @@ class Following:
         error: Why the log cannot be followed any further.
     """
 
-    def __init__(self, run: Run, lock: threading.Lock, forget: Callable[[], None]) -> None:
+    def __init__(self, run: Run, lock: threading.Lock, forget: Callable[[Following], None]) -> None:
         self.run = run
         self.spool = Spool()
         self.look: Look | None = None
@@ -88,7 +89,7 @@ class Following:
 
     def _follow(self) -> None:
         try:
-            for line in self.run.lines(follow=True):
+            for line in self.run.lines(follow=True, until=self._is_for_nobody):
                 if self._is_for_nobody():
                     return
                 self._take(line)
@@ -102,13 +103,13 @@ class Following:
         except Exception as error:  # noqa: BLE001 - whoever listens has to learn of it, whatever it is
             self.error = error
         with self._lock:
-            self._forget()
+            self._forget(self)
         self.ring_all()
 
     def _is_for_nobody(self) -> bool:
         with self._lock:
             if not self._rings:
-                self._forget()
+                self._forget(self)
             return not self._rings
 
     def _take(self, line: LogLine) -> None:
@@ -179,7 +180,7 @@ class Streams:
                 raise busy("the server ends" if self.closing else full, BUSY_SECONDS)
             following = self._followed.get(key)
             if following is None:
-                following = Following(run, self._lock, lambda: self._drop(key))
+                following = Following(run, self._lock, partial(self._drop, key))
                 self._followed[key] = following
                 following.start()
             following.join(ring)
@@ -197,8 +198,10 @@ class Streams:
         for ring in tuple(self._rings):
             ring()
 
-    def _drop(self, key: Hashable) -> None:
-        self._followed.pop(key, None)
+    def _drop(self, key: Hashable, following: Following) -> None:
+        """Forget that one; another may be followed under its key by now."""
+        if self._followed.get(key) is following:
+            del self._followed[key]
 
 
 def is_over(following: Following) -> bool:

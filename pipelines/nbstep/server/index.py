@@ -110,6 +110,15 @@ class RunIndex:
         with suppress(IndexRenewedError, StorageUnavailableError):
             self.file.take([Entry(run_id=run_id, has_record=False, version="", modified=time.time())])
 
+    def counts(self) -> dict[RunState | None, int]:
+        """How many runs are in each state, as far as that is known now; ``None`` for those not read yet.
+
+        Raises:
+            Problem, NbstepError, IndexRenewedError: As of :meth:`refresh`.
+        """
+        self.refresh()
+        return self.file.counts()
+
     def look_at(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Summary | None]]:
         """What is known of runs, each read again where that may have changed."""
         now = time.time()

@@ -257,6 +257,12 @@ class IndexFile:
         with self._using() as connection:
             return [Row(*row) for row in connection.execute(query, [most])]
 
+    def counts(self) -> dict[RunState | None, int]:
+        """How many runs are in each state; ``None`` for those that have not been read yet."""
+        query = "SELECT state, count(*) FROM runs WHERE state IS NOT NULL OR read_at = 0 GROUP BY state"
+        with self._using() as connection:
+            return {state and RunState(state): count for state, count in connection.execute(query)}
+
     def keep(self, found: Sequence[Found], read_at: float) -> None:
         """Keep what was read of runs, except of those that changed meanwhile."""
         with self._using() as connection:

@@ -1,19 +1,30 @@
-"""What a server counts of its requests and streams, as Prometheus reads it."""
+"""What a server counts of its requests, its streams and its folders' runs, as Prometheus reads it."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import Response
 from starlette.routing import Route
 
+from nbstep.server.folders import RunFolder
 from nbstep.server.following import Streams
+from nbstep.server.index_file import IndexRenewedError
+from nbstep.server.problems import Problem
+from nbstep_runner.contract import RunState
+from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+UNREAD: Final = "unread"
+"""The state of a run whose record has not been read since the server began."""
 
 
 class Metrics:
@@ -34,9 +45,21 @@ class Metrics:
         open_streams = Gauge("nbstep_event_streams", "Event streams that are open.", registry=self._registry)
         open_streams.set_function(lambda: streams.count)
 
-    def answer(self) -> Response:
-        """All of it."""
-        return Response(generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+    def answer(self, folders: Iterable[RunFolder]) -> Response:
+        """All of it, with the runs of these folders. Blocks.
+
+        A folder that is listed for the first time, or cannot be, is left out.
+        """
+        told = CollectorRegistry()
+        runs = Gauge("nbstep_runs", "Runs of a folder, by state.", ("folder", "state"), registry=told)
+        for folder in folders:
+            with suppress(Problem, NbstepError, IndexRenewedError):
+                counts = folder.index.counts()
+                for state in RunState:
+                    runs.labels(folder.name, state.value).set(counts.get(state, 0))
+                runs.labels(folder.name, UNREAD).set(counts.get(None, 0))
+        data = generate_latest(self._registry) + generate_latest(told)
+        return Response(data, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
 class Measured:

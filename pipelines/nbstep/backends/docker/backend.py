@@ -86,7 +86,7 @@ class DockerBackend:
         daemon = engine()
         return {handle: status(daemon, _name(handle)) for handle in handles}
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """What the container wrote: its log, and at its end what went to stderr."""
         return lines(engine(), _name(handle), follow=follow)
 

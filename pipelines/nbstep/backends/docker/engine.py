@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from queue import Empty, Full, Queue
+from threading import Event, Thread
 from typing import Any, Final
 
 import docker
@@ -15,6 +17,9 @@ from nbstep.errors import ClusterUnavailableError, NotStartedError, RunNotFoundE
 from nbstep_runner.errors import InternalError, OutputConflictError
 
 CONFLICT: Final = 409
+QUIET_SECONDS: Final = 1.0
+AHEAD: Final = 64
+"""Pieces of a log that wait for their reader."""
 
 
 class Engine:
@@ -111,18 +116,60 @@ class Engine:
         with _errors("removing the container"), suppress(NotFound):
             self._api.remove_container(name, v=True, force=True)
 
-    def output(self, name: str, *, follow: bool, since: float | None) -> Iterator[bytes]:
-        """What the container writes to stdout since then: pieces of lines, each with its time before it."""
+    def output(self, name: str, *, follow: bool, since: float | None) -> Iterator[bytes | None]:
+        """What the container writes to stdout since then: pieces of lines, each with its time before it.
+
+        ``None`` says that nothing has come for a while. The connection ends with the iterator.
+        """
         with _errors("reading the log"):
-            yield from self._api.logs(
+            stream = self._api.logs(
                 name, stdout=True, stderr=False, stream=True, follow=follow, timestamps=True, since=since
             )
+            yield from _paced(stream) if follow else stream
 
     def errors(self, name: str) -> bytes:
         """What the container wrote to stderr."""
         with _errors("reading the log"):
             written: bytes = self._api.logs(name, stdout=False, stderr=True)
             return written
+
+
+def _paced(stream: Any) -> Iterator[bytes | None]:
+    """What comes of a stream, whose reader the SDK lets wait without end, and ``None`` whenever nothing does."""
+    pieces: Queue[bytes | Exception | None] = Queue(AHEAD)
+    closed = Event()
+
+    def put(piece: bytes | Exception | None) -> None:
+        while not closed.is_set():
+            with suppress(Full):
+                pieces.put(piece, timeout=QUIET_SECONDS)
+                return
+
+    def copy() -> None:
+        try:
+            for piece in stream:
+                put(piece)
+            put(None)
+        except Exception as error:  # noqa: BLE001 - whoever reads has to learn of it, whatever it is
+            put(error)
+
+    Thread(target=copy, name="nbstep-docker-log", daemon=True).start()
+    try:
+        while True:
+            try:
+                piece = pieces.get(timeout=QUIET_SECONDS)
+            except Empty:
+                yield None
+                continue
+            if piece is None:
+                return
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+    finally:
+        closed.set()
+        with suppress(DockerException, OSError, AttributeError):  # what has ended has no socket any more
+            stream.close()
 
 
 @cache

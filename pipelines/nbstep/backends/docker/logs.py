@@ -32,10 +32,13 @@ class Joiner:
             return None
         return datetime.fromisoformat(f"{self._newest[:19].decode()}+00:00").timestamp()
 
-    def feed(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """The lines that are complete with these pieces."""
+    def feed(self, pieces: Iterator[bytes | None]) -> Iterator[bytes | None]:
+        """The lines that are complete with these pieces; ``None`` where none has come for a while."""
         known = self._newest
         for piece in pieces:
+            if piece is None:
+                yield None
+                continue
             stamp, _, text = piece.partition(b" ")
             if known and _sortable(stamp) <= _sortable(known):
                 continue
@@ -54,8 +57,8 @@ class Joiner:
         return line
 
 
-def lines(daemon: Engine, name: str, *, follow: bool) -> Iterator[bytes]:
-    """The log, to the container's end if ``follow``, and then what it wrote to stderr.
+def lines(daemon: Engine, name: str, *, follow: bool) -> Iterator[bytes | None]:
+    """The log, to the container's end if ``follow``, and then what it wrote to stderr; ``None``: nothing new yet.
 
     Raises:
         ClusterUnavailableError: The daemon does not come back.

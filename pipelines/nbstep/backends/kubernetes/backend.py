@@ -120,7 +120,7 @@ class KubernetesBackend:
             by_place[name.place].append(name)
         return {str(name): status for names in by_place.values() for name, status in _statuses(names)}
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """The log of every pod of the Job in turn, with what holds them up between."""
         name = JobName.parse(handle)
         return Follower(cluster(name.context), name).lines(follow=follow)

@@ -71,8 +71,11 @@ class Follower:
         self._read: set[str] = set()
         self._waiting_since = time.monotonic()
 
-    def lines(self, *, follow: bool) -> Iterator[bytes]:
-        """Every line there is; with ``follow`` until the Job has ended and its pods' logs with it."""
+    def lines(self, *, follow: bool) -> Iterator[bytes | None]:
+        """Every line there is; with ``follow`` until the Job has ended and its pods' logs with it.
+
+        ``None`` says that there is nothing new: after each look, and each connection that a silence has ended.
+        """
         pause = LOOK_SECONDS
         while True:
             job, pods = self._look()
@@ -91,6 +94,7 @@ class Follower:
             elif not follow or self._over(job, pods, of_queue):
                 return
             else:
+                yield None
                 time.sleep(pause)
                 pause = min(LONGEST_LOOK, pause * 1.1)
 
@@ -124,7 +128,7 @@ class Follower:
                 self._told.add(sentence)
                 yield notice(self._name.name, sentence)
 
-    def _pod_lines(self, pod: Object, *, follow: bool) -> Iterator[bytes]:
+    def _pod_lines(self, pod: Object, *, follow: bool) -> Iterator[bytes | None]:
         """The lines of one pod, until its container has ended and all of them have come."""
         name, log = pod["metadata"]["name"], PodLog()
         since: int | None = None
@@ -142,6 +146,7 @@ class Follower:
                 time.sleep(LOOK_SECONDS)
             if ended:
                 return
+            yield None
             since, again = int(time.monotonic() - log.last_line_at) + OVERLAP_SECONDS, True
 
     def _connection(self, name: str, log: PodLog, *, follow: bool, since: int | None, again: bool) -> Iterator[bytes]:

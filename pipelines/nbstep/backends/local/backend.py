@@ -113,7 +113,7 @@ class LocalBackend:
         """Whether each process lives."""
         return {handle: _status(folder_of(handle)) for handle in handles}
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """The lines that the process has written, and those that it will write."""
         folder = folder_of(handle)
         if not (folder / "log.jsonl").exists():
@@ -181,7 +181,7 @@ def _last_words(folder: Path) -> tuple[str, ...]:
     return ()
 
 
-def _tail(folder: Path, *, follow: bool) -> Iterator[bytes]:
+def _tail(folder: Path, *, follow: bool) -> Iterator[bytes | None]:
     rest = b""
     with (folder / "log.jsonl").open("rb") as file:
         while True:
@@ -190,6 +190,8 @@ def _tail(folder: Path, *, follow: bool) -> Iterator[bytes]:
             yield from lines
             if ended:
                 break
+            if not lines:
+                yield None
             time.sleep(LOOK_SECONDS)
     if rest:
         yield rest

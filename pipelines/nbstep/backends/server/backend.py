@@ -96,7 +96,7 @@ class ServerBackend:
         with ThreadPoolExecutor(min(AT_ONCE, len(handles) or 1), thread_name_prefix="nbstep-service") as pool:
             return dict(zip(handles, pool.map(self._status, handles), strict=True))
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """The lines that the service tells, which has made the log whole."""
         place = self._run(handle)
         path = f"{place.path}/events"

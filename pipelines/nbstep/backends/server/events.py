@@ -95,8 +95,10 @@ class Follower:
         self._others: deque[bytes] = deque(maxlen=REMEMBERED)
         self._broken = False
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self) -> Iterator[bytes | None]:
         """Every line until the run has ended; a connection that breaks is made anew, and goes on where it was.
+
+        ``None`` says that there is nothing new.
 
         Raises:
             ServiceUnavailableError: The service was away for longer than its patience.
@@ -110,8 +112,11 @@ class Follower:
                         patience.renew()
                     if event.name == "line":
                         yield from self._line(event)
+                    else:
+                        yield None
             except AwayError as away:
                 self._broken = True
+                yield None
                 patience.wait(away)
             else:
                 return

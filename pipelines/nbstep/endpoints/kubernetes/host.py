@@ -91,7 +91,7 @@ class KubernetesHost:
             return answer
         raise problem(status, answer)
 
-    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes]:
+    def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """See :class:`~nbstep.endpoints.host.Host`."""
         name = JobName.parse(handle)
         api = cluster(name.context)

@@ -17,7 +17,7 @@ from nbstep.server.problems import Problem, token_missing
 from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
 from nbstep.server.team.rates import Rate
 from nbstep.server.team.rights import Rights
-from nbstep.server.team.sign_in import COOKIE, PATH, SignIn
+from nbstep.server.team.sign_in import COOKIE, OUT, PATH, SignIn
 from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class TeamAccess:
             return
         headers = Headers(scope=scope)
         try:
-            if self._sign_in is not None and path == PATH:
+            if self._sign_in is not None and path in (PATH, OUT):
                 self._check_site(scope, headers)
                 answer = await self._sign_in.answer(scope, receive)
                 await answer(scope, receive, send)

@@ -10,9 +10,12 @@ from nbstep.backends.kubernetes.pod import UNPRIVILEGED
 from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.profiles import Reference, Resources
 from nbstep.profiles.quantities import written
+from nbstep.server.app import application
 from nbstep.server.config import Config, read_config
 from nbstep.server.deployment import Deployment
 from nbstep.server.listening import STOP_SECONDS
+from nbstep.server.team.prefix import checked_prefix
+from nbstep.server.team.service import own_paths
 
 EXAMPLE: Final = Path(__file__).with_name("example.yaml")
 PORT: Final = 8080
@@ -46,10 +49,11 @@ def manifests_of(file: Path | None) -> str:
 
     Raises:
         InputNotFoundError: There is no such file.
-        BadInputError: It does not fit.
+        BadInputError: It does not fit, or the server could not be shown at its ``url``.
     """
     source = file or EXAMPLE
     config = read_config(source)
+    checked_prefix(config.url, own_paths(application(config)))
     return as_yaml(*manifests(config, source.read_text()))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from nbstep_runner.errors import BadInputError
 
@@ -11,23 +12,33 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
-class Prefixed:
-    """Tells an application the prefix that its addresses begin with.
+def checked_prefix(url: str | None, paths: Iterable[str]) -> str:
+    """The path of a service's URL, such as ``/nbstep``; empty if there is none.
 
     Args:
-        app: It.
-        prefix: Such as ``/nbstep``; empty if there is none.
+        url: Where the service is shown.
         paths: The application's own.
 
     Raises:
         BadInputError: The prefix begins as one of them does: it could not be told whether it is still there.
     """
+    prefix = urlsplit(url or "").path
+    first = prefix.split("/")[1] if prefix else None
+    if first in {path.split("/")[1] for path in paths}:
+        hint = "Show the service below another path, such as /nbstep."
+        raise BadInputError(f"the path of url, {prefix}, begins with /{first}, as the service's own do", hint=hint)
+    return prefix
 
-    def __init__(self, app: ASGIApp, prefix: str, paths: Iterable[str]) -> None:
-        first = prefix.split("/")[1] if prefix else None
-        if first in {path.split("/")[1] for path in paths}:
-            hint = "Show the service below another path, such as /nbstep."
-            raise BadInputError(f"the path of url, {prefix}, begins with /{first}, as the service's own do", hint=hint)
+
+class Prefixed:
+    """Tells an application the prefix that its addresses begin with.
+
+    Args:
+        app: It.
+        prefix: As :func:`checked_prefix` has it.
+    """
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app = app
         self._prefix = prefix
 

@@ -21,12 +21,13 @@ from nbstep.server.team.access import Doors, TeamAccess
 from nbstep.server.team.bounded import Bounded
 from nbstep.server.team.identity import FileOfTokens, Proxy
 from nbstep.server.team.log import Audited, log_to
-from nbstep.server.team.prefix import Prefixed
+from nbstep.server.team.prefix import Prefixed, checked_prefix
 from nbstep.server.team.rights import Rights
-from nbstep.server.team.sign_in import PATH
+from nbstep.server.team.sign_in import OUT, PATH
 from nbstep_runner.errors import UsageError
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
 
@@ -51,8 +52,12 @@ def team(config: Config, streams: Streams) -> ASGIApp:
     served = application(config, streams)
     bounded = Bounded(served, config.limits)
     known = TeamAccess(bounded, config, doors, Rights(config, reviews.allows if reviews else None))
-    own = [PATH, *(route.path for route in served.routes if isinstance(route, Route))]
-    return Prefixed(Audited(known), urlsplit(config.url or "").path, own)
+    return Prefixed(Audited(known), checked_prefix(config.url, own_paths(served)))
+
+
+def own_paths(served: Starlette) -> list[str]:
+    """The paths at which a team's server answers."""
+    return [PATH, OUT, *(route.path for route in served.routes if isinstance(route, Route))]
 
 
 def serve_team(config: Config, host: str, port: int, tell: Callable[[str], None]) -> None:

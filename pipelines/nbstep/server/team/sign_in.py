@@ -1,4 +1,4 @@
-"""A token kept in a browser: a page that asks for one, and a cookie that has it."""
+"""A token kept in a browser: a page that asks for one, a cookie that has it, and a page that takes it away again."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope
 
 PATH: Final = "/sign-in"
+OUT: Final = "/sign-out"
 COOKIE: Final = "nbstep-token"
 
 
@@ -33,6 +34,7 @@ class SignIn:
         self._is_secure = (config.url or "").startswith("https:")
         self._known = known
         self._template = templates().get_template("sign-in.html")
+        self._out = templates().get_template("sign-out.html")
 
     def page(self, scope: Scope, *, wrong: bool = False) -> Response:
         """The page that asks, in the place of the one that was asked for."""
@@ -43,11 +45,13 @@ class SignIn:
         return Response(text, 401, HEADERS | {"WWW-Authenticate": "Bearer"}, "text/html")
 
     async def answer(self, scope: Scope, receive: Receive) -> Response:
-        """The answer to a form with a token.
+        """The answer to a form with a token, or to one that wants it forgotten.
 
         Raises:
             Problem: It is too large or too slow.
         """
+        if scope["path"].removeprefix(scope["root_path"]) == OUT:
+            return self._signed_out(scope)
         if scope["method"] != "POST":
             return self.page(scope)
         given = await read_form(Request(scope, receive), self._limits)
@@ -57,5 +61,20 @@ class SignIn:
         base = scope["root_path"]
         wanted = "/" + given.get("wanted", "").lstrip("/\\")  # two slashes would name another host
         answer = RedirectResponse(f"{base}{wanted}", 303, HEADERS)
-        answer.set_cookie(COOKIE, token, path=base or "/", secure=self._is_secure, httponly=True, samesite="lax")
+        self._set(answer, base, token, None)
         return answer
+
+    def _signed_out(self, scope: Scope) -> Response:
+        """The page that asks whether to, or its answer: only a request that changes something takes the cookie away."""
+        base = scope["root_path"]
+        if scope["method"] != "POST":
+            return Response(self._out.render(base=base), 200, HEADERS, "text/html")
+        answer = RedirectResponse(f"{base}{PATH}", 303, HEADERS)
+        self._set(answer, base, "", 0)
+        return answer
+
+    def _set(self, answer: Response, base: str, token: str, seconds: int | None) -> None:
+        """Have the browser keep a token for that long; until it is closed if ``None``."""
+        answer.set_cookie(
+            COOKIE, token, seconds, path=base or "/", secure=self._is_secure, httponly=True, samesite="lax"
+        )

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jsonschema
 import pytest
 from openapi_spec_validator import validate
 from starlette.routing import Route
 
+from nbstep.backends.registry import backend_named
 from nbstep.server.access import LocalAccess
 from nbstep.server.app import application
 from nbstep.server.following import Streams
 from nbstep.server.openapi import document
+from nbstep_runner.contract import RunState
+from nbstep_runner.errors import BadInputError
 from support import notebooks
+from support.processes import until
 from support.service import TOKEN, Service, config
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from nbstep.backends.memory import MemoryBackend
 
 
 @pytest.fixture
@@ -87,6 +93,23 @@ def test_requests_are_counted_by_the_routes_that_there_are(service: Service) -> 
     assert "made-up" not in counts
     assert "BREW" not in counts
     assert "nbstep_event_streams 0.0" in counts
+
+
+def test_runs_are_counted_by_state(service: Service, tmp_path: Path) -> None:
+    def counted() -> dict[str, float]:
+        lines = (line for line in service.get("/metrics").text.splitlines() if line.startswith("nbstep_runs{"))
+        told = (line.removeprefix('nbstep_runs{folder="team",state="').split('"} ') for line in lines)
+        return {state: float(count) for state, count in told}
+
+    assert counted() == dict.fromkeys([*RunState, "unread"], 0.0)
+    notebook = str(notebooks.write(tmp_path / "a.ipynb", ["1"]))
+    for name in ("one", "two", "three"):
+        service.post("/v1/runs", json={"notebook": notebook, "run_id": name})
+    memory = cast("MemoryBackend", backend_named("memory"))
+    memory.end("memory://one")
+    memory.end("memory://two", error=BadInputError("no"))
+    wanted = {"succeeded": 1.0, "failed": 1.0, "pending": 1.0}
+    assert until(lambda: counted() == dict.fromkeys([*RunState, "unread"], 0.0) | wanted, 120), counted()
 
 
 def test_a_method_that_an_address_has_not_is_refused_with_those_that_it_has(service: Service) -> None:

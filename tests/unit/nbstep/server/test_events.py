@@ -22,6 +22,7 @@ from nbstep import Run
 from nbstep.profiles.storage import store_of
 from nbstep.server.config import Config
 from nbstep.server.events import QUIET_SECONDS
+from nbstep.server.following import Streams
 from nbstep_runner.contract import RunResult, StorageOptions, decode, encode
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.stores import sibling
@@ -356,3 +357,36 @@ def test_a_log_as_it_is_ends_at_once(run: Run) -> None:
     ]
     refused = service_for(run).get(f"/v1/runs/{run.id}/events?follow=no")
     assert (refused.status_code, refused.json()["reference"]) == (400, "usage")
+
+
+def test_nobody_is_followed_for_listeners_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = f"memory://{secrets.token_hex(4)}/runs"
+    runs = [memory_runs.submit(runs=folder) for _ in range(50)]
+
+    def followers() -> set[str]:
+        return {each.name for each in threading.enumerate() if each.name.startswith("nbstep-events-")}
+
+    with listening(config_for(runs[0])) as (url, streams):
+        with ExitStack() as opened:
+            for run in runs:
+                memory_runs.backend_of(run).begin(run.handle)
+                client = opened.enter_context(Client(f"{url}/v1/runs/{run.id}/events"))
+                assert next(client._events).name == "state"
+            assert streams.count == 50
+            assert followers() == {f"nbstep-events-{run.id}" for run in runs}
+        assert until(lambda: streams.count == 0 and not followers(), 120)
+        with Client(f"{url}/v1/runs/{runs[0].id}/events") as client:  # whoever comes again is told all
+            log(runs[0], (1, 1))
+            assert client.take(1) == ["1-1"]
+
+
+def test_one_that_was_followed_before_takes_nothing_from_its_follower(run: Run) -> None:
+    streams = Streams(5)
+    with streams.listening("key", run, lambda: None) as before:
+        assert threads_of(run) == 1
+    assert until(lambda: threads_of(run) == 0, 120)
+    with streams.listening("key", run, lambda: None) as first:
+        streams._drop("key", before)
+        with streams.listening("key", run, lambda: None) as second:
+            assert second is first is not before

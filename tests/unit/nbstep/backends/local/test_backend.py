@@ -45,7 +45,7 @@ def started(program: str) -> str:
 
 
 def lines_of(handle: str) -> Sequence[bytes]:
-    return list(BACKEND.logs(handle, follow=True))
+    return [line for line in BACKEND.logs(handle, follow=True) if line is not None]
 
 
 def test_a_plan_says_what_would_run_and_where(state: Path) -> None:
@@ -82,7 +82,7 @@ def test_submitted_twice_it_is_one_process() -> None:
 
 def test_it_is_found_again_and_cancelled() -> None:
     handle = started(WAITS)
-    assert next(BACKEND.logs(handle, follow=True)) == b"begun"
+    assert next(filter(None, BACKEND.logs(handle, follow=True))) == b"begun"
     assert BACKEND.statuses([handle])[handle].phase is Phase.RUNNING
     assert LocalBackend().locate(handle).output_uri == "runs/r/output.ipynb"
     BACKEND.cancel(handle)

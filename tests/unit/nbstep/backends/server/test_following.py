@@ -38,7 +38,9 @@ def followed(*answers: Answer, patience: float = 60.0) -> tuple[list[str], list[
     """The lines that come of these answers, and the last event that each request named."""
     with answering(*answers) as (url, asked):
         lines = Follower(Service(ServiceOptions(url=url), patience), "/events", {}).lines()
-        return [json.loads(each)["message"] for each in lines], [each.headers["Last-Event-ID"] for each in asked]
+        return [json.loads(each)["message"] for each in lines if each is not None], [
+            each.headers["Last-Event-ID"] for each in asked
+        ]
 
 
 def test_a_stream_goes_on_after_the_last_line_that_came_whole() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import nbstep
 from nbstep import Profile
 from nbstep.backends.registry import backend_named
 from nbstep.errors import ServiceDeniedError, ServiceUnavailableError
-from nbstep.profiles import overlaid
+from nbstep.profiles import load_profile, overlaid
 from nbstep_runner.errors import BadInputError, InternalError, NbstepError, StorageUnavailableError, UsageError
 from support import notebooks
 from support.answering import Answer, answering
@@ -158,3 +159,15 @@ def test_runs_of_an_unknown_service_are_refused_in_words() -> None:
     notebook = notebooks.write(Path("n.ipynb"), ["1"])
     with pytest.raises(UsageError, match="the profile names no service"):
         nbstep.submit(notebook, on="server")
+
+
+def test_the_documented_profile_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Path(__file__).parents[5].joinpath("docs/service.md").read_text()
+    (written,) = (text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "on: server" in text)
+    Path("nbstep.yaml").write_text(written)
+    profile = load_profile("team", {})
+    assert profile.runs == "server://runs.example/nbstep/vision"
+    monkeypatch.setenv("NBSTEP_TOKEN", "a-token")
+    assert profile.service is not None
+    assert profile.service.token is not None
+    assert profile.service.token.reference.value() == "a-token"

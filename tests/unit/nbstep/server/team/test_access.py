@@ -157,7 +157,27 @@ def test_a_page_asks_for_a_token_and_a_cookie_keeps_it(world: World) -> None:
     assert world.service.post("/sign-in", data=form, headers={"origin": "https://evil.example"}).status_code == 403
 
 
+def test_signing_out_takes_the_cookie_away_and_only_one_of_our_pages_does_that(tmp_path: Path) -> None:
+    world = World(tmp_path, {"url": f"{OWN}/nbstep"})
+    cookie = {"cookie": f"nbstep-token={TOKENS['ada']}"}
+    asked = world.get("/sign-out", **cookie, **HTML)
+    assert (asked.status_code, "set-cookie" in asked.headers) == (200, False)
+    assert 'action="/nbstep/sign-out" method="post"' in asked.text
+    assert world.post("/sign-out", **cookie, origin="https://evil.example").status_code == 403
+    answer = world.post("/sign-out", **cookie, origin=OWN)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/nbstep/sign-in")
+    parts = {part.strip().lower() for part in answer.headers["set-cookie"].split(";")}
+    assert {'nbstep-token=""', "max-age=0", "path=/nbstep", "httponly", "secure"} <= parts
+
+
 PROXY: Final = {"access": {"proxy": {"addresses": ["127.0.0.1/32"]}}, "url": None}
+
+
+def test_runs_are_counted_for_whoever_may_read_their_folder(world: World) -> None:
+    world.submit("ada")
+    told = world.get("/metrics", "ada").text
+    assert 'nbstep_runs{folder="a",state="pending"} 1.0' in told or 'nbstep_runs{folder="a",state="unread"} 1.0' in told
+    assert "nbstep_runs{" not in world.get("/metrics", "eve").text
 
 
 def test_a_proxy_says_who_somebody_is(tmp_path: Path) -> None:
@@ -237,7 +257,7 @@ def test_behind_a_prefix_whether_or_not_the_proxy_takes_it_away(tmp_path: Path, 
     assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
 
-@pytest.mark.parametrize("path", ["/runs", "/static/x", "/v1", "/sign-in", "/healthz"])
+@pytest.mark.parametrize("path", ["/runs", "/static/x", "/v1", "/sign-in", "/sign-out", "/healthz"])
 def test_a_prefix_that_could_be_an_address_of_the_service_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(BadInputError, match=f"the path of url, {path}, begins with"):
         World(tmp_path, {"url": f"{OWN}{path}/"})

@@ -20,7 +20,7 @@ DOCUMENTED: Final = re.findall(r"```yaml\n(.+?)```", PAGE.read_text(), re.DOTALL
 
 def whole() -> dict[str, Any]:
     """The configuration of the documentation, with its part on clusters."""
-    first, second = (load(text.encode(), where="the documentation") for text in DOCUMENTED)
+    first, second, _ = (load(text.encode(), where="the documentation") for text in DOCUMENTED)
     return {**first, **second}
 
 
