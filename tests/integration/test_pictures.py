@@ -51,6 +51,14 @@ def test_the_page_of_an_endpoint_has_its_picture() -> None:
     assert size(IMAGES / "endpoint.png") == (2 * made["WIDTH"], made["HEIGHT"])
 
 
+def test_every_page_of_the_service_has_its_picture_and_is_shown() -> None:
+    made = runpy.run_path(str(IMAGES / "make_service.py"))
+    page = (IMAGES.parent / "service.md").read_text()
+    for name, picture in made["PICTURES"].items():
+        assert size(IMAGES / name) == (2 * made["WIDTH"], picture.height)
+        assert f"(images/{name})" in page
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", ["page", "cards", "sweep"])
 def test_everybody_can_read_it(browser: Browser, tmp_path: Path, view: str, theme: str) -> None:
