@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -110,20 +109,14 @@ def test_the_list_of_commands_says_what_each_command_says() -> None:
         )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["--help"], ["params", "notebooks/flights.ipynb"]])
-def test_it_answers_at_once(arguments: list[str]) -> None:
-    # CPU time, in terms of a bare interpreter, and the best of some of each, because a busy machine only adds: neither
-    # a slow nor a busy one is a failure. Modules are compiled once and kept, as an installation has them.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+def test_it_answers_at_once_because_of_what_it_does_not_import(arguments: list[str]) -> None:
+    def imported(*command: str) -> set[str]:
+        importing = [sys.executable, "-X", "importtime", *command]
+        told = subprocess.run(importing, cwd=ROOT, check=True, capture_output=True, text=True).stderr
+        return {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
 
-    def seconds(*command: str | Path) -> float:
-        begin = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, env=environment)
-        end = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return end.ru_utime + end.ru_stime - begin.ru_utime - begin.ru_stime
-
-    seconds(NBSTEP, *arguments)
-    rounds = [(seconds(NBSTEP, *arguments), seconds(sys.executable, "-c", "pass")) for _ in range(7)]
-    ours, bare = map(min, zip(*rounds, strict=True))
-    assert ours < 12 * bare
+    own = imported("-m", "nbstep", *arguments) - imported("-c", "pass") - sys.stdlib_module_names
+    foreign = {name for name in own if find_spec(name)}
+    assert {"nbstep", "nbstep_runner"} <= foreign
+    assert foreign <= {"nbstep", "nbstep_runner", "click", "msgspec", "typing_extensions"}
