@@ -52,16 +52,25 @@ class Followed:
         self._thread.join(120)
 
 
-def take_at_random(launcher: Launcher, run: Run, said: Followed, take: Taking, choice: random.Random) -> None:
-    """Wait for a moment of a pod's start, or of its training, and take it away."""
+def take_at_random(launcher: Launcher, run: Run, said: Followed, take: Taking, choice: random.Random) -> float:
+    """Wait for a moment of a pod's start, or of its training, and take it away; the seconds until there is another."""
     begun = len(said.of("begins"))
     until(lambda: running(launcher, run.id), 400)
     pod = running(launcher, run.id)[0]
     if choice.random() < 0.7:
         until(lambda: len(said.of("begins")) > begun or run.status().state.final, 400)
     time.sleep(choice.uniform(0, 3))
+    known = names(launcher, run)
     take(launcher, pod)
     until(lambda: pod not in running(launcher, run.id), 100)
+    gone = time.monotonic()
+    until(lambda: names(launcher, run) - known, 400)
+    return time.monotonic() - gone
+
+
+def names(launcher: Launcher, run: Run) -> set[str]:
+    """Of all its pods, however they stand."""
+    return {pod["metadata"]["name"] for pod in launcher.cluster.pods(run)}
 
 
 @pytest.mark.fault(60)
@@ -73,8 +82,7 @@ def test_a_training_that_loses_its_pod_again_and_again_ends_with_the_same_model(
     undisturbed = once.wait(timeout=600)
     run = launcher.submit("x = 1", TRAINING, state=True, retries=KILLS)
     said, choice = Followed(run), random.Random(3)  # noqa: S311 - moments to kill at
-    for take in TAKEN:
-        take_at_random(launcher, run, said, take, choice)
+    waits = [take_at_random(launcher, run, said, take, choice) for take in TAKEN]
     result = run.wait(timeout=1200)
     said.end()
 
@@ -86,10 +94,10 @@ def test_a_training_that_loses_its_pod_again_and_again_ends_with_the_same_model(
     again = len(steps) - STEPS
     assert again <= KILLS * (SAVED_EVERY + 1), f"{again} of {STEPS} steps were made again"
     with capsys.disabled():
-        sys.stdout.write(told(launcher, once, run, said, again))
+        sys.stdout.write(told(launcher, once, run, said, again, waits))
 
 
-def told(launcher: Launcher, once: Run, run: Run, said: Followed, again: int) -> str:
+def told(launcher: Launcher, once: Run, run: Run, said: Followed, again: int, waits: list[float]) -> str:
     """Where the time went."""
     begun: dict[int | None, float] = {}
     ended: dict[int | None, float] = {}
@@ -100,9 +108,11 @@ def told(launcher: Launcher, once: Run, run: Run, said: Followed, again: int) ->
     training = sum(ended[attempt] - begun[attempt] for attempt in begun)
     order = sorted(begun, key=lambda attempt: begun[attempt])
     gaps = [f"{begun[after] - ended[before]:.0f}" for before, after in pairwise(order)]
+    waited = [f"{take.__name__} {wait:.0f}" for take, wait in zip(TAKEN, waits, strict=True)]
     return (
         f"\nundisturbed {seconds(launcher, once):.0f} s, with {KILLS} pods taken away {seconds(launcher, run):.0f} s, "
         f"of which training {training:.0f} s, {again} steps of {PAUSE} s made again\n"
+        f"seconds from the end of a pod to the creation of the next: {', '.join(waited)}\n"
         f"seconds from the last step of a pod to the training of the next: {', '.join(gaps)}\n"
     )
 

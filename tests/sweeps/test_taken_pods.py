@@ -6,15 +6,17 @@ The taint drives every pod from the node that does not tolerate it: nothing else
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import nbstep
 from nbstep import Run
 from nbstep_runner.contract import RunState
-from servers.cluster import Launcher
+from servers.cluster import Api, Launcher
 from support import processes
-from sweeps.pods import lost, running, until
+from sweeps.pods import Taking, evicted, killed, lost, running, suspended, until
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
@@ -52,6 +54,24 @@ time.sleep(300)
 """
 
 
+WORKS_ON_A_CLAIM = """
+import os, time
+from pathlib import Path
+from nbstep_runner import result
+from nbstep_runner.stores import open_store
+assert os.listdir() == []
+Path("a.csv").write_text("1")
+Path("large.bin").write_bytes(bytes(2**20))
+result("file", Path("large.bin"))
+flag = os.environ["FLAG"]
+store = open_store(flag)
+if store.stat(flag) is None:
+    store.write(flag, b"seen")
+    print("waits", flush=True)
+    time.sleep(300)
+"""
+
+
 def until_said(run: Run, message: str) -> None:
     for line in run.lines(follow=True):
         if line.message == message:
@@ -74,6 +94,55 @@ def test_a_taint_takes_the_pod_and_the_run_goes_on_elsewhere_without_a_retry(lau
     assert (result.state, result.attempt) == (RunState.SUCCEEDED, 2)
     assert [record.state for record in run.attempts()] == [RunState.CANCELLED, RunState.SUCCEEDED]
     assert [file.path for file in run.files()] == ["a.csv"]
+
+
+@pytest.fixture
+def spare_volumes(cluster: Api, tmp_path: Path) -> Iterator[str]:
+    """The storage class of two volumes, folders of this machine, which is the cluster's node: one for each attempt."""
+    name = f"spare-{cluster.namespace}"
+    for path in (tmp_path, *list(tmp_path.parents)[:2]):
+        path.chmod(0o777)
+    names = [f"{name}-{number}" for number in range(2)]
+    for each in names:
+        folder = tmp_path / each
+        folder.mkdir()
+        folder.chmod(0o777)
+        spec = {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": str(folder)},
+            "storageClassName": name,
+        }
+        cluster.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": each}, "spec": spec})
+    yield name
+    cluster("delete", "pv", *names, "--wait=false")
+
+
+@pytest.mark.fault(28)
+@pytest.mark.parametrize(
+    ("take", "retries"),
+    [(evicted, 0), (suspended, 0), (killed, 1)],
+    ids=["evicted", "suspended", "killed"],
+)
+def test_a_run_with_a_claim_of_its_own_and_files_to_bring_back_loses_its_pod(
+    launcher: Launcher, spare_volumes: str, take: Taking, retries: int
+) -> None:
+    """Each attempt has a place on a node by the same rules, an empty claim of its own, and stores its files."""
+    kubernetes = {
+        "volumes": {"work": {"path": "/work", "size": "1Gi", "storage_class": spare_volumes}},
+        "affinity": [{"key": "kubernetes.io/os", "values": ["linux"]}, {"key": "spot", "values": ["no"], "weight": 1}],
+        "spread": [{}],
+    }
+    env = {"FLAG": f"{launcher.bucket.runs}/flags/{time.time_ns()}"}
+    run = launcher.submit("x = 1", WORKS_ON_A_CLAIM, env=env, retries=retries, collect=["*.csv"], kubernetes=kubernetes)
+    until_said(run, "waits")
+    take(launcher, running(launcher, run.id)[0])
+    result = run.wait(timeout=200)
+    assert (result.state, result.attempt, result.results) == (RunState.SUCCEEDED, 2, {"file": "large.bin"})
+    assert [file.path for file in run.files()] == ["a.csv", "large.bin"]
+    first = next(iter(run.attempts()))
+    stored = [] if take is killed else ["a.csv", "large.bin"]
+    assert (first.attempt, [file.path for file in first.files]) == (1, stored)
 
 
 @pytest.mark.fault(60)
