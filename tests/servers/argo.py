@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nbstep import find
-from nbstep.backends.kubernetes.client import context_named
+from nbstep.backends.kubernetes.api.contexts import context_named
 from nbstep.profiles import Profile, load_profile
 from nbstep.steps import NotebookStep, endpoint_step, notebook_step
 from nbstep.steps.component import component_ir

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from nbstep import Run, submit, sweep
-from nbstep.backends.kubernetes import backend
+from nbstep.backends.kubernetes.api.cluster import cluster as connection
 from servers import api_proxy, image, relay, s3, versitygw
 from support import notebooks
 from support.needs import missing
@@ -225,7 +225,7 @@ def launcher(
     cluster: Api, bucket: Bucket, runner_image: str, tmp_path: Path, kubeconfig: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Launcher]:
     monkeypatch.setenv("KUBECONFIG", str(kubeconfig))
-    backend.cluster.cache_clear()
+    connection.cache_clear()
     yield Launcher(cluster, bucket, runner_image, tmp_path)
     cluster("delete", "jobs", "--all", "--wait=false", check=False)
 
@@ -238,6 +238,6 @@ def faults(
     del launcher
     with api_proxy.running(kubeconfig, tmp_path) as (made, through):
         monkeypatch.setenv("KUBECONFIG", str(through))
-        backend.cluster.cache_clear()
+        connection.cache_clear()
         yield made
-        backend.cluster.cache_clear()
+        connection.cache_clear()

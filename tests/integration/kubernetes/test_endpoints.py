@@ -49,7 +49,6 @@ Serve = Callable[..., Endpoint]
 
 @pytest.fixture
 def serve(launcher: Launcher, tmp_path: Path) -> Iterator[Serve]:
-    host.cluster.cache_clear()
     path = notebooks.write(tmp_path / "scaled.ipynb", [PARAMETERS, SCALED])
     names: list[str] = []
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from nbstep.backends.kubernetes.client import Cluster, context_named
+from nbstep.backends.kubernetes.api.cluster import Cluster
+from nbstep.backends.kubernetes.api.contexts import context_named
 from nbstep.backends.kubernetes.manifest import job
 from nbstep.profiles import load_profile
 from nbstep_runner.contract import RunState

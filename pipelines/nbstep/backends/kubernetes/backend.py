@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from nbstep.backends.kubernetes import client
+from nbstep.backends.kubernetes.api.cluster import Cluster, cluster
+from nbstep.backends.kubernetes.api.contexts import context_named
 from nbstep.backends.kubernetes.diagnose import event_problems
 from nbstep.backends.kubernetes.follow import Follower
 from nbstep.backends.kubernetes.manifest import job, located
@@ -64,7 +64,7 @@ class KubernetesBackend:
         options = submission.profile.kubernetes
         context, namespace = options.context, options.namespace
         if context is None or namespace is None:
-            context, default = client.context_named(context)
+            context, default = context_named(context)
             namespace = namespace or default
         manifest = job(submission, namespace)
         name = JobName(context, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
@@ -143,12 +143,6 @@ class KubernetesBackend:
         end_job(cluster(name.context), name, CANCELLED_ANNOTATION, "true")
 
 
-@cache
-def cluster(context: str) -> client.Cluster:
-    """The connection to a context, made once."""
-    return client.Cluster(context)
-
-
 def _statuses(names: Sequence[JobName]) -> Iterator[tuple[JobName, Status]]:
     """The statuses of runs in one namespace."""
     first, api = names[0], cluster(names[0].context)
@@ -173,7 +167,7 @@ def _statuses(names: Sequence[JobName]) -> Iterator[tuple[JobName, Status]]:
             yield name, _gone(name)
 
 
-def _status(api: client.Cluster, name: JobName) -> Status:
+def _status(api: Cluster, name: JobName) -> Status:
     try:
         found = api.job(name.namespace, name.name)
     except RunNotFoundError:
@@ -187,7 +181,7 @@ def _status(api: client.Cluster, name: JobName) -> Status:
     return status
 
 
-def events(api: client.Cluster, name: JobName, found: Object, pods: Sequence[Object]) -> list[Object]:
+def events(api: Cluster, name: JobName, found: Object, pods: Sequence[Object]) -> list[Object]:
     """What the cluster told of a Job that has no pod, or of its newest pod."""
     return list(api.events(name.namespace, (pods[-1] if pods else found)["metadata"]["uid"]))
 

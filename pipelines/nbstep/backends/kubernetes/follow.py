@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nbstep.backends.kubernetes.client import Cluster, LogNotReadyError
+from nbstep.backends.kubernetes.api.cluster import Cluster, LogNotReadyError
 from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
 from nbstep.backends.kubernetes.names import RUN_LABEL, JobName
 from nbstep.backends.kubernetes.queue import Queued

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from nbstep.backends.kubernetes.client import Cluster
+from nbstep.backends.kubernetes.api.cluster import Cluster
 from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
 from nbstep.backends.kubernetes.names import EXPIRED_ANNOTATION, NOT_STARTED_ANNOTATION, START_ANNOTATION, JobName
 from nbstep.backends.kubernetes.queue import JOB_UID_LABEL, Queued, held_back, queued

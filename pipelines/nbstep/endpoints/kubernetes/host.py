@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, Final
 
-from nbstep.backends.kubernetes import client
+from nbstep.backends.kubernetes.api.cluster import Cluster, cluster
+from nbstep.backends.kubernetes.api.contexts import context_named
 from nbstep.backends.kubernetes.diagnose import event_problems
 from nbstep.backends.kubernetes.names import JobName
 from nbstep.backends.kubernetes.text import as_yaml
@@ -40,7 +40,7 @@ class KubernetesHost:
         options = deployment.submission.profile.kubernetes
         context, namespace = options.context, options.namespace
         if context is None or namespace is None:
-            context, default = client.context_named(context)
+            context, default = context_named(context)
             namespace = namespace or default
         body = manifests(deployment, namespace)
         handle = str(JobName(context, namespace, deployment.name))
@@ -115,12 +115,6 @@ class KubernetesHost:
         await_end(lambda: api.pods(name.namespace, f"{ENDPOINT_LABEL}={name.name}"), handle)
 
 
-@cache
-def cluster(context: str) -> client.Cluster:
-    """The connection to a context, made once."""
-    return client.Cluster(context)
-
-
 def address_of(service: Object, nodes: Callable[[], Sequence[Object]]) -> str:
     """The URL of a Service; empty while its load balancer may still get an address.
 
@@ -163,7 +157,7 @@ def _best(addresses: Sequence[Object]) -> str:
     return next((found[kind] for kind in kinds if kind in found), "")
 
 
-def _nodes(api: client.Cluster) -> list[dict[str, Any]]:
+def _nodes(api: Cluster) -> list[dict[str, Any]]:
     try:
         return api.node_addresses()
     except ClusterDeniedError:  # whoever may not see nodes still reaches the Service from inside

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from nbstep.backends.kubernetes.client import Cluster, context_named
+from nbstep.backends.kubernetes.api.cluster import Cluster
+from nbstep.backends.kubernetes.api.contexts import context_named
 from nbstep.server.config import ClusterAccess
 from nbstep.server.team.identity import Identity
 from nbstep.server.team.remembered import Answer, Remembered

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from nbstep.backends.kubernetes.client import _explained
+from nbstep.backends.kubernetes.api.calls import explained
 from nbstep.errors import ClusterDeniedError, ClusterUnavailableError, RunNotFoundError
 from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError
 
@@ -25,6 +25,6 @@ from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError
 def test_an_answer_is_told_with_the_clusters_own_words(status: int, kind: type[NbstepError]) -> None:
     error = ApiException(status=status)
     error.body = '{"message": "quantities must match"}'
-    found = _explained(error)
+    found = explained(error)
     assert type(found) is kind
     assert "quantities must match" in found.message

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep.backends.kubernetes import follow
-from nbstep.backends.kubernetes.client import Cluster
+from nbstep.backends.kubernetes.api.cluster import Cluster
 from nbstep.backends.kubernetes.follow import Follower
 from nbstep.backends.kubernetes.names import JobName
 from nbstep.runs.log import Seen, complete, stored_log

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from nbstep.backends.kubernetes.client import Cluster
+from nbstep.backends.kubernetes.api.cluster import Cluster
 from nbstep.backends.kubernetes.names import JobName
 from nbstep.backends.kubernetes.starting import give_up_late
 from nbstep.errors import ClusterDeniedError

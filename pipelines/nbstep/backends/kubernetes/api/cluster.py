@@ -1,4 +1,4 @@
-"""The cluster's API: the only module that imports ``kubernetes``. Plain dictionaries in and out.
+"""What a cluster is asked for: objects by their names and labels, logs, Services, what it thinks of a caller.
 
 Answers are taken as JSON rather than as the library's models, so that fields that it does not know come through, and
 a list of a hundred pods costs milliseconds.
@@ -7,36 +7,24 @@ a list of a hundred pods costs milliseconds.
 from __future__ import annotations
 
 import json
-import logging
-import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 
 import urllib3
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.client.exceptions import ApiException
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_exponential, wait_random
 
+from nbstep.backends.kubernetes.api.calls import TIMEOUT, Calls, Reply
+from nbstep.backends.kubernetes.api.contexts import settings_of
 from nbstep.backends.kubernetes.dropped import dropped
 from nbstep.backends.kubernetes.names import CONTAINER
 from nbstep.errors import ClusterDeniedError, ClusterUnavailableError, RunNotFoundError
-from nbstep.profiles.exposure import CLUSTER_VARIABLE
-from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, UsageError
+from nbstep_runner.errors import BadInputError
 
-TIMEOUT: Final = (5.0, 30.0)
-"""Seconds to connect, and between two pieces of an answer."""
 SILENCE: Final = 20.0
 """Seconds without a line after which a followed log is asked for anew: a connection may be dead without a word."""
-PATIENCE: Final = 300.0
-"""Seconds that an API that does not answer is tried again."""
-PATIENCE_VARIABLE: Final = "NBSTEP_CLUSTER_PATIENCE"
-TOLD_AFTER: Final = 4
-"""Failed attempts after which whoever waits is told: about two seconds."""
-PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})
-
 STRICT: Final = "Strict"
 """As ``fieldValidation``: a field that the API does not know is an error (before 1.27 it is dropped)."""
 NO_TRIAL: Final = "does not support dry run"
@@ -53,8 +41,6 @@ PATHS: Final = {
 REVIEWS: Final = {"TokenReview": "authentication.k8s.io/v1", "SubjectAccessReview": "authorization.k8s.io/v1"}
 """Questions about callers, by kind."""
 _JSON: Final = "application/json"
-Reply = dict[str, Any]
-_LOG: Final = logging.getLogger("nbstep")
 
 
 class Cluster:
@@ -62,19 +48,14 @@ class Cluster:
 
     Args:
         context: Its name.
-        patience: Seconds that an API which does not answer is tried again; the environment's, or the default, if
-            ``None``.
-
-    Every call is tried again while the API is overloaded or away, and raises ``ClusterUnavailableError`` past the
-    patience, ``ClusterDeniedError`` where it may not be made, ``RunNotFoundError`` where there is no such object.
+        patience: As of :class:`~nbstep.backends.kubernetes.api.calls.Calls`, which makes every call.
     """
 
     def __init__(self, context: str, *, patience: float | None = None) -> None:
-        settings = _settings(context)
-        self._api = client.ApiClient(settings)
+        self._api = client.ApiClient(settings_of(context))
         self._batch = client.BatchV1Api(self._api)
         self._core = client.CoreV1Api(self._api)
-        self._patience = _patience() if patience is None else patience
+        self._calls = Calls(patience)
 
     def create_job(self, namespace: str, manifest: Reply) -> Reply:
         """Create a Job, once a trial has shown that the cluster keeps all of its manifest.
@@ -86,7 +67,7 @@ class Cluster:
 
         def create(trial: Mapping[str, str]) -> Reply:
             make = self._batch.create_namespaced_job
-            return self._call(make, namespace, manifest, field_validation=STRICT, **trial)
+            return self._calls.json(make, namespace, manifest, field_validation=STRICT, **trial)
 
         return _tried(create, manifest, {"dry_run": "All"})
 
@@ -97,33 +78,33 @@ class Cluster:
             NbstepError: Why it would not.
         """
         make = self._batch.create_namespaced_job
-        self._call(make, namespace, manifest, field_validation=STRICT, dry_run="All")
+        self._calls.json(make, namespace, manifest, field_validation=STRICT, dry_run="All")
 
     def job(self, namespace: str, name: str) -> Reply:
         """A Job."""
-        return self._call(self._batch.read_namespaced_job, name, namespace)
+        return self._calls.json(self._batch.read_namespaced_job, name, namespace)
 
     def jobs(self, namespace: str, selector: str) -> list[Reply]:
         """The Jobs with these labels."""
-        return _items(self._call(self._batch.list_namespaced_job, namespace, label_selector=selector))
+        return _items(self._calls.json(self._batch.list_namespaced_job, namespace, label_selector=selector))
 
     def patch_job(self, namespace: str, name: str, operations: list[Reply]) -> Reply:
         """Change a Job by JSON Patch (RFC 6902), which is what the library takes a list for in all its versions."""
-        return self._call(self._batch.patch_namespaced_job, name, namespace, operations, field_validation=STRICT)
+        return self._calls.json(self._batch.patch_namespaced_job, name, namespace, operations, field_validation=STRICT)
 
     def pods(self, namespace: str, selector: str) -> list[Reply]:
         """The pods with these labels, the oldest first."""
-        pods = _items(self._call(self._core.list_namespaced_pod, namespace, label_selector=selector))
+        pods = _items(self._calls.json(self._core.list_namespaced_pod, namespace, label_selector=selector))
         return sorted(pods, key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
 
     def pod(self, namespace: str, name: str) -> Reply:
         """A pod."""
-        return self._call(self._core.read_namespaced_pod, name, namespace)
+        return self._calls.json(self._core.read_namespaced_pod, name, namespace)
 
     def events(self, namespace: str, uid: str) -> list[Reply]:
         """What the cluster has told of an object lately."""
         return _items(
-            self._call(self._core.list_namespaced_event, namespace, field_selector=f"involvedObject.uid={uid}")
+            self._calls.json(self._core.list_namespaced_event, namespace, field_selector=f"involvedObject.uid={uid}")
         )
 
     def workloads(self, namespace: str, selector: str = "") -> list[Reply]:
@@ -149,7 +130,7 @@ class Cluster:
         if since_seconds is not None:
             options["since_seconds"] = since_seconds
         try:
-            reply = self._raw(
+            reply = self._calls.raw(
                 self._core.read_namespaced_pod_log, pod, namespace, _request_timeout=(TIMEOUT[0], SILENCE), **options
             )
         except BadInputError as error:  # the one reason for which a cluster does not accept this question
@@ -188,7 +169,7 @@ class Cluster:
 
     def node_addresses(self) -> list[Reply]:
         """The addresses of the nodes that are ready."""
-        nodes = _items(self._call(self._core.list_node))
+        nodes = _items(self._calls.json(self._core.list_node))
         ready = [node for node in nodes if ("Ready", "True") in _conditions(node)]
         return [address for node in ready for address in node["status"]["addresses"]]
 
@@ -219,7 +200,7 @@ class Cluster:
         *,
         content_type: str = _JSON,
     ) -> Reply:
-        return self._call(partial(self._send, method, path, query, body, content_type))
+        return self._calls.json(partial(self._send, method, path, query, body, content_type))
 
     def _send(
         self,
@@ -243,102 +224,15 @@ class Cluster:
         )
         return reply
 
-    def _call(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Reply:
-        reply = self._raw(function, *arguments, _request_timeout=TIMEOUT, **options)
-        return dict(json.loads(reply.data))
-
-    def _raw(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        attempts = Retrying(
-            stop=stop_after_delay(self._patience),
-            wait=_pause,
-            retry=retry_if_exception(_passes),
-            before_sleep=self._tell,
-            reraise=True,
-        )
-        try:
-            return attempts(function, *arguments, _preload_content=False, **options)
-        except ApiException as error:
-            raise _explained(error) from error
-        except urllib3.exceptions.HTTPError as error:
-            raise ClusterUnavailableError(f"the cluster does not answer: {error}") from error
-
-    def _tell(self, state: RetryCallState) -> None:
-        """Say once in an outage that it is one, to whoever waits."""
-        if state.attempt_number == TOLD_AFTER:
-            error = state.outcome.exception() if state.outcome else None
-            reason = error.reason if isinstance(error, ApiException) else type(error).__name__
-            _LOG.warning("the cluster does not answer (%s); trying for up to %.0f s", reason, self._patience)
-
 
 class LogNotReadyError(ClusterUnavailableError):
     """The container has no log yet."""
 
 
-def context_named(name: str | None) -> tuple[str, str]:
-    """A context's name and its namespace; the current one's if ``None``. Asks no server.
-
-    A pod without a kubeconfig knows its own cluster alone, by the name in :data:`CLUSTER_VARIABLE`.
-
-    Raises:
-        ClusterDeniedError: There is no such context.
-    """
-    try:
-        contexts, current = config.list_kube_config_contexts(config_file=_config_file())
-    except config.ConfigException as error:
-        if name in (None, _own_cluster()) and (namespace := _own_namespace()):
-            return _own_cluster(), namespace
-        raise ClusterDeniedError(
-            f"no cluster is known here: {error}", hint="Set KUBECONFIG, or log in to a cluster."
-        ) from error
-    for context in [current] if name is None else contexts:
-        if name is None or context["name"] == name:
-            return context["name"], context["context"].get("namespace", "default")
-    known = f"It has: {', '.join(context['name'] for context in contexts)}."
-    inside = f" What a pod of the cluster starts is known here by its context, if {CLUSTER_VARIABLE} names that there."
-    raise ClusterDeniedError(
-        f"the kubeconfig has no context {name!r}", hint=known + (inside if name == IN_CLUSTER else "")
-    )
-
-
-def _patience() -> float:
-    text = os.environ.get(PATIENCE_VARIABLE)
-    try:
-        return PATIENCE if text is None else float(text)
-    except ValueError:
-        raise UsageError(f"{PATIENCE_VARIABLE} is no number: {text!r}", hint="Give it seconds, such as 300.") from None
-
-
-IN_CLUSTER: Final = "in-cluster"
-
-
-def _own_cluster() -> str:
-    return os.environ.get(CLUSTER_VARIABLE) or IN_CLUSTER
-
-
-def _settings(context: str) -> Any:
-    settings = client.Configuration()
-    settings.retries = False  # ours know which requests may be repeated, and for how long
-    context_named(context)
-    if context == _own_cluster() and _own_namespace():
-        config.load_incluster_config(client_configuration=settings)
-    else:
-        config.load_kube_config(config_file=_config_file(), context=context, client_configuration=settings)
-    if not settings.verify_ssl:  # the kubeconfig's own choice, which need not be repeated with every request
-        warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)
-    return settings
-
-
-def _config_file() -> str | None:
-    """The environment's kubeconfig as it is now: the library keeps what it was when it was imported."""
-    return os.environ.get("KUBECONFIG") or None
-
-
-def _own_namespace() -> str | None:
-    try:
-        with open("/var/run/secrets/kubernetes.io/serviceaccount/namespace") as file:  # noqa: PTH123 - as the library does
-            return file.read().strip()
-    except OSError:
-        return None
+@cache
+def cluster(context: str) -> Cluster:
+    """The connection to a context, made once."""
+    return Cluster(context)
 
 
 def _tried(send: Callable[[Mapping[str, str]], Reply], manifest: Reply, trial: Mapping[str, str]) -> Reply:
@@ -376,42 +270,3 @@ def _conditions(node: Reply) -> list[tuple[str, str]]:
 
 def _items(reply: Reply) -> list[Reply]:
     return list(reply.get("items") or ())
-
-
-def _passes(error: BaseException) -> bool:
-    """Whether a request can succeed when it is made again."""
-    if isinstance(error, ApiException):
-        return error.status in PASSING
-    return isinstance(error, urllib3.exceptions.HTTPError)
-
-
-_backoff: Final = wait_exponential(multiplier=0.2, max=5.0) + wait_random(0.0, 0.3)
-
-
-def _pause(state: RetryCallState) -> float:
-    """Seconds until the next attempt: what the server asks for, else longer each time."""
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.headers.get("Retry-After") if isinstance(error, ApiException) and error.headers else None
-    return min(float(asked), 30.0) if asked and asked.isdigit() else _backoff(state)
-
-
-def _explained(error: ApiException) -> NbstepError:
-    message = _message(error)
-    match error.status:
-        case 404:
-            return RunNotFoundError(f"the cluster knows no such thing: {message}")
-        case 401 | 403:
-            return ClusterDeniedError(f"the cluster refuses: {message}")
-        case 409:
-            return OutputConflictError(message)
-        case 400 | 422:
-            return BadInputError(f"the cluster does not accept it: {message}")
-        case status:
-            return ClusterUnavailableError(f"the cluster answers {status}: {message}")
-
-
-def _message(error: ApiException) -> str:
-    try:
-        return str(json.loads(error.body)["message"])
-    except (TypeError, ValueError, KeyError):
-        return str(error.reason or error.body or error.status)
