@@ -21,8 +21,8 @@ from nbstep_runner.contract import ParameterSource, UnknownParameters
 from nbstep_runner.errors import BadInputError, NbstepError
 from nbstep_runner.parameters import Signature, resolve
 
-ID_DIGITS: Final = 8
-"""How many digits of a run's id say what its form said: what is sent twice is one run."""
+ID_DIGITS: Final = 6
+"""How many digits of a run's id say what its form said: what is sent twice is one run. As many as any id ends with."""
 FURTHER: Final = Field(name="further", type="YAML", hint="name: value", lines=True)
 LABELS: Final = Field(name="labels", type="NAME=value, one a line", lines=True)
 

@@ -51,6 +51,9 @@ CREATE TABLE listing (ended_at REAL NOT NULL, seconds REAL NOT NULL);
 """
 VERSION: Final = zlib.crc32(f"{TABLES}{msgspec.json.schema(Summary)}{version('nbstep')}".encode()) & 0x7FFFFFFF
 """A file of another version of nbstep, or with other members, is made anew."""
+MADE_ENDING: Final = f"-{'[0-9]' * 8}-{'[0-9]' * 6}-{'[0-9a-f]' * 6}"
+"""How an id ends that was made of a notebook's name and the time, as GLOB has it."""
+MADE_LENGTH: Final = 23
 BUSY_SECONDS: Final = 10.0
 _COLUMNS: Final = "key, run_id, has_record, version, modified, read_at, settled, summary"
 _DAMAGES: Final = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -106,6 +109,24 @@ class Row:
     def place(self) -> Place:
         """Where it stands among the others."""
         return self.modified, self.run_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """Runs that have something in common.
+
+    Attributes:
+        name: Of the notebook, or a label as ``NAME=VALUE``.
+        succeeded: How many of them did, as far as their records have been read.
+        failed: How many failed or were lost.
+        modified: When the last of their objects was written.
+    """
+
+    name: str
+    runs: int
+    succeeded: int
+    failed: int
+    modified: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +259,24 @@ class IndexFile:
         )
         with self._using() as connection:
             return [Row(*row) for row in connection.execute(query, [*values, *bounds, *bounds, most])]
+
+    def alike(self, *, by_label: bool, most: int) -> list[Alike]:
+        """The runs counted by their labels, or by their notebooks as ids are made of them; the last written first."""
+        name, source, values = "l.name || '=' || l.value", "labels l JOIN runs r ON r.key = l.key", list[Any]()
+        if not by_label:
+            name = "CASE WHEN run_id GLOB ? THEN substr(run_id, 1, length(run_id) - ?) ELSE run_id END"
+            source, values = "runs r", [f"*{MADE_ENDING}", MADE_LENGTH]
+        query = (
+            f"SELECT {name} AS alike, count(*), coalesce(sum(state = 'succeeded'), 0), "  # noqa: S608 - names alone
+            "coalesce(sum(state IN ('failed', 'lost')), 0), max(modified) AS latest "
+            f"FROM {source} GROUP BY alike ORDER BY latest DESC, alike LIMIT ?"
+        )
+        with self._using() as connection:
+            rows = connection.execute(query, [*values, most])
+            return [
+                Alike(name=name, runs=runs, succeeded=succeeded, failed=failed, modified=modified)
+                for name, runs, succeeded, failed, modified in rows
+            ]
 
     def groups(self, *, endpoints: bool) -> list[Group]:
         """The endpoints, or the other groups, that the last whole listing brought, the last written first."""

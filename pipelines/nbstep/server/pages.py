@@ -34,6 +34,8 @@ MOST_COMPARED: Final = 12
 """How many runs stand side by side."""
 MOST_ENDPOINTS: Final = 100
 """How many endpoints are asked how they stand."""
+MOST_GROUPS: Final = 500
+"""How many groups of runs a page has."""
 STATIC: Final = Path(__file__).with_name("static")
 KINDS: Final = {"style.css": "text/css", "run.js": "text/javascript", "runs.js": "text/javascript"}
 """What pages fetch, and its media type."""
@@ -52,6 +54,7 @@ class Pages:
         return [
             Route("/", self._runs, methods=["GET"]),
             Route("/compare", self._compare, methods=["GET"]),
+            Route("/groups", self._groups, methods=["GET"]),
             Route("/endpoints", self._endpoints, methods=["GET"]),
             Route("/runs/{id}", self._run, methods=["GET"]),
             Route("/runs/{id}/cancel", self._cancel, methods=["POST"]),
@@ -116,6 +119,23 @@ class Pages:
             ids=ids,
             states=[each.state for each in records],
             lines=lines,
+        )
+
+    def _groups(self, request: Request) -> Response:
+        folder, by = folder_of(request, self._folders), request.query_params.get("by", "notebook")
+        if by not in ("notebook", "label"):
+            hint = "They are grouped by notebook or by label."
+            raise Problem(status=400, reference="usage", detail=f"runs have no groups by {by[:80]!r}", hint=hint)
+        folder.index.refresh()
+        groups = folder.index.file.alike(by_label=by == "label", most=MOST_GROUPS)
+        return self._rendering.page(
+            request,
+            "groups.html",
+            folder=folder.name,
+            folders=allowed(request, self._folders, Right.READ),
+            by=by,
+            groups=groups,
+            most=MOST_GROUPS,
         )
 
     def _endpoints(self, request: Request) -> Response:

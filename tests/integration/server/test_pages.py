@@ -188,6 +188,8 @@ def test_runs_are_chosen_and_compared_and_sweeps_and_endpoints_are_looked_at(bro
         browser.until("return location.pathname == '/compare'")
         assert sorted(texts(browser, "thead a")) == sorted([run.id, other.id])
         check_readable(browser)
+        browser.show(f"{url}/groups?by=label")
+        check_readable(browser)
         browser.show(f"{url}/endpoints")
         assert texts(browser, "tbody th") == ["digits"]
         check_readable(browser)

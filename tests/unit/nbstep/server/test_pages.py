@@ -219,3 +219,30 @@ def test_runs_stand_side_by_side_and_what_differs_is_marked(run: Run) -> None:
     assert "Choose two" in service.get(f"/compare?run={run.id}", headers=BROWSER).text
     for path in ("/compare?run=nobodys&run=other", f"/compare?folder=other&run={run.id}&run={other.id}"):
         assert service.get(path, headers=BROWSER).status_code == 404
+
+
+def test_runs_are_grouped_by_notebook_and_by_label(run: Run) -> None:
+    service, backend = service_for(run), memory_runs.backend_of(run)
+    uri = run.output_uri.rpartition("/")[0].rpartition("/")[0]
+    backend.end(run.handle)
+    for number in range(3):
+        made = f"flights-20260102-12000{number}-{secrets.token_hex(3)}"
+        other = memory_runs.submit(runs=uri, run_id=made, labels={"team": "a=b"})
+        if number == 0:
+            backend.end(other.handle, state=RunState.FAILED)
+
+    def groups(by: str) -> dict[str, list[int]]:
+        service.get("/", headers=BROWSER)  # which reads the records
+        text = service.get(f"/groups?folder=team&by={by}", headers=BROWSER).text
+        assert "<img" not in text
+        found = {}
+        for row in re.findall("<tr>.*?</tr>", text, re.DOTALL)[1:]:
+            (link,) = links(row)
+            name, *counts, _ = re.findall(r"<t[hd][^>]*>(?:<a[^>]*>)?(.*?)(?:</a>)?</t[hd]>", row)
+            found[unescape(name)] = [int(count) for count in counts]
+            assert service.get(link, headers=BROWSER).text.count('<th scope="row">') == found[unescape(name)][0]
+        return found
+
+    assert groups("notebook") == {"flights": [3, 0, 1], run.id: [1, 1, 0]}
+    assert groups("label") == {"team=a=b": [3, 0, 1], "team=a": [1, 1, 0], f"note={HOSTILE}": [1, 1, 0]}
+    assert service.get(f"/groups?by={HOSTILE}", headers=BROWSER).status_code == 400
