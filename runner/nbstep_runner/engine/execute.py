@@ -20,23 +20,19 @@ from nbstep_runner.contract import (
     Severity,
 )
 from nbstep_runner.engine import cells, metadata
-from nbstep_runner.engine.ansi import without_ansi
 from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
-from nbstep_runner.engine.gpu import gpu_hint
 from nbstep_runner.engine.messages import Raised, asks_to_exit
 from nbstep_runner.engine.printed_errors import complaint_in, printed_error
+from nbstep_runner.engine.verdict import SUCCESS, Verdict, described, failure, unanswered, verdict_of
 from nbstep_runner.errors import (
-    CellFailedError,
     ExitCode,
     InternalError,
-    InterruptedRunError,
     NbstepError,
-    TerminatedError,
 )
 from nbstep_runner.kernel.death import explain
 from nbstep_runner.kernel.memory import MemoryWatch
-from nbstep_runner.kernel.usage import ProcessUsage
+from nbstep_runner.kernel.usage import UsageSince
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,22 +59,8 @@ class Execution:
         return replace(self, state=verdict.state, exit_code=verdict.exit_code, error=verdict.error)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Why the run does not go on after a cell: an error, or none where all is done or the notebook asked to end."""
-
-    error: ErrorInfo | None
-    exit_code: ExitCode
-    state: RunState
-
-
-LONGEST_REASON: Final = 1000
-"""Characters of an error's own words in a line that says how a run ended; the record has more of them."""
-
 NAMELESS: Final = ("", "NoneType")
 """How ipykernel names an error that IPython has caught and shown itself, such as one in a ``_repr_html_``."""
-
-SUCCESS: Final = Verdict(None, ExitCode.SUCCEEDED, RunState.SUCCEEDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +185,7 @@ class Executor:
             self._close(index, cell, CellState.SUCCEEDED, 0.0)
             return None
         self._tell_widgets()
-        usage = Usage(self._around.kernel.process.usage)
+        usage = UsageSince(self._around.kernel.process.usage)
         ending = CellRun(self._around, index, cell).run()
         self._around.supervisor.restore_limits()  # before a thread is made that those the cell has lowered would end
         state, verdict = self._judge(index, cell, ending)
@@ -220,7 +202,7 @@ class Executor:
         if ending.cut is not None:
             return ending.cut.state, verdict_of(ending.cut.error, index, cell)
         if ending.reply is None:
-            error = explain(self._around.kernel.process, self._memory) if ending.died else _lost(index)
+            error = explain(self._around.kernel.process, self._memory) if ending.died else unanswered(index)
             self._around.recorder.add_error(index, Raised(type(error).__name__, error.message))
             return CellState.FAILED, verdict_of(error, index, cell)
         if ending.reply.get("status") != "ok":
@@ -280,7 +262,7 @@ class Executor:
         state: CellState,
         seconds: float | None,
         *,
-        usage: Usage | None = None,
+        usage: UsageSince | None = None,
         raised: bool = False,
     ) -> None:
         metadata.end_cell(cell, state, seconds, raised=raised)
@@ -296,7 +278,7 @@ class Executor:
             self._emit(Notice(message=self._command_warnings[-1], severity=Severity.WARNING))
 
     def _note(
-        self, index: int, cell: dict[str, Any], state: CellState, seconds: float | None, usage: Usage | None = None
+        self, index: int, cell: dict[str, Any], state: CellState, seconds: float | None, usage: UsageSince | None = None
     ) -> None:
         """Write the cell's record; tell of it where the cell has been begun."""
         record = CellRecord(
@@ -321,80 +303,3 @@ class Executor:
             for index, raised in sorted(self._around.recorder.raised_late.items())
         )
         return (*(allowed if self._allowed else ()), *self._command_warnings, *late)
-
-
-class Usage:
-    """What the kernel uses from now on; read when a cell has ended."""
-
-    def __init__(self, process: ProcessUsage) -> None:
-        self._process = process
-        self._cpu_before = process.cpu_seconds()
-        process.reset_peak()
-
-    @property
-    def cpu_seconds(self) -> float | None:
-        """CPU time used since; ``None`` where unknown, as of a dead kernel."""
-        used = self._process.cpu_seconds()
-        return None if used is None or self._cpu_before is None else used - self._cpu_before
-
-    @property
-    def peak_bytes(self) -> int | None:
-        """The peak of resident memory since."""
-        return self._process.peak_bytes()
-
-
-def failure(index: int, cell: dict[str, Any], raised: Raised, complaint: str) -> Verdict:
-    """The verdict for a cell that raised.
-
-    Args:
-        index: The cell's.
-        cell: The cell.
-        raised: What, without secrets.
-        complaint: The last line that it printed to stderr, for kernels that say no more.
-    """
-    said = f"raised {described(raised)}" if raised.name else f"failed{_reason(raised.value, complaint)}"
-    lines = [without_ansi(line) for part in raised.traceback for line in part.splitlines()]
-    info = replace(
-        info_of(CellFailedError(f"cell {index} {said}", hint=gpu_hint(described(raised))), index, cell),
-        exception_name=raised.name,
-        exception_value=without_ansi(raised.value),
-        traceback=tuple(lines),
-    )
-    return Verdict(info, CellFailedError.exit_code, RunState.FAILED)
-
-
-def _lost(index: int) -> CellFailedError:
-    return CellFailedError(
-        f"the kernel is done with cell {index} and has not said how it ended",
-        hint="An interrupt (SIGINT) that meets a kernel between two cells has this effect: run again, without it.",
-    )
-
-
-def described(raised: Raised) -> str:
-    """An error in a line: its name and the first line of its value."""
-    return ": ".join(part for part in (raised.name, _first_line(raised.value)) if part) or "an error without a name"
-
-
-def _reason(value: str, complaint: str) -> str:
-    """Why a cell failed whose error has no name; its value is a status (Bash's kernel), a message, or empty."""
-    first = _first_line(value)
-    if first and not first.isdecimal():
-        return f": {first}"
-    status = f" with status {first}" if first else ""
-    return f"{status}: {without_ansi(complaint)}" if complaint else status or ", and its kernel does not say why"
-
-
-def _first_line(text: str) -> str:
-    return next(iter(without_ansi(text).strip().splitlines()), "")[:LONGEST_REASON]
-
-
-def verdict_of(error: NbstepError, index: int | None = None, cell: dict[str, Any] | None = None) -> Verdict:
-    """The verdict that an error stands for, naming its cell."""
-    stopped = isinstance(error, InterruptedRunError | TerminatedError)
-    state = RunState.CANCELLED if stopped else RunState.FAILED
-    return Verdict(info_of(error, index, cell), error.exit_code, state)
-
-
-def info_of(error: NbstepError, index: int | None, cell: dict[str, Any] | None) -> ErrorInfo:
-    """An error as data, naming its cell."""
-    return replace(ErrorInfo.of(error), cell_index=index, cell_id=cell.get("id") if cell else None)

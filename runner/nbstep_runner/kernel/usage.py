@@ -56,6 +56,26 @@ class ProcessUsage:
         self._stat = self._status = self._clear_refs = -1
 
 
+class UsageSince:
+    """What a process uses from now on, as a cell has used it when it has ended."""
+
+    def __init__(self, process: ProcessUsage) -> None:
+        self._process = process
+        self._cpu_before = process.cpu_seconds()
+        process.reset_peak()
+
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time used since; ``None`` where unknown, as of a dead kernel."""
+        used = self._process.cpu_seconds()
+        return None if used is None or self._cpu_before is None else used - self._cpu_before
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The peak of resident memory since."""
+        return self._process.peak_bytes()
+
+
 def _open(path: Path, mode: int) -> int:
     try:
         return os.open(path, mode)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from nbstep_runner.engine.execute import failure
 from nbstep_runner.engine.messages import Raised
+from nbstep_runner.engine.verdict import failure
 from nbstep_runner.errors import CellFailedError
 from support.notebooks import notebook
 

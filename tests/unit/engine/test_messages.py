@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep_runner.contract import Event, OutputLimits, RunState
-from nbstep_runner.engine import execute, metadata
+from nbstep_runner.engine import metadata
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import Raised, asks_to_exit, language_info_of, outputs_of
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
+from nbstep_runner.engine.verdict import failure
 from nbstep_runner.errors import ExitCode
 from nbstep_runner.kernel.kernel_json import decode
 from nbstep_runner.kernel.wire import Message
@@ -134,7 +135,7 @@ def test_a_kernels_own_description_never_breaks_the_notebook(info: dict[str, Any
 def test_whatever_a_reply_holds_it_is_an_error_in_words(reply: dict[str, Any]) -> None:
     raised = Raised.of(reply)
     asks_to_exit(reply)
-    verdict = execute.failure(0, notebook(["pass"])["cells"][0], raised, "")
+    verdict = failure(0, notebook(["pass"])["cells"][0], raised, "")
     assert (verdict.exit_code, verdict.state) == (ExitCode.CELL_FAILED, RunState.FAILED)
     assert verdict.error is not None
     assert "\n" not in verdict.error.message
@@ -155,7 +156,7 @@ def test_whatever_a_reply_holds_it_is_an_error_in_words(reply: dict[str, Any]) -
 def test_an_error_that_lacks_a_name_or_a_message_is_told_as_it_is(
     name: str, value: str, complaint: str, message: str
 ) -> None:
-    verdict = execute.failure(0, notebook(["pass"])["cells"][0], Raised(name, value), complaint)
+    verdict = failure(0, notebook(["pass"])["cells"][0], Raised(name, value), complaint)
     assert verdict.error is not None
     assert verdict.error.message == message
 
