@@ -65,6 +65,10 @@ bench: $(VENV)/ploomber/.installed  ## Measure against papermill and other peers
 bench-serving: $(VENV)/mlserver/.installed  ## Measure an endpoint beside MLServer, by wrk (a minute; leave the machine alone meanwhile)
 	@$(bin)/python tests/benchmarks --only serving
 
+.PHONY: bench-service
+bench-service: $(installed)  ## Measure the service with 200 open streams and 100 requests a second (two minutes; leave the machine alone meanwhile)
+	@$(bin)/python tests/benchmarks/service_load.py $(BENCH_ARGS)
+
 .PHONY: bench-runs
 bench-runs: $(installed)  ## Measure the service's lists of 10,000 runs (a minute; leave the machine alone meanwhile)
 	@$(bin)/python tests/benchmarks/run_lists.py $(BENCH_ARGS)

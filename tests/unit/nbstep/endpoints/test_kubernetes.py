@@ -143,7 +143,7 @@ INSIDE = "http://prices.team.svc"
         (service("NodePort"), NODES, "http://10.0.0.1:30123"),
         (service("NodePort"), [*NODES, {"type": "ExternalIP", "address": "2001:db8::1"}], "http://[2001:db8::1]:30123"),
         (service("NodePort"), [], INSIDE),
-        (service("LoadBalancer"), NODES, ""),
+        (service("LoadBalancer", age=-3600), NODES, ""),  # however long after this line the test runs
         (service("LoadBalancer", ingress=[{"ip": "203.0.113.9"}]), NODES, "http://203.0.113.9"),
         (service("LoadBalancer", ingress=[{"hostname": "lb.example.org"}]), NODES, "http://lb.example.org"),
         (service("LoadBalancer", age=121), NODES, INSIDE),
