@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nbstep_runner.kernel import slim_application
+from nbstep_runner.kernel import slim_imports
 from support import kernels
 from support.runs import run
 
@@ -78,7 +78,7 @@ def python(request: pytest.FixtureRequest) -> Path:
 
 
 def test_every_module_of_jupyter_client_can_be_imported_first(python: Path) -> None:
-    command = [str(python), "-c", FIRST, str(slim_application.__file__)]
+    command = [str(python), "-c", FIRST, str(slim_imports.__file__)]
     done = subprocess.run(command, capture_output=True, check=False, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 20, done.stdout + done.stderr

@@ -29,6 +29,7 @@ from typing import Any
 FOLDER = Path(__file__).parent
 PARTS = {
     "slim": FOLDER / "slim_application.py",
+    "imports": FOLDER / "slim_imports.py",
     "streams": FOLDER / "slim_streams.py",
     "shell": FOLDER / "slim_shell.py",
     "commands": FOLDER / "slim_commands.py",
@@ -60,7 +61,7 @@ def main() -> None:
     listener, owner, *options = sys.argv[1:]
     parts = SimpleNamespace(**{name: _load(path) for name, path in PARTS.items()})
     with parts.preload.without_garbage_collection():
-        parts.slim.load()
+        parts.imports.load()
         parts.preload.preload(USED_BY_KERNELS, ())
         names, unfit = _wanted(int(owner), options)
         trouble = parts.preload.preload(names, unfit)
