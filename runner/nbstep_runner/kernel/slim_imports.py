@@ -1,4 +1,4 @@
-"""What a kernel imports and what it goes without: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
+"""What a kernel imports, and what not: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
 import sys
 import threading
