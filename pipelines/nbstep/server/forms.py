@@ -79,7 +79,7 @@ class Forms:
             chosen = self._chosen(request, folder, given, data)
         except (Problem, NbstepError) as error:
             told = as_problem(error).told
-            return self._first(request, folder, given, f"{told.detail}. {told.hint}", told.status)
+            return self._first(request, folder, given, f"{told.detail}. {told.hint}".strip(), told.status)
         return self._second(request, folder, chosen, given)
 
     def _chosen(self, request: Request, folder: RunFolder, given: Mapping[str, str], data: bytes) -> Chosen:

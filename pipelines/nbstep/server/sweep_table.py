@@ -23,6 +23,7 @@ RECORD: Final = "output.result.json"
 AT_ONCE: Final = 32
 MOST_COLUMNS: Final = 60
 ENDED_BADLY: Final = (RunState.FAILED, RunState.LOST, RunState.CANCELLED)
+MISSING: Final = sort_key(None)
 NAME, STATE, SECONDS, PARAMETER, RESULT = "name", "state", "seconds", "parameter.", "result."
 """By what a table is ordered: one of the first three, or the name of a parameter or a result behind its prefix."""
 
@@ -48,10 +49,10 @@ class SweepTable:
     def ordered(self, by: str, *, descending: bool, failures_first: bool) -> list[SweepRun]:
         """The rows in order; by nothing, the best first, where it is known what is best. What is missing comes last."""
         if by:
-            values = [(run, _value(run, by)) for run in self.sweep.runs]
-            there = [each for each in values if each[1] is not None]
-            there.sort(key=lambda each: sort_key(each[1]), reverse=descending)
-            runs = [run for run, _ in there] + [run for run, value in values if value is None]
+            keyed = [(sort_key(_value(run, by)), run) for run in self.sweep.runs]
+            there = [each for each in keyed if each[0] != MISSING]
+            there.sort(key=lambda each: each[0], reverse=descending)
+            runs = [run for _, run in there] + [run for key, run in keyed if key == MISSING]
         else:
             runs = self.sweep.best_first() if self.sweep.metric else list(self.sweep.runs)
         return sorted(runs, key=lambda run: run.state not in ENDED_BADLY) if failures_first else runs

@@ -243,6 +243,14 @@ def test_a_notebook_whose_parameters_are_not_known_takes_any(tmp_path: Path) -> 
     assert world.parameters(run) == {"a": 1, "b": "no"}
 
 
+def test_names_and_texts_of_any_language_arrive_as_they_are(tmp_path: Path) -> None:
+    world = World(tmp_path, 'größe: float = 1.0\ntext: str = "  as\\nit is"\nmode: str = "x"\n')
+    form = world.form()
+    text = "\n\N{SNOWMAN} first, and\ttabs \n"
+    run = world.started(world.send(form, {"parameter.größe": "2", "parameter.text": text, "parameter.mode": ""}))
+    assert world.parameters(run) == {"größe": 2.0, "text": text, "mode": ""}
+
+
 @pytest.mark.fault(62)
 @pytest.mark.parametrize(
     ("query", "status", "said"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from dataclasses import replace
@@ -144,3 +145,11 @@ def test_a_plan_that_is_damaged_keeps_no_record_from_being_shown(world: World) -
     for plan in (b"{", b'{"specs": [{"run_id": "", "input_uri": "", "output_uri": "x"}], "jobs": 1, "sets": [{}]}'):
         world.store.write(f"{world.runs}/lr/depth/depth-0123/sweep.json", plan)
         assert len(rows(world.get("/sweeps/lr/depth"))) == 3
+
+
+@pytest.mark.parametrize("order", ["", "&order=down"])
+def test_what_is_missing_or_no_number_stands_last_in_either_order(world: World, order: str) -> None:
+    for number, found in enumerate(({"x": 1}, {"x": math.nan}, {}, {"x": 3}, {"x": "2"})):
+        world.put(f"odd/n={number}", results=found)
+    names = [row[1] for row in rows(world.get(f"/sweeps/odd?sort=result.x{order}"))]
+    assert names == (["n=4", "n=3", "n=0", "n=1", "n=2"] if order else ["n=0", "n=3", "n=4", "n=1", "n=2"])
