@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import targets
+from benchmarks import page, targets
 from benchmarks.cloud import install
 from benchmarks.contenders import CONTENDERS, JUPYTER, NBSTEP, PAPERMILL, nbstep
 from benchmarks.growth import Growth, measure_growth
@@ -92,36 +91,6 @@ def _median(measures: list[Measure]) -> Measure:
     return Measure(*(statistics.median(getattr(each, field) for each in measures) for field in fields))
 
 
-def seconds_table(outcomes: list[Outcome]) -> Table:
-    """The figures, a row a workload."""
-    result = Table(title="Seconds: medians of alternating runs")
-    columns = (
-        "workload",
-        "nbstep",
-        "papermill",
-        "jupyter",
-        "ploomber",
-        "floor",
-        "ratio",
-        "CPU",
-        "papermill's",
-        "peak MB",
-    )
-    for column in columns:
-        result.add_column(column, justify="left" if column == "workload" else "right")
-    for outcome in outcomes:
-        ours, theirs = outcome.medians[NBSTEP], outcome.medians[PAPERMILL]
-        result.add_row(
-            outcome.workload.name,
-            *(f"{outcome.medians[name].seconds:.2f}" for name in CONTENDERS),
-            f"{outcome.ratio:.3f}",
-            f"{ours.cpu_seconds:.2f}",
-            f"{theirs.cpu_seconds:.2f}",
-            f"{ours.peak_bytes / 1e6:.0f}",
-        )
-    return result
-
-
 def told(console: Console, measured: Iterable[Told]) -> Iterator[Told]:
     """Say each as soon as it is known: the whole takes a while."""
     for each in measured:
@@ -157,21 +126,23 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="only what has this in its name")
     parser.add_argument("--plot", type=Path, help="write the figures as a PNG")
     arguments = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a file, or a pipe
     console = Console(width=120)
     chosen = [each for each in WORKLOADS if arguments.slow or not each.slow]
     if arguments.only:
         chosen = [each for each in WORKLOADS if any(part in each.name for part in arguments.only)]
     if arguments.cloud:
-        chosen.append(cloud_hello(install()))
+        chosen.insert(1, cloud_hello(install()))
     with tempfile.TemporaryDirectory() as folder:
         if chosen:
             warm_up(Path(folder))
         outcomes = list(told(console, (run(workload, Path(folder)) for workload in chosen)))
         others = list(told(console, figures(arguments, Path(folder))))
-    console.print(seconds_table(outcomes))
+    medians = [(outcome.workload.name, outcome.medians) for outcome in outcomes]
+    console.print(*page.table(medians), sep="\n", soft_wrap=True)
     if arguments.plot:
         growth = next((each for each in others if isinstance(each, Growth)), None)
-        plot([(outcome.workload.name, outcome.medians) for outcome in outcomes], growth, arguments.plot)
+        plot(medians, growth, arguments.plot)
     measured = [figure for each in (*outcomes, *others) for figure in each.measured()]
     console.print(targets.table(measured))
     missed = targets.misses(measured)

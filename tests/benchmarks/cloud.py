@@ -13,6 +13,16 @@ FOLDER = Path("bench-results", "cloud")
 def install() -> Path:
     """The folder, with the packages in it."""
     if not FOLDER.exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(FOLDER), *PACKAGES]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-warn-conflicts",
+            "--target",
+            str(FOLDER),
+            *PACKAGES,
+        ]
         subprocess.run(command, check=True)
     return FOLDER.absolute()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 
+CLOUD = "hello, cloud extras"
 Build = Callable[[], Sequence[str]]
 
 PRINT_LINES = "for i in range({count}): print('a line of output, number', i)"
@@ -66,4 +67,4 @@ WORKLOADS: tuple[Workload, ...] = (
 def cloud_hello(folder: Path) -> Workload:
     """The hello notebook beside the packages of clouds, in a folder: papermill imports all that it finds."""
     hello = WORKLOADS[0]
-    return replace(hello, name="hello, cloud extras", environment={"PYTHONPATH": str(folder)})
+    return replace(hello, name=CLOUD, environment={"PYTHONPATH": str(folder)})
