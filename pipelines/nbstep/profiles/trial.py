@@ -189,7 +189,7 @@ class _Probe:
             return Damage.NONE if source.read == 1 else Damage.MISSED
 
     def clean(self) -> None:
-        """Leave nothing behind."""
+        """Delete every object that the trial has made."""
         for uri in self._names:
             with suppress(NbstepError):
                 self._timed("delete", lambda uri=uri: self.store.delete(uri))  # type: ignore[misc]  # the object of this turn

@@ -77,7 +77,7 @@ class Following:
         threading.Thread(target=self._follow, name=f"nbstep-events-{self.run.id}", daemon=True).start()
 
     def ring_all(self) -> None:
-        """Have every listener look."""
+        """Wake every listener, which then looks for news."""
         for ring in tuple(self._rings):
             ring()
 

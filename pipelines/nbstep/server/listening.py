@@ -31,7 +31,7 @@ class Connection(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-        """It begins."""
+        """Give a client that has connected its time for a request."""
         super().connection_made(transport)
         self._watch()
 

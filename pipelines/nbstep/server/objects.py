@@ -132,7 +132,7 @@ class _FromDisk(StreamingResponse):
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer."""
+        """Send the object, and let go of what is held for it, however that ends."""
         with self._held:
             await super().__call__(scope, receive, send)
 

@@ -42,7 +42,7 @@ KINDS: Final = {"style.css": "text/css", "run.js": "text/javascript", "runs.js":
 
 
 class Pages:
-    """Answers browsers."""
+    """The pages of a folder's runs and endpoints, as HTML."""
 
     def __init__(self, config: Config, folders: RunFolders, rendering: Rendering) -> None:
         self._config = config

@@ -44,7 +44,7 @@ class SweepRun:
 
     @property
     def state(self) -> RunState:
-        """How it stands."""
+        """The state of its record; ``pending`` without one."""
         return self.result.state if self.result else RunState.PENDING
 
     @property

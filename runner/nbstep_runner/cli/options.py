@@ -54,7 +54,7 @@ class Attempt(click.ParamType[int]):
     name = "number|next"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number."""
+        """The number, :data:`NEXT_ATTEMPT` for ``next``."""
         if value == "next":
             return NEXT_ATTEMPT
         return click.IntRange(min=1).convert(value, param, ctx)

@@ -102,7 +102,7 @@ class Recorder:
             notebook["metadata"]["widgets"] = self._masker.mask_value(notebook["metadata"]["widgets"])
 
     def finish(self) -> None:
-        """Nothing more will come."""
+        """Record what is still held; to be called when the kernel says nothing more."""
         self._flush_widgets()
         self.settle()
         if self._widgets.left_out:

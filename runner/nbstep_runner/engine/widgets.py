@@ -118,7 +118,7 @@ class WidgetState:
         return self._output_widgets[comm_id]
 
     def output_widgets(self) -> Iterator[OutputWidget]:
-        """All of them."""
+        """Every output widget that is known."""
         return iter(self._output_widgets.values())
 
     def news(self) -> list[tuple[str, dict[str, Any]]]:

@@ -137,7 +137,7 @@ class KernelProcess:
 
     @property
     def usage(self) -> ProcessUsage:
-        """What it uses."""
+        """Its processor time and memory."""
         if self._usage is None:
             self._usage = ProcessUsage(self.pid)
         return self._usage

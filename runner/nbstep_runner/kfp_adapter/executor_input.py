@@ -45,14 +45,14 @@ class ArtifactList(msgspec.Struct, frozen=True):
 
 
 class Inputs(msgspec.Struct, frozen=True, rename="camel"):
-    """What comes in."""
+    """The values and artifacts that the step is given, by name."""
 
     parameter_values: dict[str, Any] = {}
     artifacts: dict[str, ArtifactList] = {}
 
 
 class OutputParameter(msgspec.Struct, frozen=True, rename="camel"):
-    """Where a value goes."""
+    """The file into which a value goes that the step hands on."""
 
     output_file: str
 

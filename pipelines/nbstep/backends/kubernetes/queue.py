@@ -36,7 +36,7 @@ def held_back(job: Object, pods: Sequence[Object]) -> bool:
 
 
 def queued(workload: Object) -> Queued:
-    """What a Workload tells."""
+    """What Kueue says of a Job by its Workload."""
     active = workload["spec"].get("active", True)
     conditions = {each["type"]: each for each in workload.get("status", {}).get("conditions") or ()}
     evicted = conditions.get("Evicted", {})

@@ -16,7 +16,7 @@ class _Dumper(yaml.SafeDumper):
     """Text is text to whoever reads it, and lines stay lines."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base's
-        """Write everything out."""
+        """Write an object that occurs twice out twice, without an anchor."""
         return True
 
 

@@ -63,7 +63,7 @@ class Patience:
         self.renew()
 
     def renew(self) -> None:
-        """Something has come."""
+        """Start the time anew: the service has answered."""
         self._since = time.monotonic()
         self._failures = 0
 

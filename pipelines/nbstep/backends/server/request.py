@@ -37,7 +37,7 @@ class Upload:
 
     @property
     def form(self) -> dict[str, Any]:
-        """As httpx sends it."""
+        """The form's fields and file, as ``httpx`` takes them."""
         files = {"notebook": (self.name, self.notebook, NOTEBOOK_TYPE)}
         return {"data": {"request": self.request.decode()}, "files": files}
 
