@@ -33,6 +33,7 @@ class Chosen:
 
     Attributes:
         name: What people call it.
+        family: What the ids of its runs are made of.
         action: Where its form is sent to, below the server's prefix.
         carried: Fields of the form by which it is known when the form comes back.
         earlier: The parameters of the run that is run again.
@@ -40,6 +41,7 @@ class Chosen:
     """
 
     name: str
+    family: str
     action: str
     signature: Signature
     begin: Callable[[Again], str]
@@ -88,7 +90,7 @@ class Form:
             folder=folder,
             caller=caller,
             chosen=chosen,
-            id=given.get("id") or new_run_id(chosen.name),
+            id=given.get("id") or new_run_id(chosen.family),
             profile=profile,
             parameters=[each.filled(given) for each in parameter_fields(chosen.signature, chosen.earlier or {})],
             further=None if chosen.signature.complete else FURTHER.filled(given),

@@ -97,7 +97,9 @@ class Forms:
                 asked = Asked(notebook=uri, **msgspec.structs.asdict(again))
                 return self._starting.start(folder, caller, None, asked, None)
 
-            return Chosen(name=uri, action="/submit", signature=signature, begin=begin, carried={"notebook": uri})
+            return Chosen(
+                name=uri, family=uri, action="/submit", signature=signature, begin=begin, carried={"notebook": uri}
+            )
         content = data or _decoded(given["carried"])
         if len(content) > self._most:
             raise too_large(self._most)
@@ -111,6 +113,7 @@ class Forms:
 
         return Chosen(
             name=name,
+            family=name,
             action="/submit",
             signature=read_signature(parse_notebook(content).content),
             begin=begin_of_upload,
@@ -125,7 +128,8 @@ class Forms:
             return self._starting.start_again(folder, caller, None, again, run_id)
 
         action = f"/runs/{run_id}/rerun"
-        chosen = Chosen(name=run_id, action=action, signature=signature, begin=begin, earlier=earlier)
+        family = folder.run(run_id).family
+        chosen = Chosen(name=run_id, family=family, action=action, signature=signature, begin=begin, earlier=earlier)
         return self._second(request, folder, chosen, given)
 
     def _first(
@@ -149,7 +153,7 @@ class Forms:
         """The form with all that a run can be given; once it is whole and sent, the run's page."""
         form = Form.of(self._starting, folder, caller_of(request), chosen, given)
         problem, status = None, 200
-        if given.get("action") == "start":
+        if request.method == "POST" and given.get("action") == "start":  # an address alone starts nothing
             form, asked = form.checked()
             status = 422
             if asked is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from html.parser import HTMLParser
 from pathlib import Path
@@ -230,6 +231,7 @@ def test_a_run_is_run_again_with_its_own_values_in_the_form(world: World) -> Non
     assert (form.fields["parameter.token"], form.fields["way.parameter.token"]) == ("T", "env")
     again = world.started(world.send(form, {"parameter.alpha": "2"}))
     assert again.id != earlier.id
+    assert re.fullmatch(r"train-\d{8}-\d{6}-[0-9a-f]{6}", again.id)
     assert world.parameters(again) == {"epochs": 3, "token": {"secret": "env:T"}, "alpha": 2.0}
     assert world.get("/runs/nobodys/rerun").status_code == 404
 
@@ -298,6 +300,18 @@ def test_notebooks_to_choose_from_are_offered_without_those_of_runs(world: World
     assert f'<option value="{world.notebook}">' in page
 
 
+@pytest.mark.fault(62)
+def test_an_address_alone_starts_nothing(world: World) -> None:
+    """Whoever is led to it would start a run without having asked for one."""
+    earlier = world.started(world.send(world.form(), {"parameter.epochs": "1"}))
+    for path in ("/submit", f"/runs/{earlier.id}/rerun"):
+        query = httpx.QueryParams({"notebook": world.notebook, "action": "start", "parameter.epochs": "1"})
+        answer = world.get(f"{path}?{query}")
+        assert (answer.status_code, Form(answer).invalid) == (200, [])
+    assert world.ids() == {earlier.id}
+
+
+@pytest.mark.fault(62)
 @pytest.mark.parametrize("path", ["/submit", "/runs/any/rerun"])
 def test_a_cookie_alone_starts_nothing(world: World, path: str) -> None:
     for origin in ({}, {"origin": "http://evil.example"}):
