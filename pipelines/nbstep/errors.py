@@ -106,3 +106,11 @@ def error_of(info: ErrorInfo) -> NbstepError:
 
 
 KINDS: Final = _table(NbstepError)
+
+
+def missing_package(whose: str, error: ModuleNotFoundError, extra: str) -> errors.UsageError:
+    """Say that something needs a package that is not installed, and which extra of nbstep's brings it."""
+    return errors.UsageError(
+        f"{whose} needs a package that is not installed: {error.name}",
+        hint=f"Install it: pip install 'nbstep[{extra}]'",
+    )

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, cast
 
 from nbstep.backends.protocol import Backend
+from nbstep.errors import missing_package
 from nbstep_runner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,10 +39,7 @@ def backend_named(name: str) -> Backend:
         try:
             return cast("Backend", getattr(import_module(module), attribute)())
         except ModuleNotFoundError as error:
-            raise UsageError(
-                f"the backend {name!r} needs a package that is not installed: {error.name}",
-                hint=f"Install it: pip install 'nbstep[{_EXTRAS.get(name, name)}]'",
-            ) from error
+            raise missing_package(f"the backend {name!r}", error, _EXTRAS.get(name, name)) from error
     for point in _entry_points():
         if point.name == name:
             return cast("Backend", point.load()())

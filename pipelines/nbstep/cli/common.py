@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
 
-from nbstep_runner.errors import ExitCode, UsageError
+from nbstep_runner.errors import ExitCode
 
 if TYPE_CHECKING:
     from nbstep.endpoints.endpoint import Endpoint, EndpointStatus
@@ -161,14 +161,6 @@ def concluded(record: RunResult) -> int:
     if record.exit_code and record.error:
         click.echo(f"nbstep: {record.error.message}\n{record.error.hint}", err=True)
     return int(ExitCode.INTERNAL) if record.exit_code is None else record.exit_code
-
-
-def without_web(error: ModuleNotFoundError) -> UsageError:
-    """What to say where the service's packages are not installed."""
-    return UsageError(
-        f"the service needs a package that is not installed: {error.name}",
-        hint="Install it: pip install 'nbstep[web]'",
-    )
 
 
 def _names(typed: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from nbstep.cli.common import without_web
+from nbstep.errors import missing_package
 from nbstep_runner.errors import UsageError
 
 
@@ -28,7 +28,7 @@ def command(file: Path | None, host: str, port: int, *, manifest: bool, new_toke
         from nbstep.server.team.manifest import manifests_of
         from nbstep.server.team.service import serve_team
     except ModuleNotFoundError as error:
-        raise without_web(error) from error
+        raise missing_package("the service", error, "web") from error
 
     if new_token:
         click.echo(new_entry())

@@ -11,7 +11,7 @@ from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.parameters import submitted_sources
 from nbstep.cli.placing import BROUGHT, PLACE, overrides
 from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, cell_fields
-from nbstep_runner.cli.parameter_options import parameter_options
+from nbstep_runner.cli.parameter_options import UNKNOWN_PARAMETERS, parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 
 if TYPE_CHECKING:
@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 @section(
     "Parameters",
     *parameter_options(),
-    click.option(
-        "--unknown-parameters",
-        type=click.Choice(["error", "warn", "ignore"]),
-        default="error",
-        show_default=True,
-        help="What to do with a parameter that the notebook does not declare.",
-    ),
+    UNKNOWN_PARAMETERS,
 )
 @section("Place", *PLACE, *BROUGHT)
 @section(

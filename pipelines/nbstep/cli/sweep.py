@@ -14,7 +14,7 @@ from nbstep.cli.placing import BROUGHT, FIELDS, ON, overrides
 from nbstep.cli.sweep_output import show, watched
 from nbstep.sweeps.worker import SweepWorker
 from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, cell_fields
-from nbstep_runner.cli.parameter_options import parameter_options
+from nbstep_runner.cli.parameter_options import UNKNOWN_PARAMETERS, parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import Deadlines, StorageOptions, UnknownParameters
 
@@ -40,13 +40,7 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
     ),
     click.option("--matrix", metavar="FILE", help="Parameter sets: CSV, or a JSON or YAML list of mappings."),
     *parameter_options(" of all runs"),
-    click.option(
-        "--unknown-parameters",
-        type=click.Choice(["error", "warn", "ignore"]),
-        default="error",
-        show_default=True,
-        help="What to do with a parameter that the notebook does not declare.",
-    ),
+    UNKNOWN_PARAMETERS,
 )
 @section(
     "Kernels",

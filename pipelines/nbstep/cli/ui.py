@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import click
 
-from nbstep.cli.common import Storage, chosen, where, without_web
+from nbstep.cli.common import Storage, chosen, where
+from nbstep.errors import missing_package
 
 
 @click.command("ui", short_help="Show the runs of a folder in a browser.")
@@ -21,7 +22,7 @@ def command(profile: str | None, runs: str | None, storage: Storage, port: int, 
     try:
         from nbstep.server.here import config_here, serve_here
     except ModuleNotFoundError as error:
-        raise without_web(error) from error
+        raise missing_package("the service", error, "web") from error
 
     def tell(address: str) -> None:
         click.echo(address)

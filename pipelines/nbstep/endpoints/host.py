@@ -10,7 +10,7 @@ from typing import Final, Protocol, cast
 
 from nbstep.backends.protocol import Plan, Status
 from nbstep.endpoints.plan import Deployment
-from nbstep.errors import WaitTimeoutError
+from nbstep.errors import WaitTimeoutError, missing_package
 from nbstep.profiles import Profile
 from nbstep_runner.contract import RunResult
 from nbstep_runner.errors import UsageError
@@ -99,7 +99,4 @@ def host_named(name: str) -> Host:
     try:
         return cast("Host", getattr(import_module(module), attribute)())
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"serving on {name!r} needs a package that is not installed: {error.name}",
-            hint=f"Install it: pip install 'nbstep[{name}]'",
-        ) from error
+        raise missing_package(f"serving on {name!r}", error, name) from error

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW
-from nbstep_runner.cli.parameter_options import parameter_options
+from nbstep_runner.cli.parameter_options import UNKNOWN_PARAMETERS, parameter_options
 from nbstep_runner.cli.sections import section
 
 FACTORS: Final = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
@@ -85,13 +85,7 @@ PARAMETERS: Final = section(
     click.option("--inject-input-path", is_flag=True, help="Give the notebook PAPERMILL_INPUT_PATH."),
     click.option("--inject-output-path", is_flag=True, help="Give the notebook PAPERMILL_OUTPUT_PATH."),
     click.option("--inject-paths", is_flag=True, help="Give the notebook both paths."),
-    click.option(
-        "--unknown-parameters",
-        type=click.Choice(["error", "warn", "ignore"]),
-        default="error",
-        show_default=True,
-        help="What to do with a parameter that the notebook does not declare.",
-    ),
+    UNKNOWN_PARAMETERS,
 )
 
 KERNEL: Final = section(

@@ -69,3 +69,12 @@ def parameter_options(of: str = "") -> tuple[Callable[[Any], Any], ...]:
         click.option("-f", "--parameters_file", multiple=True, metavar="URI", help=f"A YAML file of parameters{of}."),
         click.option("-y", "--parameters_yaml", multiple=True, metavar="YAML", help=f"Parameters{of} as YAML."),
     )
+
+
+UNKNOWN_PARAMETERS: Final = click.option(
+    "--unknown-parameters",
+    type=click.Choice(["error", "warn", "ignore"]),
+    default="error",
+    show_default=True,
+    help="What to do with a parameter that the notebook does not declare.",
+)
