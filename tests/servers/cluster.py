@@ -53,6 +53,19 @@ class Api:
     def create(self, manifest: Mapping[str, Any]) -> None:
         self("create", "--filename", "-", data=manifest)
 
+    def make_volume(self, name: str, storage_class: str, folder: Path) -> None:
+        """A volume for a claim to take, which is a folder of this machine, the cluster's only node."""
+        folder.mkdir()
+        for path in (folder, *list(folder.parents)[:3]):
+            path.chmod(0o777)
+        spec = {
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "hostPath": {"path": str(folder)},
+            "storageClassName": storage_class,
+        }
+        self.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+
     def pods(self, run: Run) -> list[dict[str, Any]]:
         items = self.get("pods", "--selector", f"nbstep/run-id={run.id}")["items"]
         return sorted(items, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))

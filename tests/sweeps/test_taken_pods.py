@@ -21,7 +21,7 @@ from sweeps.pods import Taking, evicted, killed, lost, running, suspended, until
 pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
 
 TAINT = "nbstep-test=drain:NoExecute"
-FIRST_WAITS = """
+WAITS_ONCE = """
 import os, time
 from nbstep_runner.stores import open_store
 open("a.csv", "w").write("1")
@@ -55,20 +55,12 @@ time.sleep(300)
 
 
 WORKS_ON_A_CLAIM = """
-import os, time
+import os
 from pathlib import Path
 from nbstep_runner import result
-from nbstep_runner.stores import open_store
 assert os.listdir() == []
-Path("a.csv").write_text("1")
 Path("large.bin").write_bytes(bytes(2**20))
 result("file", Path("large.bin"))
-flag = os.environ["FLAG"]
-store = open_store(flag)
-if store.stat(flag) is None:
-    store.write(flag, b"seen")
-    print("waits", flush=True)
-    time.sleep(300)
 """
 
 
@@ -83,7 +75,7 @@ def until_said(run: Run, message: str) -> None:
 def test_a_taint_takes_the_pod_and_the_run_goes_on_elsewhere_without_a_retry(launcher: Launcher) -> None:
     """As when a node becomes unreachable, or is drained by its taint: ``DeletionByTaintManager``."""
     env = {"FLAG": f"{launcher.bucket.runs}/flags/{time.time_ns()}"}
-    run = launcher.submit("x = 1", FIRST_WAITS, env=env, retries=0, collect=["*.csv"])
+    run = launcher.submit("x = 1", WAITS_ONCE, env=env, retries=0, collect=["*.csv"])
     until_said(run, "waits")
     try:
         launcher.cluster("taint", "nodes", "--all", TAINT)
@@ -100,20 +92,9 @@ def test_a_taint_takes_the_pod_and_the_run_goes_on_elsewhere_without_a_retry(lau
 def spare_volumes(cluster: Api, tmp_path: Path) -> Iterator[str]:
     """The storage class of two volumes, folders of this machine, which is the cluster's node: one for each attempt."""
     name = f"spare-{cluster.namespace}"
-    for path in (tmp_path, *list(tmp_path.parents)[:2]):
-        path.chmod(0o777)
     names = [f"{name}-{number}" for number in range(2)]
     for each in names:
-        folder = tmp_path / each
-        folder.mkdir()
-        folder.chmod(0o777)
-        spec = {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "hostPath": {"path": str(folder)},
-            "storageClassName": name,
-        }
-        cluster.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": each}, "spec": spec})
+        cluster.make_volume(each, name, tmp_path / each)
     yield name
     cluster("delete", "pv", *names, "--wait=false")
 
@@ -134,7 +115,9 @@ def test_a_run_with_a_claim_of_its_own_and_files_to_bring_back_loses_its_pod(
         "spread": [{}],
     }
     env = {"FLAG": f"{launcher.bucket.runs}/flags/{time.time_ns()}"}
-    run = launcher.submit("x = 1", WORKS_ON_A_CLAIM, env=env, retries=retries, collect=["*.csv"], kubernetes=kubernetes)
+    run = launcher.submit(
+        "x = 1", WORKS_ON_A_CLAIM + WAITS_ONCE, env=env, retries=retries, collect=["*.csv"], kubernetes=kubernetes
+    )
     until_said(run, "waits")
     take(launcher, running(launcher, run.id)[0])
     result = run.wait(timeout=200)

@@ -63,18 +63,8 @@ def spare_volume(cluster: Api, tmp_path: Path) -> Iterator[Path]:
     """A volume for the claim that a run makes, which is a folder of this machine, the cluster's node."""
     if [node["metadata"]["name"] for node in cluster.get("nodes")["items"]] != ["localhost"]:
         pytest.skip("the volume is a folder of this machine, which is no node of the cluster")
-    folder = tmp_path / "volume"
-    folder.mkdir()
-    for path in (folder, *list(folder.parents)[:3]):
-        path.chmod(0o777)
-    name = f"spare-{cluster.namespace}"
-    spec = {
-        "capacity": {"storage": "1Gi"},
-        "accessModes": ["ReadWriteOnce"],
-        "hostPath": {"path": str(folder)},
-        "storageClassName": name,
-    }
-    cluster.create({"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": spec})
+    folder, name = tmp_path / "volume", f"spare-{cluster.namespace}"
+    cluster.make_volume(name, name, folder)
     yield folder
     cluster("delete", "pv", name, "--wait=false")
 
