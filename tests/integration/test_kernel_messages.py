@@ -127,9 +127,15 @@ def test_what_was_sent_together_with_a_failing_cell_is_not_run_and_what_comes_la
     assert slim.run("print('later')") == "later\n"
 
 
-def test_an_awaiting_cell_can_be_interrupted(slim: Session) -> None:
-    asked = slim.send("import asyncio\nprint('awaits', flush=True)\nawait asyncio.sleep(600)")
-    for message in slim.heard(asked):
+def test_an_interrupt_ends_a_cell_that_awaits_at_once_and_lets_it_clean_up(slim: Session) -> None:
+    awaiting = "print('awaits', end='', flush=True)\ntry:\n  await asyncio.sleep(600)\nfinally:\n  print('clean')"
+    slim.run("import asyncio")
+    printed: list[str] = []
+    for message in slim.heard(slim.send(awaiting)):  # fails after a minute
         if message.type == "stream":
+            printed += message.texts()
+        if printed == ["awaits"]:
             slim.kernel.interrupt()
+            printed.append(", ")
+    assert "".join(printed) == "awaits, clean\n"
     assert slim.run("print('later')") == "later\n"

@@ -121,6 +121,25 @@ def _lives(process: Any) -> bool:
         return False
 
 
+def _wake_at_signals() -> None:
+    """Wake the event loop when a signal has come: else a cell that awaits is interrupted by the loop's next event only.
+
+    What its handler asks of the loop is found after the wait for events, which goes on where it was. The loop of
+    asyncio wakes itself where it has handlers of its own (``loop.add_signal_handler``), and ipykernel's is none.
+    """
+    import signal
+    import socket
+
+    from tornado.ioloop import IOLoop
+
+    loop: Any = IOLoop.current()
+    reader, writer = socket.socketpair()
+    for each in (reader, writer):
+        each.settimeout(0)
+    loop.add_handler(reader.fileno(), lambda *_: reader.recv(4096), loop.READ)
+    signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+
+
 def _make_no_unwanted_records(application: Any) -> None:
     """Let the logger drop what all of its handlers drop, before a record is made of it."""
     levels = [handler.level for handler in application.log.handlers]
@@ -219,6 +238,7 @@ def be_kernel(imports: Any, streams: Any, shell: Any, commands: Any) -> None:
     _remember_signatures()
     shell.patch_shell(application)
     commands.attend_to_commands(application.kernel)
+    _wake_at_signals()
     _report_crashes()
     _look_as_launched(parent)
     gc.freeze()

@@ -30,6 +30,7 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``), and what is printed or shown is
   sent in pieces of which few are held, so that it costs no memory (``OutStream.write``,
   ``IOPubThread.send_multipart``);
+* an interrupt ends a cell that awaits at once, and not with the event loop's next event (``signal.set_wakeup_fd``);
 * an interrupt, or a handler of a signal that raises, never makes the IOPub thread count as ended (``Thread.is_alive``);
 * half of a surrogate pair in a text is sent as an escape instead of losing the whole message (``Session.pack``);
 * at shutdown a child that has ended, but that user code did not wait for, does not count: it would hold the kernel for
