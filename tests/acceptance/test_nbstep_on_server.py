@@ -122,6 +122,7 @@ def test_a_run_is_submitted_followed_across_a_killed_server_and_looked_at(tmp_pa
         assert (record["parameters"], record["exit_code"]) == ({"n": 100000, "name": "12"}, 143)
 
 
+@pytest.mark.slow
 def test_what_a_service_refuses_is_said_in_two_lines(
     tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

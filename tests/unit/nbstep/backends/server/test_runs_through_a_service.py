@@ -6,9 +6,13 @@ import io
 import math
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, cast
 
+import httpx
 import pytest
 
 import nbstep
@@ -119,6 +123,45 @@ def test_the_same_run_twice_is_one_and_another_of_its_name_is_refused(team: Team
     with pytest.raises(OutputConflictError, match="the run once was started by another request") as caught:
         team.submit({"rate": 2}, run_id="once")
     assert "new run_id" in caught.value.hint
+
+
+@contextmanager
+def losing_the_first_answer(url: str) -> Iterator[tuple[str, list[int]]]:
+    """A way to a service on which the answer to the first POST is lost; and the status of each answer to one."""
+    answered: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
+            answer = httpx.post(f"{url}{self.path}", content=body, headers=headers, trust_env=False, timeout=120)
+            answered.append(answer.status_code)
+            if len(answered) > 1:
+                self.send_response(answer.status_code)
+                self.send_header("Content-Length", str(len(answer.content)))
+                self.end_headers()
+                self.wfile.write(answer.content)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", answered
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.fault(62)
+def test_a_run_whose_answer_was_lost_is_started_once(team: Team) -> None:
+    assert team.profile.service is not None
+    with losing_the_first_answer(team.profile.service.url) as (url, answered):
+        run = Team(url, team.runs).submit({"rate": 0.25})
+    assert answered == [202, 202]
+    assert [record.run_id for record in nbstep.history(team.runs)] == [run.id]
 
 
 def test_what_is_sent_is_what_was_asked_for(team: Team) -> None:

@@ -43,6 +43,7 @@ def handle(url: str) -> str:
     return f"server://{url.partition('://')[2]}/team/r"
 
 
+@pytest.mark.fault(62)
 def test_it_is_sent_where_a_profile_names_the_service_and_a_handle_alone_names_nobody() -> None:
     with answering((404, {}, "")) as (url, asked), answering((404, {}, "")) as (other, nothing):
         profiles(url)
@@ -55,6 +56,7 @@ def test_it_is_sent_where_a_profile_names_the_service_and_a_handle_alone_names_n
         assert nothing == []
 
 
+@pytest.mark.fault(62)
 def test_a_redirect_is_not_followed() -> None:
     with answering((200, {}, "{}")) as (other, nothing), answering((307, {"Location": other}, "")) as (url, asked):
         profiles(url)
