@@ -25,6 +25,7 @@ from nbstep.server.runs import Runs, as_json
 from nbstep.server.starting import Starting
 from nbstep.server.submit import Submitting
 from nbstep.server.sweep_pages import SweepPages
+from nbstep.server.sweeps import Sweeps
 from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         Route("/metrics", measured),
         Route("/openapi.json", described),
         *Runs(folders, limits).routes(),
+        *Sweeps(folders, limits).routes(),
         *Events(folders, streams, limits).routes(),
         *Submitting(starting, folders, limits).routes(),
         *pages.routes(),

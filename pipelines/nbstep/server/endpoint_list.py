@@ -48,9 +48,11 @@ def endpoints_of(folder: RunFolder, most: int) -> list[EndpointStanding]:
     """The endpoints below a folder, by their names.
 
     Raises:
-        NbstepError: The folder cannot be listed.
+        Problem: It is listed for the first time, and that takes long.
+        NbstepError: It cannot be listed.
     """
-    names = sorted(each.path for each in folder.index.file.groups(endpoints=True) if _NAME.fullmatch(each.path))
+    groups = folder.index.told(lambda _: folder.index.file.groups(endpoints=True))
+    names = sorted(each.path for each in groups if _NAME.fullmatch(each.path))
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-endpoints") as pool:
         return list(pool.map(lambda name: _standing(folder, name), names[:most]))
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -51,6 +51,9 @@ FRESH_SECONDS: Final = 1.0
 """For so long a run under way is as it was read."""
 WAITING_SECONDS: Final = 86_400.0
 """A run that has not begun after so long is looked at again only when a listing says that it has changed."""
+
+
+T = TypeVar("T")
 
 
 class RunIndex:
@@ -110,14 +113,23 @@ class RunIndex:
         with suppress(IndexRenewedError, StorageUnavailableError):
             self.file.take([Entry(run_id=run_id, has_record=False, version="", modified=time.time())])
 
-    def counts(self) -> dict[RunState | None, int]:
-        """How many runs are in each state, as far as that is known now; ``None`` for those not read yet.
+    def told(self, ask: Callable[[float], T]) -> T:
+        """What somebody finds in the index once it is refreshed; asked once more where it was made anew meanwhile.
+
+        Args:
+            ask: Is given when the last listing ended.
 
         Raises:
-            Problem, NbstepError, IndexRenewedError: As of :meth:`refresh`.
+            Problem: As of :meth:`refresh`, or the index was damaged twice.
+            NbstepError: The folder cannot be listed.
         """
-        self.refresh()
-        return self.file.counts()
+        for _ in range(2):
+            with suppress(IndexRenewedError):
+                renewals = self.file.renewals
+                found = ask(self.refresh())
+                if self.file.renewals == renewals:
+                    return found
+        raise busy("the index of the folder is made again", 5)
 
     def look_at(self, rows: Sequence[Row]) -> Iterator[tuple[Row, Summary | None]]:
         """What is known of runs, each read again where that may have changed."""

@@ -55,6 +55,7 @@ MADE_ENDING: Final = f"-{'[0-9]' * 8}-{'[0-9]' * 6}-{'[0-9a-f]' * 6}"
 """How an id ends that was made of a notebook's name and the time, as GLOB has it."""
 MADE_LENGTH: Final = 23
 BUSY_SECONDS: Final = 10.0
+BUSY_PAUSE_SECONDS: Final = 0.005
 _COLUMNS: Final = "key, run_id, has_record, version, modified, read_at, settled, summary"
 _DAMAGES: Final = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _OF_ANOTHER: Final = "no such "
@@ -379,8 +380,23 @@ class IndexFile:
         if self.path is not None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         connection = sqlite3.connect(self.path or "", timeout=BUSY_SECONDS, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _keep_a_log(connection)
         return connection
+
+
+def _keep_a_log(connection: sqlite3.Connection) -> None:
+    """Have changes written to a log beside the file. SQLite itself waits for nobody else who is doing just that."""
+    end = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                connection.close()
+                raise
+            time.sleep(BUSY_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

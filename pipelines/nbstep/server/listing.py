@@ -5,16 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Final
 
 import msgspec
 
 from nbstep.server.folders import RunFolder
 from nbstep.server.index import is_stale
-from nbstep.server.index_file import IndexRenewedError, Place, Row, Wanted
-from nbstep.server.problems import Problem, busy
+from nbstep.server.index_file import Place, Row, Wanted
+from nbstep.server.problems import Problem
 from nbstep.server.summaries import Summary, started, timestamp
 from nbstep_runner.contract import RunState
 
@@ -87,17 +87,11 @@ def page(folder: RunFolder, query: Query, most_records: int) -> Page:
         NbstepError: The folder cannot be listed or read.
     """
     after = _place(query.cursor) if query.cursor else None
-    with suppress(IndexRenewedError):
-        return _page(folder, query, after, most_records)
-    try:
-        return _page(folder, query, after, most_records)
-    except IndexRenewedError:
-        raise busy("the index of the folder is made again", 5) from None
+    return folder.index.told(partial(_page, folder, query, after, most_records))
 
 
-def _page(folder: RunFolder, query: Query, after: Place | None, left: int) -> Page:
+def _page(folder: RunFolder, query: Query, after: Place | None, left: int, listed_at: float) -> Page:
     index, wanted = folder.index, query.wanted
-    listed_at = index.refresh()
     runs: list[Summary] = []
     while left > 0 and len(runs) < query.limit:
         rows = index.file.rows(wanted, after, max(BATCH, query.limit - len(runs)))

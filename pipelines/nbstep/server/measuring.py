@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from nbstep.server.folders import RunFolder
 from nbstep.server.following import Streams
-from nbstep.server.index_file import IndexRenewedError
+from nbstep.server.index import RunIndex
 from nbstep.server.problems import Problem
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import NbstepError
@@ -53,13 +53,17 @@ class Metrics:
         told = CollectorRegistry()
         runs = Gauge("nbstep_runs", "Runs of a folder, by state.", ("folder", "state"), registry=told)
         for folder in folders:
-            with suppress(Problem, NbstepError, IndexRenewedError):
-                counts = folder.index.counts()
+            with suppress(Problem, NbstepError):
+                counts = _counts(folder.index)
                 for state in RunState:
                     runs.labels(folder.name, state.value).set(counts.get(state, 0))
                 runs.labels(folder.name, UNREAD).set(counts.get(None, 0))
         data = generate_latest(self._registry) + generate_latest(told)
         return Response(data, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+def _counts(index: RunIndex) -> dict[RunState | None, int]:
+    return index.told(lambda _: index.file.counts())
 
 
 class Measured:

@@ -13,11 +13,12 @@ from nbstep.server.problems import MEDIA_TYPE, ProblemTold
 from nbstep.server.runs import Detail
 from nbstep.server.starting import Again, Asked
 from nbstep.server.submit import Accepted
+from nbstep.server.sweeps import SweepDetail, SweepList
 from nbstep_runner.contract import RunState
 
 JSON: Final = "application/json"
 SCHEMAS: Final = "#/components/schemas/{name}"
-_TYPES: Final = (Page, Detail, Accepted, Again, Asked, Standing, ProblemTold)
+_TYPES: Final = (Page, Detail, Accepted, Again, Asked, Standing, SweepList, SweepDetail, ProblemTold)
 
 Member = dict[str, Any]
 
@@ -40,6 +41,15 @@ def document() -> Member:
 
 def _paths() -> Member:
     run, name = _in_path("id", "A run's id, whole."), _in_path("name", "An object's name, as the run lists it.")
+    path = _in_path("path", "Where the sweep lies below the folder, as the list tells it.")
+    beginning = {
+        "name": "name",
+        "in": "query",
+        "description": "What the path begins with.",
+        "schema": {"type": "string"},
+    }
+    sweeps = {"200": _content("Sweeps.", JSON, _ref(SweepList))}
+    sweep = {"200": _content("One sweep, a row for each set.", JSON, _ref(SweepDetail))}
     uri = {"name": "uri", "in": "query", "required": True, "schema": {"type": "string"}}
     last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "pattern": r"^[1-9]\d*-[1-9]\d*$"}}
     after = {
@@ -79,6 +89,10 @@ def _paths() -> Member:
         "/v1/runs/{id}/rerun": {
             "post": _operation("Run a run again", [run, key], taken, {"content": {JSON: {"schema": _ref(Again)}}})
         },
+        "/v1/sweeps": {
+            "get": _operation("List sweeps, the last written first", [beginning], sweeps),
+        },
+        "/v1/sweeps/{path}": {"get": _operation("Tell of one sweep", [path], sweep)},
         "/v1/notebooks/signature": {"get": _operation("Tell what a notebook takes", [uri], any_json)},
     }
 

@@ -126,8 +126,8 @@ class Pages:
         if by not in ("notebook", "label"):
             hint = "They are grouped by notebook or by label."
             raise Problem(status=400, reference="usage", detail=f"runs have no groups by {by[:80]!r}", hint=hint)
-        folder.index.refresh()
-        groups = folder.index.file.alike(by_label=by == "label", most=MOST_GROUPS)
+        index = folder.index
+        groups = index.told(lambda _: index.file.alike(by_label=by == "label", most=MOST_GROUPS))
         return self._rendering.page(
             request,
             "groups.html",
@@ -140,7 +140,6 @@ class Pages:
 
     def _endpoints(self, request: Request) -> Response:
         folder = folder_of(request, self._folders)
-        folder.index.refresh()
         return self._rendering.page(
             request,
             "endpoints.html",

@@ -29,6 +29,9 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
+SIGNED_IN: Final = "nbstep-token"
+"""The cookie of a browser that was given a token to keep; pages lead such a browser to where it forgets it."""
+
 
 def _moment(text: str) -> str:
     """A time of a record for people, in this machine's zone; as it stands where it is none."""
@@ -64,7 +67,7 @@ def templates() -> Environment:
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     found.filters.update(FILTERS)
-    found.globals["folder"] = ""  # of pages that are of none
+    found.globals |= {"folder": "", "signed_in": False}  # of pages that are of no folder, or asked for by nobody known
     return found
 
 
@@ -83,7 +86,9 @@ class Rendering:
         **members: Any,
     ) -> Response:
         """A page of a template."""
-        text = self._templates.get_template(template).render(base=_base(request), **members)
+        text = self._templates.get_template(template).render(
+            base=_base(request), signed_in=SIGNED_IN in request.cookies, **members
+        )
         return Response(text, status, {**headers, **HEADERS}, "text/html")
 
 

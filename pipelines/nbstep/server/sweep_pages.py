@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from starlette.routing import Route
 
 from nbstep.server.callers import Right, allowed, folder_of
 from nbstep.server.config import Limits
-from nbstep.server.folders import RunFolders, is_group_path, is_set_name
+from nbstep.server.folders import RunFolders, is_set_name
 from nbstep.server.rendering import Rendering
 from nbstep.server.sweep_table import NAME, PARAMETER, RESULT, SECONDS, STATE, SweepTable, sweep_table
+from nbstep.server.sweeps import sweeps_below
 from nbstep.views.runs_table import plots
 from nbstep_runner.contract import RunState
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-
-MOST_SHOWN: Final = 500
-"""How many sweeps a list has."""
 
 
 class SweepPages:
@@ -40,20 +38,15 @@ class SweepPages:
 
     def _list(self, request: Request) -> Response:
         folder, beginning = folder_of(request, self._folders), request.query_params.get("name", "")
-        folder.index.refresh()
-        groups = [
-            each
-            for each in folder.index.file.groups(endpoints=False)
-            if each.path.startswith(beginning) and is_group_path(each.path)
-        ]
+        groups, left_out = sweeps_below(folder, beginning)
         return self._rendering.page(
             request,
             "sweeps.html",
             folder=folder.name,
             folders=allowed(request, self._folders, Right.READ),
             name=beginning,
-            groups=groups[:MOST_SHOWN],
-            left_out=max(0, len(groups) - MOST_SHOWN),
+            groups=groups,
+            left_out=left_out,
         )
 
     def _one(self, request: Request) -> Response:

@@ -14,10 +14,11 @@ from nbstep.server.access import OPEN, SAFE, cookie
 from nbstep.server.callers import let_in
 from nbstep.server.config import Config
 from nbstep.server.problems import Problem, token_missing
+from nbstep.server.rendering import SIGNED_IN
 from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
 from nbstep.server.team.rates import Rate
 from nbstep.server.team.rights import Rights
-from nbstep.server.team.sign_in import COOKIE, OUT, PATH, SignIn
+from nbstep.server.team.sign_in import OUT, PATH, SignIn
 from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class TeamAccess:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer":
             return await self._by_token(token.strip()), True
-        return await self._by_token(cookie(headers, COOKIE)), False
+        return await self._by_token(cookie(headers, SIGNED_IN)), False
 
     async def _by_token(self, token: str) -> Identity | None:
         """Who has a token; ``None`` if nobody does.

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from nbstep.server.bodies import read_form
 from nbstep.server.config import Config
-from nbstep.server.rendering import HEADERS, templates
+from nbstep.server.rendering import HEADERS, SIGNED_IN, templates
 from nbstep.server.team.identity import Identity
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 PATH: Final = "/sign-in"
 OUT: Final = "/sign-out"
-COOKIE: Final = "nbstep-token"
 
 
 class SignIn:
@@ -76,5 +75,5 @@ class SignIn:
     def _set(self, answer: Response, base: str, token: str, seconds: int | None) -> None:
         """Have the browser keep a token for that long; until it is closed if ``None``."""
         answer.set_cookie(
-            COOKIE, token, seconds, path=base or "/", secure=self._is_secure, httponly=True, samesite="lax"
+            SIGNED_IN, token, seconds, path=base or "/", secure=self._is_secure, httponly=True, samesite="lax"
         )

@@ -219,6 +219,21 @@ def test_an_index_that_is_damaged_again_and_again_is_told(monkeypatch: pytest.Mo
     assert (caught.value.status, caught.value.headers) == (503, {"Retry-After": "5"})
 
 
+@pytest.mark.fault(78)
+def test_an_index_that_is_made_again_while_it_is_asked_is_asked_again(tmp_path: Path) -> None:
+    runs = Runs(tmp_path)
+    runs.put("r")
+    read_whole(runs)
+    renewing = iter([True])
+
+    def ask(_: float) -> list[str]:
+        if next(renewing, False):
+            runs.index.file.renew()
+        return [row.run_id for row in runs.index.file.rows(Wanted(), None, 9)]
+
+    assert runs.index.told(ask) == ["r"]
+
+
 @pytest.mark.parametrize("obstacle", ["a file", "a folder in the file's place"])
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, obstacle: str) -> None:
     if obstacle == "a file":

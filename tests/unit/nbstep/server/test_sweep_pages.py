@@ -8,6 +8,7 @@ import secrets
 from dataclasses import replace
 from html import unescape
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -95,6 +96,23 @@ def test_sweeps_are_listed_and_lead_to_their_runs(world: World) -> None:
     compared = world.get("/compare?folder=team/lr/depth&run=rate%3D0.01,trees%3D50&run=rate%3D0.01,trees%3D100")
     assert "* parameters.trees" in compared
     world.get(next(link for link in links(compared) if "/runs/" in link))
+
+
+def test_a_program_is_told_what_the_pages_show(world: World) -> None:
+    listed = world.service.get("/v1/sweeps?folder=team").json()
+    assert ([(each["path"], each["runs"]) for each in listed["sweeps"]], listed["left_out"]) == ([("lr/depth", 3)], 0)
+    assert world.service.get("/v1/sweeps?folder=team&name=x").json()["sweeps"] == []
+    told = world.service.get("/v1/sweeps/lr/depth?folder=team").json()
+    names = [set_name(values) for values in SETS]
+    assert (told["folder"], told["metric"], told["left_out"]) == ("team/lr/depth", "rmse", 0)
+    assert [each["name"] for each in told["sets"]] == [names[2], names[0], names[1], names[3]]
+    assert [each["state"] for each in told["sets"]] == ["succeeded", "succeeded", "failed", "pending"]
+    assert (told["sets"][3]["parameters"], told["sets"][3]["run"]) == (SETS[3], None)
+    failed = told["sets"][2]["run"]
+    assert failed["error"]["reference"] == "out-of-memory"
+    run = world.service.get(f"/v1/runs/{quote(failed['id'])}?folder={failed['folder']}")
+    assert run.json()["state"] == "failed"
+    assert world.service.get("/v1/sweeps/nobodys?folder=team").status_code == 404
 
 
 def test_the_best_stands_first_and_every_column_sorts(world: World) -> None:
