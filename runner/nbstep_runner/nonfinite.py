@@ -24,6 +24,14 @@ def written(value: Any) -> Any:
     return value
 
 
+def as_float(value: float) -> float:
+    """A number as a ``float``; an integer that is too large for one is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
 def read(value: Any) -> Any:
     """A value from JSON, in which every such object is the number that it stands for."""
     match value:

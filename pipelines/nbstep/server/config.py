@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_network
+from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +16,7 @@ from nbstep.profiles.strict_yaml import load_file
 from nbstep.server.deployment import Deployment
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.stores import join
 
 PARTS: Final = (
     "It holds `folders:`, and perhaps `notebooks:`, `profiles:`, `access:`, `url:`, `limits:`, `cache:`, `deployment:`."
@@ -283,11 +285,23 @@ def _check(written: _Document, profiles: dict[str, Profile], where: str) -> None
                     f"{profile!r} runs in {placed}",
                     hint="Leave the profile's namespace out: it is the folder's.",
                 )
+    _check_apart({name: folder.uri for name, folder in written.folders.items()}, where)
     for place in (*(folder.uri for folder in written.folders.values()), *written.notebooks):
         if place.lower().startswith("file:") or ("://" not in place and not Path(place).is_absolute()):
             raise BadInputError(
                 f"{where} does not fit: {place!r} is neither an absolute path nor a URI of a store",
                 hint="Write it whole, such as /srv/runs or gs://bucket/runs.",
+            )
+
+
+def _check_apart(uris: dict[str, str], where: str) -> None:
+    """Refuse a folder below another one: whoever may look into that would see its runs, as a group of runs."""
+    places = {name: join(uri if "://" in uri else str(Path(uri).resolve()), "") for name, uri in uris.items()}
+    for (name, inner), (other, outer) in permutations(places.items(), 2):
+        if inner != outer and inner.startswith(outer):
+            raise BadInputError(
+                f"{where} does not fit: folders.{name} lies in folders.{other}, whose readers would see its runs",
+                hint="Give each folder a place of its own.",
             )
 
 

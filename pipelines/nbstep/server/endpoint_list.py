@@ -60,7 +60,7 @@ def endpoints_of(folder: RunFolder, most: int) -> list[EndpointStanding]:
 def _standing(folder: RunFolder, name: str) -> EndpointStanding:
     try:
         placed = _placed(folder, name)
-        if placed is not None and _is_expected(folder, placed):
+        if placed is not None and placed.name == name and _is_expected(folder, placed):
             status = Endpoint(placed, join(folder.folder.uri, name), folder.folder.storage).status()
             return EndpointStanding(
                 name=name, state=status.state, words="; ".join([status.words, *status.problems]), url=_web(status.url)
@@ -68,6 +68,8 @@ def _standing(folder: RunFolder, name: str) -> EndpointStanding:
         return _by_record(folder, name)
     except NbstepError as error:
         return EndpointStanding(name=name, state=None, words=error.message)
+    except (ValueError, TypeError, OverflowError):  # whoever may write in the folder can have written anything
+        return EndpointStanding(name=name, state=None, words="its record is damaged")
 
 
 def _placed(folder: RunFolder, name: str) -> Placed | None:

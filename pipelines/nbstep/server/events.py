@@ -80,13 +80,15 @@ class Events:
         run = await run_in_threadpool(folder.run, request.path_params["id"])
         if request.method == "HEAD":
             return Response(headers=HEADERS, media_type=MEDIA_TYPE)
-        if not follow:
-            return EventStream(iterate_in_threadpool(_events_so_far(run)), ExitStack(), self._limits.stalled_seconds)
-        bell = Bell(asyncio.get_running_loop())
+        bell, until = Bell(asyncio.get_running_loop()), time.monotonic() + self._limits.stream_seconds
         with ExitStack() as entered:
-            key = (folder.name, run.id, run.handle)
-            following = entered.enter_context(self._streams.listening(key, run, bell.ring))
-            events = _events(self._streams, following, bell, after, time.monotonic() + self._limits.stream_seconds)
+            if follow:
+                key = (folder.name, run.id, run.handle)
+                following = entered.enter_context(self._streams.listening(key, run, bell.ring))
+                events = _events(self._streams, following, bell, after, until)
+            else:
+                entered.enter_context(self._streams.room(bell.ring))
+                events = iterate_in_threadpool(_events_so_far(self._streams, run, until))
             return EventStream(events, entered.pop_all(), self._limits.stalled_seconds)
 
 
@@ -195,9 +197,11 @@ async def _events(
             yield b": nothing new\n\n"
 
 
-def _events_so_far(run: Run) -> Iterator[bytes]:
+def _events_so_far(streams: Streams, run: Run, until: float) -> Iterator[bytes]:
     try:
         for line in run.lines():
+            if streams.closing or time.monotonic() > until:
+                return
             yield _line((number_of(line), line.raw))
         yield event("end", msgspec.json.encode(_standing(run.status())))
     except Exception as error:  # noqa: BLE001 - whoever listens has to learn of it, whatever it is

@@ -131,8 +131,8 @@ class RunFolder:
             raise not_found(f"run {run_id!r} in {self.name}")
         if handle is not None and (record is None or not _says_all(record)):
             for backend, expected, spec_uri in self._expected(run_id):
-                if expected == handle and _is_of(backend, handle, spec_uri):
-                    return Run(handle, located, backend)
+                if expected == _whole(backend, handle) and _is_of(backend, expected, spec_uri):
+                    return Run(expected, located, backend)
         return Run(places.output, located, self._records_alone)
 
     @cached_property
@@ -176,6 +176,15 @@ def _says_all(record: RunResult) -> bool:
     """Whether a run's place can add nothing to what is stored of it, such as the log of an attempt that was killed."""
     alone = record.attempt == 1 and not can_be_retried(record)
     return alone and record.state.final and record.log_uri is not None
+
+
+def _whole(backend: Backend, handle: str) -> str:
+    """A handle as this version of the backend writes it: one that was stored by an older version can be shorter."""
+    whole = getattr(backend, "full_handle", None)
+    with suppress(RunNotFoundError, UsageError):
+        if whole is not None and handle.startswith(f"{backend.scheme}://"):
+            return str(whole(handle))
+    return handle
 
 
 def _is_of(backend: Backend, handle: str, spec_uri: str) -> bool:

@@ -94,8 +94,7 @@ class Following:
                     return
                 self._take(line)
                 self.ring_all()
-            self._ended.wait()
-            if self._is_for_nobody():
+            if not self._has_ended():
                 return
             if self._held_back or not self._finished:
                 self._take_rest(None)
@@ -105,6 +104,19 @@ class Following:
         with self._lock:
             self._forget(self)
         self.ring_all()
+
+    def _has_ended(self) -> bool:
+        """Wait until it is known how the run ended, or why that is not known; ``False`` if nobody listens any more.
+
+        Somebody may have come just after the last one left: that one's watch has not told anything yet.
+        """
+        while True:
+            self._ended.wait()
+            if self._is_for_nobody():
+                return False
+            look = self.look
+            if isinstance(look, Exception) or (look is not None and look.state.final):
+                return True
 
     def _is_for_nobody(self) -> bool:
         with self._lock:
@@ -174,23 +186,40 @@ class Streams:
         Raises:
             Problem: As many listen as may, or the server is about to end.
         """
+        with self.room(ring):
+            with self._lock:
+                following = self._followed.get(key)
+                if following is None:
+                    following = Following(run, self._lock, partial(self._drop, key))
+                    self._followed[key] = following
+                    following.start()
+                following.join(ring)
+            try:
+                yield following
+            finally:
+                with self._lock:
+                    following.leave(ring)
+
+    @contextmanager
+    def room(self, ring: Ring) -> Iterator[None]:
+        """A place among all listeners, for the time of the context.
+
+        Args:
+            ring: Called when the server ends.
+
+        Raises:
+            Problem: As of :meth:`listening`.
+        """
         with self._lock:
             if self.count >= self._most or self.closing:
                 full = f"{self.count} streams are open, as many as may be"
                 raise busy("the server ends" if self.closing else full, BUSY_SECONDS)
-            following = self._followed.get(key)
-            if following is None:
-                following = Following(run, self._lock, partial(self._drop, key))
-                self._followed[key] = following
-                following.start()
-            following.join(ring)
             self._rings.append(ring)
         try:
-            yield following
+            yield
         finally:
             with self._lock:
                 self._rings.remove(ring)
-                following.leave(ring)
 
     def close(self) -> None:
         """End all streams, each with a hint when to come again."""

@@ -82,8 +82,11 @@ class RunIndex:
         file = IndexFile(Path(cache) / f"runs-{digest}.sqlite3" if cache else None)
         return cls(prefix, partial(store_of, prefix, folder.storage), file)
 
-    def refresh(self) -> float:
+    def refresh(self, patience: float = PATIENCE_SECONDS) -> float:
         """Be as new as that can be had at once, and see to the rest on the side; when the last listing ended.
+
+        Args:
+            patience: Seconds for which a listing is waited for where one is.
 
         Raises:
             Problem: The folder is listed for the first time, and that takes long.
@@ -91,7 +94,7 @@ class RunIndex:
             IndexRenewedError: The file was damaged, and is now empty.
         """
         listed = self.file.listed
-        wait = PATIENCE_SECONDS if listed is None or listed[1] <= QUICK_SECONDS else 0.0
+        wait = patience if listed is None or listed[1] <= QUICK_SECONDS else 0.0
         with self._changed:
             under_way = self._begun > self._ended
             mine = self._begun if under_way and listed is None else self._begun + 1
@@ -113,11 +116,12 @@ class RunIndex:
         with suppress(IndexRenewedError, StorageUnavailableError):
             self.file.take([Entry(run_id=run_id, has_record=False, version="", modified=time.time())])
 
-    def told(self, ask: Callable[[float], T]) -> T:
+    def told(self, ask: Callable[[float], T], patience: float = PATIENCE_SECONDS) -> T:
         """What somebody finds in the index once it is refreshed; asked once more where it was made anew meanwhile.
 
         Args:
             ask: Is given when the last listing ended.
+            patience: As of :meth:`refresh`.
 
         Raises:
             Problem: As of :meth:`refresh`, or the index was damaged twice.
@@ -126,7 +130,7 @@ class RunIndex:
         for _ in range(2):
             with suppress(IndexRenewedError):
                 renewals = self.file.renewals
-                found = ask(self.refresh())
+                found = ask(self.refresh(patience))
                 if self.file.renewals == renewals:
                     return found
         raise busy("the index of the folder is made again", 5)

@@ -27,6 +27,10 @@ UNREAD: Final = "unread"
 """The state of a run whose record has not been read since the server began."""
 
 
+LISTING_SECONDS: Final = 1.0
+"""How long a folder is waited for that is listed for the first time: whoever scrapes comes again."""
+
+
 class Metrics:
     """The counts of one server.
 
@@ -63,7 +67,7 @@ class Metrics:
 
 
 def _counts(index: RunIndex) -> dict[RunState | None, int]:
-    return index.told(lambda _: index.file.counts())
+    return index.told(lambda _: index.file.counts(), LISTING_SECONDS)
 
 
 class Measured:

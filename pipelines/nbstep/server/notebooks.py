@@ -88,8 +88,8 @@ class Notebooks:
         """
         found: list[str] = []
         for place in self.places:
-            names = _local_names(place) if "://" not in place else _stored_names(place, storage)
             with suppress(NbstepError):
+                names = _local_names(place) if "://" not in place else _stored_names(place, storage)
                 found += (name for name in islice(names, MOST_NAMES) if name.endswith(".ipynb"))
         return found[:MOST_NOTEBOOKS]
 
@@ -97,7 +97,7 @@ class Notebooks:
 def _local_names(place: str) -> Iterator[str]:
     """The files below a folder of this machine, but for folders that are hidden or hold runs."""
     for folder, folders, names in os.walk(place):
-        runs = {name for name in folders if Path(folder, name, "spec.json").exists()}
+        runs = {name for name in folders if os.path.exists(os.path.join(folder, name, "spec.json"))}  # noqa: PTH110, PTH118 - a Path raises where it may not look
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in runs)
         yield from (str(Path(folder, name)) for name in sorted(names))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -72,13 +73,17 @@ def summary_of(folder: str, run_id: str, record: RunResult) -> Summary:
 
 def short(summary: Summary) -> Summary:
     """The same, as long as a list has room for it: one large or damaged record must not keep others from being told."""
-    try:
-        size = len(msgspec.json.encode([summary.parameters, summary.results, summary.labels]))
-    except RecursionError:
-        size = VALUES_BYTES + 1
-    if size <= VALUES_BYTES:
+    if has_room(summary.parameters, summary.results, summary.labels):
         return summary
     return msgspec.structs.replace(summary, parameters={}, results={}, labels={}, whole=False)
+
+
+def has_room(*values: Mapping[str, Any]) -> bool:
+    """Whether a list has room for a run's values."""
+    try:
+        return len(msgspec.json.encode(values)) <= VALUES_BYTES
+    except RecursionError:
+        return False
 
 
 def started(summary: Summary) -> float:

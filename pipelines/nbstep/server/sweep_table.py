@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote
 
 from nbstep.runs.history import read_run
 from nbstep.server.folders import RunFolder, is_set_name
 from nbstep.server.problems import not_found
+from nbstep.server.summaries import has_room
 from nbstep.submission.places import PLAN
 from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.views.table import sort_key
-from nbstep_runner.contract import RunState, SweepSpec, decode
+from nbstep_runner.contract import RunResult, RunState, SweepSpec, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Store, join
 
@@ -81,7 +82,7 @@ def sweep_table(group: RunFolder, most: int) -> SweepTable:
         raise not_found(f"sweep {group.name[:80]!r}")
     names = list(dict.fromkeys([*sets, *sorted(records)]))
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-sweep") as pool:
-        read = pool.map(lambda name: read_run(group.store, records[name]) if name in records else None, names[:most])
+        read = pool.map(lambda name: _record(group.store, records.get(name)), names[:most])
         runs = [
             SweepRun(
                 name=name,
@@ -100,6 +101,15 @@ def sweep_table(group: RunFolder, most: int) -> SweepTable:
         parameters=tuple(name for name in parameters if name not in shared),
         results=tuple(_names(run.result.results for run in runs if run.result)),
     )
+
+
+def _record(store: Store, uri: str | None) -> RunResult | None:
+    """What a row shows of a run's record: a large one must not take the room of a thousand others."""
+    record = None if uri is None else read_run(store, uri)
+    if record is None:
+        return None
+    kept = replace(record, cells=(), files=(), warnings=())
+    return kept if has_room(kept.parameters, kept.results, kept.labels) else replace(kept, parameters={}, results={})
 
 
 def _sets(store: Store, plan: str) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ import msgspec
 from nbstep.errors import error_of
 from nbstep_runner.contract import RunResult, RunState
 from nbstep_runner.errors import ExitCode, InternalError, InterruptedRunError, NbstepError, TerminatedError, UsageError
+from nbstep_runner.nonfinite import as_float
 
 if TYPE_CHECKING:
     from nbstep.views.runs_table import Row
@@ -254,7 +255,7 @@ def _error_of(run: SweepRun) -> NbstepError:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(as_float(value))
 
 
 def _names(mappings: Any) -> list[str]:

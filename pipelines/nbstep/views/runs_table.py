@@ -11,6 +11,7 @@ from nbstep.views.links import page_link
 from nbstep.views.plot import scatter
 from nbstep.views.table import Html, table
 from nbstep_runner.contract import FILES, RunResult, RunState
+from nbstep_runner.nonfinite import as_float
 from nbstep_runner.page import badge, cut, shown
 from nbstep_runner.stores import below, sibling
 
@@ -105,7 +106,7 @@ def plots(rows: Sequence[Row], result: str) -> str:
 
 def is_number(value: Any) -> bool:
     """Whether a value has a place on an axis."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(as_float(value))
 
 
 def _names(mappings: Any) -> list[str]:

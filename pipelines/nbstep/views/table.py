@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
+from nbstep_runner.nonfinite import as_float
+
 MOST_ROWS: Final = 200
 
 # Jupyter stripes, pads and aligns the tables of its outputs: what it sets is set here again, by longer selectors.
@@ -108,7 +110,7 @@ def sort_key(value: Any) -> tuple[int, float, str]:
     """What a value is ordered by: numbers by size, then texts by the alphabet, then what is missing."""
     if value is None or value != value:  # noqa: PLR0124 - NaN, which has no place among numbers
         return 2, 0.0, ""
-    return (0, float(value), "") if _is_number(value) else (1, 0.0, str(value))
+    return (0, as_float(value), "") if _is_number(value) else (1, 0.0, str(value))
 
 
 def _is_number(value: Any) -> bool:

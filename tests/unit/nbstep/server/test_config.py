@@ -93,6 +93,8 @@ A = "folders: {a: {uri: /runs}}\n"
             "of the namespace n, and its profile 'x' runs in m",
         ),
         (f"{A}deployment: {{replicas: 0}}", "deployment.replicas"),
+        ("folders: {b: {uri: /runs/x/../pay}, a: {uri: /runs}}", "folders.b lies in folders.a, whose readers"),
+        ("folders: {a: {uri: s3://b/runs}, b: {uri: s3://b/runs/pay/roll/}}", "folders.b lies in folders.a"),
     ],
 )
 def test_what_does_not_fit_is_named(tmp_path: Path, text: str, named: str) -> None:
@@ -110,3 +112,9 @@ def test_a_folders_runs_are_in_its_namespace(tmp_path: Path) -> None:
     config = read_config(file)
     placed = [config.profiles_of(folder)["x"].kubernetes.namespace for folder in config.folders.values()]
     assert placed == ["n", None]
+
+
+def test_folders_beside_each_other_fit(tmp_path: Path) -> None:
+    file = tmp_path / "server.yaml"
+    file.write_text("folders: {a: {uri: s3://b/runs}, b: {uri: s3://b/runs-2}, c: {uri: s3://b/runs}}")
+    assert list(read_config(file).folders) == ["a", "b", "c"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from msgspec import structs
 
 from nbstep.backends.protocol import Phase, Plan, Status
-from nbstep.endpoints.endpoint import Placed
+from nbstep.endpoints.endpoint import Endpoint, Placed
 from nbstep.endpoints.local import LocalHost
 from nbstep.endpoints.plan import Deployment, plan_endpoint
 from nbstep.profiles import Profile
@@ -122,6 +123,33 @@ def test_an_endpoint_is_told_by_its_record_where_its_place_is_not_known() -> Non
     for name, state, url in (("a", None, ""), ("b", RunState.RUNNING, ""), ("c", RunState.FAILED, "http://c")):
         world.place(Placed(name=name, on="docker", handle="docker://x", revision="0" * 10), state, url)
     assert [row[:3] for row in world.rows()] == [["a", "pending", ""], ["b", "pending", ""], ["c", "failed", ""]]
+
+
+@pytest.mark.fault(62)
+def test_one_endpoint_is_not_told_of_under_the_name_of_another(tmp_path: Path, asked: list[str]) -> None:
+    world = World(str(tmp_path / "runs"))
+    planned = deployment(tmp_path, world.runs)
+    placed = Placed(name="digits", on="local", handle=LocalHost().plan(planned).handle, revision=planned.revision)
+    world.put("other/endpoint.json", encode(placed))
+    assert [row[:3] for row in world.rows()] == [["other", "pending", ""]]
+    assert asked == []
+
+
+def test_a_damaged_endpoint_keeps_no_other_from_being_told(
+    tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(str(tmp_path / "runs"))
+    planned = deployment(tmp_path, world.runs)
+    placed = Placed(name="digits", on="local", handle=LocalHost().plan(planned).handle, revision=planned.revision)
+    world.place(placed)
+    world.place(structs.replace(placed, name="b", on="docker"), RunState.FAILED)
+
+    def damaged(*_: object, **__: object) -> None:
+        datetime.fromisoformat("no time")
+
+    monkeypatch.setattr(Endpoint, "status", damaged)
+    assert [row[:2] for row in world.rows()] == [["b", "failed"], ["digits", "not known"]]
+    assert asked == []
 
 
 def test_an_address_that_is_none_of_the_web_leads_nowhere(tmp_path: Path, asked: list[str]) -> None:

@@ -381,6 +381,39 @@ def test_nobody_is_followed_for_listeners_that_are_gone(tmp_path: Path, monkeypa
             assert client.take(1) == ["1-1"]
 
 
+def test_a_log_as_it_is_takes_its_place_among_the_streams(run: Run) -> None:
+    log(run, (1, 1))
+    with listening(config_for(run, streams=1)) as (url, _):
+        memory_runs.backend_of(run).begin(run.handle)
+        with Client(f"{url}/v1/runs/{run.id}/events") as client:
+            assert client.take(1) == ["1-1"]
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            answer = httpx.get(f"{url}/v1/runs/{run.id}/events?follow=false", headers=headers)
+            assert (answer.status_code, answer.json()["reference"]) == (503, "busy")
+
+
+def test_whoever_comes_just_after_the_last_one_left_is_told_of_no_end(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log of a run that is known by its record alone ends before the run does."""
+    memory_runs.backend_of(run).begin(run.handle)
+    monkeypatch.setattr(Run, "lines", lambda *_, **__: iter(()))
+    streams = Streams(5)
+
+    def ring() -> None:
+        """Nothing is to be done."""
+
+    with streams.listening("key", run, ring) as following:
+        waiting = following._ended
+        assert until(lambda: bool(waiting._cond._waiters), 120)  # type: ignore[attr-defined]  # nothing else tells it
+        with streams._lock:
+            following.leave(ring)
+            following.join(ring)
+        assert not until(lambda: following.complete, 0.5)
+        memory_runs.backend_of(run).end(run.handle)
+        assert until(lambda: following.complete, 120)
+
+
 def test_one_that_was_followed_before_takes_nothing_from_its_follower(run: Run) -> None:
     streams = Streams(5)
     with streams.listening("key", run, lambda: None) as before:

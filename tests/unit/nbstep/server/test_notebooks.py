@@ -43,6 +43,11 @@ def place(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_place_that_cannot_be_listed_has_none_to_offer(place: Path) -> None:
+    allowed = config(folders={"team": {"uri": "/runs"}}, notebooks=["nosuch://place", str(place)])
+    assert f"{place}/a.ipynb" in Notebooks(allowed).some(OPTIONS)
+
+
 @pytest.mark.parametrize("name", ["a.ipynb", "deep/b c.ipynb", "deep/../a.ipynb", "within.ipynb"])
 def test_what_lies_in_a_folder_is_read(place: Path, name: str) -> None:
     assert checked([str(place)], f"{place}/{name}") == str((place / name).resolve())

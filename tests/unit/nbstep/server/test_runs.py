@@ -9,9 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from nbstep import Run
+from nbstep.backends.memory import MemoryBackend
 from nbstep.profiles.storage import store_of
 from nbstep.server.objects import LARGE_BYTES, LARGE_READ_AT_ONCE
 from nbstep.submission.find import Submitted
@@ -52,6 +54,20 @@ def put(folder: Path, run_id: str, number: int = 1, **members: Any) -> Path:
     file.write_bytes(encode(record))
     os.utime(file, (number, number))
     return file
+
+
+def test_a_handle_that_an_older_version_stored_is_of_the_same_run(
+    uri: str, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = memory_runs.submit(runs=uri, run_id=run_id)
+    memory_runs.backend_of(run).begin(run.handle)
+    whole = {f"memory://old/{run_id}": run.handle}
+    monkeypatch.setattr(MemoryBackend, "full_handle", lambda _, handle: whole.get(handle, handle), raising=False)
+    place = join(uri, f"{run_id}/submission.json")
+    store = store_of(place, StorageOptions())
+    submitted = decode(store.read(place).data, Submitted)
+    store.write(place, encode(msgspec.structs.replace(submitted, handle=f"memory://old/{run_id}")))
+    assert service_of(uri).get(f"/v1/runs/{run_id}").json()["state"] == "running"
 
 
 def test_a_run_is_told_as_its_place_and_record_know_it(uri: str, run_id: str) -> None:

@@ -115,6 +115,25 @@ def test_a_program_is_told_what_the_pages_show(world: World) -> None:
     assert world.service.get("/v1/sweeps/nobodys?folder=team").status_code == 404
 
 
+def test_a_number_beyond_all_floats_has_a_place_in_a_table(world: World) -> None:
+    huge = 10**400
+    for number, (loss, rate) in enumerate(((huge, 1), (0.5, huge), (-huge, 2))):
+        world.put(f"big/n={number}", results={"loss": loss}, parameters={"rate": rate, "n": number})
+    for sort in ("", "&sort=result.loss", "&sort=parameter.rate", "&sort=parameter.rate&order=down"):
+        assert len(rows(world.get(f"/sweeps/big?folder=team{sort}"))) == 3
+    first = rows(world.get("/sweeps/big?folder=team&sort=result.loss"))[0]
+    assert first[1] == "n=2"
+    assert len(world.service.get("/v1/sweeps/big?folder=team").json()["sets"]) == 3
+
+
+def test_a_large_record_is_a_row_without_its_values(world: World) -> None:
+    world.put("large/n=1", results={"loss": 1.0, "text": "x" * 2**17}, parameters={"n": 1})
+    world.put("large/n=2", results={"loss": 2.0}, parameters={"n": 2})
+    told = world.service.get("/v1/sweeps/large?folder=team")
+    assert len(told.content) < 2**16
+    assert {each["name"]: each["run"]["results"] for each in told.json()["sets"]} == {"n=1": {}, "n=2": {"loss": 2.0}}
+
+
 def test_the_best_stands_first_and_every_column_sorts(world: World) -> None:
     first = world.get("/sweeps/lr/depth?folder=team")
     assert "2 of 4 runs succeeded; the best first, by rmse: the lowest" in first
