@@ -28,6 +28,7 @@ def answering(*answers: Answer) -> Iterator[tuple[str, list[Request]]]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
             status, headers, body = answers[min(len(asked), len(answers) - 1)]
             data = body.encode() if isinstance(body, str) else body
             asked.append(Request(self.path, self.headers))
@@ -37,11 +38,13 @@ def answering(*answers: Answer) -> Iterator[tuple[str, list[Request]]]:
             self.end_headers()
             self.wfile.write(data)
 
+        do_POST = do_GET  # noqa: N815 - http.server's
+
         def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}", asked

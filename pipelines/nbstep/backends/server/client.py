@@ -55,7 +55,7 @@ class Patience:
     """How long what cannot be had now is asked for again, at growing distances.
 
     Args:
-        seconds: Since the last time that something came.
+        seconds: From the first failure since something last came.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -63,8 +63,8 @@ class Patience:
         self.renew()
 
     def renew(self) -> None:
-        """Start the time anew: the service has answered."""
-        self._since = time.monotonic()
+        """Something has come: the next failure is a first one."""
+        self._since: float | None = None
         self._failures = 0
 
     def wait(self, away: AwayError) -> None:
@@ -73,7 +73,9 @@ class Patience:
         Raises:
             NbstepError: What the failure tells, once the patience is over.
         """
-        if time.monotonic() - self._since >= self._seconds:
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        if now - self._since >= self._seconds:
             raise away.error from None
         self._failures += 1
         if self._failures == TOLD_AFTER:

@@ -108,8 +108,7 @@ class Follower:
         while True:
             try:
                 for event in _heard(self._service, self._path, self._query, self._resumed()):
-                    if event.name:
-                        patience.renew()
+                    patience.renew()  # a comment too says that the service is there
                     if event.name == "line":
                         yield from self._line(event)
                     else:
@@ -151,6 +150,7 @@ def lines_so_far(service: Service, path: str, query: Mapping[str, str]) -> Itera
             for number, event in enumerate(lines, 1):
                 if number > come:
                     come = number
+                    patience.renew()
                     yield checked_line(event.data, service.url)
         except AwayError as away:
             patience.wait(away)

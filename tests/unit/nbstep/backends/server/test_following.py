@@ -81,6 +81,47 @@ def test_what_cannot_be_followed_is_said(answer: Answer, kind: type[Exception], 
         followed(answer, patience=0.1)
 
 
+class Clock:
+    """A clock on which nothing is waited for, and each reading is so many seconds after the one before."""
+
+    def __init__(self, step: float) -> None:
+        self.now, self.step = 0.0, step
+
+    def monotonic(self) -> float:
+        self.now += self.step
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_service_is_given_up_once_it_has_been_away_for_long_not_once_a_run_has_said_nothing_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nbstep.backends.server.client.time", Clock(200))
+    quiet = cut(": nothing new\n\n")
+    assert followed(quiet, quiet, whole(), whole(line("a", "1-1"), END), patience=120)[0] == ["a"]
+    with pytest.raises(ServiceUnavailableError, match="answers 502"):
+        followed(quiet, (502, {}, ""), patience=120)
+
+
+def test_a_log_that_gets_on_is_read_for_as_long_as_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbstep.backends.server.client.time", Clock(100))
+    a, b, c = line("a", "1-1"), line("b", "1-2"), line("c", "1-3")
+    with answering(cut(a), cut(a, b), cut(a, b, c), whole(a, b, c, END)) as (url, _):
+        assert len(list(lines_so_far(Service(ServiceOptions(url=url), 120), "/events", {}))) == 3
+    with answering(cut(a)) as (url, asked), pytest.raises(ServiceUnavailableError):
+        list(lines_so_far(Service(ServiceOptions(url=url), 120), "/events", {}))
+    assert len(asked) == 3
+
+
+def test_what_a_service_answered_late_that_it_is_too_late_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbstep.backends.server.client.time", Clock(150))
+    with answering((504, {}, ""), (202, {}, "{}")) as (url, asked):
+        assert Service(ServiceOptions(url=url), 120).post("/v1/runs", {}, content=b"{}") == b"{}"
+    assert len(asked) == 2
+
+
 def test_a_line_without_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nbstep.backends.server.events.LONGEST_EVENT", 1000)
     with pytest.raises(ServiceUnavailableError, match="too long"):
