@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Final, Literal
 
@@ -264,9 +265,17 @@ def _document(path: str | None) -> tuple[_Document, str]:
 
 
 def _read(file: Path) -> _Document:
-    from nbstep.profiles.strict_yaml import load_file
+    from nbstep.profiles.strict_yaml import read_file
 
-    document = load_file(file, what="file of profiles")
+    return _parsed(read_file(file, what="file of profiles"), str(file))
+
+
+@lru_cache(maxsize=4)
+def _parsed(data: bytes, file: str) -> _Document:
+    """The document; whoever asks for each profile in turn has the same bytes read once."""
+    from nbstep.profiles.strict_yaml import load
+
+    document = load(data, where=file)
     try:
         return msgspec.convert({} if document is None else document, _Document)
     except msgspec.ValidationError as error:

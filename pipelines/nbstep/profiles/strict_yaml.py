@@ -50,14 +50,23 @@ def load_file(file: Path, *, what: str) -> Any:
         InputNotFoundError: There is no such file.
         BadInputError: It cannot be read, or is not such a document.
     """
+    return load(read_file(file, what=what), where=str(file))
+
+
+def read_file(file: Path, *, what: str) -> bytes:
+    """The bytes of such a file, as of :func:`load_file`.
+
+    Raises:
+        InputNotFoundError: There is no such file.
+        BadInputError: It cannot be read.
+    """
     try:
-        data = file.read_bytes()
+        return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise InputNotFoundError(f"there is no {what} {file}", hint="Check the path.") from None
     except OSError as error:
         hint = "Name a file that may be read."
         raise BadInputError(f"the {what} {file} cannot be read: {error.strerror or error}", hint=hint) from None
-    return load(data, where=str(file))
 
 
 def load(data: bytes, *, where: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -17,6 +17,8 @@ from nbstep.profiles.service import SCHEME
 from nbstep_runner.errors import NbstepError, UsageError
 
 HANDLE: Final = f"{SCHEME}HOST/FOLDER/ID"
+Known = tuple[ServiceOptions, float]
+"""A service as a profile names it, and for how many seconds it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +48,10 @@ class Place:
 
 
 class Places:
-    """The services that this process has been told of, and those of the profiles file."""
+    """The services that this process has been told of; where none of them fits, those of the profiles file."""
 
     def __init__(self) -> None:
-        self._told: dict[str, tuple[ServiceOptions, float]] = {}
+        self._told: dict[str, Known] = {}
         self._services: dict[tuple[ServiceOptions, float], Service] = {}
         self._lock = Lock()
 
@@ -64,15 +66,13 @@ class Places:
         Raises:
             UsageError: No profile names the service, or the URI is none of a service's.
         """
-        fitting = [known for known in self._known() if uri.startswith(f"{known[0].root}/")]
-        if not fitting:
+        known = _nearest(uri, tuple(self._told.values())) or _nearest(uri, _of_the_file())
+        if known is None:
             raise UsageError(
                 f"no profile names the service of {uri}",
                 hint="Name it in a profile: server: {url: https://…, token: {secret: env:NAME}}.",
             )
-        found, patience = max(
-            fitting, key=lambda known: (len(known[0].root), f"{uri}/".startswith(f"{known[0].runs}/"))
-        )
+        found, patience = known
         folder, _, rest = uri.removeprefix(f"{found.root}/").rstrip("/").partition("/")
         run_id, _, name = rest.partition("/")
         try:
@@ -81,17 +81,24 @@ class Places:
             raise UsageError(f"{uri} names no folder of runs", hint=f"A run is written {HANDLE}.") from None
         return Place(self._service(found, patience), options, run_id, name)
 
-    def _known(self) -> Iterator[tuple[ServiceOptions, float]]:
-        """Those that were told of go before those of the file."""
-        yield from tuple(self._told.values())
-        for name in profile_names():
-            with suppress(NbstepError):  # what is wrong with another profile is told to whoever uses it
-                profile = load_profile(name, {})
-                if profile.service is not None:
-                    yield profile.service, profile.storage.retry_seconds
-
     def _service(self, options: ServiceOptions, patience: float) -> Service:
         """One for all folders that are reached with one token: it keeps its connections."""
         key = (msgspec.structs.replace(options, folder="any", profile=None), patience)
         with self._lock:
-            return self._services.setdefault(key, Service(options, patience))
+            if key not in self._services:
+                self._services[key] = Service(options, patience)
+            return self._services[key]
+
+
+def _nearest(uri: str, known: Iterable[Known]) -> Known | None:
+    """The service that a URI belongs to: of several, that with the longest address, as its own folder is reached."""
+    fitting = [each for each in known if uri.startswith(f"{each[0].root}/")]
+    return max(fitting, key=lambda each: (len(each[0].root), f"{uri}/".startswith(f"{each[0].runs}/")), default=None)
+
+
+def _of_the_file() -> Iterator[Known]:
+    for name in profile_names():
+        with suppress(NbstepError):  # what is wrong with another profile is told to whoever uses it
+            profile = load_profile(name, {})
+            if profile.service is not None:
+                yield profile.service, profile.storage.retry_seconds

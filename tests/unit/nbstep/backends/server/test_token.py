@@ -7,15 +7,18 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import httpx
 import pytest
 import yaml
 
 import nbstep
 from nbstep import Profile
 from nbstep.backends.registry import backend_named
+from nbstep.backends.server.places import Places
 from nbstep.errors import ServiceDeniedError, ServiceUnavailableError
-from nbstep.profiles import load_profile, overlaid
+from nbstep.profiles import load_profile, overlaid, strict_yaml
 from nbstep_runner.errors import BadInputError, InternalError, NbstepError, StorageUnavailableError, UsageError
 from support import notebooks
 from support.answering import Answer, answering
@@ -54,6 +57,33 @@ def test_it_is_sent_where_a_profile_names_the_service_and_a_handle_alone_names_n
             with pytest.raises(UsageError, match="no profile names the service of"):
                 nbstep.find(elsewhere)
         assert nothing == []
+
+
+def test_a_service_has_one_client_and_a_file_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Mock(wraps=httpx.Client)
+    parse = Mock(wraps=strict_yaml.load)
+    monkeypatch.setattr("nbstep.backends.server.client.httpx.Client", client)
+    monkeypatch.setattr("nbstep.profiles.strict_yaml.load", parse)
+    profiles(f"https://{secrets.token_hex(4)}.example/a")
+    root = load_profile("team", {}).runs
+    places = Places()
+    found = [places.of(f"{root}/{name}") for name in ("r", "s", "s/output.ipynb")]
+    found.append(places.of(f"{root}2/r"))
+    assert len({id(place.service) for place in found}) == 1
+    assert (client.call_count, parse.call_count) == (1, 1)
+    profiles(f"https://{secrets.token_hex(4)}.example/a")
+    with pytest.raises(UsageError, match="no profile names"):
+        places.of(f"{root}/r")
+
+
+def test_a_broken_file_of_profiles_breaks_no_run_whose_profile_was_given() -> None:
+    Path("nbstep.yaml").write_text("profiles: [")
+    server = {"url": "https://a.example", "token": {"secret": "env:TEAM_TOKEN"}}
+    places = Places()
+    places.tell(overlaid(Profile(), {"on": "server", "server": server}))
+    assert places.of("server://a.example/team/r").options.folder == "team"
+    with pytest.raises(BadInputError, match=r"nbstep\.yaml cannot be read"):
+        places.of("server://b.example/team/r")
 
 
 @pytest.mark.fault(62)
