@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from nbstep.profiles import Profile, load_profile, profile_names
+from nbstep.profiles.service import SCHEME
 from nbstep.profiles.storage import absolute
 from nbstep.server.access import LocalAccess, new_token
 from nbstep.server.app import application
@@ -33,13 +34,25 @@ def config_here(chosen: Profile, name: str | None) -> Config:
     Args:
         chosen: The profile whose folder of runs is shown, and which is used where a request names none.
         name: Its name; ``None`` where the command line named none.
+
+    Raises:
+        UsageError: The folder is a service's, which shows it itself.
     """
+    if _of_a_service(chosen):
+        address = f"{chosen.service.url}/" if chosen.service is not None else "the service's address"
+        raise UsageError("these runs are a service's, which has pages of its own", hint=f"Open {address}.")
     others = {each: load_profile(each, {}) for each in profile_names()}
     first = name or UNNAMED
-    profiles = {first: chosen, **{each: profile for each, profile in others.items() if each != first}}
+    profiles = {first: chosen}
+    profiles |= {each: one for each, one in others.items() if each != first and not _of_a_service(one)}
     folder = Folder(uri=absolute(chosen.runs or DEFAULT_RUNS), profiles=tuple(profiles), storage=chosen.storage)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nbstep"
     return Config(folders={FOLDER: folder}, notebooks=(str(Path.cwd()),), profiles=profiles, cache=str(cache))
+
+
+def _of_a_service(profile: Profile) -> bool:
+    """Whether its runs lie at another service: none of them can lie in a folder that is served here."""
+    return (profile.runs or "").startswith(SCHEME)
 
 
 def serve_here(config: Config, port: int, tell: Callable[[str], None]) -> None:

@@ -1,0 +1,32 @@
+"""The service on one's own machine: what it serves follows from the profiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from nbstep import Profile
+from nbstep.profiles import overlaid
+from nbstep.server.here import config_here
+from nbstep_runner.errors import UsageError
+
+
+def test_the_runs_of_a_service_are_shown_by_the_service() -> None:
+    team = overlaid(Profile(), {"on": "server", "server": "https://runs.example/nbstep"})
+    with pytest.raises(UsageError, match="a service's, which has pages of its own") as caught:
+        config_here(team, "team")
+    assert caught.value.hint == "Open https://runs.example/nbstep/."
+    with pytest.raises(UsageError, match="pages of its own"):
+        config_here(Profile(runs="server://runs.example/nbstep/team"), None)
+
+
+def test_a_profile_of_a_service_is_not_offered_for_a_folder_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("nbstep.yaml").write_text(
+        "profiles: {team: {on: server, server: 'https://runs.example'}, small: {resources: {memory: 1Gi}}}"
+    )
+    served = config_here(Profile(), None)
+    assert (list(served.profiles), served.folders["runs"].profiles) == (["default", "small"], ("default", "small"))
