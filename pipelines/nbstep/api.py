@@ -26,6 +26,7 @@ from nbstep.submission.find import Submitted, find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload
 from nbstep_runner.contract import ParameterSource, encode
+from nbstep_runner.errors import UsageError
 
 
 def run(  # noqa: PLR0913 - papermill's arguments, by their names
@@ -229,15 +230,21 @@ def rerun(  # noqa: PLR0913 - as submit: everything but the run has a default an
     Raises:
         BadInputError: The parameters do not fit the notebook.
         InputNotFoundError: What the earlier run was made of is no longer there.
-        UsageError: A value of its environment, which is not kept, has to be given again.
+        UsageError: A value of its environment, which is not kept, has to be given again; or it is a service's run, and
+            another place or notebook or a resumption is asked for.
     """
     given = (*sources, *((ParameterSource.values(dict(params)),) if params else ()))
-    keeper: Any = keeper_of(run.handle)
-    if keeper is not None and notebook is None and not resume and profile is None:
-        again = Again(parameters=values_over(run, given), options=options or {}, run_id=new_id(run, run_id))
-        handle = keeper.rerun(run.handle, again)
-        return Run(handle, keeper.locate(handle), keeper)
     chosen = None if profile is None else chosen_profile(profile, {})
+    keeper: Any = keeper_of(run.handle)
+    if keeper is not None:
+        if notebook is not None or resume:
+            raise UsageError(
+                "a service runs a run again as it was: with its own notebook, and from the beginning",
+                hint="Submit the notebook as a new run.",
+            )
+        values, name = values_over(run, given), new_id(run, run_id)
+        handle = keeper.rerun(run.handle, Again(parameters=values, options=options or {}, run_id=name, profile=chosen))
+        return Run(handle, keeper.locate(handle), keeper)
     mended = None if notebook is None else str(notebook)
     with request_again(
         run, given, options or {}, profile=chosen, run_id=run_id, notebook=mended, resume=resume

@@ -63,13 +63,15 @@ class Again:
 
     Attributes:
         parameters: Over those of the earlier run.
-        options: Fields of the profile, over those of the earlier run.
+        options: Fields of the profile, over those of the earlier run or of ``profile``.
         run_id: Of the new run.
+        profile: With which it is run now; as it was if ``None``.
     """
 
     parameters: Mapping[str, Any]
     options: Mapping[str, Any]
     run_id: str
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from nbstep.backends.protocol import Backend, Located, Phase, Status
-from nbstep.backends.stores import store_of
+from nbstep.backends.stores import keeper_of, store_of
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.runs.attempts import earlier_verdicts
 from nbstep.runs.files import chosen, download
@@ -93,6 +93,9 @@ class Run:
         """How it stands now.
 
         A run that ended without a verdict gets one written, so that everybody reads the same from then on.
+
+        Raises:
+            RunNotFoundError: It is a service's, which does not know it any more.
         """
         if self._final is not None:
             return combine(Status(phase=Phase.ENDED), self._final)
@@ -263,7 +266,13 @@ class Run:
         return decode(blob.data, RunResult), blob.version
 
     def _write_verdict(self, status: Status, record: RunResult | None, version: str) -> RunResult:
-        """Write the verdict that the run could not write."""
+        """Write the verdict that the run could not write.
+
+        Raises:
+            RunNotFoundError: It is at a place that alone writes verdicts, and that does not know it.
+        """
+        if status.phase is Phase.GONE and keeper_of(self.handle) is not None:
+            raise RunNotFoundError(status.words, hint="It may have been removed there.")
         verdict = final_record(status, record or RunResult.blank(self.spec(), redact))
         return settle(self.store, sibling(self.output_uri, ".result.json"), verdict, version)
 

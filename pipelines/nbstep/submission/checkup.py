@@ -58,7 +58,8 @@ def check_up(profile: Profile, start: Callable[[Prepared], Run], *, deep: bool) 
     Args:
         profile: Where runs are to take place.
         start: Starts a prepared run.
-        deep: Make a small run there, and remove it. On this machine that is always done.
+        deep: Make a small run there, and remove it where that can be done from here. On this machine that is always
+            done.
     """
     yield Finding("profile", f"runs take place on {profile.on}")
     looks = {profile.on: _place(profile)}
@@ -109,8 +110,12 @@ def _small_run(profile: Profile, start: Callable[[Prepared], Run]) -> Iterator[F
         try:
             record = _ended(start(prepared))
         finally:  # also what was uploaded for a run that then could not be started
-            remove_run(store_of(places.folder, prepared.storage), places.folder, places.found_by)
-    yield from _of_record(record)
+            if prepared.stored:
+                remove_run(store_of(places.folder, prepared.storage), places.folder, places.found_by)
+    left = "it wrote to the runs folder from there"
+    if not prepared.stored:
+        left = f"the run {record.run_id} stays at the service, which alone removes runs"
+    yield from _of_record(record, left)
 
 
 def _ended(run: Run) -> RunResult:
@@ -123,13 +128,12 @@ def _ended(run: Run) -> RunResult:
             forget(run.handle)
 
 
-def _of_record(record: RunResult) -> Iterator[Finding]:
+def _of_record(record: RunResult, left: str) -> Iterator[Finding]:
+    """What a record tells, and what is left of its run."""
     if record.error is not None:
-        yield Finding("a small run", f"{record.state}: {record.error.message}", record.error.hint)
+        yield Finding("a small run", f"{record.state}: {record.error.message}; {left}", record.error.hint)
         return
-    yield Finding(
-        "a small run", f"{record.state} in {record.seconds or 0:.1f} s; it wrote to the runs folder from there"
-    )
+    yield Finding("a small run", f"{record.state} in {record.seconds or 0:.1f} s; {left}")
     environment = record.environment
     if environment is not None:
         own = version("nbstep")

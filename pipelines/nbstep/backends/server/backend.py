@@ -79,8 +79,20 @@ class ServerBackend:
         return f"the service at {place.service.url} answers, and shows the runs of {place.options.folder}"
 
     def rerun(self, handle: str, asked: Again) -> str:
-        """Have the service run a run again, with its own notebook and files; the new run's handle."""
+        """Have the service run a run again, with its own notebook and files; the new run's handle.
+
+        Raises:
+            UsageError: It would be at another place, or with what no service takes.
+        """
         place = self._run(handle)
+        if (profile := asked.profile) is not None:
+            if (profile.on, profile.runs) != ("server", place.options.runs):
+                raise UsageError(
+                    f"a service runs a run again where it was, in {place.options.runs}",
+                    hint="Submit its notebook to the other place as a new run.",
+                )
+            self.know(profile)
+            place = self._run(handle)
         content = {"content": again(place.options, asked), "headers": {"Content-Type": "application/json"}}
         self._accepted(place, place.service.post(f"{place.path}/rerun", place.query, **content), asked.run_id)
         return join(place.options.runs, asked.run_id)

@@ -19,7 +19,7 @@ from nbstep_runner.parameters import SecretReference
 NOT_SENT: Final = ("on", "runs", "storage", "server", "labels")
 """Fields of a profile that say how this machine reaches what, or that have a place of their own in a request."""
 TOLD: Final = (
-    *("run_id", "attempt", "input_uri", "output_uri", "parameters", "unknown_parameters", "labels", "storage"),
+    *("run_id", "attempt", "input_uri", "output_uri", "parameters", "labels", "storage"),
     *("deadlines", "collect", "state", "html", "needs", "schema_version"),
 )
 """Fields of a spec that a request says in its own way; a page is always made."""
@@ -99,8 +99,9 @@ def again(options: ServiceOptions, asked: Again) -> bytes:
         UsageError: It names what no service takes.
         BadInputError: A value of a parameter cannot be sent.
     """
-    over = merged({}, asked.options)
-    labels = over.pop("labels", {})
+    profile = asked.profile or Profile()
+    over = merged(overrides(profile) | {"labels": profile.labels}, asked.options)
+    labels = over.pop("labels")
     for name in NOT_SENT:
         if over.pop(name, None) is not None:
             raise UsageError(

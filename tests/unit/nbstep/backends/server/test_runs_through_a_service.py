@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import math
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,6 +19,7 @@ import pytest
 
 import nbstep
 from nbstep import Profile, Run
+from nbstep.api import start
 from nbstep.backends.memory import MemoryBackend
 from nbstep.backends.registry import backend_named
 from nbstep.backends.server.request import overrides
@@ -24,6 +27,7 @@ from nbstep.errors import RunNotFoundError, ServiceDeniedError
 from nbstep.profiles.storage import store_of
 from nbstep.submission.checkup import check_up
 from nbstep.submission.places import RunPlaces
+from nbstep.submission.request import Prepared
 from nbstep_runner.contract import RunState, StorageOptions
 from nbstep_runner.errors import (
     BadInputError,
@@ -146,7 +150,7 @@ def losing_the_first_answer(url: str) -> Iterator[tuple[str, list[int]]]:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}", answered
@@ -186,6 +190,43 @@ def test_a_run_is_run_again_by_the_service(team: Team) -> None:
         nbstep.rerun(run, options={"on": "local"})
 
 
+def test_a_run_is_run_again_by_the_profile_that_it_is_found_by_and_not_elsewhere(team: Team) -> None:
+    run = team.submit({"rate": 0.25}, run_id="found")
+    team.end(run)
+    small = nbstep.profiles.overlaid(team.profile, {"resources": {"memory": "8Gi"}, "labels": {"kind": "trial"}})
+    nbstep.rerun(run, profile=small, run_id="found-again", options={"retries": 0})
+    submitted = team.memory._run("memory://found-again").submission.profile
+    assert (submitted.resources.memory, submitted.retries, submitted.labels["kind"]) == ("8Gi", 0, "trial")
+    other = nbstep.profiles.overlaid(team.profile, {"server": {"folder": "other"}})
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"profile": Profile()}, f"where it was, in {team.profile.runs}"),
+        ({"profile": other}, "where it was"),
+        ({"notebook": "train.ipynb"}, "as it was: with its own notebook"),
+        ({"resume": True, "profile": team.profile}, "as it was: .* from the beginning"),
+    ]
+    for options, message in refused:
+        with pytest.raises(UsageError, match=message) as caught:
+            nbstep.rerun(run, **options)
+        assert "as a new run" in caught.value.hint
+    assert {record.run_id for record in nbstep.history(team.runs)} == {"found", "found-again"}
+
+
+def test_a_run_that_the_service_knows_no_more_is_told_and_stops_no_other(team: Team) -> None:
+    run = team.submit()
+    team.end(run)
+    handle = f"{team.profile.runs}/gone"
+    gone = Run(handle, replace(run.located, run_id="gone", output_uri=f"{handle}/output.ipynb"), run.backend)
+    for ask in (gone.status, lambda: gone.wait(120)):
+        with pytest.raises(RunNotFoundError, match="there is no run 'gone'"):
+            ask()
+
+    async def both() -> tuple[Any, Any]:
+        return await asyncio.gather(gone.wait_async(), run.wait_async(), return_exceptions=True)
+
+    told, record = asyncio.run(both())
+    assert (type(told), record.state) == (RunNotFoundError, RunState.SUCCEEDED)
+
+
 def test_objects_are_read_and_never_written(team: Team) -> None:
     run = team.submit(run_id="r")
     team.end(run)
@@ -206,6 +247,7 @@ def test_objects_are_read_and_never_written(team: Team) -> None:
     [
         ({"kernel": "ir"}, UsageError, "without kernel"),
         ({"allow_errors": True}, UsageError, "without allow_errors"),
+        ({"unknown_parameters": "warn"}, UsageError, "without unknown_parameters"),
         ({"files": ["train.ipynb"]}, UsageError, "without files"),
         ({"requirements": ["click"]}, UsageError, "does not know how requirements come"),
         ({"runs": "memory://elsewhere"}, UsageError, "lie in its own folders, not in memory://elsewhere"),
@@ -239,6 +281,25 @@ def test_doctor_asks_the_service(team: Team) -> None:
     findings = {each.name: each for each in check_up(team.profile, started, deep=False)}
     assert [each.remedy for each in findings.values()] == ["", ""]
     assert "shows the runs of team" in findings["server"].words
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "remedy"),
+    [(None, "succeeded in", ""), (CellFailedError("it raised", hint="Look."), "failed: it raised", "Look.")],
+)
+def test_the_small_run_of_doctor_stays_at_the_service(
+    error: CellFailedError | None, verdict: str, remedy: str, team: Team
+) -> None:
+    def ended(prepared: Prepared) -> Run:
+        run = start(prepared)
+        team.end(run, error=error)
+        return run
+
+    (found,) = (each for each in check_up(team.profile, ended, deep=True) if each.name == "a small run")
+    (record,) = nbstep.history(team.runs)
+    assert verdict in found.words
+    assert f"the run {record.run_id} stays at the service, which alone removes runs" in found.words
+    assert found.remedy == remedy
 
 
 def test_an_override_is_what_differs_from_a_plain_profile() -> None:
