@@ -43,14 +43,14 @@ class SweepTurn:
 
     Attributes:
         index: Of the run's spec in the plan; ``None``: no other will come.
-        version: Of the record by which that was decided: the end of an earlier attempt, or a dead claim; empty where
-            there was none. Where there is another one by now, another worker was faster.
+        digest: The SHA-256 of the record by which that was decided: the end of an earlier attempt, or a dead claim;
+            empty where there was none. Where there is another one by now, another worker was faster.
         outdated: That record lay there before the sweep began: the attempts that it tells of do not count against the
             sweep's retries.
     """
 
     index: int | None = None
-    version: str = ""
+    digest: str = ""
     outdated: bool = False
 
 

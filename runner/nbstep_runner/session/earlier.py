@@ -23,10 +23,19 @@ SLACK_SECONDS: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """The record that is at the output's place, and its version; no record and :data:`ABSENT` where there is none."""
+    """What is at a record's place.
+
+    Attributes:
+        record: The record; ``None`` where there is none.
+        version: As the store that was asked names it, for a condition of a write through that store;
+            :data:`ABSENT` where nothing is there.
+        digest: The SHA-256 of its bytes, by which what several stores found is compared: two of one server may name
+            the same version differently. Empty where nothing is there.
+    """
 
     record: RunResult | None
     version: str
+    digest: str = ""
 
     @property
     def claim(self) -> Claim | None:
@@ -58,9 +67,10 @@ def read_existing(store: Store, uri: str) -> Existing:
         blob = store.read(uri)
     except InputNotFoundError:
         return NO_RECORD
+    digest = hashlib.sha256(blob.data).hexdigest()
     with suppress(BadInputError):
-        return Existing(decode(blob.data, RunResult), blob.version)
-    return Existing(None, blob.version)
+        return Existing(decode(blob.data, RunResult), blob.version, digest)
+    return Existing(None, blob.version, digest)
 
 
 def look_at_output(places: Places, open_store: Callable[[str], Store]) -> OutputPlace:
@@ -152,18 +162,18 @@ def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> 
         current = read_existing(store, uri)
         if current.record is None or current.record.state.final:
             return current
-        if current.version != existing.version:
+        if current.digest != existing.digest:
             raise _conflict(existing.record, claim)
     return existing
 
 
-def refuse_changed(existing: Existing, version: str) -> None:
-    """Refuse a place that is not as it was when this run was begun.
+def refuse_changed(existing: Existing, digest: str) -> None:
+    """Refuse a place that does not hold the bytes of this digest any more, which it held when this run was begun.
 
     Raises:
         OutputConflictError: Another process holds the output, or has written there.
     """
-    if existing.version == version:
+    if existing.digest == digest:
         return
     if existing.record is not None and existing.claim is not None:
         raise _conflict(existing.record, existing.claim)

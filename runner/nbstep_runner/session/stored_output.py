@@ -99,7 +99,7 @@ class StoredOutput:
         if self._claim.held:  # the record that was found may be this run's own, which took a free place
             found = OutputPlace(NO_RECORD, found.version)
         elif self._turn is not None:
-            refuse_changed(found.existing, self._turn.version)
+            refuse_changed(found.existing, self._turn.digest)
         else:
             store, existing = self._open_store(self.places.record), found.existing
             wait = partial(wait_until_free, store, self.places.record, existing, self._spec.run_id)

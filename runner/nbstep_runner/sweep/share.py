@@ -57,6 +57,7 @@ class _Held:
     """A claim that was seen.
 
     Attributes:
+        existing: What was at its record's place.
         since: When it was last seen to change, on the share's clock of silence.
         proven: It has been seen to change: its owner was alive then.
         earlier: It was last changed before this sweep began.
@@ -64,7 +65,7 @@ class _Held:
 
     record: RunResult
     claim: Claim
-    version: str
+    existing: Existing
     since: float
     proven: bool
     earlier: bool
@@ -232,10 +233,10 @@ class Share:
         self._open.pop(index, None)
         if record is not None and claim is not None:
             same = before if before is not None and before.claim.token == claim.token else None
-            proven = same is not None and (same.proven or same.version != existing.version)
-            unmoved = same is not None and same.version == existing.version
+            proven = same is not None and (same.proven or same.existing.digest != existing.digest)
+            unmoved = same is not None and same.existing.digest == existing.digest
             since = same.since if same is not None and unmoved else silence
-            self._held[index] = _Held(record, claim, existing.version, since, proven, earlier)
+            self._held[index] = _Held(record, claim, existing, since, proven, earlier)
             return
         told = record if record is not None and record.state.final and not earlier else None
         tired = self._made[index] > self._plan.retries
@@ -244,7 +245,7 @@ class Share:
         if told is not None and (tired or self._plan.is_verdict(told)):
             self._left.discard(index)
         else:
-            self._open[index] = SweepTurn(index=index, version=existing.version, outdated=earlier)
+            self._open[index] = SweepTurn(index=index, digest=existing.digest, outdated=earlier)
 
     def _known(self) -> SweepTurn | None:
         """What can be begun by what is known: what nobody has begun, then what was abandoned."""
@@ -259,11 +260,11 @@ class Share:
             if index in self._running or not held.is_dead(now):
                 continue
             if held.earlier:
-                yield SweepTurn(index=index, version=held.version, outdated=True)
+                yield SweepTurn(index=index, digest=held.existing.digest, outdated=True)
             elif held.claim.tries > self._plan.retries:
                 self._give_up(index, held)
             elif not self._running:
-                yield SweepTurn(index=index, version=held.version)
+                yield SweepTurn(index=index, digest=held.existing.digest)
 
     def _give_up(self, index: int, held: _Held) -> None:
         """Write the verdict of a run that none of its processes survived."""
@@ -273,7 +274,7 @@ class Share:
         )
         verdict = results.lost(held.record, error)
         with suppress(OutputConflictError):  # another process has said so, or has taken it
-            self._store.write(self._records[index], encode(verdict, indent=1), if_version=held.version)
+            self._store.write(self._records[index], encode(verdict, indent=1), if_version=held.existing.version)
         del self._held[index]
         self._left.discard(index)
 

@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -206,7 +207,7 @@ def test_a_heartbeat_whose_answer_was_lost_loses_no_claim() -> None:
 def test_what_is_no_record_counts_as_none_and_is_replaced_at_its_version(store: MemoryStore) -> None:
     assert read_existing(store, URI) == Existing(None, ABSENT)
     version = store.write(URI, b"not a record")
-    assert read_existing(store, URI) == Existing(None, version)
+    assert read_existing(store, URI) == Existing(None, version, sha256(b"not a record").hexdigest())
     keeper, _ = taken(store, version=version)
     keeper.commit(record(state=RunState.SUCCEEDED))
 

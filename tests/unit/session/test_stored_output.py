@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -336,8 +337,8 @@ def test_a_record_counts_the_attempts_that_failed_and_might_have_passed() -> Non
     stopped.close()
     assert stopped.stored().failures == 3
     assert away(store).failures == 4
-    version = store.read(RECORD).version
-    assert away(store, turn=SweepTurn(index=0, version=version, outdated=True)).failures == 1
+    turn = SweepTurn(index=0, digest=sha256(store.read(RECORD).data).hexdigest(), outdated=True)
+    assert away(store, turn=turn).failures == 1
     done = Held(store)
     done.succeed()
     done.output.commit()
@@ -348,7 +349,7 @@ def test_a_record_counts_the_attempts_that_failed_and_might_have_passed() -> Non
 def test_of_two_processes_of_a_sweep_one_begins_a_run_before_either_knows_whether_its_inputs_are_there() -> None:
     store = MemoryStore(MemorySpace())
     away(store)
-    turn = SweepTurn(index=0, version=store.read(RECORD).version)
+    turn = SweepTurn(index=0, digest=sha256(store.read(RECORD).data).hexdigest())
     first = Held(store, turn=turn)
     assert first.stored().claim is not None
     with pytest.raises(OutputConflictError, match="holds this output"):

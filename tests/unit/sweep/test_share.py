@@ -27,7 +27,7 @@ from nbstep_runner.errors import NbstepError, OutputConflictError, StorageUnavai
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import LEASE_SECONDS
 from nbstep_runner.session.earlier import read_existing, refuse_changed
-from nbstep_runner.stores import Source, Stat
+from nbstep_runner.stores import Blob, Source, Stat
 from nbstep_runner.stores.memory import Habit, MemorySpace, MemoryStore
 from nbstep_runner.sweep.share import LOOK_SECONDS, Portion, Share
 
@@ -47,6 +47,21 @@ def place(index: int) -> str:
     return f"{FOLDER}/n={index}/output.result.json"
 
 
+class OwnNames(MemoryStore):
+    """Names versions in its own way, as a client of a WebDAV server does once it was told a weak one."""
+
+    def read(self, uri: str) -> Blob:
+        blob = super().read(uri)
+        return replace(blob, version=f"own-{blob.version}")
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        condition = if_version.removeprefix("own-") if if_version else if_version
+        return f"own-{super().write(uri, data, if_version=condition)}"
+
+    def list(self, uri: str) -> Iterator[Stat]:
+        return (replace(stat, version=f"own-{stat.version}") for stat in super().list(uri))
+
+
 class World:
     """A store, a clock, and what the runs of all processes do to both."""
 
@@ -60,10 +75,12 @@ class World:
 
     @property
     def store(self) -> MemoryStore:
+        """As the runs see it."""
         return MemoryStore(self.space, habits=self.habits)
 
     def share(self, index: int = 0, of: int = 1) -> Share:
-        return Share(self.plan, PLAN, self.store, Portion(index, of), clock=lambda: self.now)
+        store = OwnNames(self.space, habits=self.habits)
+        return Share(self.plan, PLAN, store, Portion(index, of), clock=lambda: self.now)
 
     def record(self, index: int) -> RunResult | None:
         return read_existing(self.store, place(index)).record
@@ -72,7 +89,7 @@ class World:
         """As a run does it."""
         assert turn.index is not None
         existing = read_existing(self.store, place(turn.index))
-        refuse_changed(existing, turn.version)
+        refuse_changed(existing, turn.digest)
         before = None if turn.outdated else existing.record
         claim = Claim(
             token=token,
@@ -126,7 +143,9 @@ class Process:
             if steps:
                 record = self.world.record(index)
                 assert record is not None
-                self.running[index] = self.world.write(index, record, version), steps - 1
+                assert record.claim is not None
+                beat = replace(record, claim=replace(record.claim, heartbeat_at=datetime.now(UTC).isoformat()))
+                self.running[index] = self.world.write(index, beat, version), steps - 1
             else:
                 del self.running[index]
                 self.world.write(index, self.world.final(index), version)
@@ -202,7 +221,7 @@ def test_what_was_there_before_the_sweep_is_left_to_the_run_to_judge_and_what_ca
     world.store.write(PLAN, encode(world.plan))
     world.write(1, world.final(1, NbstepError("it failed")))
     share = world.share()
-    assert share.next() == SweepTurn(index=0, version=read_existing(world.store, place(0)).version, outdated=True)
+    assert share.next() == SweepTurn(index=0, digest=read_existing(world.store, place(0)).digest, outdated=True)
     share.ended(0, world.final(0))
     world.now += 2 * LOOK_SECONDS
     assert share.next() is None
@@ -311,7 +330,7 @@ def test_a_living_claim_is_waited_for_and_a_dead_one_taken_alone() -> None:
     share.ended(1, world.final(1))
     turn = share.next()
     assert turn is not None
-    assert (turn.index, turn.version) == (0, read_existing(world.store, place(0)).version)
+    assert (turn.index, turn.digest) == (0, read_existing(world.store, place(0)).digest)
     assert share.next() is None
 
 
