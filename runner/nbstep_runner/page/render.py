@@ -106,7 +106,7 @@ class PageRenderer:
         record = RunResult(
             run_id="", attempt=1, spec_digest="", state=RunState.SUCCEEDED, input_uri="", output_uri="rehearsal.ipynb"
         )
-        with suppress(NbstepError):  # it is told where a page is asked for
+        with suppress(Exception):  # whatever nbconvert raises is told where a page is asked for
             self.render(json.encode(REHEARSAL), record)
 
     def render(self, data: bytes, record: RunResult) -> Page:
@@ -120,16 +120,18 @@ class PageRenderer:
             UsageError: nbconvert is not installed.
             BadInputError: nbconvert cannot render the notebook.
         """
-        exporter = self._exporter
         import nbformat
 
         name = record.output_uri.rpartition("/")[2].removesuffix(".ipynb")
         try:
+            exporter = self._exporter
             notebook = nbformat.reads(data.decode(), as_version=4)
             anchored = _anchored(notebook, record)
             missing = name_what_is_missing(notebook, self._allow)
             page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}})
             dark, *_ = exporter.environment.loader.get_source(exporter.environment, "static/theme-dark.css")
+        except NbstepError:
+            raise
         except Exception as error:  # nbconvert, its templates and its parsers raise what they like
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise BadInputError(f"the notebook has no HTML page: {reason}", hint=RENDER_HINT) from error

@@ -177,5 +177,13 @@ print(json.dumps([page, sorted(set(sys.modules) - known)]))
 
 
 def test_what_a_rehearsal_meets_is_left_to_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("No template sub-directory with name 'lab' found")
+
+    monkeypatch.setattr(HTMLExporter, "__init__", fail)
+    renderer = PageRenderer()
+    renderer.rehearse()
+    with pytest.raises(BadInputError, match="has no HTML page: ValueError: No template sub-directory"):
+        renderer.render(notebook(), RECORD)
     monkeypatch.setitem(sys.modules, "nbconvert.exporters", None)
     PageRenderer().rehearse()
