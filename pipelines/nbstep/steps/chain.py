@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import count
@@ -152,19 +153,25 @@ class _Execution:
         return Done(self._name, record, self._outputs(record), reused=True)
 
     def run(self, *, quiet: bool) -> Done:
-        try:
+        with self._taken():
             self._prepare()
-            code = self._child(quiet=quiet)
-        except OSError as error:
-            raise StorageUnavailableError(
-                f"{self._folder} does not take what the step {self._name} leaves: {error.strerror or error}",
-                hint="Free some space there, or give the chain another folder.",
-            ) from error
+        code = self._child(quiet=quiet)
         record = self._record()
         if code == 0 and record is not None:
             self._earlier.keep()
             return Done(self._name, record, self._outputs(record))
         raise self._failure(code, record)
+
+    @contextmanager
+    def _taken(self) -> Iterator[None]:
+        """Tell of a folder that does not take what is written there."""
+        try:
+            yield
+        except OSError as error:
+            raise StorageUnavailableError(
+                f"{self._folder} does not take what the step {self._name} leaves: {error.strerror or error}",
+                hint="Free some space there, or give the chain another folder.",
+            ) from error
 
     def _prepare(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -175,12 +182,18 @@ class _Execution:
 
     def _child(self, *, quiet: bool) -> int:
         arguments = ["kfp-step", "--executor-input-file", str(self._folder / INPUT), *self._arguments]
-        with (self._folder / LOG).open("wb") as log, Child(arguments) as child:
-            for line in child.lines():
-                log.write(line)
+        with Child(arguments) as child, closing(self._logged(child.lines())) as lines:
+            for line in lines:
                 if not quiet:
                     os.write(1, line)
             return child.wait()
+
+    def _logged(self, lines: Iterator[bytes]) -> Generator[bytes]:
+        """The lines, each as it goes to the step's log."""
+        with self._taken(), (self._folder / LOG).open("wb") as log:
+            for line in lines:
+                log.write(line)
+                yield line
 
     def _record(self) -> RunResult | None:
         file = self._folder / RECORD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -265,6 +266,22 @@ def test_a_folder_that_is_full_is_told_and_the_steps_before_stand(
         chained(tmp_path, two_steps(tmp_path))
     file.unlink()
     assert chained(tmp_path, two_steps(tmp_path)) == {"first": True, "second": False}
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_reader_that_has_gone_is_no_fault_of_the_folder(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stdout = os.dup(1)
+    os.dup2(writer, 1)
+    try:
+        with pytest.raises(BrokenPipeError):
+            nbstep.chain(two_steps(tmp_path), tmp_path / "runs")
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
+        os.close(writer)
+    assert (tmp_path / "runs/first" / LOG).read_bytes() == b"begun\n"
 
 
 def test_a_success_that_cannot_be_remembered_is_one_and_runs_again(tmp_path: Path, does: Any) -> None:
