@@ -127,9 +127,18 @@ def test_what_was_sent_together_with_a_failing_cell_is_not_run_and_what_comes_la
     assert slim.run("print('later')") == "later\n"
 
 
-def test_an_interrupt_ends_a_cell_that_awaits_at_once_and_lets_it_clean_up(slim: Session) -> None:
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        "",
+        "loop.add_signal_handler(signal.SIGUSR2, int), loop.remove_signal_handler(signal.SIGUSR2)",
+        "loop.add_signal_handler(signal.SIGUSR2, int)",
+    ],
+    ids=["alone", "handled before", "handles"],
+)
+def test_an_interrupt_ends_a_cell_that_awaits_at_once_and_lets_it_clean_up(slim: Session, earlier: str) -> None:
     awaiting = "print('awaits', end='', flush=True)\ntry:\n  await asyncio.sleep(600)\nfinally:\n  print('clean')"
-    slim.run("import asyncio")
+    slim.run(f"import asyncio, signal\nloop = asyncio.get_running_loop()\n{earlier}")
     printed: list[str] = []
     for message in slim.heard(slim.send(awaiting)):  # fails after a minute
         if message.type == "stream":
@@ -139,3 +148,21 @@ def test_an_interrupt_ends_a_cell_that_awaits_at_once_and_lets_it_clean_up(slim:
             printed.append(", ")
     assert "".join(printed) == "awaits, clean\n"
     assert slim.run("print('later')") == "later\n"
+    slim.run("loop.remove_signal_handler(signal.SIGUSR2)")
+
+
+def test_a_signals_descriptor_is_the_notebooks(slim: Session) -> None:
+    shows = "print(signal.set_wakeup_fd(-1))"
+    assert slim.run(f"import asyncio, signal, socket\n{shows}") == "-1\n"
+    slim.run("mine, other = socket.socketpair(); mine.setblocking(False); await asyncio.sleep(0)")
+    assert slim.run(shows) == "-1\n"
+    assert slim.run("await asyncio.sleep(0); _ = signal.set_wakeup_fd(mine.fileno())") == ""
+    assert slim.run("await asyncio.sleep(0); print('on')") == "on\n"
+    assert slim.run("print(signal.set_wakeup_fd(-1) == mine.fileno())") == "True\n"
+    slim.run("_ = signal.set_wakeup_fd(mine.fileno()); mine.close()")
+    assert slim.run("await asyncio.sleep(0); print('on')") == "on\n"
+    assert slim.run(shows) == "-1\n"
+    slim.run("handled, loop = asyncio.Event(), asyncio.get_running_loop()")
+    slim.run("loop.add_signal_handler(signal.SIGUSR2, handled.set)")
+    assert slim.run("signal.raise_signal(signal.SIGUSR2); await handled.wait(); print('handled')") == "handled\n"
+    slim.run("loop.remove_signal_handler(signal.SIGUSR2)")

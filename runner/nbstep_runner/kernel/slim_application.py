@@ -4,7 +4,8 @@ import gc
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -121,11 +122,12 @@ def _lives(process: Any) -> bool:
         return False
 
 
-def _wake_at_signals() -> None:
+def _wake_while_a_cell_awaits(kernel: Any) -> None:
     """Wake the event loop when a signal has come: else a cell that awaits is interrupted by the loop's next event only.
 
-    What its handler asks of the loop is found after the wait for events, which goes on where it was. The loop of
-    asyncio wakes itself where it has handlers of its own (``loop.add_signal_handler``), and ipykernel's is none.
+    What ipykernel's handler asks of the loop is found after the wait for events, which goes on where it was. Python
+    writes to one descriptor at a signal. It is the notebook's where libraries of it have set theirs: asyncio for its
+    handlers (``loop.add_signal_handler``), which wake the loop as well, or trio, which expects none.
     """
     import signal
     import socket
@@ -137,7 +139,26 @@ def _wake_at_signals() -> None:
     for each in (reader, writer):
         each.settimeout(0)
     loop.add_handler(reader.fileno(), lambda *_: reader.recv(4096), loop.READ)
-    signal.set_wakeup_fd(writer.detach(), warn_on_full_buffer=False)
+    cancel_at_interrupt = kernel._cancel_on_sigint
+
+    def give_back(descriptor: int) -> None:
+        with suppress(OSError, ValueError):  # the notebook has closed it since
+            signal.set_wakeup_fd(descriptor)
+
+    @contextmanager
+    def cancel_at_once(future: Any) -> Iterator[None]:
+        theirs = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        if theirs != -1:
+            give_back(theirs)
+        try:
+            with cancel_at_interrupt(future):
+                yield
+        finally:
+            theirs = signal.set_wakeup_fd(-1)
+            if theirs != writer.fileno():
+                give_back(theirs)
+
+    kernel._cancel_on_sigint = cancel_at_once
 
 
 def _make_no_unwanted_records(application: Any) -> None:
@@ -238,7 +259,8 @@ def be_kernel(imports: Any, streams: Any, shell: Any, commands: Any) -> None:
     _remember_signatures()
     shell.patch_shell(application)
     commands.attend_to_commands(application.kernel)
-    _wake_at_signals()
+    if hasattr(application.kernel, "_cancel_on_sigint"):
+        _wake_while_a_cell_awaits(application.kernel)
     _report_crashes()
     _look_as_launched(parent)
     gc.freeze()
