@@ -55,11 +55,17 @@ class Session:
 
     def reply(self, asked: str) -> Message:
         """The reply to a request."""
-        deadline = time.monotonic() + 30
+        (message,) = self.replies(asked)
+        return message
+
+    def replies(self, *asked: str) -> list[Message]:
+        """The replies to several requests, which may come together."""
+        found: dict[str, Message] = {}
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            for message in self.kernel.wait(1).shell:
-                if message.parent_id == asked:
-                    return message
+            found |= {message.parent_id: message for message in self.kernel.wait(1).shell}
+            if found.keys() >= set(asked):
+                return [found[each] for each in asked]
         raise AssertionError("no reply")
 
     def until_death(self) -> int | None:
