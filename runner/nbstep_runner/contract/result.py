@@ -249,7 +249,7 @@ class RunResult:
             where no state is kept, or none was saved.
         continued_from: What this attempt went on from; ``None`` where it began anew.
         failed_before: How many attempts in a row have failed before this one for a reason that may pass; others that
-            were stopped or killed in between do not count.
+            were stopped or killed in between do not count. ``None``: the runner is one that counts none.
         files: What was collected of the working directory.
         left_behind: What was not, though it was asked for or the working directory goes with the run.
         serving: Since when the run serves what its notebook offers; its state stays ``running`` meanwhile.
@@ -284,7 +284,7 @@ class RunResult:
     progress: Progress | None = None
     state_generation: int | None = None
     continued_from: Continuation | None = None
-    failed_before: int = 0
+    failed_before: int | None = None
     schema_version: int = 1
 
     @classmethod
@@ -303,6 +303,7 @@ class RunResult:
             input_uri=shown(spec.input_uri),
             output_uri=shown(spec.output_uri),
             labels=spec.labels,
+            failed_before=0,
         )
 
     @property
@@ -317,7 +318,7 @@ class RunResult:
         may_pass = self.state is RunState.FAILED and self.error is not None and self.error.retryable
         if self.state in (RunState.SUCCEEDED, RunState.FAILED) and not may_pass:
             return 0
-        return self.failed_before + may_pass
+        return (self.failed_before or 0) + may_pass
 
     def __post_init__(self) -> None:
         """Read the results' numbers."""

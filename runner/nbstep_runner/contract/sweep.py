@@ -33,8 +33,13 @@ class SweepSpec:
     schema_version: int = 1
 
     def is_verdict(self, record: RunResult) -> bool:
-        """Whether nobody makes a run of this sweep again that has left this record."""
-        return record.state.final and not (record.was_interrupted and record.failures <= self.retries)
+        """Whether nobody makes a run of this sweep again that has left this record.
+
+        A runner that does not count failures goes by its own ones: of a run that was interrupted there the record
+        alone does not tell.
+        """
+        may_return = record.failed_before is None or record.failures <= self.retries
+        return record.state.final and not (record.was_interrupted and may_return)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,12 +26,14 @@ from nbstep_runner.contract import (
     RunState,
     StorageOptions,
     StorePromises,
+    SweepSpec,
     decode,
     encode,
     knows,
     since,
     spec_digest,
 )
+from nbstep_runner.errors import StorageUnavailableError
 
 HERE = Path(__file__).parent
 SPEC = (HERE / "spec-0.1.json").read_bytes()
@@ -75,6 +77,15 @@ def test_a_record_of_0_1_is_read() -> None:
     assert (record.state, record.exit_code, record.results) == (RunState.FAILED, 10, {"rmse": 0.25})
     assert [cell.state for cell in record.cells] == ["succeeded"] * 3 + ["failed"]
     assert record.store is None
+
+
+def test_whether_a_run_is_made_again_that_storage_has_ended_is_not_told_by_a_record_that_counts_no_failures() -> None:
+    plan, away = SweepSpec(specs=(decode(SPEC, RunSpec),), jobs=1), ErrorInfo.of(StorageUnavailableError("away"))
+    older = replace(decode(RECORD, RunResult), error=away)
+    counts = replace(RunResult.blank(plan.specs[0], str), state=RunState.FAILED, error=away)
+    assert (older.failures, counts.failures) == (1, 1)
+    assert [plan.is_verdict(record) for record in (older, decode(encode(counts), RunResult))] == [False, True]
+    assert plan.is_verdict(decode(RECORD, RunResult))
 
 
 @pytest.mark.parametrize(
