@@ -276,9 +276,9 @@ def _explain(doing: str, uri: str, error: OSError) -> NbstepError:
 
 
 def _keeps_no_files(path: Path) -> bool:
-    """Whether the file system there shows something else as files, as ``/proc`` does: it has no room at all."""
+    """Whether it would be on a file system that shows the system itself as files: that of ``/proc`` or ``/sys``."""
     folder = next(each for each in path.absolute().parents if each.is_dir())
-    return os.statvfs(folder).f_blocks == 0
+    return folder.stat().st_dev in [top.stat().st_dev for top in (Path("/proc"), Path("/sys")) if top.is_mount()]
 
 
 def open_backend(_uri: str, _options: StorageOptions, _on_retry: object) -> LocalStore:

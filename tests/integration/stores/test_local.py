@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,23 @@ def test_a_read_only_disk_keeps_the_old_object(tmp_path: Path) -> None:
         with pytest.raises(StorageDeniedError, match="read-only file system"):
             open_store(uri).delete(uri)
         assert open_store(uri).read(uri).data == b"good"
+
+
+def test_a_folder_that_is_removed_meanwhile_may_be_there_again_on_a_disk_without_a_size_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs"
+
+    def remove_first(path: Path) -> None:
+        shutil.rmtree(path)
+        sync_folder(path)
+
+    sync_folder = atomicfile.sync_folder
+    monkeypatch.setattr(atomicfile, "sync_folder", remove_first)
+    with mounted(tmp_path, "-t", "tmpfs", "-o", "size=0", "tmpfs"):
+        assert os.statvfs(tmp_path).f_blocks == 0
+        with pytest.raises(StorageUnavailableError, match="was removed"):
+            open_store(str(folder)).write(f"{folder}/out.ipynb", b"x")
 
 
 @pytest.mark.fault(21)
