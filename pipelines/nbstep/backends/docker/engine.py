@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import takewhile
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any, Final
@@ -147,7 +148,7 @@ def _paced(stream: Any) -> Iterator[bytes | None]:
 
     def copy() -> None:
         try:
-            for piece in stream:
+            for piece in takewhile(lambda _: not closed.is_set(), stream):  # one by ssh cannot be closed from here
                 put(piece)
             put(None)
         except Exception as error:  # noqa: BLE001 - whoever reads has to learn of it, whatever it is
