@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -14,6 +13,8 @@ from typing import Any, Final, TypeVar
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, SweepTurn, encode
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
+from nbstep_runner.kernel.memory import MemoryWatch
+from nbstep_runner.kernel.processors import available_processors
 from nbstep_runner.page import Page, renderer
 from nbstep_runner.session.attempts import keep_attempt
 from nbstep_runner.session.claim import DOING, OutputClaim
@@ -36,6 +37,9 @@ from nbstep_runner.stores import ABSENT, Source, Store, is_remote
 from nbstep_runner.supervisor import Supervisor, begin
 
 T = TypeVar("T")
+PROCESSORS: Final = 2
+MEMORY_BYTES: Final = 2 << 30
+"""What a run has to have, processors by affinity and quota, for something to be prepared beside its cells."""
 BEST_EFFORT: Final = "the store has no conditional writes: a second run of this output was unlikely, not impossible"
 CONFIRM_SHARE: Final = 0.3
 NOTEBOOK_SHARE: Final = 0.6
@@ -179,10 +183,10 @@ class StoredOutput:
         """Import and compile what renders the page beside the kernel's start and the cells, which wait for no page.
 
         What a first page takes, 0.8 s of processor time, is spent then as far as kernel and cells leave a processor
-        free. Where there is only one it would delay the first cell, and where a stop leaves next to no time it would
-        delay the record: nothing is begun there.
+        free. Where there are fewer than two it would delay the first cell, where a stop leaves next to no time it would
+        delay the record, and where memory is scarce it would take 40 MB from the cells: nothing is begun there.
         """
-        if self._spec.html and not self._spec.short_notice and len(os.sched_getaffinity(0)) > 1:
+        if self._spec.html and not self._spec.short_notice and _has_room_beside_cells():
             self._rehearsal = begin(self._renderer.rehearse, "preparing the page")
 
     def checkpointer(self, scratch: Path) -> Checkpointer | None:
@@ -411,3 +415,9 @@ def _sha256(data: Source) -> str:
         return hashlib.sha256(data).hexdigest()
     with data.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _has_room_beside_cells() -> bool:
+    """Whether processors and memory are there for more than the cells."""
+    memory = MemoryWatch.start().limit_bytes()
+    return available_processors() >= PROCESSORS and (memory is None or memory >= MEMORY_BYTES)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import pytest
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepTurn, decode
 from nbstep_runner.errors import OutputConflictError, StorageUnavailableError, TerminatedError
+from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.page import Page, PageRenderer
 from nbstep_runner.session import stored_output
 from nbstep_runner.session.earlier import look_at_output
@@ -192,17 +192,31 @@ def test_a_page_that_takes_long_leaves_time_for_log_and_record(
 
 
 @pytest.mark.parametrize(
-    ("processors", "fields", "begun"),
+    ("processors", "memory", "fields", "begun"),
     [
-        (2, {"html": True}, True),
-        (2, {}, False),
-        (2, {"html": True, "short_notice": True}, False),
-        (1, {"html": True}, False),
+        (2, None, {"html": True}, True),
+        (2, 2 << 30, {"html": True}, True),
+        (2, None, {}, False),
+        (2, None, {"html": True, "short_notice": True}, False),
+        (1.5, None, {"html": True}, False),
+        (8, 1 << 30, {"html": True}, False),
     ],
-    ids=["two processors", "no page", "a stop at short notice", "one processor"],
+    ids=[
+        "room",
+        "a limit of memory",
+        "no page",
+        "a stop at short notice",
+        "fewer than two processors",
+        "little memory",
+    ],
 )
 def test_a_page_is_prepared_beside_the_cells_where_that_delays_nothing(
-    monkeypatch: pytest.MonkeyPatch, processors: int, fields: dict[str, Any], begun: bool, patience: threading.Event
+    monkeypatch: pytest.MonkeyPatch,
+    processors: float,
+    memory: int | None,
+    fields: dict[str, Any],
+    begun: bool,
+    patience: threading.Event,
 ) -> None:
     order: list[str] = []
 
@@ -214,7 +228,8 @@ def test_a_page_is_prepared_beside_the_cells_where_that_delays_nothing(
         order.append("rendered")
         return Page(b"<html>", ())
 
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(processors)))
+    monkeypatch.setattr(stored_output, "available_processors", lambda: processors)
+    monkeypatch.setattr(MemoryWatch, "limit_bytes", lambda _: memory)
     monkeypatch.setattr(PageRenderer, "rehearse", rehearse)
     monkeypatch.setattr(PageRenderer, "render", render)
     held = Held(**fields)
