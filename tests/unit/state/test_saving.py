@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -167,10 +168,12 @@ class Busy(FaultyStore):
         super().__init__(MemoryStore(space))
         self._folder = folder
         self._versions = versions
+        self._one_notebook = threading.Lock()
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
-        if version := next(self._versions, b""):
-            fill(self._folder, {"weights": version * 50, "epoch": version})
+        with self._one_notebook:
+            if version := next(self._versions, b""):
+                fill(self._folder, {"weights": version * 50, "epoch": version})
         return super().write(uri, data, if_version=if_version)
 
 

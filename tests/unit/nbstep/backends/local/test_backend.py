@@ -98,6 +98,7 @@ def test_runs_of_one_id_below_two_folders_are_two_runs() -> None:
     there = running("print('other')", "elsewhere")
     BACKEND.submit(there)
     assert lines_of(there.handle) == [b"other"]
+    assert next(filter(None, BACKEND.logs(here, follow=True))) == b"begun"
     assert BACKEND.statuses([here])[here].phase is Phase.RUNNING
     with pytest.raises(RunNotFoundError) as refused:
         BACKEND.cancel("local://r")
