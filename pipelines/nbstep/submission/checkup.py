@@ -62,17 +62,16 @@ def check_up(profile: Profile, start: Callable[[Prepared], Run], *, deep: bool) 
             done.
     """
     yield Finding("profile", f"runs take place on {profile.on}")
-    looks = {profile.on: _place(profile)}
-    if reach_of(backend_named(profile.on), profile).uploads:
-        looks = {"runs folder": _runs_folder(profile), **looks}
+    looks, name = {profile.on: _place(profile)}, profile.on
     if deep or profile.on == "local":
         looks["a small run"] = _small_run(profile, start)
-    for name, look in looks.items():
-        try:
+    try:
+        if reach_of(backend_named(profile.on), profile).uploads:
+            looks = {"runs folder": _runs_folder(profile), **looks}
+        for name, look in looks.items():  # noqa: B007 - an error is told under the name of what was looked at
             yield from look
-        except NbstepError as error:
-            yield Finding(name, error.message, error.hint or "Mend that, and ask again.")
-            return
+    except NbstepError as error:
+        yield Finding(name, error.message, error.hint or "Mend that, and ask again.")
 
 
 def _runs_folder(profile: Profile) -> Iterator[Finding]:
