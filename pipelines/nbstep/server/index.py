@@ -82,11 +82,11 @@ class RunIndex:
         file = IndexFile(Path(cache) / f"runs-{digest}.sqlite3" if cache else None)
         return cls(prefix, partial(store_of, prefix, folder.storage), file)
 
-    def refresh(self, patience: float = PATIENCE_SECONDS) -> float:
+    def refresh(self, patience: float | None = None) -> float:
         """Be as new as that can be had at once, and see to the rest on the side; when the last listing ended.
 
         Args:
-            patience: Seconds for which a listing is waited for where one is.
+            patience: Seconds for which a listing is waited for where one is; ``None``: as a page waits.
 
         Raises:
             Problem: The folder is listed for the first time, and that takes long.
@@ -94,6 +94,7 @@ class RunIndex:
             IndexRenewedError: The file was damaged, and is now empty.
         """
         listed = self.file.listed
+        patience = PATIENCE_SECONDS if patience is None else patience
         wait = patience if listed is None or listed[1] <= QUICK_SECONDS else 0.0
         with self._changed:
             under_way = self._begun > self._ended
@@ -116,7 +117,7 @@ class RunIndex:
         with suppress(IndexRenewedError, StorageUnavailableError):
             self.file.take([Entry(run_id=run_id, has_record=False, version="", modified=time.time())])
 
-    def told(self, ask: Callable[[float], T], patience: float = PATIENCE_SECONDS) -> T:
+    def told(self, ask: Callable[[float], T], patience: float | None = None) -> T:
         """What somebody finds in the index once it is refreshed; asked once more where it was made anew meanwhile.
 
         Args:

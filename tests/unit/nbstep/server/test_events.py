@@ -359,6 +359,7 @@ def test_a_log_as_it_is_ends_at_once(run: Run) -> None:
     assert (refused.status_code, refused.json()["reference"]) == (400, "usage")
 
 
+@pytest.mark.slow
 def test_nobody_is_followed_for_listeners_that_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = f"memory://{secrets.token_hex(4)}/runs"
