@@ -40,46 +40,24 @@ def document() -> Member:
 
 
 def _paths() -> Member:
-    run, name = _in_path("id", "A run's id, whole."), _in_path("name", "An object's name, as the run lists it.")
-    path = _in_path("path", "Where the sweep lies below the folder, as the list tells it.")
-    beginning = {
-        "name": "name",
-        "in": "query",
-        "description": "What the path begins with.",
-        "schema": {"type": "string"},
-    }
-    sweeps = {"200": _content("Sweeps.", JSON, _ref(SweepList))}
-    sweep = {"200": _content("One sweep, a row for each set.", JSON, _ref(SweepDetail))}
     uri = {"name": "uri", "in": "query", "required": True, "schema": {"type": "string"}}
-    last = {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string", "pattern": r"^[1-9]\d*-[1-9]\d*$"}}
-    after = {
-        "name": "after",
-        "in": "query",
-        "description": "As Last-Event-ID, which goes before.",
-        "schema": last["schema"],
-    }
-    follow = {
-        "name": "follow",
-        "in": "query",
-        "description": "With false the log as it is, and then `end`.",
-        "schema": {"type": "boolean", "default": True},
-    }
+    schema = {"200": _content("JSON Schema of the notebook's parameters.", JSON, {"type": "object"})}
+    signature = _operation("Tell what a notebook takes", [uri], schema)
+    return {**_paths_of_runs(), **_paths_of_sweeps(), "/v1/notebooks/signature": {"get": signature}}
+
+
+def _paths_of_runs() -> Member:
+    run, name = _in_path("id", "A run's id, whole."), _in_path("name", "An object's name, as the run lists it.")
     key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
     found = {"200": _content("One run.", JSON, _ref(Detail))}
     taken = {"202": _content("The run is started, or was by this very request.", JSON, _ref(Accepted), location=True)}
-    any_json = {"200": _content("JSON Schema of the notebook's parameters.", JSON, {"type": "object"})}
-    stream = "Server-sent events: `line` (its id is ATTEMPT-SEQ), `state` and `end` (a Standing), `problem`."
     return {
         "/v1/runs": {
             "get": _operation("List runs, newest first", _query(), {"200": _content("Runs.", JSON, _ref(Page))}),
             "post": _operation("Start a run", [key], taken, _asked()),
         },
         "/v1/runs/{id}": {"get": _operation("Tell of one run", [run], found)},
-        "/v1/runs/{id}/events": {
-            "get": _operation(
-                "Follow a run", [run, last, after, follow], {"200": _content(stream, "text/event-stream", {})}
-            )
-        },
+        "/v1/runs/{id}/events": {"get": _events(run)},
         "/v1/runs/{id}/objects/{name}": {
             "get": _operation("Fetch an object of a run", [run, name], {"200": _content("It.", "*/*", {})})
         },
@@ -89,21 +67,32 @@ def _paths() -> Member:
         "/v1/runs/{id}/rerun": {
             "post": _operation("Run a run again", [run, key], taken, {"content": {JSON: {"schema": _ref(Again)}}})
         },
-        "/v1/sweeps": {
-            "get": _operation("List sweeps, the last written first", [beginning], sweeps),
-        },
+    }
+
+
+def _events(run: Member) -> Member:
+    id_of_event = {"type": "string", "pattern": r"^[1-9]\d*-[1-9]\d*$"}
+    last = {"name": "Last-Event-ID", "in": "header", "schema": id_of_event}
+    after = _in_query("after", "As Last-Event-ID, which goes before.", id_of_event)
+    follow = _in_query("follow", "With false the log as it is, and then `end`.", {"type": "boolean", "default": True})
+    stream = "Server-sent events: `line` (its id is ATTEMPT-SEQ), `state` and `end` (a Standing), `problem`."
+    answer = {"200": _content(stream, "text/event-stream", {})}
+    return _operation("Follow a run", [run, last, after, follow], answer)
+
+
+def _paths_of_sweeps() -> Member:
+    beginning = _in_query("name", "What the path begins with.", {"type": "string"})
+    path = _in_path("path", "Where the sweep lies below the folder, as the list tells it.")
+    sweeps = {"200": _content("Sweeps.", JSON, _ref(SweepList))}
+    sweep = {"200": _content("One sweep, a row for each set.", JSON, _ref(SweepDetail))}
+    return {
+        "/v1/sweeps": {"get": _operation("List sweeps, the last written first", [beginning], sweeps)},
         "/v1/sweeps/{path}": {"get": _operation("Tell of one sweep", [path], sweep)},
-        "/v1/notebooks/signature": {"get": _operation("Tell what a notebook takes", [uri], any_json)},
     }
 
 
 def _operation(summary: str, parameters: list[Member], answers: Member, body: Member | None = None) -> Member:
-    folder = {
-        "name": "folder",
-        "in": "query",
-        "description": "The first that the caller may use if left out.",
-        "schema": {"type": "string"},
-    }
+    folder = _in_query("folder", "The first that the caller may use if left out.", {"type": "string"})
     told: Member = {"summary": summary, "parameters": [*parameters, folder]}
     told |= {"requestBody": body} if body else {}
     return told | {"responses": answers | {"default": {"$ref": "#/components/responses/problem"}}}
@@ -137,6 +126,10 @@ def _plain(name: str, schema: Member) -> Member:
     if name == "since":
         return {"type": "string", "format": "date-time"}
     return {key: value for key, value in schema.items() if key != "default" or value}
+
+
+def _in_query(name: str, description: str, schema: Member) -> Member:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 def _in_path(name: str, description: str) -> Member:

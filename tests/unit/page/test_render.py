@@ -86,7 +86,7 @@ def test_what_needs_no_scripts_is_left_alone() -> None:
 
 
 def test_a_file_as_a_result_needs_no_scripts() -> None:
-    page = render_page(notebook({FILE_MIME: {"path": "/work/model.bin"}, "text/plain": "model = 'model.bin'"}), RECORD)
+    page = render_page(notebook({FILE_MIME: {"path": "/data/model.bin"}, "text/plain": "model = 'model.bin'"}), RECORD)
     assert "model.bin" in body(page)
     assert page.warnings == ()
 
