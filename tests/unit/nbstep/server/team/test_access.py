@@ -275,7 +275,7 @@ def test_who_has_done_what_to_which_run_is_told(world: World, caplog: pytest.Log
     world.get(f"/v1/runs/{run_id}?folder=a", "eve")
     world.get("/v1/runs/" + "x" * 3000)
     world.get("/healthz")
-    submitted, denied, unknown = [record.told for record in caplog.records if record.name == "nbstep.audit"]  # type: ignore[attr-defined]
+    submitted, denied, unknown = [record.told for record in caplog.records if record.name == "nbstep.audit"]  # type: ignore[attr-defined]  # ours
     kept = ("caller", "method", "path", "folder", "run", "status")
     assert [submitted[name] for name in kept] == ["ada", "POST", "/v1/runs", "a", run_id, 202]
     assert (denied["caller"], denied["run"], denied["status"], "folder" in denied) == ("eve", run_id, 404, False)
