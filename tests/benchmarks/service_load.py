@@ -28,7 +28,7 @@ from typing import Any, Final, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import httpx
+import aiohttp
 
 import nbstep
 from benchmarks.run_lists import run_id, write_runs
@@ -102,35 +102,36 @@ def server(folder: Path, lines_per_second: float) -> Iterator[tuple[str, int]]:
             process.wait(WAIT_SECONDS)
 
 
-async def listen(client: httpx.AsyncClient, number: int, opened: asyncio.Semaphore, heard: Heard) -> None:
+async def listen(client: aiohttp.ClientSession, number: int, opened: asyncio.Semaphore, heard: Heard) -> None:
     """Hear one stream for as long as the load lasts."""
     ids = heard.ids.setdefault(number, [])
-    async with client.stream("GET", f"/v1/runs/load-{number % UNDER_WAY}/events") as stream:
-        heard.statuses[stream.status_code] += 1
+    async with client.get(f"/v1/runs/load-{number % UNDER_WAY}/events") as stream:
+        heard.statuses[stream.status] += 1
         opened.release()
-        async for line in stream.aiter_lines():
-            if line.startswith("id: "):
-                ids.append(line.removeprefix("id: "))
-            elif line.startswith("data: ") and (told := json.loads(line.removeprefix("data: "))).get("at"):
+        async for line in stream.content:
+            if line.startswith(b"id: "):
+                ids.append(line.removeprefix(b"id: ").decode().rstrip())
+            elif line.startswith(b"data: ") and (told := json.loads(line.removeprefix(b"data: "))).get("at"):
                 heard.late.append(time.time() - told["at"])
 
 
-async def ask(client: httpx.AsyncClient, path: str, due: float, heard: Heard) -> None:
+async def ask(client: aiohttp.ClientSession, path: str, due: float, heard: Heard) -> None:
     """One request that was due then."""
-    answer = await client.get(path)
+    async with client.get(path) as answer:
+        await answer.read()
     heard.seconds.append(time.perf_counter() - due)
-    heard.statuses[answer.status_code] += 1
+    heard.statuses[answer.status] += 1
 
 
 async def load(address: str, arguments: argparse.Namespace) -> Heard:
     """Open the streams, and ask at the rate for so many seconds."""
     heard, opened = Heard(), asyncio.Semaphore(0)
-    limits = httpx.Limits(max_connections=None)
     headers = {"authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(
-        base_url=address, headers=headers, limits=limits, timeout=WAIT_SECONDS, trust_env=False
+    async with aiohttp.ClientSession(
+        address, headers=headers, connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(WAIT_SECONDS)
     ) as client:
-        await client.get("/v1/runs")  # the first list of a folder is not what is measured
+        async with client.get("/v1/runs") as answer:  # the first list of a folder is not what is measured
+            await answer.read()
         streams = [asyncio.create_task(listen(client, number, opened, heard)) for number in range(arguments.streams)]
         for _ in streams:
             await opened.acquire()
