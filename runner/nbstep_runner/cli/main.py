@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -11,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbstep_runner.cli import TYPED_COMMAND
-from nbstep_runner.collector import pause
 from nbstep_runner.descriptors import keep_some
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError, UsageError
 
@@ -30,7 +30,7 @@ def main() -> None:
     The process ends without Python's own teardown: by then everything is written and every child is gone, and what
     teardown would wait for (a thread in a call that storage does not answer) must not hold up the exit code.
     """
-    pause()  # until the first cell
+    gc.disable()  # until the first cell: what a start imports is there to stay, and would be looked through in vain
     _open_standard_streams()
     keep_some()
     code = _run(sys.argv[1:])

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 from nbstep_runner.contract import CollectedFile
 from nbstep_runner.errors import BadInputError, NbstepError
 from nbstep_runner.inventory import ChangedError, FoundFile, Refused, checksum_of, open_found
 from nbstep_runner.session.ledger import Ledger
-from nbstep_runner.session.working_files import WorkingFiles, Written, left_behind
+from nbstep_runner.session.working_files import WorkingFiles, left_behind
+from nbstep_runner.session.writer import RunWriter
 from nbstep_runner.stores import Store, below, join
 
 DOING: Final = "storing the collected files"
@@ -23,32 +24,21 @@ TOLD: Final = 5
 """Refused files that are named; the others are counted."""
 
 
-class Call(Protocol):
-    """Does blocking work despite a stop, within its share of the grace period."""
-
-    def __call__(self, work: Callable[[], Any], doing: str, *, share: float) -> Any:
-        """What the work returns."""
-
-
 class FileCollector:
     """Stores the files of one run.
 
     Args:
         store: Of the run's output.
         place: The folder ``OUT.files``.
-        call: Does the blocking work.
+        writer: Does the blocking work, and remembers what was stored.
         ledger: The run's record in the making.
-
-    Attributes:
-        versions: What was stored, by its URI.
     """
 
-    def __init__(self, store: Store, place: str, call: Call, ledger: Ledger) -> None:
+    def __init__(self, store: Store, place: str, writer: RunWriter, ledger: Ledger) -> None:
         self._store = store
         self._place = place
-        self._call = call
+        self._writer = writer
         self._ledger = ledger
-        self.versions: dict[str, str] = {}
 
     def collect(self, working: WorkingFiles, reported: Sequence[str], *, storing: bool) -> None:
         """Store what is wanted of the working directory, and write down what is not stored.
@@ -62,14 +52,13 @@ class FileCollector:
             StorageUnavailableError, StorageDeniedError: The store does not take a file, or not in time. What was stored
                 until then is in the record.
         """
-        written: Written = self._call(
-            partial(working.written, reported), "looking at the working directory", share=LOOK_SHARE
-        )
+        look = partial(working.written, reported)
+        written = self._writer.call(look, "looking at the working directory", share=LOOK_SHARE)
         stored: list[CollectedFile] = []
         refused = list(written.refused)
         try:
             for file in written.wanted if storing else ():
-                came = self._call(partial(self._store_one, working.folder, file), DOING, share=FILE_SHARE)
+                came = self._writer.call(partial(self._store_one, working.folder, file), DOING, share=FILE_SHARE)
                 if isinstance(came, Refused):
                     refused.append(came)
                 else:
@@ -87,7 +76,7 @@ class FileCollector:
             checksum = checksum_of(folder, file)
             with open_found(folder, file) as stream:
                 # By its descriptor: whatever has the file's name by now, these are the bytes of the one that was found.
-                self.versions[uri] = self._store.write(uri, Path(f"/proc/self/fd/{stream.fileno()}"))
+                self._writer.written[uri] = self._store.write(uri, Path(f"/proc/self/fd/{stream.fileno()}"))
         except ChangedError:
             with suppress(NbstepError):
                 self._store.delete(uri)

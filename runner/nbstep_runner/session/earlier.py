@@ -15,7 +15,7 @@ from nbstep_runner import processes
 from nbstep_runner.contract import Claim, RunResult, RunSpec, RunState, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
 from nbstep_runner.session.places import Places
-from nbstep_runner.stores import ABSENT, Store, check_name, check_output, sibling
+from nbstep_runner.stores import ABSENT, Store, check_name, check_output, checksum, sibling
 
 LOOK_SECONDS: Final = 1.0
 SLACK_SECONDS: Final = 2.0
@@ -136,7 +136,7 @@ def holds_what_is_recorded(place: OutputPlace, record: RunResult, uri: str, open
         return True
     if place.version == ABSENT:
         return False
-    return f"sha256:{hashlib.sha256(open_store(uri).read(uri).data).hexdigest()}" == record.output_checksum
+    return checksum(open_store(uri).read(uri).data) == record.output_checksum
 
 
 def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> Existing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Final
 
 from nbstep_runner.contract import InputFile
 from nbstep_runner.errors import BadInputError, StorageUnavailableError
-from nbstep_runner.stores import Store, write_file
+from nbstep_runner.stores import Store, checksum, write_file
 
 AT_ONCE: Final = 8
 
@@ -42,7 +41,7 @@ def _check_path(path: str) -> None:
 
 def _place(file: InputFile, *, folder: Path, open_store: Callable[[str], Store]) -> None:
     data = open_store(file.uri).read(file.uri).data
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != file.checksum:
+    if checksum(data) != file.checksum:
         raise BadInputError(
             f"the file {file.path} is not the one that was declared: its checksum differs",
             hint="Submit the run again.",

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Final
 
-from nbstep_runner.contract import Continuation, RunResult, RunSpec, Severity
+from nbstep_runner.contract import STATE, Continuation, RunResult, RunSpec, Severity
 from nbstep_runner.errors import BadInputError, NbstepError
 from nbstep_runner.session.earlier import answers
 from nbstep_runner.session.ledger import Ledger
@@ -25,7 +25,7 @@ SHARE: Final = 0.5
 
 def state_of(output_uri: str) -> str:
     """The folder of a run's state, beside its output."""
-    return join(sibling(output_uri, ".state"), "")
+    return join(sibling(output_uri, STATE), "")
 
 
 class KeptState:
@@ -33,24 +33,27 @@ class KeptState:
 
     Args:
         spec: What was asked for.
-        desk: Where its folder lies.
+        token: The run's.
         open_store: Finds the store of a URI.
         supervisor: Tells of a stop.
         ledger: The run's record in the making.
         confirm: Raises where another attempt has the output by now.
+
+    Raises:
+        StorageUnavailableError: No temporary folder can be written.
     """
 
     def __init__(
         self,
         spec: RunSpec,
-        desk: Desk,
+        token: str,
         open_store: Callable[[str], Store],
         supervisor: Supervisor,
         ledger: Ledger,
         confirm: Callable[[], None],
     ) -> None:
         self._spec = spec
-        self._desk = desk
+        self._desk = Desk(token)
         self._open_store = open_store
         self._supervisor = supervisor
         self._ledger = ledger
@@ -60,6 +63,11 @@ class KeptState:
         self._due = threading.Event()
         self._checkpoint_due = False
         self._last: Future[bool] | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the kernel finds in its environment."""
+        return self._desk.variables
 
     def restore(self, content: str, earlier: RunResult | None) -> None:
         """Fill the folder, and take requests to save it from now on.

@@ -7,7 +7,16 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from functools import cached_property
 
-from nbstep_runner.contract import FILES, STANDARD_STREAM, ParameterKind, RunSpec
+from nbstep_runner.contract import (
+    FILES,
+    LOG_ENDING,
+    PAGE_ENDING,
+    PARTIAL_ENDING,
+    RECORD_ENDING,
+    STANDARD_STREAM,
+    ParameterKind,
+    RunSpec,
+)
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import redact, same_object, sibling
 
@@ -29,10 +38,10 @@ class Places:
         output = spec.output_uri
         return cls(
             output=output,
-            record=sibling(output, ".result.json"),
-            log=sibling(output, ".log.jsonl"),
-            html=sibling(output, ".html"),
-            partial=sibling(output, ".partial.ipynb"),
+            record=sibling(output, RECORD_ENDING),
+            log=sibling(output, LOG_ENDING),
+            html=sibling(output, PAGE_ENDING),
+            partial=sibling(output, PARTIAL_ENDING),
             files=sibling(output, FILES),
         )
 

@@ -1,4 +1,4 @@
-"""Records in the making: from what was asked for to the verdict."""
+"""From what was asked for to the verdict: the record after each step of a run."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import gc
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
-from nbstep_runner.collector import resume
 from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, RunState, Serving, Severity, SweepTurn
 from nbstep_runner.errors import BadInputError, ExitCode, InternalError, NbstepError
 from nbstep_runner.kernel import specs
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from nbstep_runner.session.kept_state import KeptState
     from nbstep_runner.sinks.checkpoint import Checkpointer
 
-LOG_NAME: Final = "run.log.jsonl"
-KEPT_NAME: Final = "output.ipynb"
 CHECKPOINT_CLOSE_SECONDS: Final = 5.0
 """How long the end of a run waits for a checkpoint that is being written."""
 
@@ -78,8 +75,7 @@ def run_once(spec: RunSpec, tools: RunTools) -> RunResult:
                 ledger.end()
                 ledger.finish()
                 return ledger.result
-        log = scratch.folder / LOG_NAME
-        with scratch, closing(Ledger(spec, log, tools.log)) as ledger, closing(tools.kernels):
+        with scratch, closing(Ledger(spec, scratch.log, tools.log)) as ledger, closing(tools.kernels):
             Run(spec, tools, scratch, ledger).carry_out()
             return ledger.result
 
@@ -140,7 +136,7 @@ class Run:
         working = WorkingFiles(folder, self._spec)
         self._output.claim()
         if self._spec.state:
-            self._state = self._keep_state(work)
+            self._restore_state(work)
         place = partial(place_files, self._spec.files, folder, self._stores)
         self._supervisor.call(place, doing="fetching the declared files")
         self._supervisor.call(working.look, doing="looking at the working directory")
@@ -182,28 +178,21 @@ class Run:
         )
         return work
 
-    def _keep_state(self, work: Work) -> KeptState:
-        """Restore what an earlier attempt has left, and say so while the run is under way."""
+    def _restore_state(self, work: Work) -> None:
+        """Fill the state folder with what an earlier attempt has left, and say so while the run is under way."""
         if not isinstance(self._output, StoredOutput):
             raise BadInputError(
                 "a run whose notebook goes to standard output has no place to keep its state",
                 hint="Name a file or a URI as OUTPUT.",
             )
         from nbstep_runner.session.kept_state import KeptState
-        from nbstep_runner.state.desk import Desk
 
-        desk = Desk(self._kernels.token)
-        self._kernels.give(desk.variables)
         confirm = self._output.confirm_claim
-        state = KeptState(self._spec, desk, self._stores, self._supervisor, self._ledger, confirm)
-        try:
-            state.restore(work.content, self._output.earlier)
-        except BaseException:
-            state.close()
-            raise
+        self._state = KeptState(self._spec, self._kernels.token, self._stores, self._supervisor, self._ledger, confirm)
+        self._kernels.give(self._state.variables)
+        self._state.restore(work.content, self._output.earlier)
         if self._ledger.result.continued_from is not None:
             self._output.describe()
-        return state
 
     def _prepare(self, work: Work) -> None:
         """Only parameters were asked for: publish the notebook; there is no record of a run that was none."""
@@ -255,7 +244,9 @@ class Run:
         """Run the cells, then end the kernel and the checkpoints; at short notice nothing is waited for."""
         from nbstep_runner.engine.notebook_run import Tools, run_notebook
 
-        resume()
+        if not gc.isenabled():  # the command's start made objects that stay: they are passed over from now on
+            gc.freeze()
+            gc.enable()
         shown = replace(self._spec, input_uri=self._ledger.result.input_uri, output_uri=self._ledger.result.output_uri)
         tools = Tools(
             emit=self._ledger.tell,
@@ -349,7 +340,7 @@ class Run:
         if at_once:
             self._ledger.end()
         self._ledger.finish()
-        self._output.store_log(self._scratch.folder / LOG_NAME)
+        self._output.store_log(self._scratch.log)
         try:
             self._output.complete()
         except NbstepError as error:
@@ -365,17 +356,12 @@ class Run:
         self._ledger.result = results.unpublished(self._ledger.result, error)
         if self._notebook is None or self._ledger.result.output_version is not None:
             return
-        path = self._scratch.folder / KEPT_NAME
         try:
-            if isinstance(self._notebook, Path):
-                shutil.move(self._notebook, path)
-            else:
-                path.write_bytes(self._notebook)
+            path = self._scratch.keep(self._notebook)
         except OSError as second:
             self._ledger.warn(f"the executed notebook could not be kept locally either: {second.strerror or second}")
             return
         self._notebook = None
-        self._scratch.keep()
         self._ledger.warn(f"the executed notebook could not be published; it is kept in {path}")
 
     def _tell_retry(self, line: str) -> None:

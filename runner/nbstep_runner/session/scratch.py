@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from typing import Self
+from pathlib import Path
+from typing import Final, Self
 
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.folders import make_folder
+from nbstep_runner.stores import Source
+
+LOG_NAME: Final = "run.log.jsonl"
+KEPT_NAME: Final = "output.ipynb"
 
 
 class Scratch:
     """A private temporary folder, as a context; ``token`` is the run's.
+
+    Attributes:
+        log: The file that gets the run's whole log.
 
     Raises:
         StorageUnavailableError: No temporary folder can be written.
@@ -24,11 +32,22 @@ class Scratch:
                 f"no temporary folder can be written: {error.strerror or error}",
                 hint="Free space there, or set TMPDIR to a folder that can be written.",
             ) from error
+        self.log = self.folder / LOG_NAME
         self._kept = False
 
-    def keep(self) -> None:
-        """Leave the folder where it is: it holds the only copy of something."""
+    def keep(self, notebook: Source) -> Path:
+        """Move a notebook that is nowhere else into the folder, which stays; return its path.
+
+        Raises:
+            OSError: The folder does not take it.
+        """
+        path = self.folder / KEPT_NAME
+        if isinstance(notebook, Path):
+            shutil.move(notebook, path)
+        else:
+            path.write_bytes(notebook)
         self._kept = True
+        return path
 
     def __enter__(self) -> Self:
         return self

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, SweepTurn, encode
-from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError
-from nbstep_runner.kernel.memory import MemoryWatch
-from nbstep_runner.kernel.processors import available_processors
-from nbstep_runner.page import Page, renderer
+from nbstep_runner.errors import OutputConflictError
 from nbstep_runner.session.attempts import keep_attempt
 from nbstep_runner.session.claim import DOING, OutputClaim
 from nbstep_runner.session.collecting import FileCollector
@@ -31,27 +26,25 @@ from nbstep_runner.session.earlier import (
 )
 from nbstep_runner.session.ledger import Ledger
 from nbstep_runner.session.places import Places
+from nbstep_runner.session.run_page import RunPage
 from nbstep_runner.session.working_files import WorkingFiles
+from nbstep_runner.session.writer import (
+    COMPANION_SHARE,
+    CONFIRM_SHARE,
+    LOG_SHARE,
+    NOTEBOOK_SHARE,
+    PUBLISHING,
+    RunWriter,
+)
 from nbstep_runner.sinks.checkpoint import Checkpointer
-from nbstep_runner.stores import ABSENT, Source, Store, is_remote
+from nbstep_runner.stores import ABSENT, Source, Store, checksum, is_remote
 from nbstep_runner.supervisor import Supervisor, begin
 
-T = TypeVar("T")
-PROCESSORS: Final = 2
-MEMORY_BYTES: Final = 2 << 30
-"""What a run has to have, processors by affinity and quota, for something to be prepared beside its cells."""
 BEST_EFFORT: Final = "the store has no conditional writes: a second run of this output was unlikely, not impossible"
-CONFIRM_SHARE: Final = 0.3
-NOTEBOOK_SHARE: Final = 0.6
-"""Of what is left of the grace period after a stop; log and record need some of it, above all if the notebook fails."""
-COMPANION_SHARE: Final = 0.25
-"""Of what is left of a stopped run's grace period, for each thing that the run can do without."""
-LOG_SHARE: Final = 0.5
-"""The same for the log, once the record is there."""
 
 
 class StoredOutput:
-    """The place of one run's output. What it writes goes on despite a stop, for its share of the grace period.
+    """The place of one run's output.
 
     Args:
         spec: What was asked for.
@@ -80,10 +73,9 @@ class StoredOutput:
             open_store, self.places.record, supervisor.abort, lambda: ledger.progress, soon=spec.short_notice
         )
         self._found: OutputPlace | None = None
-        self._written: dict[str, str] = {}
+        self._writer = RunWriter(open_store, supervisor, ledger)
+        self._page = RunPage(spec)
         self._held_back: Source | None = None
-        self._renderer = renderer(spec.html_allow)
-        self._rehearsal: Future[None] | None = None
         self._publishing: Future[dict[str, Any]] | None = None
         self._checkpointed = False
         self._lost = False
@@ -159,7 +151,7 @@ class StoredOutput:
         if record is None or record.run_id != self._spec.run_id or record.attempt >= self._spec.attempt:
             return
         keep = partial(keep_attempt, self.places.output, record, self._open_store)
-        self._attempt(lambda: self._supervisor.call(keep, doing=f"keeping what attempt {record.attempt} left"))
+        self._writer.attempt(lambda: self._supervisor.call(keep, doing=f"keeping what attempt {record.attempt} left"))
 
     def describe(self) -> None:
         """Let the claim say at once what is known of the run by now."""
@@ -180,14 +172,8 @@ class StoredOutput:
         self._claim.confirm()
 
     def prepare_page(self) -> None:
-        """Import and compile what renders the page beside the kernel's start and the cells, which wait for no page.
-
-        What a first page takes, 0.8 s of processor time, is spent then as far as kernel and cells leave a processor
-        free. Where there are fewer than two it would delay the first cell, where a stop leaves next to no time it would
-        delay the record, and where memory is scarce it would take 40 MB from the cells: nothing is begun there.
-        """
-        if self._spec.html and not self._spec.short_notice and _has_room_beside_cells():
-            self._rehearsal = begin(self._renderer.rehearse, "preparing the page")
+        """Begin what a page takes beside the cells, where they leave room for it."""
+        self._page.prepare()
 
     def checkpointer(self, scratch: Path) -> Checkpointer | None:
         """What writes the partial notebook, if one is wanted."""
@@ -205,9 +191,9 @@ class StoredOutput:
         version = self._found.existing.version if self._found else ABSENT
         if version != ABSENT:
             remove = partial(self._open_store(self.places.record).delete, self.places.record, if_version=version)
-            self._call(remove, "removing the earlier record")
+            self._writer.call(remove, "removing the earlier record")
         self._remove_partial()
-        self._ledger.change(output_version=self._write(self.places.output, data))
+        self._ledger.change(output_version=self._writer.write(self.places.output, data))
 
     def publish(self, data: Source, *, checkpointed: bool, at_once: bool = False) -> None:
         """Confirm the claim, then put the notebook in place, and then what its readers may want besides.
@@ -229,7 +215,7 @@ class StoredOutput:
         self._confirm()
         self._ledger.change(**self._place_notebook(data))
         self._warn_of_best_effort()
-        if self._spec.html and self._attempt(partial(self._publish_page, data)):
+        if self._spec.html and self._writer.attempt(partial(self._publish_page, data)):
             self._ledger.change(html_uri=self.places.shown.html)
         self._remove_partial()
 
@@ -247,21 +233,18 @@ class StoredOutput:
         """
         if self._lost:
             return
-        collector = FileCollector(self._open_store(self.places.files), self.places.files, self._call, self._ledger)
+        collector = FileCollector(self._open_store(self.places.files), self.places.files, self._writer, self._ledger)
         if storing and working.wants(reported):
             self._confirm()
-        try:
-            collector.collect(working, reported, storing=storing)
-        finally:
-            self._written |= collector.versions
-        if storing and self._found is not None and self._found.existing.record is not None:
-            remove = partial(self._call, collector.remove_others, "removing older files", share=COMPANION_SHARE)
-            self._attempt(remove)
+        collector.collect(working, reported, storing=storing)
+        if storing and self.earlier is not None:
+            remove = partial(self._writer.call, collector.remove_others, "removing older files", share=COMPANION_SHARE)
+            self._writer.attempt(remove)
 
     def _begin_notebook(self) -> None:
         """Send the notebook of a run that was stopped at short notice, without waiting for what is on its way."""
         if self._held_back is not None:
-            self._publishing = begin(partial(self._place_notebook, self._held_back), "publishing")
+            self._publishing = begin(partial(self._place_notebook, self._held_back), PUBLISHING)
             self._held_back = None
 
     def complete(self) -> None:
@@ -288,7 +271,7 @@ class StoredOutput:
 
     def _confirm(self) -> None:
         try:
-            self._call(self._claim.confirm, "confirming the claim", share=CONFIRM_SHARE)
+            self._writer.call(self._claim.confirm, "confirming the claim", share=CONFIRM_SHARE)
         except OutputConflictError:
             self._lost = True
             raise
@@ -300,33 +283,27 @@ class StoredOutput:
             What the record says of it.
         """
         assert self._found is not None  # noqa: S101 - nothing is executed before the claim is taken
-        store, checksum = self._open_store(self.places.output), f"sha256:{_sha256(data)}"
+        store = self._open_store(self.places.output)
+        write = partial(self._writer.write, self.places.output, data, share=NOTEBOOK_SHARE)
         try:
-            version = self._write(self.places.output, data, self._found.version, share=NOTEBOOK_SHARE)
+            version = write(self._found.version)
         except OutputConflictError:
             self._confirm()
-            stat = self._call(partial(store.stat, self.places.output))
-            version = self._write(self.places.output, data, stat.version if stat else ABSENT, share=NOTEBOOK_SHARE)
+            stat = self._writer.call(partial(store.stat, self.places.output))
+            version = write(stat.version if stat else ABSENT)
         promises = StorePromises(
             atomic_replace=store.atomic_replace, conditional_write=store.conditional_write, verified=store.verified
         )
-        return {"output_version": version, "output_checksum": checksum, "store": promises}
+        return {"output_version": version, "output_checksum": checksum(data), "store": promises}
 
     def _publish_page(self, data: Source) -> None:
         """Render the page and tell what it does not show.
 
         It is written only once it is whole, so that none comes after the record that says there is none.
         """
-        content = data if isinstance(data, bytes) else data.read_bytes()
-        record = self._ledger.so_far
-
-        def render() -> Page:
-            if self._rehearsal is not None:
-                wait([self._rehearsal])
-            return self._renderer.render(content, record)
-
-        page = self._call(render, "rendering the page", share=COMPANION_SHARE)
-        self._write(self.places.html, page.content, doing="publishing the page", share=COMPANION_SHARE)
+        render = partial(self._page.render, data, self._ledger.so_far)
+        page = self._writer.call(render, "rendering the page", share=COMPANION_SHARE)
+        self._writer.write(self.places.html, page.content, doing="publishing the page", share=COMPANION_SHARE)
         for warning in page.warnings:
             self._ledger.warn(warning)
 
@@ -334,10 +311,9 @@ class StoredOutput:
         """Remove the partial notebook of this run, or of an attempt that was killed: the finished one is there."""
         record = self.earlier
         if self._checkpointed or (record is not None and not record.state.final):
-            store = self._open_store(self.places.partial)
-            doing = "removing the partial notebook"
-            delete = partial(store.delete, self.places.partial)
-            self._attempt(lambda: self._call(delete, doing, share=COMPANION_SHARE))
+            delete = partial(self._open_store(self.places.partial).delete, self.places.partial)
+            remove = partial(self._writer.call, delete, "removing the partial notebook", share=COMPANION_SHARE)
+            self._writer.attempt(remove)
 
     def commit(self) -> None:
         """Put the record in the claim's place: the run has ended as it says.
@@ -353,10 +329,10 @@ class StoredOutput:
         if self._lost or (found is None and not self._claim.held):
             return
         if self._claim.held:
-            committing = begin(partial(self._claim.commit, result), "publishing")
+            committing = begin(partial(self._claim.commit, result), PUBLISHING)
             self._begin_notebook()
             try:
-                self._await(committing)
+                self._writer.wait(committing)
             except OutputConflictError:
                 self._withdraw()
                 raise
@@ -364,60 +340,16 @@ class StoredOutput:
         assert found is not None  # noqa: S101 - see above
         record = found.existing.record
         if record is None or not record.state.final or record.run_id == self._spec.run_id:
-            self._write(self.places.record, encode(result, indent=1), found.existing.version)
+            self._writer.write(self.places.record, encode(result, indent=1), found.existing.version)
 
     def _withdraw(self) -> None:
         """Take back what was published, where it is still what this run has written."""
         self._lost = True
-        for uri, version in self._written.items():
-            with suppress(NbstepError):
-                self._call(partial(self._open_store(uri).delete, uri, if_version=version), share=COMPANION_SHARE)
+        self._writer.withdraw()
         self._ledger.change(output_version=None, output_checksum=None, html_uri=None, store=None)
 
     def store_log(self, path: Path) -> None:
         """Put the whole log beside the notebook."""
         if self._claim.held and not self._lost:
             write = partial(self._open_store(self.places.log).write, self.places.log, path)
-            self._attempt(lambda: self._call(write, "publishing the log", share=LOG_SHARE))
-
-    def _attempt(self, task: Callable[[], object]) -> bool:
-        """Do what the verdict does not depend on; whether it worked. If not, the record says why."""
-        try:
-            task()
-        except NbstepError as error:
-            self._ledger.warn(f"{error.message} ({error.context})" if error.context else error.message)
-            return False
-        return True
-
-    def _write(
-        self, uri: str, data: Source, version: str | None = None, *, doing: str = "publishing", share: float = 1.0
-    ) -> str:
-        written = self._call(partial(self._open_store(uri).write, uri, data, if_version=version), doing, share=share)
-        self._written[uri] = written
-        return written
-
-    def _call(self, work: Callable[[], T], doing: str = "publishing", *, share: float = 1.0) -> T:
-        """Do it despite a stop; see :meth:`_await`."""
-        return self._await(begin(work, doing), doing, share=share)
-
-    def _await(self, work: Future[T], doing: str = "publishing", *, share: float = 1.0) -> T:
-        """What comes of it; what is no error of ours becomes one, so that nobody here has to expect others."""
-        try:
-            return self._supervisor.wait(work, doing=doing, despite_stop=True, share=share)
-        except NbstepError:
-            raise
-        except Exception as error:
-            raise InternalError(f"{type(error).__name__}: {error}", context=doing) from error
-
-
-def _sha256(data: Source) -> str:
-    if isinstance(data, bytes):
-        return hashlib.sha256(data).hexdigest()
-    with data.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _has_room_beside_cells() -> bool:
-    """Whether processors and memory are there for more than the cells."""
-    memory = MemoryWatch.start().limit_bytes()
-    return available_processors() >= PROCESSORS and (memory is None or memory >= MEMORY_BYTES)
+            self._writer.attempt(partial(self._writer.call, write, "publishing the log", share=LOG_SHARE))

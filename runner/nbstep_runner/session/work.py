@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,7 +15,7 @@ from nbstep_runner.notebook import parse_notebook, read_standard_input
 from nbstep_runner.session.earlier import NOWHERE, OutputPlace, look_at_output
 from nbstep_runner.session.language import language_of
 from nbstep_runner.session.places import Places
-from nbstep_runner.stores import Store, redact
+from nbstep_runner.stores import Store, checksum, redact
 
 if TYPE_CHECKING:
     from nbstep_runner.parameters import Resolved
@@ -117,7 +116,7 @@ def understand(spec: RunSpec, fetched: Fetched) -> Work:
     language = language_of(spec, notebook)
     signature = read_signature(notebook, language=language, kernel=spec.kernel)
     resolved = resolve(spec.parameters, fetched.__getitem__, signature, unknown=spec.unknown_parameters)
-    input_digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    input_digest = checksum(data)
     digest = spec_digest(spec, input_digest, resolved.digest())
     chosen = RunSpec(
         run_id="",

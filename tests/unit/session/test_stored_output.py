@@ -15,7 +15,7 @@ from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepTurn, deco
 from nbstep_runner.errors import OutputConflictError, StorageUnavailableError, TerminatedError
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.page import Page, PageRenderer
-from nbstep_runner.session import stored_output
+from nbstep_runner.session import run_page, stored_output
 from nbstep_runner.session.earlier import look_at_output
 from nbstep_runner.session.ledger import Ledger, LogSettings
 from nbstep_runner.session.stored_output import StoredOutput
@@ -228,7 +228,7 @@ def test_a_page_is_prepared_beside_the_cells_where_that_delays_nothing(
         order.append("rendered")
         return Page(b"<html>", ())
 
-    monkeypatch.setattr(stored_output, "available_processors", lambda: processors)
+    monkeypatch.setattr(run_page, "available_processors", lambda: processors)
     monkeypatch.setattr(MemoryWatch, "limit_bytes", lambda _: memory)
     monkeypatch.setattr(PageRenderer, "rehearse", rehearse)
     monkeypatch.setattr(PageRenderer, "render", render)
