@@ -21,7 +21,7 @@ from nbstep_runner.errors import (
     StorageDeniedError,
     StorageUnavailableError,
 )
-from nbstep_runner.stores import content, sftp_files
+from nbstep_runner.stores import content, sftp_files, sftp_writing
 from nbstep_runner.stores.protocol import Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.sftp_connection import Server, Watched, Work, connections
@@ -72,11 +72,10 @@ class SftpStore:
         """Put the file in place by a rename, synchronised to the server's disk where it knows how."""
         path, upload = _path(uri), content.Upload(uri, data)
         content.size_of(data)  # a local file that is missing is no failure of the network
-        put = self._on(uri, lambda client, watched: sftp_files.write(client, path, data, if_version, watched))
+        put = self._on(uri, lambda client, watched: sftp_writing.write(client, path, data, if_version, watched))
         return self._retrier.write(uri, put, lambda: self._find(upload))
 
     def stat(self, uri: str) -> Stat | None:
-        """Size, version and time of the file."""
         path = _path(uri)
         found = self._call("checking", uri, lambda client, _: sftp_files.attributes(client, path))
         return _described(uri, found) if found else None
@@ -95,7 +94,7 @@ class SftpStore:
     def check_output(self, uri: str) -> None:
         """Refuse what could not be replaced at the end; see :func:`nbstep_runner.stores.check_output`."""
         path = _path(uri)
-        self._call("checking", uri, lambda client, _: sftp_files.check_place(client, path))
+        self._call("checking", uri, lambda client, _: sftp_writing.check_place(client, path))
 
     def _find(self, upload: content.Upload) -> str | None:
         """The version of what is in place, if it holds these bytes."""

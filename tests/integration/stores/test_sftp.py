@@ -16,7 +16,7 @@ import pytest
 
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, OutputConflictError, StorageDeniedError, StorageUnavailableError
-from nbstep_runner.stores import ABSENT, Store, check_output, open_store, sftp_files
+from nbstep_runner.stores import ABSENT, Store, check_output, open_store, sftp_writing
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX
 from servers import cutproxy, sshd
 from servers.cutproxy import Cut, CutProxy, Plan
@@ -296,13 +296,13 @@ def test_a_server_that_keeps_other_bytes_is_found_out(
 ) -> None:
     """What the disk of the server makes of the bytes is read back before the file gets its name."""
     store.write(sftp_folder + "a", b"good")
-    send = sftp_files._send
+    send = sftp_writing._send
     damages = iter([True])
 
     async def damaging(file: Any, data: Any, *rest: Any) -> None:
         await send(file, b"damaged" if next(damages, False) else data, *rest)
 
-    monkeypatch.setattr(sftp_files, "_send", damaging)
+    monkeypatch.setattr(sftp_writing, "_send", damaging)
     lines: list[str] = []
     again = open_store(sftp_folder, store._options, on_retry=lines.append)  # type: ignore[attr-defined]  # as the fixture made it
     again.write(sftp_folder + "a", b"precise")
