@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
-
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.notebook.format import is_surely_valid
-from nbstep_runner.notebook.repair import Repairs, repair, replace_what_json_lacks
+from nbstep_runner.notebook.json_text import read_json
+from nbstep_runner.notebook.repair import repair
+from nbstep_runner.notebook.repairs import Repairs
 from nbstep_runner.notebook.text import read_text_notebook, text_suffix
 
 MAX_BYTES: Final = 512 * 2**20
@@ -43,7 +42,7 @@ def parse_notebook(data: bytes, uri: str = "") -> ParsedNotebook:
     suffix = text_suffix(uri)
     repairs = Repairs()
     try:
-        notebook = read_text_notebook(data, suffix) if suffix else _decode(data, repairs)
+        notebook = read_text_notebook(data, suffix) if suffix else read_json(data, repairs)
         return ParsedNotebook(_valid(notebook, repairs), repairs.warnings)
     except RecursionError as error:
         raise BadInputError("the notebook is nested too deeply") from error
@@ -56,30 +55,6 @@ def _check_bytes(data: bytes) -> None:
         raise BadInputError(f"the notebook is larger than {MAX_BYTES // 2**20} MiB")
     if data.startswith(BYTE_ORDER_MARKS):
         raise BadInputError("the notebook starts with a byte order mark", hint="Save it as UTF-8 without one.")
-
-
-def _decode(data: bytes, repairs: Repairs) -> dict[str, Any]:
-    if data.lstrip()[:1] == b"<":
-        raise BadInputError("the notebook is HTML or XML, not JSON", hint="Download the raw file, not its page.")
-    try:
-        notebook = msgspec.json.decode(data)
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"the notebook is not UTF-8: {error.reason} at byte {error.start}") from error
-    except msgspec.DecodeError as error:
-        notebook = _decode_leniently(data, error)
-        if isinstance(notebook, dict):
-            replace_what_json_lacks(notebook, repairs)
-    if not isinstance(notebook, dict):
-        raise BadInputError("the notebook is not a JSON object")
-    return notebook
-
-
-def _decode_leniently(data: bytes, error: msgspec.DecodeError) -> Any:
-    """Python's reader takes NaN and infinities, which Python's writers put into notebooks; other errors stay errors."""
-    try:
-        return json.loads(data)
-    except ValueError:
-        raise BadInputError(f"the notebook is not valid JSON: {error}") from error
 
 
 def _valid(notebook: dict[str, Any], repairs: Repairs) -> dict[str, Any]:

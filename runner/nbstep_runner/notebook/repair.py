@@ -1,4 +1,4 @@
-"""Harmless violations of the notebook format: repaired, and each of them told with its place.
+"""Harmless violations of the notebook format: each is repaired, and told with its place.
 
 Jupyter and papermill run such notebooks as they are, so nbstep runs them too; but what it publishes is valid. A
 repair leaves what cells say and do as it is; where that is in doubt the notebook is refused.
@@ -6,16 +6,14 @@ repair leaves what cells say and do as it is; where that is in doubt the noteboo
 
 from __future__ import annotations
 
-import math
 import re
 import uuid
 from typing import Any, Final
 
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.notebook import format as schema
+from nbstep_runner.notebook.repairs import Repairs, not_valid
 
-SHOWN_PLACES: Final = 5
-SHOWN_REPAIRS: Final = 12
 NOTEBOOK_KEYS: Final = frozenset({"cells", "metadata", "nbformat", "nbformat_minor"})
 CELL_KEYS: Final = {
     "code": frozenset({"cell_type", "id", "metadata", "source", "outputs", "execution_count"}),
@@ -30,37 +28,6 @@ OUTPUT_PARTS: Final[dict[str, dict[str, Any]]] = {
     "error": {"ename": "", "evalue": "", "traceback": []},
 }
 """What each output consists of besides its type, and what stands for a part that is missing."""
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class Repairs:
-    """What was repaired: each kind of repair with the cells where it was due."""
-
-    def __init__(self) -> None:
-        self._cells: dict[str, list[int | None]] = {}
-
-    def note(self, what: str, cell: int | None = None) -> None:
-        """Write down a repair of a cell, or of the notebook as a whole."""
-        places = self._cells.setdefault(what, [])
-        if cell not in places[-1:]:
-            places.append(cell)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """One sentence that says what was repaired and where; none where nothing was."""
-        if not self._cells:
-            return ()
-        told = [f"{_place(cells)}: {what}" for what, cells in self._cells.items()]
-        left_out = [f"and {len(told) - SHOWN_REPAIRS} other repairs"] if len(told) > SHOWN_REPAIRS else []
-        return ("the notebook was repaired where it breaks its format: " + "; ".join(told[:SHOWN_REPAIRS] + left_out),)
-
-
-def _place(cells: list[int | None]) -> str:
-    numbers = [str(cell) for cell in cells if cell is not None]
-    if not numbers:
-        return "the notebook"
-    more = f" and {len(numbers) - SHOWN_PLACES} more" if len(numbers) > SHOWN_PLACES else ""
-    return f"cell{'s' if len(numbers) > 1 else ''} {', '.join(numbers[:SHOWN_PLACES])}{more}"
 
 
 def repair(notebook: dict[str, Any], repairs: Repairs) -> None:
@@ -86,28 +53,6 @@ def repair(notebook: dict[str, Any], repairs: Repairs) -> None:
             raise BadInputError(f"the notebook is not valid: cell {index} is not a JSON object")
         _CellRepair(index, cell, minor, repairs).repair(ids)
     notebook["nbformat_minor"] = max(minor, schema.MINOR)
-
-
-def replace_what_json_lacks(notebook: dict[str, Any], repairs: Repairs) -> None:
-    """Take NaN, infinities and halves of surrogate pairs out of a notebook that Python's lenient reader has read.
-
-    Raises:
-        BadInputError: The source of a cell holds half of a surrogate pair: no kernel can be sent it.
-    """
-    for key in notebook.keys() - {"cells"}:
-        notebook[key] = _without_odd_leaves(notebook[key], repairs, None)
-    cells = notebook.get("cells")
-    for index, cell in enumerate(cells if isinstance(cells, list) else ()):
-        if not isinstance(cell, dict):
-            continue
-        if _LONE_SURROGATE.search("".join(map(str, cell.get("source") or ""))):
-            raise _not_valid(index, "source", "it holds half of a surrogate pair")
-        for key in cell:
-            cell[key] = _without_odd_leaves(cell[key], repairs, index)
-
-
-def _not_valid(cell: int, key: str, reason: str) -> BadInputError:
-    return BadInputError(f"the notebook is not valid: cell {cell}, key {key!r}: {reason}")
 
 
 def _minor(notebook: dict[str, Any], repairs: Repairs) -> int:
@@ -206,7 +151,7 @@ class _CellRepair:
         """Unknown types are raw cells to JupyterLab too, and none is code to any reader; headings were in format 3."""
         kind = self._cell.get("cell_type")
         if not isinstance(kind, str) or kind.lower() == "code" != kind:
-            raise _not_valid(self._index, "cell_type", "it does not say whether the cell is code")
+            raise not_valid(self._index, "cell_type", "it does not say whether the cell is code")
         if kind in CELL_KEYS or self._minor > schema.MINOR:
             return
         self._cell["cell_type"] = "markdown" if kind in ("heading", "html") else "raw"
@@ -222,7 +167,7 @@ class _CellRepair:
             cell["source"] = cell.pop("input", "")  # its name in format 3
             self._note("'source' was missing")
         if not schema.is_valid(cell["source"], schema.Text):
-            raise _not_valid(self._index, "source", "it is neither text nor a list of lines")
+            raise not_valid(self._index, "source", "it is neither text nor a list of lines")
 
     def _repair_id(self, ids: set[str]) -> None:
         identity = self._cell.get("id")
@@ -298,22 +243,3 @@ class _CellRepair:
 
 def _fits(value: Any, key: str, holder: Any) -> bool:
     return schema.is_valid({key: value}, holder)
-
-
-def _without_odd_leaves(value: Any, repairs: Repairs, cell: int | None) -> Any:
-    """The value without the numbers that JSON cannot say, and without halves of surrogate pairs."""
-    match value:
-        case float() if not math.isfinite(value):
-            repairs.note(f"{value} is no JSON and became null".replace("nan", "NaN"), cell)
-            return None
-        case str() if _LONE_SURROGATE.search(value):
-            repairs.note("half of a surrogate pair became U+FFFD", cell)
-            return _LONE_SURROGATE.sub("\ufffd", value)
-        case list():
-            return [_without_odd_leaves(item, repairs, cell) for item in value]
-        case dict():
-            return {
-                _without_odd_leaves(key, repairs, cell): _without_odd_leaves(item, repairs, cell)
-                for key, item in value.items()
-            }
-    return value
