@@ -1,4 +1,4 @@
-"""``submit`` and ``find``: the launcher in two calls."""
+"""The launcher as functions: run a notebook here, submit a run, run one again, find one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a text comes to be written, and how what is written is read: escapes, entities, tags, colours."""
+"""The forms in which a text is written (escapes, entities, base64), and texts read without their tags and colours."""
 
 from __future__ import annotations
 

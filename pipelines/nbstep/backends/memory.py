@@ -27,7 +27,7 @@ from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import store_of
-from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState, encode
+from nbstep_runner.contract import RECORD_ENDING, ErrorInfo, RunResult, RunSpec, RunState, encode
 from nbstep_runner.errors import ExitCode, NbstepError, TerminatedError
 from nbstep_runner.stores import redact, sibling
 
@@ -173,7 +173,7 @@ class MemoryBackend:
             self._changed.notify_all()
 
     def _write(self, record: RunResult, handle: str) -> None:
-        uri = sibling(record.output_uri, ".result.json")
+        uri = sibling(record.output_uri, RECORD_ENDING)
         store_of(uri, self.spec(handle).storage).write(uri, encode(record, indent=1))
 
 

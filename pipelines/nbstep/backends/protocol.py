@@ -1,4 +1,4 @@
-"""What a backend is: it says what it would do, does it, and finds it again from a string.
+"""The protocol of a backend: it plans a run, starts it, and finds it again by its handle.
 
 A backend promises:
 
@@ -189,6 +189,13 @@ class Backend(Protocol):
 
     def cancel(self, handle: str) -> None:
         """Ask the run to save and end. Returns at once; one that has ended stays as it is."""
+
+
+def forget(backend: Backend, handle: str) -> None:
+    """Let a backend that remembers runs which have ended remember this one no more."""
+    forgets = getattr(backend, "forget", None)
+    if forgets is not None:
+        forgets(handle)
 
 
 def checked_run_id(run_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from nbstep.backends.protocol import Backend
 from nbstep.errors import missing_package
@@ -15,16 +15,23 @@ if TYPE_CHECKING:
 
 GROUP: Final = "nbstep.backends"
 
+
+class _Own(NamedTuple):
+    """A backend of ours: the scheme of its handles, where its class is, and the extra that installs what it needs."""
+
+    scheme: str
+    place: str
+    extra: str = ""
+
+
 BACKENDS: Final = {
-    "local": "nbstep.backends.local.backend:LocalBackend",
-    "docker": "nbstep.backends.docker.backend:DockerBackend",
-    "kubernetes": "nbstep.backends.kubernetes.backend:KubernetesBackend",
-    "server": "nbstep.backends.server.backend:ServerBackend",
-    "memory": "nbstep.backends.memory:MemoryBackend",
+    "local": _Own("local", "local.backend:LocalBackend"),
+    "docker": _Own("docker", "docker.backend:DockerBackend", "docker"),
+    "kubernetes": _Own("k8s", "kubernetes.backend:KubernetesBackend", "kubernetes"),
+    "server": _Own("server", "server.backend:ServerBackend", "http"),
+    "memory": _Own("memory", "memory:MemoryBackend"),
 }
-SCHEMES: Final = {"local": "local", "docker": "docker", "k8s": "kubernetes", "server": "server", "memory": "memory"}
-_EXTRAS: Final = {"server": "http"}
-"""The extra that installs what a backend needs, where it has another name."""
+SCHEMES: Final = {own.scheme: name for name, own in BACKENDS.items()}
 
 
 @cache
@@ -35,11 +42,11 @@ def backend_named(name: str) -> Backend:
         UsageError: There is none, or its packages are not installed.
     """
     if name in BACKENDS:
-        module, _, attribute = BACKENDS[name].partition(":")
+        module, _, attribute = BACKENDS[name].place.partition(":")
         try:
-            return cast("Backend", getattr(import_module(module), attribute)())
+            return cast("Backend", getattr(import_module(f"nbstep.backends.{module}"), attribute)())
         except ModuleNotFoundError as error:
-            raise missing_package(f"the backend {name!r}", error, _EXTRAS.get(name, name)) from error
+            raise missing_package(f"the backend {name!r}", error, BACKENDS[name].extra) from error
     for point in _entry_points():
         if point.name == name:
             return cast("Backend", point.load()())

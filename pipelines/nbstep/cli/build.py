@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from nbstep.cli.output import show_json
 from nbstep.cli.parameters import Pair
 from nbstep_runner.errors import BadInputError, UsageError
 
@@ -114,8 +115,6 @@ def _planned(wanted: ImageRequest, identify: Any) -> BuildPlan:
 
 def _answer(plan: BuildPlan, *, built: bool, as_json: bool) -> None:
     if as_json:
-        from nbstep.cli.output import show_json
-
         show_json({"image": plan.image, "inputs": f"sha256:{plan.digest}", "built": built})
         return
     if not built:

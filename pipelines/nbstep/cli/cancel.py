@@ -1,4 +1,4 @@
-"""``nbstep cancel``: end a run, with what it has saved."""
+"""``nbstep cancel``: ask a run to save what it has and end."""
 
 from __future__ import annotations
 

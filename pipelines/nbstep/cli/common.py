@@ -171,7 +171,7 @@ def _names(typed: str) -> list[str]:
 
 def _known_runs(typed: str) -> list[str]:
     """Ids to complete from: only of a folder on this machine, so that no key press waits for a network."""
-    from nbstep.submission.request import DEFAULT_RUNS
+    from nbstep.profiles.storage import DEFAULT_RUNS
 
     try:
         return sorted((name for name in os.listdir(DEFAULT_RUNS) if name.startswith(typed)), reverse=True)  # noqa: PTH208 - names are all that is wanted

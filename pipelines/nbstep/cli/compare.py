@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbstep.cli.common import Storage, found, where
-
-if TYPE_CHECKING:
-    from nbstep.views.comparison import Line
+from nbstep.cli.output import show_json, show_table
 
 
 @click.command("compare", short_help="Compare runs side by side.")
@@ -40,9 +37,7 @@ def command(
         records.append(record)
     lines = compared(records)
     if form == "json":
-        from nbstep.cli.output import show_json
-
-        show_json([_as_json(line) for line in lines])
+        show_json([{"name": line.name, "values": line.values, "differs": line.differs} for line in lines])
     elif form == "csv":
         click.echo(csv_of(lines), nl=False)
     elif sys.stdout.isatty():
@@ -52,12 +47,6 @@ def command(
 
         Console().print(comparison_table(lines))
     else:
-        from nbstep.cli.output import show_table
-
         head, *rest = lines
         rows = (("*" if line.differs else "", line.name, *line.texts) for line in rest)
         show_table(("", "", *head.texts), rows)
-
-
-def _as_json(line: Line) -> dict[str, Any]:
-    return {"name": line.name, "values": line.values, "differs": line.differs}

@@ -17,6 +17,7 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, d
     A run that has not ended is refused; nothing of it is touched. An endpoint answers what is under way, ends, and is
     removed with all of its runs. A sweep that has ended is removed with all of its runs too.
     """
+    from nbstep.backends.protocol import forget
     from nbstep.cli.prune import line_of
     from nbstep.runs.removal import check_ended, remove_run
     from nbstep.runs.run import Run
@@ -36,7 +37,6 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, d
     check_ended(submitted.id, submitted.state)
     places = RunPlaces(submitted.output_uri.rpartition("/")[0])
     removed = remove_run(submitted.store, places.folder, places.found_by, dry_run=dry_run)
-    forget = getattr(submitted.backend, "forget", None)
-    if forget is not None and not dry_run:
-        forget(submitted.handle)
+    if not dry_run:
+        forget(submitted.backend, submitted.handle)
     click.echo(line_of(removed, dry_run=dry_run))

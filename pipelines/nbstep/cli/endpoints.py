@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from nbstep.cli.common import AS_JSON, Storage, chosen, described_endpoint, where
+from nbstep.cli.output import show_json, show_table
 
 
 @click.command("endpoints", short_help="List the endpoints of a folder.")
@@ -12,7 +13,6 @@ from nbstep.cli.common import AS_JSON, Storage, chosen, described_endpoint, wher
 @AS_JSON
 def command(profile: str | None, runs: str | None, storage: Storage, as_json: bool) -> None:
     """List the endpoints whose runs lie below a folder, and how each stands now."""
-    from nbstep.cli.output import show_json, show_table
     from nbstep.endpoints.endpoint import list_endpoints
 
     found = [(endpoint, endpoint.status()) for endpoint in list_endpoints(chosen(profile, runs, storage))]

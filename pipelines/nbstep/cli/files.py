@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from nbstep.cli.common import AS_JSON, RUN, found, where
+from nbstep.cli.output import show_json
 from nbstep.views.text import visible_line
 
 
@@ -26,19 +28,7 @@ def command(run: str, folder: str | None, only: tuple[str, ...], as_json: bool, 
     if folder is not None:
         submitted.download(Path(folder), only=only)
     if as_json:
-        from nbstep.cli.output import show_json
-
-        show_json(
-            [
-                {
-                    "path": file.path,
-                    "size": file.size,
-                    "checksum": file.checksum,
-                    "uri": file_uri(submitted.output_uri, file.path),
-                }
-                for file in files
-            ]
-        )
+        show_json([{**asdict(file), "uri": file_uri(submitted.output_uri, file.path)} for file in files])
         return
     for file in files:
         click.echo(f"{file.size:>12}  {visible_line(file.path)}")

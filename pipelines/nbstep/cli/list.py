@@ -11,6 +11,7 @@ import click
 
 from nbstep.cli.ages import Age
 from nbstep.cli.common import AS_JSON, Storage, chosen, where
+from nbstep.cli.output import show_json, show_table
 from nbstep.cli.parameters import Pair
 from nbstep_runner.contract import RunResult, RunState
 
@@ -28,27 +29,23 @@ def command(profile: str | None, runs: str | None, storage: Storage, limit: int,
 
     A terminal shows as many columns as fit; in a pipe each run is a line with all of them.
     """
-    from nbstep.cli.output import show_json, show_table
-    from nbstep.profiles.volume_claims import here
+    from nbstep.profiles.storage import folder_of_runs
     from nbstep.runs.history import history
-    from nbstep.submission.request import DEFAULT_RUNS
 
     used = chosen(profile, runs, storage)
-    folder = here(used.runs or DEFAULT_RUNS, used.kubernetes.claims)
-    records = history(folder, storage=used.storage, limit=limit, keep=_filter(**wanted))
+    records = history(folder_of_runs(used), storage=used.storage, limit=limit, keep=_filter(**wanted))
     if as_json:
         show_json(records)
-    elif sys.stdout.isatty():
+        return
+    from nbstep.views.run_list import PLAIN_HEADS, plain_row, run_list
+
+    now = datetime.now(UTC)
+    if sys.stdout.isatty():
         from rich.console import Console
 
-        from nbstep.views.run_list import run_list
-
         console = Console()
-        console.print(run_list(records, console.width, datetime.now(UTC)))
+        console.print(run_list(records, console.width, now))
     else:
-        from nbstep.views.run_list import PLAIN_HEADS, plain_row
-
-        now = datetime.now(UTC)
         show_table(PLAIN_HEADS, (plain_row(record, now) for record in records))
 
 

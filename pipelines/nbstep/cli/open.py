@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from nbstep.cli.common import RUN, Storage, found, where
+from nbstep_runner.contract import PARTIAL_ENDING
 from nbstep_runner.stores import sibling
 
 
@@ -19,7 +20,7 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, o
     """Open a run's executed notebook, as HTML where there is HTML. Of a run under way, the newest checkpoint."""
     submitted = found(run, profile, runs, storage)
     output = submitted.output_uri
-    for uri in (submitted.html_uri, output, sibling(output, ".partial.ipynb")):
+    for uri in (submitted.html_uri, output, sibling(output, PARTIAL_ENDING)):
         stat = submitted.store.stat(uri)
         if stat is not None:
             path = Path(uri) if "://" not in uri else _fetched(submitted.store.read(uri).data, uri)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nbstep.cli.common import AS_JSON
+from nbstep.cli.output import show_json, show_table
 from nbstep_runner.errors import ExitCode, NbstepError
 
 
@@ -17,7 +18,6 @@ def command(as_json: bool) -> int:
 
     The exit code is 0 only if nothing is.
     """
-    from nbstep.cli.output import show_json, show_table
     from nbstep.profiles import profile_names
 
     rows = [_row(name) for name in profile_names()]

@@ -32,15 +32,13 @@ def command(
     Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep.
     """
     from nbstep.backends.stores import store_of
-    from nbstep.profiles.storage import absolute
-    from nbstep.profiles.volume_claims import here
+    from nbstep.profiles.storage import folder_of_runs
     from nbstep.runs import removal
     from nbstep.runs.history import history
     from nbstep.submission.places import RunPlaces
-    from nbstep.submission.request import DEFAULT_RUNS
 
     used = chosen(profile, runs, storage)
-    folder = absolute(here(used.runs or DEFAULT_RUNS, used.kubernetes.claims))
+    folder = folder_of_runs(used)
     store = store_of(folder, used.storage)
     count = size = 0
     for record in removal.older_than(history(folder, storage=used.storage), older_than, keep_failed=keep_failed):

@@ -1,4 +1,4 @@
-"""``nbstep rerun``: what a run ran, once more."""
+"""``nbstep rerun``: a new run of what an earlier run ran."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nbstep.cli.common import AS_JSON
+from nbstep.cli.output import show_json, warn
 from nbstep.cli.parameters import Pair, submitted_sources
 from nbstep.cli.placing import BROUGHT, PLACE, overrides
 from nbstep_runner.cli.parameter_options import parameter_options
@@ -61,8 +62,7 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
     from nbstep.endpoints.api import planned, planned_text, start
 
     deployment = planned(*_asked(notebook, params, options))
-    for warning in deployment.warnings:
-        click.echo(f"nbstep: warning: {warning}", err=True)
+    warn(deployment.warnings)
     if options["dry_run"]:
         click.echo(planned_text(deployment), nl=False)
         return 0
@@ -70,8 +70,6 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
     click.echo(f"nbstep: {endpoint.name} is starting; `nbstep delete {endpoint.name}` ends it", err=True)
     endpoint.wait(options["timeout"])
     if options["as_json"]:
-        from nbstep.cli.output import show_json
-
         show_json({"name": endpoint.name, "url": endpoint.url, "handle": endpoint.handle})
     else:
         click.echo(f"{endpoint.name}: serving at {endpoint.url}")

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 import click
 
 from nbstep.cli.common import AS_JSON, RUN, Storage, described, described_endpoint, described_sweep, found_any, where
+from nbstep.cli.output import show_json
 from nbstep.views.text import visible_line
 from nbstep_runner.contract import RunResult
 
 if TYPE_CHECKING:
-    from nbstep.endpoints.endpoint import Endpoint
+    from nbstep.endpoints.endpoint import Endpoint, EndpointStatus
     from nbstep.runs.run import Run
     from nbstep.sweeps.submitted import SubmittedSweep
+    from nbstep.views.status import RunStatus
 
 
 @click.command("status", short_help="Show how a run, a sweep or an endpoint stands.")
@@ -26,23 +28,22 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
     from nbstep.sweeps.submitted import SubmittedSweep
 
     submitted = found_any(run, profile, runs, storage)
-    if isinstance(submitted, SubmittedSweep):
+    if isinstance(submitted, Run):
+        _show_run(submitted, as_json=as_json)
+    elif isinstance(submitted, SubmittedSweep):
         _show_sweep(submitted, as_json=as_json)
-        return
-    if not isinstance(submitted, Run):
+    else:
         _show_endpoint(submitted, as_json=as_json)
-        return
-    status = submitted.status()
-    if as_json:
-        from nbstep.cli.output import show_json
 
-        show_json(described(submitted, status) | {"attempts": submitted.attempts()})
+
+def _show_run(run: Run, *, as_json: bool) -> None:
+    status = run.status()
+    if as_json:
+        show_json(described(run, status) | {"attempts": run.attempts()})
         return
-    click.echo(f"{submitted.id}: {visible_line(status.sentence)}")
-    for problem in status.problems:
-        if problem not in status.words:
-            click.echo(f"  {problem}")
-    _show_earlier(submitted)
+    click.echo(f"{run.id}: {visible_line(status.sentence)}")
+    _show_problems(status)
+    _show_earlier(run)
     error = status.record.error if status.record is not None else None
     for line in error.traceback if error is not None else ():
         click.echo(f"  {visible_line(line)}")
@@ -51,7 +52,14 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, a
     if error is not None and error.hint:
         click.echo(f"  {error.hint}")
     if status.state.final and status.record is not None:
-        _show_places(submitted.output_uri, status.record)
+        _show_places(run.output_uri, status.record)
+
+
+def _show_problems(status: RunStatus | EndpointStatus) -> None:
+    """What holds it up, unless its words say so."""
+    for problem in status.problems:
+        if problem not in status.words:
+            click.echo(f"  {problem}")
 
 
 def _show_places(output_uri: str, record: RunResult) -> None:
@@ -73,16 +81,12 @@ def _show_earlier(run: Run) -> None:
 def _show_sweep(sweep: SubmittedSweep, *, as_json: bool) -> None:
     status = sweep.status()
     if as_json:
-        from nbstep.cli.output import show_json
-
         show_json(described_sweep(sweep, status))
         return
     from nbstep.sweeps.lines import line_of
 
     click.echo(f"{sweep.id}: {status.state} ({status.words})")
-    for problem in status.problems:
-        if problem not in status.words:
-            click.echo(f"  {problem}")
+    _show_problems(status)
     for run in sweep.outcome().runs:
         if run.error:
             click.echo(f"  {line_of(run)}")
@@ -91,14 +95,10 @@ def _show_sweep(sweep: SubmittedSweep, *, as_json: bool) -> None:
 def _show_endpoint(endpoint: Endpoint, *, as_json: bool) -> None:
     status = endpoint.status()
     if as_json:
-        from nbstep.cli.output import show_json
-
         show_json(described_endpoint(endpoint, status))
         return
     click.echo(f"{endpoint.name}: {status.state}" + (f" ({status.words})" if status.words else ""))
-    for problem in status.problems:
-        if problem not in status.words:
-            click.echo(f"  {problem}")
+    _show_problems(status)
 
 
 def _told_of_pod(record: RunResult) -> str:

@@ -8,6 +8,7 @@ import click
 
 from nbstep.cli.common import AS_JSON
 from nbstep.cli.interrupts import CANCEL, watching
+from nbstep.cli.output import show_json, show_plan, warn
 from nbstep.cli.parameters import submitted_sources
 from nbstep.cli.placing import BROUGHT, PLACE, overrides
 from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, cell_fields
@@ -54,12 +55,9 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
     from nbstep.submission.request import prepare
 
     prepared = prepare(_request(notebook, params, options))
-    for warning in prepared.warnings:
-        click.echo(f"nbstep: warning: {warning}", err=True)
+    warn(prepared.warnings)
     if options["dry_run"]:
-        if prepared.image is not None:
-            click.echo(f"nbstep: the image {prepared.image.name} would be built if it is not there", err=True)
-        click.echo(plan(prepared).text, nl=False)
+        show_plan(plan(prepared).text, prepared.image)
         return 0
     return started(start(prepared), options)
 
@@ -67,7 +65,6 @@ def command(notebook: str, params: str | None, **options: Any) -> int:
 def started(run: Run, options: dict[str, Any]) -> int:
     """Tell of a run that was just started, and follow it where that is wanted."""
     from nbstep.cli.logs import follow_run
-    from nbstep.cli.output import show_json
 
     with watching(run, cancel=options["cancel"]):
         if options["as_json"]:

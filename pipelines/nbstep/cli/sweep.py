@@ -9,6 +9,7 @@ import click
 
 from nbstep.cli.common import PROFILE, REACH, reached
 from nbstep.cli.interrupts import CANCEL, watching
+from nbstep.cli.output import show_plan, warn
 from nbstep.cli.parameters import parameter_sources
 from nbstep.cli.placing import BROUGHT, FIELDS, ON, overrides
 from nbstep.cli.sweep_output import show, watched
@@ -108,7 +109,7 @@ def command(notebook: str, params: str | None, form: str | None, **options: Any)
         prepared = prepare(
             _request(notebook, params, options, where.storage if where else StorageOptions(**reached(options)))
         )
-        _warn(prepared.warnings)
+        warn(prepared.warnings)
         done = watched(partial(carry_out, worker, prepared), len(prepared.names), to_stderr=form is not None)
     show(done, form)
     return done.exit_code
@@ -126,11 +127,9 @@ def _elsewhere(request: SweepRequest, where: Profile, form: str | None, options:
 
     brought = {name: options[name] for name in ("files", "requirements")}
     placed = place(request, where, per_worker=options["per_pod"], **brought)
-    _warn(placed.warnings)
+    warn(placed.warnings)
     if options["dry_run"]:
-        if placed.image is not None:
-            click.echo(f"nbstep: the image {placed.image.name} would be built if it is not there", err=True)
-        click.echo(planned(placed).text, nl=False)
+        show_plan(planned(placed).text, placed.image)
         return 0
     sweep = start_sweep(placed)
     click.echo(str(sweep), err=options["wait"])
@@ -142,11 +141,6 @@ def _elsewhere(request: SweepRequest, where: Profile, form: str | None, options:
         )
     show(done, form)
     return done.exit_code
-
-
-def _warn(warnings: tuple[str, ...]) -> None:
-    for warning in warnings:
-        click.echo(f"nbstep: warning: {warning}", err=True)
 
 
 def _request(notebook: str, params: str | None, options: dict[str, Any], storage: StorageOptions) -> SweepRequest:

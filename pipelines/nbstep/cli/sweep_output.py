@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nbstep.cli.output import show_json, show_table
+
 if TYPE_CHECKING:
-    from nbstep.sweeps.api import Listener
-    from nbstep.sweeps.outcome import Sweep
+    from nbstep.sweeps.outcome import Listener, Sweep
 
 
 def watched(carry_out: Callable[[Listener], Sweep], count: int, *, to_stderr: bool) -> Sweep:
@@ -36,8 +37,6 @@ def _tell(_: int, run: Any) -> None:
 def show(done: Sweep, form: str | None) -> None:
     """Its table: as JSON or CSV if one of them is asked for."""
     if form == "json":
-        from nbstep.cli.output import show_json
-
         show_json(done.rows())
     elif form == "csv":
         click.echo(done.csv(), nl=False)
@@ -48,7 +47,6 @@ def show(done: Sweep, form: str | None) -> None:
 
         Console().print(sweep_table(done), *failures(done), sep="\n")
     else:
-        from nbstep.cli.output import show_table
         from nbstep.sweeps.lines import plain_rows
 
         show_table(*plain_rows(done))

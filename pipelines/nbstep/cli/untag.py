@@ -1,4 +1,4 @@
-"""``nbstep untag``: no cell holds the parameters any more."""
+"""``nbstep untag``: take the tag from the parameters cell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``nbstep wait``: the verdict."""
+"""``nbstep wait``: wait for a run's end; the exit code is the run's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from nbstep.cli.common import AS_JSON, RUN, concluded, found_started, where
 from nbstep.cli.interrupts import CANCEL, watching
+from nbstep.cli.output import show_json
 from nbstep.cli.sweep_output import show
 
 
@@ -30,8 +31,6 @@ def command(run: str, timeout: float | None, cancel: bool, as_json: bool, **plac
     with watching(submitted, cancel=cancel):
         record = submitted.wait(timeout, check=False)
     if as_json:
-        from nbstep.cli.output import show_json
-
         show_json(record)
     else:
         click.echo(f"{submitted.id}: {record.state}")

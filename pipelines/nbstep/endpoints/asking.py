@@ -1,4 +1,4 @@
-"""One question to an endpoint, and its answer or problem as ours."""
+"""One request to an endpoint; the problem that it answers becomes an error of ours."""
 
 from __future__ import annotations
 

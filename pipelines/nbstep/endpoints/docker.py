@@ -16,7 +16,7 @@ from nbstep.backends.docker.logs import lines
 from nbstep.backends.docker.request import request
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import ask_url
-from nbstep.endpoints.host import IN_CONTAINER, LOOPBACK
+from nbstep.endpoints.host import IN_CONTAINER, LOOPBACK, Host
 from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
 from nbstep.errors import EndpointUnavailableError, RunNotFoundError
 from nbstep.profiles import Profile
@@ -27,21 +27,20 @@ SCHEME: Final = "docker://"
 PORT: Final = f"{IN_CONTAINER[1]}/tcp"
 
 
-class DockerHost:
+class DockerHost(Host):
     """One container for each revision."""
 
     def listens(self, profile: Profile, port: int) -> tuple[str, int]:
-        """See :class:`~nbstep.endpoints.host.Host`; in the machine's own network as a process of it does."""
+        """In the machine's own network it listens as a process of the machine does."""
         return (LOOPBACK, port) if profile.docker.network == "host" else IN_CONTAINER
 
     def plan(self, deployment: Deployment) -> Plan:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         body = {"pull": deployment.submission.profile.docker.pull, "container": container(deployment)}
         text = yaml.safe_dump(body["container"], sort_keys=False, width=1000)
         return Plan(handle=f"{SCHEME}endpoint-{deployment.name}-{deployment.revision}", body=body, text=text)
 
     def start(self, plan: Plan) -> None:
-        """See :class:`~nbstep.endpoints.host.Host`; one that has ended, or does not come up again, is made anew."""
+        """A container that has ended, or does not come up again, is made anew."""
         daemon, name, wanted = engine(), _name(plan.handle), plan.body["container"]
         daemon.provide(wanted["Image"], pull=plan.body["pull"])
         with suppress(RunNotFoundError):
@@ -52,7 +51,7 @@ class DockerHost:
         daemon.start(name)
 
     def status(self, handle: str, revision: str) -> Status:
-        """See :class:`~nbstep.endpoints.host.Host`; whether a start can only fail again, its record tells."""
+        """Whether another start can only fail again is told by the record of the last one."""
         del revision
         daemon, name = engine(), _name(handle)
         seen = status(daemon, name)
@@ -61,7 +60,7 @@ class DockerHost:
         return replace(seen, since=daemon.inspect(name)["Created"])
 
     def url(self, handle: str, record: RunResult | None) -> str:
-        """See :class:`~nbstep.endpoints.host.Host`: of the start that runs now, where this machine reaches it."""
+        """Where this machine reaches the start that runs now."""
         try:
             found = engine().inspect(_name(handle))
         except RunNotFoundError:
@@ -75,16 +74,14 @@ class DockerHost:
         return _published(found)
 
     def ask(self, handle: str, url: str, path: str, body: bytes | None) -> bytes:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         del handle
         return ask_url(f"{url}/{path}", body)
 
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
-        """See :class:`~nbstep.endpoints.host.Host`; the daemon keeps those of the starts before in the same log."""
+        """The daemon keeps the lines of earlier starts in the same log."""
         return lines(engine(), _name(handle), follow=follow)
 
     def remove(self, handle: str) -> None:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         daemon, name = engine(), _name(handle)
         with suppress(RunNotFoundError):
             daemon.stop(name, daemon.inspect(name)["Config"]["StopTimeout"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,18 +18,15 @@ from nbstep.endpoints.host import Host, host_named
 from nbstep.endpoints.plan import REVISION_LABEL
 from nbstep.errors import KINDS, EndpointUnavailableError, LostRunError, RunNotFoundError, WaitTimeoutError, error_of
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import absolute
-from nbstep.profiles.volume_claims import here
+from nbstep.profiles.storage import folder_of_runs
 from nbstep.runs.removal import remove_run
 from nbstep.submission.places import RunPlaces
-from nbstep.submission.request import DEFAULT_RUNS
 from nbstep.views import log_lines
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StorageOptions, decode, encode
+from nbstep_runner.contract import RECORD, ErrorInfo, RunResult, RunState, StorageOptions, decode, encode
 from nbstep_runner.errors import InputNotFoundError, Retry
 from nbstep_runner.stores import Store, join
 
 FILE: Final = "endpoint.json"
-RECORD: Final = "/output.result.json"
 FIRST_LOOK_SECONDS: Final = 0.05
 LOOK_SECONDS: Final = 1.0
 
@@ -174,10 +170,7 @@ class Endpoint:
 
     def logs(self, *, follow: bool = False, file: TextIO | None = None) -> None:
         """Print the log of its newest start for people."""
-        stream = file or sys.stdout
-        for line in self.lines(follow=follow):
-            stream.write(log_lines.for_people(line) + "\n")
-            stream.flush()
+        log_lines.print_lines(self.lines(follow=follow), file)
 
     def delete(self) -> None:
         """End it, requests under way answered, and remove everything about it: where it runs, and in its folder."""
@@ -190,7 +183,7 @@ class Endpoint:
 
     def _records(self) -> Iterator[RunResult]:
         """The records of this revision's starts, the newest first."""
-        stats = [stat for stat in self._store.list(join(self._folder, "")) if stat.uri.endswith(RECORD)]
+        stats = [stat for stat in self._store.list(join(self._folder, "")) if stat.uri.endswith(f"/{RECORD}")]
         for stat in sorted(stats, key=lambda stat: stat.modified or 0.0, reverse=True):
             record = decode(self._store.read(stat.uri).data, RunResult)
             if record.labels.get(REVISION_LABEL) == self._placed.revision:
@@ -207,11 +200,6 @@ def find_endpoint(name: str, profile: Profile) -> Endpoint:
     if not re.fullmatch(r"[a-z0-9-]+", name):
         raise RunNotFoundError(f"no endpoint can have the name {name!r}")
     return endpoint_in(RunPlaces.of(runs, name).folder, profile.storage)
-
-
-def folder_of_runs(profile: Profile) -> str:
-    """The folder of all runs, as this machine reaches it."""
-    return absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
 
 
 def endpoint_in(folder: str, storage: StorageOptions) -> Endpoint:

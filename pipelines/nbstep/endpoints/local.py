@@ -9,56 +9,49 @@ from dataclasses import replace
 from nbstep.backends.local.backend import LocalBackend
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import ask_url
-from nbstep.endpoints.host import LOOPBACK, await_end
+from nbstep.endpoints.host import LOOPBACK, Host, await_end
 from nbstep.endpoints.plan import Deployment
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep_runner.contract import RunResult
 
 
-class LocalHost:
+class LocalHost(Host):
     """One process for each revision; nobody starts it again when it ends."""
 
     def __init__(self) -> None:
         self._backend = LocalBackend()
 
     def listens(self, profile: Profile, port: int) -> tuple[str, int]:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         del profile
         return LOOPBACK, port
 
     def plan(self, deployment: Deployment) -> Plan:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         spec = replace(deployment.submission.spec, run_id=f"{deployment.name}-{deployment.revision}")
         return self._backend.plan(replace(deployment.submission, spec=spec))
 
     def start(self, plan: Plan) -> None:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         if self.status(plan.handle, "").phase is Phase.ENDED:
             self._backend.forget(plan.handle)
         self._backend.submit(plan)
 
     def status(self, handle: str, revision: str) -> Status:
-        """See :class:`~nbstep.endpoints.host.Host`; the process lives, or it does not."""
+        """The process lives, or it does not."""
         del revision
         return self._backend.statuses([handle])[handle]
 
     def url(self, handle: str, record: RunResult | None) -> str:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         del handle
         return record.serving.url if record is not None and record.serving is not None else ""
 
     def ask(self, handle: str, url: str, path: str, body: bytes | None) -> bytes:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         del handle
         return ask_url(f"{url}/{path}", body)
 
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         return self._backend.logs(handle, follow=follow)
 
     def remove(self, handle: str) -> None:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         with suppress(RunNotFoundError):
             self._backend.cancel(handle)
         await_end(lambda: self.status(handle, "").phase is Phase.RUNNING, handle)

@@ -13,7 +13,7 @@ from nbstep.backends.protocol import Submission
 from nbstep.images.run_image import RunImage
 from nbstep.profiles.exposure import Exposure
 from nbstep.submission.request import Prepared, Request, prepare
-from nbstep_runner.contract import ParameterSource, ServingOptions, encode
+from nbstep_runner.contract import ParameterSource, RunSpec, ServingOptions, encode
 from nbstep_runner.errors import UsageError
 from nbstep_runner.stores import Source, join
 
@@ -65,13 +65,14 @@ def plan_endpoint(request: Request, name: str | None, serving: ServingOptions, e
     name = prepared.submission.spec.run_id
     serving = replace(serving, name=name)
     revision = _revision(prepared, serving)
+    submission = _submission(prepared, revision, serving)
     return Deployment(
         name=name,
         revision=revision,
         folder=prepared.places.folder,
-        submission=_submission(prepared, revision, serving),
+        submission=submission,
         exposure=exposure,
-        uploads=_uploads(prepared, revision, serving),
+        uploads=_uploads(prepared, revision, submission.spec),
         image=prepared.image,
         warnings=prepared.warnings,
     )
@@ -107,9 +108,8 @@ def _submission(prepared: Prepared, revision: str, serving: ServingOptions) -> S
     return replace(given, spec=spec, spec_uri=join(inputs, "serving.json"))
 
 
-def _uploads(prepared: Prepared, revision: str, serving: ServingOptions) -> tuple[tuple[str, Source], ...]:
+def _uploads(prepared: Prepared, revision: str, spec: RunSpec) -> tuple[tuple[str, Source], ...]:
     folder = prepared.places.folder
     inputs = join(folder, f"revision-{revision}")
-    spec = encode(_submission(prepared, revision, serving).spec, indent=1)
     moved = [(inputs + uri[len(folder) :], source) for uri, source in prepared.uploads[:-1]]
-    return (*moved, (join(inputs, "serving.json"), spec))
+    return (*moved, (join(inputs, "serving.json"), encode(spec, indent=1)))

@@ -1,4 +1,4 @@
-"""The endpoint of a pipeline's step, from inside of its container: served with what the engine passes."""
+"""An endpoint as a pipeline's step, seen from inside the step's container: served with what the engine passes."""
 
 from __future__ import annotations
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from nbstep_runner.contract import FILES, CollectedFile, Pattern
 from nbstep_runner.errors import BadInputError, StorageDeniedError
-from nbstep_runner.stores import Store, below, sibling, write_file
+from nbstep_runner.stores import Store, below, checksum, sibling, write_file
 
 
 def file_uri(output_uri: str, path: str) -> str:
@@ -43,7 +42,7 @@ def download(store: Store, output_uri: str, file: CollectedFile, folder: Path) -
     if not parts or ".." in parts or file.path.startswith("/") or "\0" in file.path:
         raise BadInputError(f"the record names a file outside of the run: {file.path!r}")
     data = store.read(file_uri(output_uri, file.path)).data
-    if f"sha256:{hashlib.sha256(data).hexdigest()}" != file.checksum:
+    if checksum(data) != file.checksum:
         raise BadInputError(
             f"{file.path} is not the file that the record names: its checksum differs",
             hint="The run was made again since: look at its record once more.",

@@ -13,12 +13,19 @@ from nbstep.backends.stores import store_of
 from nbstep.profiles.storage import absolute
 from nbstep.runs.verdict import as_it_looks
 from nbstep.views.runs_table import Records
-from nbstep_runner.contract import OWN_FOLDERS, RunResult, RunSpec, StorageOptions, decode
+from nbstep_runner.contract import (
+    OWN_FOLDERS,
+    RECORD,
+    RECORD_ENDING,
+    SPEC,
+    RunResult,
+    RunSpec,
+    StorageOptions,
+    decode,
+)
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join, redact
 
-RECORD = ".result.json"
-SPEC = "/spec.json"
 AT_ONCE = 32
 
 
@@ -77,7 +84,7 @@ def read_run(store: Store, uri: str) -> RunResult | None:
         data = store.read(uri).data
         return (
             as_it_looks(decode(data, RunResult))
-            if uri.endswith(RECORD)
+            if uri.endswith(RECORD_ENDING)
             else RunResult.blank(decode(data, RunSpec), redact)
         )
     return None
@@ -87,7 +94,8 @@ def _of_runs(store: Store, prefix: str) -> Iterator[Stat]:
     """One object of each run: its record, or the spec of one that has none yet."""
     stats = {stat.uri: stat for stat in store.list(prefix) if not _within_a_run(stat.uri.removeprefix(prefix))}
     for uri, stat in stats.items():
-        if uri.endswith(RECORD) or (uri.endswith(SPEC) and f"{uri[: -len(SPEC)]}/output{RECORD}" not in stats):
+        folder, _, name = uri.rpartition("/")
+        if name.endswith(RECORD_ENDING) or (name == SPEC and f"{folder}/{RECORD}" not in stats):
             yield stat
 
 

@@ -1,4 +1,4 @@
-"""A log made whole: what the place where a run took place did not give of an attempt is read from storage."""
+"""A run's log made complete: lines that its place did not give are read from the log in storage."""
 
 from __future__ import annotations
 

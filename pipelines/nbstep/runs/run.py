@@ -20,7 +20,18 @@ from nbstep.runs.verdict import can_be_retried, combine, final_record
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import FILES, CollectedFile, RunResult, RunSpec, RunState, StorageOptions, decode
+from nbstep_runner.contract import (
+    FILES,
+    PAGE_ENDING,
+    PARTIAL_ENDING,
+    RECORD_ENDING,
+    CollectedFile,
+    RunResult,
+    RunSpec,
+    RunState,
+    StorageOptions,
+    decode,
+)
 from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import ABSENT, Store, redact, sibling
 
@@ -72,7 +83,7 @@ class Run:
     @property
     def html_uri(self) -> str:
         """Where the executed notebook's HTML is, or will be if it was asked for."""
-        return sibling(self.output_uri, ".html")
+        return sibling(self.output_uri, PAGE_ENDING)
 
     def record(self) -> RunResult | None:
         """What lies in storage: the claim of a run under way, or its verdict; ``None`` before it began."""
@@ -200,7 +211,7 @@ class Run:
         """
         from nbstep.views.notebook import ExecutedNotebook  # who submits a run has no notebook of it yet
 
-        places = [self.output_uri, sibling(self.output_uri, ".partial.ipynb")]
+        places = [self.output_uri, sibling(self.output_uri, PARTIAL_ENDING)]
         for uri in places:
             with suppress(InputNotFoundError):
                 data = self.store.read(uri).data
@@ -258,9 +269,13 @@ class Run:
         status = self.status()
         return status.record if status.state.final else None
 
+    @property
+    def _record_uri(self) -> str:
+        return sibling(self.output_uri, RECORD_ENDING)
+
     def _read_record(self) -> tuple[RunResult | None, str]:
         try:
-            blob = self.store.read(sibling(self.output_uri, ".result.json"))
+            blob = self.store.read(self._record_uri)
         except InputNotFoundError:
             return None, ABSENT
         return decode(blob.data, RunResult), blob.version
@@ -274,7 +289,7 @@ class Run:
         if status.phase is Phase.GONE and keeper_of(self.handle) is not None:
             raise RunNotFoundError(status.words, hint="It may have been removed there.")
         verdict = final_record(status, record or RunResult.blank(self.spec(), redact))
-        return settle(self.store, sibling(self.output_uri, ".result.json"), verdict, version)
+        return settle(self.store, self._record_uri, verdict, version)
 
     @property
     def storage(self) -> StorageOptions:

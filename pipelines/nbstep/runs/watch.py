@@ -1,4 +1,4 @@
-"""Watching runs: whoever waits for runs or shows them hears the same looks, one question for all runs of a place."""
+"""The one watch of runs: whoever waits for runs or shows them hears the same looks; one question serves all."""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ from typing import Final
 from nbstep.backends.protocol import Submission
 from nbstep.backends.reach import reach_of
 from nbstep.backends.registry import backend_named
-from nbstep.endpoints.endpoint import FILE, RECORD, Endpoint, Placed
+from nbstep.endpoints.endpoint import FILE, Endpoint, Placed
 from nbstep.endpoints.host import host_named
 from nbstep.endpoints.plan import Deployment
 from nbstep.profiles.exposure import Exposure
 from nbstep.runs.history import read_run
 from nbstep.server.folders import RunFolder
 from nbstep.submission.places import RunPlaces
-from nbstep_runner.contract import RunResult, RunSpec, RunState, ServingOptions, decode
+from nbstep_runner.contract import RECORD, RunResult, RunSpec, RunState, ServingOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError, UsageError
 from nbstep_runner.stores import join
 
@@ -112,7 +112,7 @@ def _handles(folder: RunFolder, placed: Placed) -> Iterator[str]:
 
 def _by_record(folder: RunFolder, name: str) -> EndpointStanding:
     """How it stands by the record of its newest start alone."""
-    stats = [stat for stat in folder.store.list(join(folder.folder.uri, f"{name}/")) if stat.uri.endswith(RECORD)]
+    stats = [stat for stat in folder.store.list(join(folder.folder.uri, f"{name}/")) if stat.uri.endswith(f"/{RECORD}")]
     newest = max(stats, key=lambda stat: stat.modified or 0.0, default=None)
     record: RunResult | None = None if newest is None else read_run(folder.store, newest.uri)
     if record is None:

@@ -25,7 +25,7 @@ from nbstep.server.index import RunIndex
 from nbstep.server.problems import not_found
 from nbstep.submission.find import Submitted, located_at
 from nbstep.submission.places import RunPlaces
-from nbstep_runner.contract import LOG_ENDING, RunResult, RunSpec, StorageOptions, decode
+from nbstep_runner.contract import LOG_ENDING, RECORD_ENDING, RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 from nbstep_runner.stores import Store, join, sibling
 
@@ -55,7 +55,7 @@ class RecordsAlone(RecordedBackend):
             yield from store_of(uri, self._storage).read(uri).data.splitlines()
 
     def _has_record(self, handle: str) -> bool:
-        uri = sibling(handle, ".result.json")
+        uri = sibling(handle, RECORD_ENDING)
         return store_of(uri, self._storage).stat(uri) is not None
 
 

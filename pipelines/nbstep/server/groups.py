@@ -8,10 +8,9 @@ from typing import Final
 from urllib.parse import unquote
 
 from nbstep.endpoints.endpoint import FILE as ENDPOINT
-from nbstep_runner.contract import OWN_FOLDERS
+from nbstep_runner.contract import OWN_FOLDERS, RECORD
 from nbstep_runner.stores import Stat
 
-RECORD: Final = "/output.result.json"
 MOST: Final = 10_000
 """How many groups of one folder are known."""
 
@@ -48,7 +47,7 @@ class Groups:
     def noting(self, stats: Iterable[Stat]) -> Iterator[Stat]:
         """The objects as they come; each is taken note of."""
         for stat in stats:
-            if stat.uri.endswith((RECORD, f"/{ENDPOINT}")):
+            if stat.uri.endswith((f"/{RECORD}", f"/{ENDPOINT}")):
                 self._note(unquote(stat.uri.removeprefix(self._prefix)), stat.modified or 0.0)
             yield stat
 
@@ -57,7 +56,7 @@ class Groups:
         path, _, run = above.rpartition("/")
         if name.endswith(ENDPOINT) and not path and len(self._endpoints) < MOST:
             self._endpoints[run] = modified
-        elif name.endswith(RECORD) and path and not any(each.endswith(OWN_FOLDERS) for each in above.split("/")):
+        elif name.endswith(f"/{RECORD}") and path and not any(each.endswith(OWN_FOLDERS) for each in above.split("/")):
             runs, latest = self._runs.get(path, (0, 0.0))
             if runs or len(self._runs) < MOST:
                 self._runs[path] = runs + 1, max(latest, modified)

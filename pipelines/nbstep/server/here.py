@@ -14,13 +14,12 @@ from typing import Final
 
 from nbstep.profiles import Profile, load_profile, profile_names
 from nbstep.profiles.service import SCHEME
-from nbstep.profiles.storage import absolute
+from nbstep.profiles.storage import DEFAULT_RUNS, absolute
 from nbstep.server.access import LocalAccess, new_token
 from nbstep.server.app import application
 from nbstep.server.config import Config, Folder
 from nbstep.server.following import Streams
 from nbstep.server.listening import Server, listening_socket
-from nbstep.submission.request import DEFAULT_RUNS
 from nbstep_runner.errors import UsageError
 
 FOLDER: Final = "runs"

@@ -28,12 +28,10 @@ from nbstep.server.groups import Groups
 from nbstep.server.index_file import Entry, Found, IndexFile, IndexRenewedError, Row
 from nbstep.server.problems import busy
 from nbstep.server.summaries import Summary, short, started, summary_of
-from nbstep_runner.contract import RunState
+from nbstep_runner.contract import RECORD, SPEC, RunState
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.stores import Stat, Store, join
 
-RECORD: Final = "output.result.json"
-SPEC: Final = "spec.json"
 """The names, in a run's own folder, by which a run is found."""
 
 AT_ONCE: Final = 32

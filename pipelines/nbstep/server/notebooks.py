@@ -14,7 +14,7 @@ from nbstep.authoring.notebook import read_notebook
 from nbstep.profiles.storage import store_of
 from nbstep.server.config import Config
 from nbstep.server.problems import Problem
-from nbstep_runner.contract import StorageOptions
+from nbstep_runner.contract import SPEC, StorageOptions
 from nbstep_runner.errors import InputNotFoundError, NbstepError
 from nbstep_runner.parameters import Signature, read_signature, signature_schema
 from nbstep_runner.stores import join
@@ -97,7 +97,7 @@ class Notebooks:
 def _local_names(place: str) -> Iterator[str]:
     """The files below a folder of this machine, but for folders that are hidden or hold runs."""
     for folder, folders, names in os.walk(place):
-        runs = {name for name in folders if os.path.exists(os.path.join(folder, name, "spec.json"))}  # noqa: PTH110, PTH118 - a Path raises where it may not look
+        runs = {name for name in folders if os.path.exists(os.path.join(folder, name, SPEC))}  # noqa: PTH110, PTH118 - a Path raises where it may not look
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in runs)
         yield from (str(Path(folder, name)) for name in sorted(names))
 

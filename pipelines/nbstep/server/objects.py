@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from starlette.responses import Response, StreamingResponse
 from nbstep.runs.files import file_uri
 from nbstep.runs.run import Run
 from nbstep.server.problems import Problem, not_found
-from nbstep_runner.contract import FILES
-from nbstep_runner.stores import sibling
+from nbstep_runner.contract import FILES, LOG_ENDING, PAGE_ENDING, PARTIAL_ENDING, RECORD_ENDING
+from nbstep_runner.stores import checksum, sibling
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -28,10 +27,10 @@ if TYPE_CHECKING:
 STEM: Final = "output"
 KINDS: Final = {
     ".ipynb": "application/x-ipynb+json",
-    ".result.json": "application/json",
-    ".log.jsonl": "application/x-ndjson",
-    ".html": "text/html; charset=utf-8",
-    ".partial.ipynb": "application/x-ipynb+json",
+    RECORD_ENDING: "application/json",
+    LOG_ENDING: "application/x-ndjson",
+    PAGE_ENDING: "text/html; charset=utf-8",
+    PARTIAL_ENDING: "application/x-ipynb+json",
 }
 """Endings of what lies beside an output, with its media type."""
 LARGE_BYTES: Final = 2**20
@@ -160,7 +159,7 @@ def _onto_disk(run: Run, wanted: RunObject) -> tuple[IO[bytes], int]:
 
 def _read(run: Run, wanted: RunObject) -> bytes:
     data = run.store.read(wanted.uri).data
-    if wanted.checksum is not None and f"sha256:{hashlib.sha256(data).hexdigest()}" != wanted.checksum:
+    if wanted.checksum is not None and checksum(data) != wanted.checksum:
         raise Problem(
             status=409,
             reference="output-conflict",

@@ -16,11 +16,10 @@ from nbstep.server.summaries import has_room
 from nbstep.submission.places import PLAN
 from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.views.table import sort_key
-from nbstep_runner.contract import RunResult, RunState, SweepSpec, decode
+from nbstep_runner.contract import OUTPUT, RECORD, RunResult, RunState, SweepSpec, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Store, join
 
-RECORD: Final = "output.result.json"
 AT_ONCE: Final = 32
 MOST_COLUMNS: Final = 60
 ENDED_BADLY: Final = (RunState.FAILED, RunState.LOST, RunState.CANCELLED)
@@ -87,7 +86,7 @@ def sweep_table(group: RunFolder, most: int) -> SweepTable:
             SweepRun(
                 name=name,
                 parameters=sets.get(name) or (record.parameters if record else {}),
-                output_uri=join(group.prefix, f"{name}/output.ipynb"),
+                output_uri=join(group.prefix, f"{name}/{OUTPUT}"),
                 result=record,
             )
             for name, record in zip(names, read, strict=False)

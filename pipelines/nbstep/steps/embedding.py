@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import base64
 import gzip
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from nbstep_runner.errors import BadInputError
+from nbstep_runner.stores import checksum
 
 LIMIT: Final = 96 * 2**10
 """Characters of an embedded notebook: with them alone a pipeline of one step is as large as Argo can store."""
@@ -31,7 +31,7 @@ class Source:
     @property
     def digest(self) -> str:
         """``sha256:…`` of the bytes."""
-        return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
+        return checksum(self.data)
 
     def embedded(self) -> str:
         """Base64 of the gzipped bytes: the same text on every machine, and no character that an engine changes.

@@ -1,4 +1,4 @@
-"""A step as data: a notebook, what goes into it and what comes out of it. What is done with steps builds on it."""
+"""A step as data: a notebook, what goes into it and what comes out of it. Everything done with steps builds on this."""
 
 from __future__ import annotations
 

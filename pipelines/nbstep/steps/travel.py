@@ -10,7 +10,14 @@ from typing import Any
 
 from nbstep.steps.ports import InputParameter
 from nbstep_runner import parameters as inspection
-from nbstep_runner.contract import ParameterSource, UnknownParameters, beyond_utf8mb3, lost_on_the_way, whole
+from nbstep_runner.contract import (
+    ParameterSource,
+    UnknownParameters,
+    beyond_utf8mb3,
+    lost_on_the_way,
+    structure_in,
+    whole,
+)
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Parameter, Resolved, Signature
 
@@ -77,7 +84,7 @@ class Passage:
             BadInputError: There is none, such as for the text ``"5"`` where an int may stand too.
         """
         text = json.dumps(value) if isinstance(value, list | dict) else str(value)
-        structure = _structure(text)
+        structure = structure_in(text)
         named = ParameterSource.typed(self.name, text)
         source = named if structure is None else ParameterSource.values({self.name: structure})
         if self._arrival(source) != _typed(value):
@@ -123,16 +130,6 @@ def _typed(value: Any) -> Any:
         case dict():
             return ("dict", [(_typed(key), _typed(item)) for key, item in value.items()])
     return (type(value).__name__, value)
-
-
-def _structure(text: str) -> Any:
-    """The list or mapping that a text is in JSON; ``None`` where it is neither."""
-    if text[:1] not in {"[", "{"}:
-        return None
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _read(sources: list[ParameterSource], declared: Iterable[Parameter], signature: Signature) -> Resolved:

@@ -13,14 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from nbstep.backends.protocol import forget
 from nbstep.backends.reach import reach_of
 from nbstep.backends.registry import backend_named
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import absolute, store_of
-from nbstep.profiles.volume_claims import here
+from nbstep.profiles.storage import folder_of_runs, store_of
 from nbstep.runs.removal import remove_run
 from nbstep.runs.run import Run
-from nbstep.submission.request import DEFAULT_RUNS, Prepared, Request, prepare
+from nbstep.submission.request import Prepared, Request, prepare
 from nbstep_runner.contract import RunResult
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.stores import join
@@ -76,7 +76,7 @@ def check_up(profile: Profile, start: Callable[[Prepared], Run], *, deep: bool) 
 
 def _runs_folder(profile: Profile) -> Iterator[Finding]:
     """The folder of all runs, written to from here; and the clock of its store."""
-    folder = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
+    folder = folder_of_runs(profile)
     uri = join(folder, f".nbstep-doctor-{secrets.token_hex(4)}")
     store = store_of(uri, profile.storage)
     store.write(uri, b"nbstep doctor")
@@ -122,9 +122,7 @@ def _ended(run: Run) -> RunResult:
     try:
         return run.wait(DEEP_SECONDS, check=False)
     finally:
-        forget: Any = getattr(run.backend, "forget", None)
-        if forget is not None:
-            forget(run.handle)
+        forget(run.backend, run.handle)
 
 
 def _of_record(record: RunResult, left: str) -> Iterator[Finding]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.stores import checksum
 
 MAX_FILES: Final = 5000
 MAX_BYTES: Final = 2**30
@@ -43,7 +43,7 @@ def collect(files: Files, base: Path) -> tuple[Bundled, ...]:
             hint="Put data into the bucket once, and pass its URI as a parameter.",
         )
     _check_unique([place for place, _ in pairs])
-    return tuple(Bundled(place, source, _checksum(source)) for place, source in pairs)
+    return tuple(Bundled(place, source, checksum(source)) for place, source in pairs)
 
 
 def _pairs(files: Files, base: Path) -> Iterator[tuple[str, Path]]:
@@ -87,8 +87,3 @@ def _check_unique(places: list[str]) -> None:
             f"two declared files share the place {min(twice)}",
             hint="Give files as a mapping from places in the working directory to paths.",
         )
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -14,12 +14,11 @@ from nbstep.backends.registry import backend_of
 from nbstep.backends.stores import keeper_of, store_of
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import absolute
+from nbstep.profiles.storage import absolute, folder_of_runs
 from nbstep.profiles.volume_claims import ROOT, SCHEME, here
 from nbstep.runs.run import Run
 from nbstep.submission.places import PLAN, RunPlaces, SweepPlaces
-from nbstep.submission.request import DEFAULT_RUNS
-from nbstep_runner.contract import RunResult, StorageOptions, decode
+from nbstep_runner.contract import RECORD_ENDING, RunResult, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import join, sibling
 
@@ -65,7 +64,7 @@ def find_run(name: str, chosen: Profile) -> Run:
 
 def _of_output(uri: str, storage: StorageOptions) -> Run:
     """The run that wrote a notebook; its record names it."""
-    place = sibling(uri, ".result.json")
+    place = sibling(uri, RECORD_ENDING)
     try:
         record = decode(store_of(place, storage).read(place).data, RunResult)
     except InputNotFoundError:
@@ -74,7 +73,7 @@ def _of_output(uri: str, storage: StorageOptions) -> Run:
 
 
 def _by_id(name: str, profile: Profile) -> Run:
-    runs = absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
+    runs = folder_of_runs(profile)
     keeper_of(runs, profile)
     run_id = _latest(runs, profile) if name == "latest" else name
     found = _submitted(runs, run_id, profile.storage) or _beginning(runs, run_id, profile.storage)
@@ -134,7 +133,7 @@ def _reachable(located: Located, profile: Profile) -> Located:
         return _sweep_reachable(located, profile)
     if profile.runs is None or keeper_of(located.output_uri) is not None:
         return located
-    places = RunPlaces.of(absolute(here(profile.runs, profile.kubernetes.claims)), located.run_id)
+    places = RunPlaces.of(folder_of_runs(profile), located.run_id)
     return located_at(places, located.run_id, profile.storage)
 
 

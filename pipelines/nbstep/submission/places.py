@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from nbstep.authoring.notebook import label_of
-from nbstep_runner.stores import join, sibling
+from nbstep_runner.contract import OUTPUT, RECORD, SPEC
+from nbstep_runner.stores import join
 
 PLAN: Final = "sweep.json"
 
@@ -42,7 +43,7 @@ class RunPlaces:
     @property
     def spec(self) -> str:
         """The ``RunSpec``."""
-        return join(self.folder, "spec.json")
+        return join(self.folder, SPEC)
 
     @property
     def submission(self) -> str:
@@ -52,12 +53,12 @@ class RunPlaces:
     @property
     def output(self) -> str:
         """The executed notebook."""
-        return join(self.folder, "output.ipynb")
+        return join(self.folder, OUTPUT)
 
     @property
     def record(self) -> str:
         """The ``RunResult``."""
-        return sibling(self.output, ".result.json")
+        return join(self.folder, RECORD)
 
     @property
     def found_by(self) -> tuple[str, ...]:
@@ -102,7 +103,7 @@ class SweepPlaces:
 
     def record(self, run: str) -> str:
         """The ``RunResult`` of one of its runs."""
-        return join(self.runs, f"{run}/output.result.json")
+        return join(self.runs, f"{run}/{RECORD}")
 
 
 def new_run_id(notebook: str) -> str:

@@ -16,7 +16,7 @@ from nbstep.backends.reach import Packages, Reach, reach_of
 from nbstep.backends.registry import backend_named
 from nbstep.images.requirements import RequirementLines, check_installed, read_requirements
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import absolute, store_of
+from nbstep.profiles.storage import DEFAULT_RUNS, absolute, store_of
 from nbstep.profiles.volume_claims import SCHEME, claims_in, here
 from nbstep.submission.files import Bundled, Files, collect
 from nbstep.submission.places import RunPlaces, new_run_id
@@ -37,7 +37,6 @@ from nbstep_runner.stores import Source
 if TYPE_CHECKING:
     from nbstep.images.run_image import RunImage
 
-DEFAULT_RUNS = "nbstep-runs"
 _OF_THE_REQUEST: Final = (
     *("run_id", "attempt", "input_uri", "output_uri", "parameters", "unknown_parameters", "files"),
     *("deadlines", "storage", "labels", "collect", "needs", "schema_version"),
@@ -136,29 +135,23 @@ def prepare(request: Request) -> Prepared:
     files = collect(request.files, base)
     spec = _spec(request, reach, run_id, there, files)
     named = claims_in([runs, values, request.spec.get("working_directory")])
-    claims = tuple(dict.fromkeys([*profile.kubernetes.claims, *named]))
     image = _image(request, reach)  # last, since it may fetch the base
-    name = f"{label_of(request.notebook, 40, 'notebook')}.ipynb"
+    name, content = f"{label_of(request.notebook, 40, 'notebook')}.ipynb", notebook.text.encode()
     submission = Submission(
         spec=spec,
         spec_uri=there.spec,
         profile=_with_image(profile, image),
-        claims=claims,
-        brought=Brought(name=name, notebook=notebook.text.encode(), parameters=values),
+        claims=tuple(dict.fromkeys([*profile.kubernetes.claims, *named])),
+        brought=Brought(name=name, notebook=content, parameters=values),
     )
-    uploads: list[tuple[str, Source]] = [
-        (places.input, notebook.text.encode()),
+    uploads: tuple[tuple[str, Source], ...] = (
+        (places.input, content),
         (places.params, dump_yaml(reach.translate(values))),
         *((places.file(file.path), file.source) for file in files),
         (places.spec, encode(spec, indent=1)),
-    ]
+    )
     return Prepared(
-        submission=submission,
-        places=places,
-        uploads=tuple(uploads),
-        image=image,
-        warnings=warnings,
-        stored=reach.uploads,
+        submission=submission, places=places, uploads=uploads, image=image, warnings=warnings, stored=reach.uploads
     )
 
 

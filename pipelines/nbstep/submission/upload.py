@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 from nbstep.backends.stores import store_of
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import OutputConflictError
-from nbstep_runner.stores import ABSENT, Source, Store
+from nbstep_runner.stores import ABSENT, Source, Store, checksum
 
 AT_ONCE = 8
 
@@ -42,16 +40,9 @@ def put_once(store: Store, uri: str, data: Source) -> None:
     try:
         write()
     except OutputConflictError:
-        if _digest(store.read(uri).data) == _digest(data):
+        if checksum(store.read(uri).data) == checksum(data):
             return
         raise OutputConflictError(
             f"another run of this name lies there: {uri} differs",
             hint="Choose another run id, or leave it out and get a new one.",
         ) from None
-
-
-def _digest(data: Source) -> bytes:
-    if isinstance(data, Path):
-        with data.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    return hashlib.sha256(data).digest()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbstep.sweeps.outcome import Sweep, SweepRun
+from nbstep.sweeps.outcome import Listener, Sweep, SweepRun
 from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
 from nbstep.sweeps.sets import axis, combine, row
 from nbstep.sweeps.worker import SweepWorker
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from nbstep.images.requirements import RequirementLines
     from nbstep.profiles import Profile
     from nbstep.submission.files import Files
-    from nbstep.sweeps.submitted import SubmittedSweep
-
-Listener = Callable[[int, SweepRun], None]
-"""Called with a run's place in the order when it begins (its ``result`` is ``None``) and when it has ended."""
 
 
 def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the output has a default and a name
@@ -116,7 +112,11 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         if check:
             done.check()
         return done
-    started = _elsewhere(request, where, per_pod, files, requirements)
+    from nbstep.sweeps.elsewhere import place
+    from nbstep.sweeps.start import start_sweep
+
+    request = replace(request, storage=where.storage)
+    started = start_sweep(place(request, where, per_worker=per_pod, files=files, requirements=requirements))
     return started.wait(check=check, listen=_bar(len(started.plan.specs))) if wait else started
 
 
@@ -125,20 +125,6 @@ def _here(request: SweepRequest) -> Sweep:
     with SweepWorker(kernel=spec.get("kernel"), folder=spec.get("working_directory"), cold=request.cold) as worker:
         prepared = prepare(request)
         return carry_out(worker, prepared, _bar(len(prepared.names)))
-
-
-def _elsewhere(
-    request: SweepRequest,
-    profile: Profile,
-    per_pod: int | None,
-    files: Files,
-    requirements: RequirementLines | None,
-) -> SubmittedSweep:
-    from nbstep.sweeps.elsewhere import place
-    from nbstep.sweeps.start import start_sweep
-
-    request = replace(request, storage=profile.storage)
-    return start_sweep(place(request, profile, per_worker=per_pod, files=files, requirements=requirements))
 
 
 def refuse_elsewhere(given: Mapping[str, Any], *, wait: bool = True, **more: Any) -> None:

@@ -28,8 +28,8 @@ from nbstep.profiles.volume_claims import claims_in
 from nbstep.submission import request as submission
 from nbstep.submission.files import Files
 from nbstep.submission.places import RunPlaces, SweepPlaces
-from nbstep.sweeps.plan import OUTPUT, PreparedSweep, SweepRequest, prepare
-from nbstep_runner.contract import Deadlines, ParameterSource, RunSpec, SweepSpec, encode
+from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
+from nbstep_runner.contract import OUTPUT, Deadlines, ParameterSource, RunSpec, SweepSpec, encode
 from nbstep_runner.errors import UsageError
 from nbstep_runner.stores import Source, join
 

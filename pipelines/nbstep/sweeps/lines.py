@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from nbstep.sweeps.outcome import Sweep, SweepRun
+from nbstep.sweeps.outcome import Sweep, SweepRun, columns
 from nbstep.views.text import visible_line
 
 LONGEST_CELL: Final = 60
@@ -22,13 +21,6 @@ def line_of(run: SweepRun) -> str:
 def _duration(run: SweepRun) -> str:
     seconds = run.result.seconds if run.result else None
     return "" if seconds is None else f"{seconds:.2f} s"
-
-
-def columns(runs: Sequence[SweepRun]) -> tuple[list[str], list[str]]:
-    """The names of all parameters and of all results."""
-    parameters = dict.fromkeys(name for run in runs for name in run.parameters)
-    results = dict.fromkeys(name for run in runs if run.result for name in run.result.results)
-    return list(parameters), list(results)
 
 
 def cells(run: SweepRun, parameters: list[str], results: list[str]) -> tuple[list[str], str, str, list[str]]:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from nbstep.runs.watch import Look, Watchable, watch_of
 from nbstep.sweeps.outcome import Sweep
-from nbstep.views.status import RunStatus
+from nbstep.views.status import RunStatus, reason
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.page import badge
 
@@ -44,8 +44,7 @@ def show(sweep: Showable) -> None:
 def drawn(sweep: Showable, look: Look) -> str:
     """The sweep as HTML: a bar and the newest words while it runs, its table at the end."""
     if isinstance(look, Exception):
-        why = f"{look.message} {look.hint}" if isinstance(look, NbstepError) else repr(look)
-        return f"<p>{escape(sweep.id)}: {escape(why)}</p>"
+        return f"<p>{escape(sweep.id)}: {escape(reason(look))}</p>"
     done = sweep.outcome()
     ended, count = sum(run.result is not None for run in done.runs), len(done.runs)
     words = "; ".join([look.words, *look.problems])

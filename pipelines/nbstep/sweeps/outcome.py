@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from nbstep.errors import error_of
 from nbstep_runner.contract import RunResult, RunState
 from nbstep_runner.errors import ExitCode, InternalError, InterruptedRunError, NbstepError, TerminatedError, UsageError
-from nbstep_runner.nonfinite import as_float
+from nbstep_runner.nonfinite import is_number
 
 if TYPE_CHECKING:
     from nbstep.views.runs_table import Row
@@ -87,6 +86,10 @@ class SweepRun:
         }
 
 
+Listener = Callable[[int, SweepRun], None]
+"""Called with a run's place in the order when it begins (its ``result`` is ``None``) and when it has ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """A result by which runs are compared.
@@ -142,7 +145,7 @@ class Sweep:
         What is called a loss, an error, a time or a cost is best where it is lowest, anything else where it is highest.
         """
         done = [run.result.results for run in self.runs if run.result and run.state is RunState.SUCCEEDED]
-        names = (name for name in (done[0] if done else {}) if all(_is_number(each.get(name)) for each in done))
+        names = (name for name in (done[0] if done else {}) if all(is_number(each.get(name)) for each in done))
         return next((Metric(name, lowest=bool(LOWEST_IS_BEST.search(name.lower()))) for name in names), None)
 
     def best_first(self, by: str | None = None, *, lowest: bool | None = None) -> list[SweepRun]:
@@ -162,7 +165,7 @@ class Sweep:
 
         def place(run: SweepRun) -> tuple[bool, float]:
             value = run.result.results.get(metric.name) if run.result else None
-            return (False, sign * value) if _is_number(value) else (True, 0.0)
+            return (False, sign * value) if is_number(value) else (True, 0.0)
 
         return sorted(self.runs, key=place)
 
@@ -234,8 +237,7 @@ class Sweep:
 
     def csv(self) -> str:
         """The same as CSV: a column for each parameter and result; lists and mappings as JSON."""
-        parameters = _names(run.parameters for run in self.runs)
-        results = _names(run.result.results for run in self.runs if run.result)
+        parameters, results = columns(self.runs)
         text = io.StringIO(newline="")
         writer = csv.writer(text, lineterminator="\n")
         head = ["name", *(f"parameters.{name}" for name in parameters), "state", "exit_code", "seconds"]
@@ -254,12 +256,11 @@ def _error_of(run: SweepRun) -> NbstepError:
     return InternalError(f"run {run.name} is {run.state}, and nothing says why", hint="Run the sweep again.")
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(as_float(value))
-
-
-def _names(mappings: Any) -> list[str]:
-    return list(dict.fromkeys(name for mapping in mappings for name in mapping))
+def columns(runs: Sequence[SweepRun]) -> tuple[list[str], list[str]]:
+    """The names of all parameters and of all results, each once."""
+    parameters = dict.fromkeys(name for run in runs for name in run.parameters)
+    results = dict.fromkeys(name for run in runs if run.result for name in run.result.results)
+    return list(parameters), list(results)
 
 
 def _cell(value: Any) -> Any:

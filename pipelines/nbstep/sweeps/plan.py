@@ -13,12 +13,11 @@ from nbstep.profiles.storage import absolute
 from nbstep.sweeps.imports import imported_modules
 from nbstep.sweeps.naming import run_id, set_name
 from nbstep.sweeps.sets import Sources, names_given
-from nbstep_runner.contract import ParameterSource, RunSpec, StorageOptions, SweepSpec, UnknownParameters
+from nbstep_runner.contract import OUTPUT, ParameterSource, RunSpec, StorageOptions, SweepSpec, UnknownParameters
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Resolved, overwritten, read_signature, resolve
 from nbstep_runner.stores import join, open_store
 
-OUTPUT: Final = "output.ipynb"
 MOST_PROBLEMS: Final = 10
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
-from urllib.parse import unquote
 
 from nbstep.backends.protocol import Status
 from nbstep.runs.settle import settle
 from nbstep.runs.verdict import combine, final_record
 from nbstep.submission.places import PLAN, SweepPlaces
-from nbstep_runner.contract import RunResult, SweepSpec, decode
+from nbstep_runner.contract import RunResult, SweepSpec, decode, records_among
 from nbstep_runner.stores import ABSENT, Store, join, redact
 
 AT_ONCE: Final = 16
-RECORD: Final = "output.result.json"
 
 
 class SweepRecords:
@@ -52,15 +50,11 @@ class SweepRecords:
     def _list(self) -> tuple[dict[int, float | None], float | None]:
         """The runs whose records have changed, with the time of that, and the sweep's start; by the store's clock."""
         changed: dict[int, float | None] = {}
-        begun = None
-        for stat in self._store.list(join(self._places.runs, "")):
-            *above, folder, name = unquote(stat.uri).split("/")
-            if len(above) != self._places.folder.count("/"):
-                continue  # deeper down a notebook may put anything
-            index = self._index.get(folder) if name == RECORD else None
-            if (folder, name) == (self._places.name, PLAN):
-                begun = stat.modified
-            elif index is not None and self._listed.get(index) != (stat.version, stat.modified):
+        runs = join(self._places.runs, "")
+        stats, begun = records_among(self._store.list(runs), runs, f"{self._places.name}/{PLAN}")
+        for name, stat in stats.items():
+            index = self._index.get(name)
+            if index is not None and self._listed.get(index) != (stat.version, stat.modified):
                 self._listed[index] = stat.version, stat.modified  # a record that answers is written again as it is
                 changed[index] = stat.modified
         return changed, begun

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from nbstep_runner.contract import ParameterSource
 from nbstep_runner.errors import BadInputError, UsageError
-from nbstep_runner.parameters import load_document, load_yaml
+from nbstep_runner.parameters import load_document
 
 MOST_SETS: Final = 10_000
 
@@ -134,13 +134,3 @@ def names_given(sources: Iterable[ParameterSource]) -> list[str]:
     for source in sources:
         found |= dict.fromkeys([source.name] if source.name else source.mapping)
     return list(found)
-
-
-def yaml_source(text: str) -> ParameterSource:
-    """Parameters as YAML text, checked to be such.
-
-    Raises:
-        BadInputError: It is not.
-    """
-    load_yaml(text.encode(), where="the YAML of parameters")
-    return ParameterSource.yaml(text)

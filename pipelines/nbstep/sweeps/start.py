@@ -1,4 +1,4 @@
-"""Starting a sweep somewhere else, or finding it started."""
+"""Starting a sweep somewhere else, or finding that it is started already."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nbstep.submission.find import Submitted
 from nbstep.submission.upload import upload
 from nbstep.sweeps.elsewhere import PlacedSweep
 from nbstep.sweeps.submitted import SubmittedSweep
-from nbstep_runner.contract import encode
+from nbstep_runner.contract import OUTPUT, encode
 
 END_SECONDS: Final = 120.0
 """How long a sweep that was cancelled may take to end before the same one is started anew."""
@@ -37,7 +37,7 @@ def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
     backend = backend_named(profile.on)
     request = backend.plan(placed.submission)
     located = Located(
-        run_id=places.name, spec_uri=places.plan, output_uri=f"{places.folder}/output.ipynb", storage=profile.storage
+        run_id=places.name, spec_uri=places.plan, output_uri=f"{places.folder}/{OUTPUT}", storage=profile.storage
     )
     sweep = SubmittedSweep(Run(request.handle, located, backend))
     if _goes_on(backend, request.handle):

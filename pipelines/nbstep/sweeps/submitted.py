@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Final, TextIO
 
-from nbstep.backends.protocol import Backend, Phase, Status
+from nbstep.backends.protocol import Backend, Phase, Status, forget
 from nbstep.errors import WaitTimeoutError
 from nbstep.profiles.storage import store_of
 from nbstep.runs.removal import Removed, check_ended, remove_run
@@ -16,15 +16,12 @@ from nbstep.runs.wait import until_ended
 from nbstep.runs.watch import Look, watch_of
 from nbstep.submission.places import PLAN, SweepPlaces
 from nbstep.sweeps.lines import line_of
-from nbstep.sweeps.outcome import Sweep, SweepRun
+from nbstep.sweeps.outcome import Listener, Sweep, SweepRun
 from nbstep.sweeps.records import SweepRecords
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunState, SweepSpec, decode
 from nbstep_runner.stores import join
-
-Listener = Callable[[int, SweepRun], None]
-"""Called with a run's place in the order when it begins (its ``result`` is ``None``) and when it has ended."""
 
 SEVERITIES: Final = {RunState.SUCCEEDED: "INFO", RunState.CANCELLED: "WARNING"}
 
@@ -225,9 +222,8 @@ class SubmittedSweep:
             removed.append(remove_run(self._store, folder, [self._places.record(name)], dry_run=dry_run))
         found_by = [self._places.submission, self._places.plan]
         removed.append(remove_run(self._store, self._places.folder, found_by, dry_run=dry_run))
-        forget = getattr(self._backend, "forget", None)
-        if forget is not None and not dry_run:
-            forget(self.handle)
+        if not dry_run:
+            forget(self._backend, self.handle)
         return removed
 
 

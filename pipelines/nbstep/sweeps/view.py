@@ -13,15 +13,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nbstep.sweeps.lines import cells, columns
-from nbstep.sweeps.outcome import Sweep, SweepRun
+from nbstep.sweeps.lines import cells
+from nbstep.sweeps.outcome import Sweep, SweepRun, columns
 from nbstep.views.links import link_to
+from nbstep.views.run_list import STYLES
 from nbstep.views.text import visible_line
 from nbstep_runner.contract import RunState
 from nbstep_runner.page import duration
 
 MOST_RUNNING_SHOWN: Final = 16
-STYLES: Final = {RunState.SUCCEEDED: "green", RunState.PENDING: "dim", RunState.CANCELLED: "yellow"}
 
 
 class SweepView:
@@ -76,7 +76,7 @@ def sweep_table(sweep: Sweep) -> Table:
         table.add_column(visible_line(name), overflow="fold")
     for run in sweep.runs:
         given, state, seconds, found = cells(run, parameters, results)
-        table.add_row(*map(_text, given), Text(state, style=STYLES.get(run.state, "red")), seconds, *map(_text, found))
+        table.add_row(*map(Text, given), Text(state, style=STYLES.get(run.state, "red")), seconds, *map(Text, found))
     return table
 
 
@@ -92,7 +92,3 @@ def failures(sweep: Sweep) -> list[Text]:
                 Text("  ").append(place),
             ]
     return told
-
-
-def _text(text: str) -> Text:
-    return Text(text)

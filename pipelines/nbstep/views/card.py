@@ -15,7 +15,7 @@ from typing import Any, Final
 from nbstep.views.links import page_link
 from nbstep.views.progress import RunningCell
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import FILES, CellRecord, CellState, ErrorInfo, RunState
+from nbstep_runner.contract import FILES, LOG_ENDING, PAGE_ENDING, CellRecord, CellState, ErrorInfo, RunState
 from nbstep_runner.page import badge, cut, duration, gone_on_from, shown
 from nbstep_runner.stores import below, sibling
 
@@ -169,8 +169,8 @@ def _links(data: CardData, state: RunState) -> Iterator[str]:
     record = data.status.record if data.status else None
     if state.final and record is not None:
         places = {"notebook": record.output_version and data.output_uri}
-        places["page"] = record.html_uri and sibling(data.output_uri, ".html")
-        places["log"] = record.log_uri and sibling(data.output_uri, ".log.jsonl")
+        places["page"] = record.html_uri and sibling(data.output_uri, PAGE_ENDING)
+        places["log"] = record.log_uri and sibling(data.output_uri, LOG_ENDING)
         for file in record.files[:_FILES]:
             places[cut(file.path, 60)] = below(sibling(data.output_uri, FILES), file.path)
         yield from (page_link(uri, name) for name, uri in places.items() if uri)

@@ -1,4 +1,4 @@
-"""Runs side by side: a line for each thing that they were given, took or found."""
+"""Runs side by side: a line for each parameter and result, and for state and time."""
 
 from __future__ import annotations
 

@@ -12,8 +12,7 @@ from typing import Any, Final
 
 from nbstep.views.card import CardData, card
 from nbstep.views.progress import RunProgress
-from nbstep.views.status import RunStatus
-from nbstep_runner.errors import NbstepError
+from nbstep.views.status import RunStatus, reason
 from nbstep_runner.page import duration
 
 SHORTEST_PAUSE: Final = 0.5
@@ -64,8 +63,7 @@ class Card:
             if isinstance(look, RunStatus):
                 self._data = replace(self._data, status=look, problem="")
             else:
-                why = f"{look.message} {look.hint}" if isinstance(look, NbstepError) else repr(look)
-                self._data = replace(self._data, problem=why)
+                self._data = replace(self._data, problem=reason(look))
         self._changed.set()
 
     def hear(self, line: bytes) -> None:

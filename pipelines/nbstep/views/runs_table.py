@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,7 +10,7 @@ from nbstep.views.links import page_link
 from nbstep.views.plot import scatter
 from nbstep.views.table import Html, table
 from nbstep_runner.contract import FILES, RunResult, RunState
-from nbstep_runner.nonfinite import as_float
+from nbstep_runner.nonfinite import is_number
 from nbstep_runner.page import badge, cut, shown
 from nbstep_runner.stores import below, sibling
 
@@ -102,11 +101,6 @@ def status_table(state: RunState, words: str, problems: Sequence[str]) -> str:
 def plots(rows: Sequence[Row], result: str) -> str:
     """A result against each parameter that is a number and varies."""
     return "".join(_plots(rows, result))
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value has a place on an axis."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(as_float(value))
 
 
 def _names(mappings: Any) -> list[str]:

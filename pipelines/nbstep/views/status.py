@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nbstep_runner.contract import RunResult, RunState
+from nbstep_runner.errors import NbstepError
+
+
+def reason(error: Exception) -> str:
+    """Why nothing is known of a run now, for people."""
+    return f"{error.message} {error.hint}" if isinstance(error, NbstepError) else repr(error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
-_HIDDEN: Final = re.compile(
-    "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and newline, DEL, C1
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks that change the direction of text
-    "\u2028\u2029"  # line ends that only some readers see
-    "\ufff9-\ufffb"  # annotations, which hide text
-    "\ud800-\udfff"  # halves of surrogate pairs, which no encoding can say
-    "]"
-)
+from nbstep_runner.hidden import HIDDEN, escaped
 
 
 def visible(text: str) -> str:
@@ -21,7 +10,7 @@ def visible(text: str) -> str:
 
     Newlines and tabs stay.
     """
-    return text if text.isprintable() else _HIDDEN.sub(lambda match: ascii(match[0])[1:-1], text)
+    return text if text.isprintable() else HIDDEN.sub(lambda match: escaped(match[0]), text)
 
 
 def visible_line(text: str) -> str:

@@ -9,7 +9,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from nbstep_runner.contract.beside import ATTEMPTS, FILES, LOG_ENDING, OWN_FOLDERS, VERDICT_ENDING, of_attempt
+from nbstep_runner.contract.beside import (
+    ATTEMPTS,
+    FILES,
+    LOG_ENDING,
+    OUTPUT,
+    OWN_FOLDERS,
+    PAGE_ENDING,
+    PARTIAL_ENDING,
+    RECORD,
+    RECORD_ENDING,
+    SPEC,
+    STATE,
+    VERDICT_ENDING,
+    of_attempt,
+)
 from nbstep_runner.contract.sources import ParameterKind, ParameterSource, UnknownParameters
 from nbstep_runner.contract.storage import STANDARD_STREAM, StorageOptions
 
@@ -39,6 +53,7 @@ if TYPE_CHECKING:
         beyond_utf8mb3,
         is_of_kfp_type,
         lost_on_the_way,
+        structure_in,
         whole,
     )
     from nbstep_runner.contract.needs import Need, knows, since
@@ -67,7 +82,7 @@ if TYPE_CHECKING:
         ServingOptions,
     )
     from nbstep_runner.contract.step import Slot, StepSpec
-    from nbstep_runner.contract.sweep import SweepEvent, SweepSpec, SweepTurn
+    from nbstep_runner.contract.sweep import SweepEvent, SweepSpec, SweepTurn, records_among
 
 __all__ = [
     "ATTEMPTS",
@@ -78,9 +93,16 @@ __all__ = [
     "LOG_ENDING",
     "METRICS",
     "NOTEBOOK",
+    "OUTPUT",
     "OWN_FOLDERS",
+    "PAGE_ENDING",
+    "PARTIAL_ENDING",
+    "RECORD",
+    "RECORD_ENDING",
     "RUNS_INPUT",
+    "SPEC",
     "STANDARD_STREAM",
+    "STATE",
     "VERDICT_ENDING",
     "WORKSPACE",
     "CellFinished",
@@ -131,8 +153,10 @@ __all__ = [
     "knows",
     "lost_on_the_way",
     "of_attempt",
+    "records_among",
     "since",
     "spec_digest",
+    "structure_in",
     "whole",
 ]
 
@@ -162,6 +186,7 @@ _LATER: Final = {
         "beyond_utf8mb3",
         "is_of_kfp_type",
         "lost_on_the_way",
+        "structure_in",
         "whole",
     ),
     "needs": ("Need", "knows", "since"),
@@ -183,7 +208,7 @@ _LATER: Final = {
     ),
     "spec": ("Deadlines", "HtmlAllow", "InputFile", "OutputLimits", "RunSpec", "ServingOptions"),
     "step": ("Slot", "StepSpec"),
-    "sweep": ("SweepEvent", "SweepSpec", "SweepTurn"),
+    "sweep": ("SweepEvent", "SweepSpec", "SweepTurn", "records_among"),
 }
 """Names by the module that has them, for modules that not every command needs: each costs milliseconds of a start."""
 _HOMES: Final = {name: module for module, names in _LATER.items() for name in names}

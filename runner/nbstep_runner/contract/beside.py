@@ -1,16 +1,28 @@
-"""Names of what lies beside an output with its stem, for those who write it and those who read it."""
+"""Names of what lies in a run's folder, and beside an output with its stem: for those who write and those who read."""
 
 from __future__ import annotations
 
 from typing import Final
 
+OUTPUT: Final = "output.ipynb"
+"""The executed notebook of a run that has a folder of its own."""
+RECORD: Final = "output.result.json"
+"""The record beside :data:`OUTPUT`."""
+SPEC: Final = "spec.json"
+"""What was asked for, in the same folder."""
+
+RECORD_ENDING: Final = ".result.json"
+PAGE_ENDING: Final = ".html"
+PARTIAL_ENDING: Final = ".partial.ipynb"
+LOG_ENDING: Final = ".log.jsonl"
 ATTEMPTS: Final = ".attempts"
 """The folder of what earlier attempts left, numbered: ``1.verdict.json``, ``1.log.jsonl``."""
 VERDICT_ENDING: Final = ".verdict.json"
-LOG_ENDING: Final = ".log.jsonl"
 FILES: Final = ".files"
 """The folder of the files that a run has collected, by their paths in its working directory."""
-OWN_FOLDERS: Final = (FILES, ".state", ATTEMPTS)
+STATE: Final = ".state"
+"""The folder of what is stored of the run's state."""
+OWN_FOLDERS: Final = (FILES, STATE, ATTEMPTS)
 """Endings of folders that belong to a run: no run is looked for inside, whatever a notebook has put there."""
 
 

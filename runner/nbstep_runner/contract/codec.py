@@ -1,4 +1,4 @@
-"""The types to JSON and back, by one library."""
+"""The JSON of the contract: written and read by msgspec."""
 
 from __future__ import annotations
 

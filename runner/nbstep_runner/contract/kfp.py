@@ -7,6 +7,7 @@ Argo replaces its variables (``{{workflow.name}}``) and expressions (``{{=1+1}}`
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator
@@ -64,6 +65,17 @@ def whole(value: Any) -> Any:
         case dict():
             return {key: whole(item) for key, item in value.items()}
     return value
+
+
+def structure_in(text: str) -> list[Any] | dict[str, Any] | None:
+    """The list or mapping that a text is in JSON, as which the runner takes it; ``None`` where it is neither."""
+    if text[:1] not in {"[", "{"}:
+        return None
+    try:
+        found: list[Any] | dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return found
 
 
 def lost_on_the_way(value: Any) -> str:

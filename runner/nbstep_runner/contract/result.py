@@ -1,4 +1,4 @@
-"""What came of it: the record of a run, which is the only source of its verdict."""
+"""The record of a run, which is the only source of its verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How places are reached."""
+"""How stores are reached, as data."""
 
 from __future__ import annotations
 

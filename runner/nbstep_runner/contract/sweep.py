@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
+from urllib.parse import unquote
 
+from nbstep_runner.contract.beside import RECORD
 from nbstep_runner.contract.result import RunResult
 from nbstep_runner.contract.spec import RunSpec
 
@@ -69,3 +72,42 @@ class SweepEvent:
 
     index: int
     result: RunResult | None = None
+
+
+class Listed(Protocol):
+    """An object as a store lists it."""
+
+    @property
+    def uri(self) -> str:
+        """Its place."""
+
+    @property
+    def modified(self) -> float | None:
+        """When it was written, by the store's clock."""
+
+
+AnyListed = TypeVar("AnyListed", bound=Listed)
+
+
+def records_among(
+    listed: Iterable[AnyListed], runs: str, plan: str, ending: str = RECORD
+) -> tuple[dict[str, AnyListed], float | None]:
+    """The records of a sweep's runs by the runs' names, and when the sweep began.
+
+    Args:
+        listed: All objects below the folder of its runs.
+        runs: The URI of that folder; it ends with ``/``.
+        plan: The place of the sweep's plan, relative to it: it is written when the sweep begins.
+        ending: Of the records' names.
+    """
+    records: dict[str, AnyListed] = {}
+    begun = None
+    for each in listed:
+        *above, folder, name = unquote(each.uri).split("/")
+        if len(above) != runs.count("/"):
+            continue  # deeper down a notebook may put anything
+        if f"{folder}/{name}" == plan:
+            begun = each.modified
+        elif name.endswith(ending):
+            records[folder] = each
+    return records, begun

@@ -1,4 +1,4 @@
-"""A run that goes on after its last cell: its kernel serves what the notebook offered, until it is told to stop."""
+"""A run that serves after its last cell: the kernel answers requests until it is told to stop."""
 
 from __future__ import annotations
 

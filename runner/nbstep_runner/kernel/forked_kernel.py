@@ -1,4 +1,4 @@
-"""What the fork server's children are: for each kernel a guardian, and the kernel as the guardian's child.
+"""The fork server's children: for each kernel a guardian, and the kernel as the guardian's child.
 
 Loaded by path by the fork server: it imports nothing of ours. The guardian is the kernel's parent and the subreaper of
 all that descends from it, so nothing can leave its tree, whatever its session, its parent or its environment. It has

@@ -1,4 +1,4 @@
-"""A kernel's process however it came to be, the usual way (a command that is executed), and where there is another."""
+"""What a kernel's process can do, however it was started; and the usual start, by a command."""
 
 from __future__ import annotations
 

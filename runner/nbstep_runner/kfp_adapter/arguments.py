@@ -1,4 +1,4 @@
-"""From what the engine passes to a command line of the runner, in one folder."""
+"""From what the engine passes to a step to the command line of the runner."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, RUNS_INPUT, WORKSPACE, Slot, StepSpec
+from nbstep_runner.contract import (
+    DIGEST_INPUT,
+    HTML,
+    METRICS,
+    NOTEBOOK,
+    OUTPUT,
+    RUNS_INPUT,
+    WORKSPACE,
+    Slot,
+    StepSpec,
+    structure_in,
+)
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.executor_input import Artifact, ExecutorInput, given
 from nbstep_runner.stores import join
@@ -67,7 +78,7 @@ def run_id_of(plan: StepSpec, executor_input: ExecutorInput) -> str:
 
 def output_uri_of(plan: StepSpec, run_id: str, folder: Path) -> str:
     """Where the executed notebook goes, and beside it the record, the log and the page."""
-    return join(plan.runs, f"{run_id}/output.ipynb") if plan.runs else str(folder / "output.ipynb")
+    return join(plan.runs, f"{run_id}/{OUTPUT}") if plan.runs else str(folder / OUTPUT)
 
 
 def runner_arguments(
@@ -108,19 +119,8 @@ def given_parameters(plan: StepSpec, executor_input: ExecutorInput) -> tuple[dic
             hint=f"Leave the input {DIGEST_INPUT} as it is.",
         )
     texts = {name: str(values.pop(name)) for name in plan.texts if name in values}
-    structures = {name: found for name, text in texts.items() if (found := _structure(text)) is not None}
+    structures = {name: found for name, text in texts.items() if (found := structure_in(text)) is not None}
     return plan.values | values | structures, {name: text for name, text in texts.items() if name not in structures}
-
-
-def _structure(text: str) -> list[Any] | dict[str, Any] | None:
-    """The list or mapping that a text is in JSON; ``None`` where it is neither."""
-    if text[:1] not in {"[", "{"}:
-        return None
-    try:
-        found: list[Any] | dict[str, Any] = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return found
 
 
 def _paths(plan: StepSpec, executor_input: ExecutorInput) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A step's own retries, of what may pass, whatever its engine retries: engines differ, and some cannot be told."""
+"""A step's own retries of failures that may pass: engines differ in theirs, and some cannot be told."""
 
 from __future__ import annotations
 

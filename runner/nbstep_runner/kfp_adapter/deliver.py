@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from nbstep_runner.contract import (
     HTML,
     METRICS,
     NOTEBOOK,
+    RECORD_ENDING,
     RunResult,
     StepSpec,
     StorageOptions,
@@ -21,6 +21,7 @@ from nbstep_runner.contract import (
 )
 from nbstep_runner.errors import BadInputError, NbstepError
 from nbstep_runner.kfp_adapter.executor_input import Outputs
+from nbstep_runner.nonfinite import is_number
 from nbstep_runner.stores import open_store, sibling
 
 
@@ -66,11 +67,7 @@ def missing_artifacts(plan: StepSpec, outputs: Outputs) -> list[str]:
 
 def metrics_of(record: RunResult) -> dict[str, float | int]:
     """The results that are finite numbers."""
-    return {
-        name: value
-        for name, value in record.results.items()
-        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    }
+    return {name: value for name, value in record.results.items() if is_number(value)}
 
 
 def _result_problem(record: RunResult, name: str, kind: str) -> str:
@@ -146,7 +143,7 @@ def _about(plan: StepSpec, record: RunResult) -> dict[str, Any]:
         "state": str(record.state),
         "exit_code": record.exit_code,
         "seconds": record.seconds,
-        "record": sibling(record.output_uri, ".result.json") if plan.runs else None,
+        "record": sibling(record.output_uri, RECORD_ENDING) if plan.runs else None,
         "error": f"{record.error.reference}: {record.error.message}" if record.error else None,
     }
     return {name: value for name, value in about.items() if value is not None}

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import binascii
 import gzip
-import hashlib
 import io
 import zlib
 from typing import Final
 
 from nbstep_runner.contract import StepSpec, StorageOptions
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.stores import open_store
+from nbstep_runner.stores import checksum, open_store
 
 MAX_BYTES: Final = 64 * 2**20
 """An embedded notebook is at most 96 KiB of compressed text: what unpacks to more is not one of ours."""
@@ -31,7 +30,7 @@ def step_notebook(plan: StepSpec, embedded: str | None, storage: StorageOptions)
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
     """
     data = _unpacked(embedded) if embedded else _fetched(plan, storage)
-    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    digest = checksum(data)
     if digest != plan.digest:
         raise BadInputError(
             f"the notebook of step {plan.name} is not the one that was compiled: it has the digest {digest}",

@@ -1,4 +1,4 @@
-"""What stands above the notebook on its page: how the run ended, with what, how long each cell took, and where.
+"""The header above the notebook on its page: how the run ended, its results, the time of each cell, and where it ran.
 
 It is HTML without a script. What a notebook says of itself is escaped.
 """

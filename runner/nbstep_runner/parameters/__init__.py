@@ -1,13 +1,11 @@
 """Parameters: loading, merging, the notebook's signature, validation and secret references.
 
-Nothing here touches a kernel, and nothing imports papermill unless a notebook in another language than Python has to
-be inspected.
+Nothing here touches a kernel.
 """
 
 from nbstep_runner.parameters.dump import dump_yaml
 from nbstep_runner.parameters.later_cells import overwritten
-from nbstep_runner.parameters.missing import MISSING, Missing
-from nbstep_runner.parameters.model import Parameter, Signature
+from nbstep_runner.parameters.model import MISSING, Missing, Parameter, Signature
 from nbstep_runner.parameters.resolve import resolve, value_of
 from nbstep_runner.parameters.resolved import Resolved
 from nbstep_runner.parameters.safe_yaml import load_document, load_yaml

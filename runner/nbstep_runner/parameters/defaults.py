@@ -22,7 +22,7 @@ from nbstep_runner.parameters.kinds import (
     PathKind,
     StrKind,
 )
-from nbstep_runner.parameters.missing import MISSING
+from nbstep_runner.parameters.model import MISSING
 
 _KINDS: dict[type, Kind] = {
     bool: BoolKind(),

@@ -14,8 +14,7 @@ from typing import Any
 from nbstep_runner.parameters.annotations import union
 from nbstep_runner.parameters.containers import DictKind, ListKind, LiteralKind
 from nbstep_runner.parameters.kinds import ANY, BoolKind, FloatKind, IntKind, Kind, NoneKind, StrKind
-from nbstep_runner.parameters.missing import MISSING
-from nbstep_runner.parameters.model import Parameter
+from nbstep_runner.parameters.model import MISSING, Parameter
 
 _TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)"""

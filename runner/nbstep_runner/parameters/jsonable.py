@@ -9,6 +9,7 @@ import math
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from nbstep_runner.nonfinite import name_of
 from nbstep_runner.parameters.secret import SecretReference
 
 
@@ -23,7 +24,7 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 - a return for each type
         case SecretReference():
             return value.as_json()
         case float() if not math.isfinite(value):
-            return _special(value)
+            return name_of(value)
         case dt.date() | dt.time():
             return value.isoformat()
         case str():
@@ -46,12 +47,6 @@ def digest(value: Any) -> str:
     """``sha256:…`` of a value, the same for mappings in any order; 1, 1.0, ``True`` and ``"1"`` are all different."""
     canonical = json.dumps(_tagged(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
-
-
-def _special(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return "Infinity" if value > 0 else "-Infinity"
 
 
 def _key(key: Any) -> str:

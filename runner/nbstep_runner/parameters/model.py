@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from nbstep_runner.parameters.kinds import ANY, Kind
-from nbstep_runner.parameters.missing import MISSING
+
+
+class Missing(Enum):
+    """The type of :data:`MISSING`."""
+
+    MISSING = "missing"
+
+
+MISSING: Final = Missing.MISSING
+"""An absent value that is not ``None``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from nbstep_runner.parameters.annotations import Annotation, parse_annotation
 from nbstep_runner.parameters.defaults import read_default
 from nbstep_runner.parameters.kinds import ANY
-from nbstep_runner.parameters.missing import MISSING
-from nbstep_runner.parameters.model import Parameter
+from nbstep_runner.parameters.model import MISSING, Parameter
 from nbstep_runner.parameters.python_source import PythonSource, parse_python
 
 _TYPE_COMMENT = re.compile(r"type:\s*(?!ignore\b)(?P<rest>\S.*)")

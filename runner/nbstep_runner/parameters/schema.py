@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nbstep_runner.parameters.jsonable import jsonable
-from nbstep_runner.parameters.missing import MISSING
-from nbstep_runner.parameters.model import Parameter, Signature
+from nbstep_runner.parameters.model import MISSING, Parameter, Signature
 
 _SECRET = {
     "type": "object",

@@ -1,4 +1,4 @@
-"""One sink that tells many."""
+"""A sink that passes each event on to several."""
 
 from __future__ import annotations
 

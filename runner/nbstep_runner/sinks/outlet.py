@@ -1,4 +1,4 @@
-"""A stream that somebody may or may not read."""
+"""The log's stream, written from a thread of its own: whoever reads it slowly, or not at all, holds nobody up."""
 
 from __future__ import annotations
 

@@ -6,19 +6,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from nbstep_runner.hidden import HIDDEN, escaped
+
 _CONTROLS = tuple(chr(code) for code in (*range(9), *range(11, 32), 127))
 _STYLE = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]")
 """A control sequence of ECMA-48, section 5.4: colours, erasing, moving the cursor."""
 
-_HIDDEN = re.compile(
-    "["
-    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 without tab and newline, DEL, C1
-    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f"  # marks that change the direction of text
-    "\u2028\u2029"  # line ends that only some readers see
-    "\ufff9-\ufffb"  # annotations, which hide text
-    "\ud800-\udfff"  # halves of surrogate pairs, which no encoding can say
-    "]"
-)
 _RUN = 64
 _LINE = 200
 """Characters up to which a text is looked through in one go: searches for each control character take longer."""
@@ -35,7 +28,7 @@ def visible(text: str) -> str:
 
     Newlines and tabs stay. The result can always be encoded.
     """
-    return text if _is_plain(text) else _each_replaced(without_styles(text), _escape)
+    return text if _is_plain(text) else _each_replaced(without_styles(text), escaped)
 
 
 def visible_in_json(text: str) -> str:
@@ -43,7 +36,7 @@ def visible_in_json(text: str) -> str:
     plain = _is_plain(text)
     text = text if plain else without_styles(text)
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
-    return text if plain else _each_replaced(text, lambda hidden: "\\" + _escape(hidden))
+    return text if plain else _each_replaced(text, lambda hidden: "\\" + escaped(hidden))
 
 
 def visible_line(text: str) -> str:
@@ -62,7 +55,7 @@ def encodable(value: Any) -> Any:
     """A JSON value in which UTF-8 can say every string: halves of surrogate pairs are written as escapes."""
     match value:
         case str():
-            return _SURROGATE.sub(lambda match: _escape(match[0]), value)
+            return _SURROGATE.sub(lambda match: escaped(match[0]), value)
         case dict():
             return {encodable(str(key)): encodable(item) for key, item in value.items()}
         case list() | tuple():
@@ -89,11 +82,6 @@ def _each_replaced(text: str, escape: Callable[[str], str]) -> str:
         for hidden in (control * _RUN, control):
             text = text.replace(hidden, escape(control) * len(hidden))
     if not text.isascii():
-        for hidden in set(_HIDDEN.findall(text)):
+        for hidden in set(HIDDEN.findall(text)):
             text = text.replace(hidden, escape(hidden))
     return text
-
-
-def _escape(hidden: str) -> str:
-    code = ord(hidden)
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

@@ -1,6 +1,7 @@
 """Where notebooks, parameters and records live: one protocol, a backend a scheme, each imported when it is used."""
 
 from nbstep_runner.stores.atomicfile import write_file
+from nbstep_runner.stores.content import checksum
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
 from nbstep_runner.stores.registry import SchemeInfo, check_name, check_output, describe, open_store, same_object
 from nbstep_runner.stores.retrying import hurry
@@ -16,6 +17,7 @@ __all__ = [
     "below",
     "check_name",
     "check_output",
+    "checksum",
     "describe",
     "hurry",
     "is_remote",

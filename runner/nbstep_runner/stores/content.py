@@ -90,6 +90,15 @@ def digested(data: Source, digest: _AnyDigest) -> _AnyDigest:
     return digest
 
 
+def checksum(data: Source) -> str:
+    """``sha256:…`` of all bytes.
+
+    Raises:
+        StorageUnavailableError: The local file cannot be read.
+    """
+    return f"sha256:{digested(data, hashlib.sha256()).hexdigest()}"
+
+
 @dataclass(frozen=True)
 class Upload:
     """What is being written, with what has to come back; each is computed when it is first asked for.

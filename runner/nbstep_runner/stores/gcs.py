@@ -76,7 +76,6 @@ class GcsStore:
         raise OutputConflictError(f"{uri} is replaced again and again by others.")
 
     def stat(self, uri: str) -> Stat | None:
-        """What the store knows of the object."""
         _split(uri)
         found: Stat | None = None
         with suppress(InputNotFoundError):

@@ -85,7 +85,6 @@ class LocalStore:
                 yield _described(uri + (name if is_plain_path(uri) else quote(name)), found)
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
-        """Remove the file."""
         path = path_of(uri)
         with _explained("deleting", uri):
             if not os.path.lexists(path):

@@ -72,7 +72,6 @@ class MemoryStore:
         self.conditional_write = not self._habits - {Habit.GAP}
 
     def read(self, uri: str) -> Blob:
-        """The object's bytes and version."""
         entry = self._space.entries.get(checked(uri))
         if entry is None:
             raise InputNotFoundError(f"There is no {uri}.")
@@ -98,7 +97,6 @@ class MemoryStore:
         return version
 
     def stat(self, uri: str) -> Stat | None:
-        """What is known of the object."""
         entry = self._space.entries.get(checked(uri))
         return entry.stat if entry else None
 
@@ -110,7 +108,6 @@ class MemoryStore:
         return iter(found)
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
-        """Remove the object."""
         with self._space.lock:
             if checked(uri) in self._space.entries:
                 self._expect(uri, if_version)

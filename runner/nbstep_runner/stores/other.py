@@ -116,14 +116,12 @@ class OtherStore:
         return self._call("writing", uri, lambda: self._write(uri, data))
 
     def stat(self, uri: str) -> Stat | None:
-        """What the filesystem knows of the object."""
         with suppress(InputNotFoundError):
             info = self._call("checking", uri, lambda: self._info(uri))
             return _described(uri, info) if info["type"] == "file" else None
         return None
 
     def list(self, uri: str) -> Iterator[Stat]:
-        """Every object below the folder."""
         folder = self._path(uri).rstrip("/") + "/"
         try:
             found = self._call("listing", uri, lambda: self._fs.find(folder, detail=True))
@@ -135,7 +133,6 @@ class OtherStore:
                 yield _described(uri + name, found[path])
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
-        """Remove the object."""
         if self.stat(uri) is None:
             return
         if if_version is not None:

@@ -66,7 +66,6 @@ class S3Store:
         return self._conditions.write(self, upload, if_version, {} if if_version.startswith(TIMED) else condition)
 
     def stat(self, uri: str) -> Stat | None:
-        """What the store knows of the object."""
         place = _place(uri)
         with suppress(InputNotFoundError):
             return self._retrier.call(

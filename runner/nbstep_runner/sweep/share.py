@@ -18,7 +18,16 @@ from random import Random
 from typing import Final
 from urllib.parse import unquote
 
-from nbstep_runner.contract import Claim, RunResult, RunState, SweepSpec, SweepTurn, encode
+from nbstep_runner.contract import (
+    RECORD_ENDING,
+    Claim,
+    RunResult,
+    RunState,
+    SweepSpec,
+    SweepTurn,
+    encode,
+    records_among,
+)
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError, StorageUnavailableError, UsageError
 from nbstep_runner.session import results
 from nbstep_runner.session.earlier import SLACK_SECONDS, Existing, expired, owner_is_gone, read_existing
@@ -102,8 +111,8 @@ class Share:
         self._plan = plan
         self._store = store
         self._clock = clock
-        *_, self._home, self._plan_name = plan_uri.split("/")
-        self._folder = join(plan_uri.removesuffix(f"{self._home}/{self._plan_name}"), "")
+        self._plan_name = "/".join(plan_uri.split("/")[-2:])
+        self._folder = join(plan_uri.removesuffix(self._plan_name), "")
         self._records = [Places.of(spec).record for spec in plan.specs]
         self._names = [unquote(uri).split("/")[-2] for uri in self._records]
         self._own = range(portion.index, len(plan.specs), portion.of)
@@ -172,7 +181,7 @@ class Share:
     def look(self) -> None:
         """Learn how far the others are: one listing, and one read for each record that has changed."""
         first, began, silence = self._looked == -math.inf, self._clock(), self._silence
-        stats, begun = self._list()
+        stats, begun = records_among(self._store.list(self._folder), self._folder, self._plan_name, RECORD_ENDING)
         wanted = self._scope()
         changed = []
         for index in wanted:
@@ -193,20 +202,6 @@ class Share:
                 self._note(index, existing, silence, earlier=earlier)
         self._looked, self._due = self._clock(), False
         self._asking += self._looked - began
-
-    def _list(self) -> tuple[dict[str, Stat], float | None]:
-        """The records by their runs' names, and when the sweep began by the store's clock."""
-        stats: dict[str, Stat] = {}
-        begun = None
-        for stat in self._store.list(self._folder):
-            *above, folder, name = unquote(stat.uri).split("/")
-            if len(above) != self._folder.count("/"):
-                continue  # deeper down a notebook may put anything
-            if (folder, name) == (self._home, self._plan_name):
-                begun = stat.modified
-            elif name.endswith(".result.json"):
-                stats[folder] = stat
-        return stats, begun
 
     def _scope(self) -> list[int]:
         """The runs to look at: the own ones and those that were made here; all once no own one is left to begin."""

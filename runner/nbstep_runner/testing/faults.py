@@ -76,24 +76,19 @@ class FaultyStore:
         return self._store.verified
 
     def read(self, uri: str) -> Blob:
-        """See ``Store.read``."""
         return self._do(Call("read", uri), lambda: self._store.read(uri))
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
-        """See ``Store.write``."""
         call = Call("write", uri, size_of(data))
         return self._do(call, lambda: self._store.write(uri, data, if_version=if_version))
 
     def stat(self, uri: str) -> Stat | None:
-        """See ``Store.stat``."""
         return self._do(Call("stat", uri), lambda: self._store.stat(uri))
 
     def list(self, uri: str) -> Iterator[Stat]:
-        """See ``Store.list``."""
         return self._do(Call("list", uri), lambda: self._store.list(uri))
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
-        """See ``Store.delete``."""
         self._do(Call("delete", uri), lambda: self._store.delete(uri, if_version=if_version))
 
     def _do(self, call: Call, action: Callable[[], _Result]) -> _Result:

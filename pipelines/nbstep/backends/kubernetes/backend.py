@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Final
 
 import msgspec
 
 from nbstep.backends.kubernetes.api.cluster import Cluster, cluster
-from nbstep.backends.kubernetes.api.contexts import context_named
+from nbstep.backends.kubernetes.api.contexts import place_of
 from nbstep.backends.kubernetes.diagnose import event_problems
 from nbstep.backends.kubernetes.follow import Follower
 from nbstep.backends.kubernetes.manifest import job, located
@@ -21,6 +21,7 @@ from nbstep.backends.kubernetes.names import (
     RUN_LABEL,
     SCHEME,
     JobName,
+    Object,
 )
 from nbstep.backends.kubernetes.queue import JOB_UID_LABEL, held_back, queued
 from nbstep.backends.kubernetes.starting import ask_queue, end_job, give_up_late
@@ -41,8 +42,6 @@ LOOK_SECONDS: Final = 0.5
 FEW: Final = 3
 """Up to so many runs are asked for by name, and with the events that say what holds them up."""
 
-Object = Mapping[str, Any]
-
 
 class KubernetesBackend:
     """Starts a Job for each run, and reads how it stands from the Job, its pods and their events."""
@@ -61,11 +60,7 @@ class KubernetesBackend:
 
     def plan(self, submission: Submission) -> Plan:
         """The Job's manifest. Asks no server; the kubeconfig only for what the profile leaves open."""
-        options = submission.profile.kubernetes
-        context, namespace = options.context, options.namespace
-        if context is None or namespace is None:
-            context, default = context_named(context)
-            namespace = namespace or default
+        context, namespace = place_of(submission.profile.kubernetes)
         manifest = job(submission, namespace)
         name = JobName(context, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
         return Plan(handle=str(name), body=manifest, text=as_yaml(manifest))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from nbstep.backends.kubernetes.names import CONTAINER
+from nbstep.backends.kubernetes.names import CONTAINER, Object
 from nbstep_runner.errors import ExitCode, NbstepError
-
-Object = Mapping[str, Any]
 
 WAITING: Final = {
     "ErrImagePull": "the image {image} cannot be pulled: {message}",

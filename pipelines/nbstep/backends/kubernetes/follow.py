@@ -1,4 +1,4 @@
-"""Following the log of a Job: pod after pod, across broken connections, each line once, with what holds it up said.
+"""The log of a Job: followed pod after pod and across broken connections, each line once, with what holds the Job up.
 
 A pod's lines carry the runner's ``seq``. Where a connection ended early, the log is asked for again, from a moment
 before the last line, and what has come already is passed over; where that leaves a gap, from its beginning.
@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
 from nbstep.backends.kubernetes.api.cluster import Cluster, LogNotReadyError
 from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
-from nbstep.backends.kubernetes.names import RUN_LABEL, JobName
+from nbstep.backends.kubernetes.names import RUN_LABEL, JobName, Object
 from nbstep.backends.kubernetes.queue import Queued
 from nbstep.backends.kubernetes.starting import ask_queue, give_up_late
 from nbstep.backends.kubernetes.state import NOT_QUEUED, condition, overdue, started, withdrawn
@@ -29,8 +29,6 @@ EVENTS_AFTER: Final = 5.0
 """Seconds without a start after which the cluster's events are asked why."""
 OVERLAP_SECONDS: Final = 15
 REMEMBERED: Final = 1000
-
-Object = Mapping[str, Any]
 
 
 class PodLog:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from nbstep_runner.errors import UsageError
+
+Object = Mapping[str, Any]
+"""An object of the cluster, as its JSON."""
 
 SCHEME: Final = "k8s"
 CONTAINER: Final = "nbstep"

@@ -1,4 +1,4 @@
-"""When a Job starts a run again: the exit codes' own table, as a pod failure policy."""
+"""When a Job starts a run again: the table of exit codes as a pod failure policy."""
 
 from __future__ import annotations
 

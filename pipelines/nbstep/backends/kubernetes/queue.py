@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from nbstep.backends.kubernetes.diagnose import one_line, termination
-from nbstep.backends.kubernetes.names import QUEUE_LABEL
-
-Object = Mapping[str, Any]
+from nbstep.backends.kubernetes.names import QUEUE_LABEL, Object
 
 JOB_UID_LABEL: Final = "kueue.x-k8s.io/job-uid"
 """Of a Workload: the Job that it stands for."""

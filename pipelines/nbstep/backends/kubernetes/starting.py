@@ -5,19 +5,22 @@ The cluster knows no such deadline: it has one for all of a Job, which counts th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from nbstep.backends.kubernetes.api.cluster import Cluster
 from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
-from nbstep.backends.kubernetes.names import EXPIRED_ANNOTATION, NOT_STARTED_ANNOTATION, START_ANNOTATION, JobName
+from nbstep.backends.kubernetes.names import (
+    EXPIRED_ANNOTATION,
+    NOT_STARTED_ANNOTATION,
+    START_ANNOTATION,
+    JobName,
+    Object,
+)
 from nbstep.backends.kubernetes.queue import JOB_UID_LABEL, Queued, held_back, queued
 from nbstep.backends.kubernetes.state import condition, is_sweep, started
 from nbstep.errors import ClusterDeniedError, RunNotFoundError
-
-Object = Mapping[str, Any]
 
 
 def give_up_late(api: Cluster, name: JobName, job: Object, pods: Sequence[Object]) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from nbstep.backends.kubernetes.diagnose import Termination, container_status, problems, termination
-from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION, EXPIRED_ANNOTATION, NOT_STARTED_ANNOTATION
+from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION, EXPIRED_ANNOTATION, NOT_STARTED_ANNOTATION, Object
 from nbstep.backends.kubernetes.queue import Queued
 from nbstep.backends.protocol import Phase, Status
-
-Object = Mapping[str, Any]
 
 NOT_QUEUED: Final = Queued()
 OVERDUE_SECONDS: Final = 60.0

@@ -1,4 +1,4 @@
-"""This process's signals, handed on to what it watches."""
+"""This process's signals, handed on to the run that it watches."""
 
 from __future__ import annotations
 

@@ -12,11 +12,11 @@ from nbstep.backends.server.answers import Accepted, Detail, decoded, no_service
 from nbstep.backends.server.events import Follower, lines_so_far
 from nbstep.backends.server.places import HANDLE, Place, Places
 from nbstep.backends.server.request import again, service_of, upload
-from nbstep.backends.server.store import OUTPUT, ServiceStore, detail
+from nbstep.backends.server.store import ServiceStore, detail
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.service import SCHEME
-from nbstep_runner.contract import RunState, StorageOptions
+from nbstep_runner.contract import OUTPUT, SPEC, RunState, StorageOptions
 from nbstep_runner.errors import UsageError
 from nbstep_runner.stores import Store, join
 
@@ -142,7 +142,7 @@ class ServerBackend:
 
 
 def _located(handle: str, place: Place) -> Located:
-    return Located(run_id=place.run_id, spec_uri=join(handle, "spec.json"), output_uri=join(handle, OUTPUT))
+    return Located(run_id=place.run_id, spec_uri=join(handle, SPEC), output_uri=join(handle, OUTPUT))
 
 
 def _status_of(told: Detail) -> Status:

@@ -10,14 +10,12 @@ from urllib.parse import quote, unquote
 from nbstep.backends.server.answers import Detail, Page, Summary, decoded
 from nbstep.backends.server.places import Place, Places
 from nbstep.errors import RunNotFoundError
-from nbstep_runner.contract import RunResult
+from nbstep_runner.contract import OUTPUT, RECORD, RunResult
 from nbstep_runner.errors import InputNotFoundError, StorageDeniedError
 from nbstep_runner.stores import Blob, Source, Stat, join
 
 OBJECT_BYTES: Final = 2**31
 """Of one object; no larger file is collected of a run."""
-OUTPUT: Final = "output.ipynb"
-RECORD: Final = "output.result.json"
 STEM: Final = "output."
 """What the names of the objects begin with that a service sends."""
 PAGE: Final = "200"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from nbstep.backends.kubernetes.api.cluster import Cluster, cluster
-from nbstep.backends.kubernetes.api.contexts import context_named
+from nbstep.backends.kubernetes.api.contexts import place_of
 from nbstep.backends.kubernetes.diagnose import event_problems
-from nbstep.backends.kubernetes.names import JobName
+from nbstep.backends.kubernetes.names import JobName, Object
 from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import problem
-from nbstep.endpoints.host import IN_CONTAINER, await_end
+from nbstep.endpoints.host import IN_CONTAINER, Host, await_end
 from nbstep.endpoints.kubernetes.manifest import KINDS, manifests
 from nbstep.endpoints.kubernetes.state import is_ready, status_of
 from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
@@ -24,36 +24,28 @@ from nbstep_runner.contract import RunResult
 
 ADDRESS_SECONDS: Final = 120.0
 """How long a load balancer may take to get its address."""
-Object = Mapping[str, Any]
 
 
-class KubernetesHost:
+class KubernetesHost(Host):
     """A Deployment for each endpoint; a new revision takes over pod by pod, and only once it answers."""
 
     def listens(self, profile: Profile, port: int) -> tuple[str, int]:
-        """See :class:`~nbstep.endpoints.host.Host`; it is the Service that has the port which is asked for."""
+        """It is the Service that has the port which is asked for."""
         del profile, port
         return IN_CONTAINER
 
     def plan(self, deployment: Deployment) -> Plan:
-        """See :class:`~nbstep.endpoints.host.Host`."""
-        options = deployment.submission.profile.kubernetes
-        context, namespace = options.context, options.namespace
-        if context is None or namespace is None:
-            context, default = context_named(context)
-            namespace = namespace or default
+        context, namespace = place_of(deployment.submission.profile.kubernetes)
         body = manifests(deployment, namespace)
         handle = str(JobName(context, namespace, deployment.name))
         return Plan(handle=handle, body=body, text=as_yaml(*body))
 
     def start(self, plan: Plan) -> None:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         api = cluster(JobName.parse(plan.handle).context)
         for manifest in plan.body:
             api.apply(manifest)
 
     def status(self, handle: str, revision: str) -> Status:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         name = JobName.parse(handle)
         api = cluster(name.context)
         try:
@@ -72,7 +64,7 @@ class KubernetesHost:
         return status
 
     def url(self, handle: str, record: RunResult | None) -> str:
-        """See :class:`~nbstep.endpoints.host.Host`: of the Service, the cluster's own name where it has no other."""
+        """Of the Service: the cluster's own name for it where it has no other."""
         del record
         name = JobName.parse(handle)
         api = cluster(name.context)
@@ -83,7 +75,7 @@ class KubernetesHost:
         return address_of(service, lambda: _nodes(api))
 
     def ask(self, handle: str, url: str, path: str, body: bytes | None) -> bytes:
-        """See :class:`~nbstep.endpoints.host.Host`: through the cluster's API, which reaches every Service."""
+        """Through the cluster's API, which reaches every Service."""
         del url
         name = JobName.parse(handle)
         status, answer = cluster(name.context).ask_service(name.namespace, f"{name.name}:http", path, body)
@@ -92,7 +84,6 @@ class KubernetesHost:
         raise problem(status, answer)
 
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         name = JobName.parse(handle)
         api = cluster(name.context)
         pods = api.pods(name.namespace, f"{ENDPOINT_LABEL}={name.name}")
@@ -107,7 +98,6 @@ class KubernetesHost:
             yield rest
 
     def remove(self, handle: str) -> None:
-        """See :class:`~nbstep.endpoints.host.Host`."""
         name = JobName.parse(handle)
         api = cluster(name.context)
         for kind in KINDS:

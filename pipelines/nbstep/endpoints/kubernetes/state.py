@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from nbstep.backends.kubernetes.diagnose import Termination, container_status, problems, termination
+from nbstep.backends.kubernetes.names import Object
 from nbstep.backends.protocol import Phase, Status
 from nbstep.errors import KINDS
 from nbstep_runner.errors import Retry
-
-Object = Mapping[str, Any]
 
 
 def status_of(deployment: Object, pods: Sequence[Object], *, told: Sequence[str] = (), older: int = 0) -> Status:

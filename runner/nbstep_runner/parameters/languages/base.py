@@ -1,4 +1,4 @@
-"""What every language has to say, and what most of them say alike."""
+"""The base of every language: valid names, literals of each kind of value, secrets read at run time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A call of the API: made again while that is overloaded or away, and its failure told as an error of ours."""
+"""One call of the API: repeated while the API is overloaded or away; a failure becomes an error of ours."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from kubernetes import client, config
 
 from nbstep.errors import ClusterDeniedError
 from nbstep.profiles.exposure import CLUSTER_VARIABLE
+from nbstep.profiles.kubernetes import KubernetesOptions
 
 IN_CLUSTER: Final = "in-cluster"
 
@@ -39,6 +40,18 @@ def context_named(name: str | None) -> tuple[str, str]:
     raise ClusterDeniedError(
         f"the kubeconfig has no context {name!r}", hint=known + (inside if name == IN_CLUSTER else "")
     )
+
+
+def place_of(options: KubernetesOptions) -> tuple[str, str]:
+    """The context and the namespace that a profile names; where it leaves one open, the kubeconfig is asked.
+
+    Raises:
+        ClusterDeniedError: There is no such context.
+    """
+    if options.context is not None and options.namespace is not None:
+        return options.context, options.namespace
+    context, default = context_named(options.context)
+    return context, options.namespace or default
 
 
 def _own_cluster() -> str:
