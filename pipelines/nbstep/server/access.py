@@ -13,6 +13,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 
 from nbstep.server.callers import let_in
+from nbstep.server.pages.rendering import refused
 from nbstep.server.problems import Problem, token_missing
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class LocalAccess:
         try:
             answer = self._answer(scope)
         except Problem as problem:
-            answer = problem.response()
+            answer = refused(scope, problem)
         if answer is not None:
             await answer(scope, receive, send)
             return
@@ -85,6 +86,8 @@ class LocalAccess:
             return self._remember(scope, query) if is_page else None
         if not self._fits(cookie(headers, _cookie_name(own))):
             hint = "Open the address that `nbstep ui` printed, or send its token as Authorization: Bearer TOKEN."
+            if scope["method"] not in SAFE:
+                hint += " Once that address is open in another tab, load this page again: what was sent is sent again."
             raise token_missing("the request has no token, or another server's", hint)
         if scope["method"] not in SAFE and origin is None:
             raise _forbidden("a cookie alone changes nothing: the request does not say that it comes from this site")

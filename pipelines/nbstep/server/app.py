@@ -15,16 +15,19 @@ from nbstep.server.callers import Right, allowed
 from nbstep.server.events import Events
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Streams
-from nbstep.server.forms import Forms
 from nbstep.server.measuring import Measured, Metrics
 from nbstep.server.openapi import document
-from nbstep.server.pages import Pages
+from nbstep.server.pages.compare_page import ComparePage
+from nbstep.server.pages.form_pages import FormPages
+from nbstep.server.pages.group_pages import GroupPages
+from nbstep.server.pages.rendering import Rendering
+from nbstep.server.pages.run_pages import RunPages
+from nbstep.server.pages.sweep_page import SweepPage
 from nbstep.server.problems import Problem, as_problem
-from nbstep.server.rendering import Rendering
 from nbstep.server.runs import Runs, as_json
 from nbstep.server.starting import Starting
 from nbstep.server.submit import Submitting
-from nbstep.server.sweep_pages import SweepPages
+from nbstep.server.sweep_reader import SweepReader
 from nbstep.server.sweeps import Sweeps
 from nbstep_runner.errors import NbstepError
 
@@ -43,8 +46,8 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     """
     folders, starting, limits = RunFolders(config), Starting(config), config.limits
     streams = streams or Streams(limits.streams)
-    rendering = Rendering()
-    metrics, pages = Metrics(streams), Pages(config, folders, rendering)
+    rendering, reader = Rendering(folders), SweepReader(limits.records)
+    metrics, pages = Metrics(streams), RunPages(folders, rendering, limits.records)
 
     async def alive(_: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
@@ -64,12 +67,14 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         Route("/metrics", measured),
         Route("/openapi.json", described),
         *Runs(folders, limits).routes(),
-        *Sweeps(folders, limits).routes(),
+        *Sweeps(folders, reader).routes(),
         *Events(folders, streams, limits).routes(),
         *Submitting(starting, folders, limits).routes(),
         *pages.routes(),
-        *SweepPages(folders, rendering, limits).routes(),
-        *Forms(folders, starting, rendering, limits).routes(),
+        *GroupPages(folders, rendering).routes(),
+        *SweepPage(folders, rendering, reader).routes(),
+        *ComparePage(folders, rendering).routes(),
+        *FormPages(folders, starting, rendering, limits).routes(),
     ]
 
     def tell(request: Request, error: Exception) -> Response:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
 from nbstep.authoring.notebook import label_of
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
     from starlette.types import Message
 
 BODY_SECONDS: Final = 120.0
-FIELDS: Final = 20
-"""Of a form without files."""
 FORM_FIELDS: Final = 2000
 """Of a form that has a field for each parameter of a notebook."""
+CARRIED_BYTES: Final = 2**23
+"""The largest notebook that a form carries from its first step to the second."""
 T = TypeVar("T")
 
 
@@ -45,20 +47,6 @@ async def read_json(request: Request, kind: type[T], limits: Limits) -> T:
         return decoded(await bounded.body() or b"{}", kind)
 
 
-async def read_form(request: Request, limits: Limits) -> dict[str, str]:
-    """The fields of a form without files, as browsers send it.
-
-    Raises:
-        Problem: It is too large or too slow.
-    """
-    async with _bounded(request, limits.body_bytes) as bounded:
-        data = await bounded.body()
-    try:
-        return dict(parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=FIELDS))
-    except ValueError:
-        raise Problem(status=422, reference="bad-input", detail="the form cannot be read") from None
-
-
 async def read_fields(request: Request, limits: Limits, most: int) -> tuple[dict[str, str], bytes]:
     """The fields of a form that may have a file, as browsers send it, and the file; its name is the field ``name``.
 
@@ -68,12 +56,15 @@ async def read_fields(request: Request, limits: Limits, most: int) -> tuple[dict
         most: Bytes of the file; a field may hold as much of it as base64 makes of that.
 
     Raises:
-        Problem: It is too large or too slow.
-        HTTPException: It is none that can be read.
+        Problem: It is too large or too slow, or none that can be read.
     """
     longest = 4 * most // 3 + limits.body_bytes
     async with _bounded(request, longest) as bounded:
-        form = await bounded.form(max_files=1, max_fields=FORM_FIELDS, max_part_size=longest)
+        try:
+            form = await bounded.form(max_files=1, max_fields=FORM_FIELDS, max_part_size=longest)
+        except (HTTPException, MultiPartException) as error:
+            detail = f"the form cannot be read: {getattr(error, 'message', '') or getattr(error, 'detail', '')}"
+            raise Problem(status=400, reference="usage", detail=detail) from None
         try:
             fields = {name: value.encode(errors="replace").decode() for name, value in _texts(form)}
             file = next((value for value in form.values() if isinstance(value, UploadFile)), None)
@@ -84,6 +75,24 @@ async def read_fields(request: Request, limits: Limits, most: int) -> tuple[dict
             return {**fields, "name": file.filename.encode(errors="replace").decode()}, await file.read()
         finally:
             await form.close()
+
+
+def carried(name: str, data: bytes) -> dict[str, str]:
+    """A file as fields of a form, by which it comes back with the next."""
+    return {"name": name, "carried": base64.b64encode(data).decode()}
+
+
+def brought(fields: Mapping[str, str]) -> bytes:
+    """The file that fields of :func:`carried` hold.
+
+    Raises:
+        Problem: They are damaged.
+    """
+    try:
+        return base64.b64decode(fields["carried"], validate=True)
+    except ValueError:
+        detail = "the notebook that the form carries is damaged"
+        raise Problem(status=422, reference="bad-input", detail=detail, hint="Choose it again.") from None
 
 
 def _texts(form: FormData) -> Iterator[tuple[str, str]]:

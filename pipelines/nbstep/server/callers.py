@@ -36,10 +36,19 @@ def caller_of(request: Request) -> str:
     return caller
 
 
-def place_of(request: Request, folders: RunFolders) -> RunFolder:
-    """As :func:`folder_of` to read; the request may also name a group of runs below a folder, as ``NAME/PATH``."""
-    name, of_group, path = request.query_params.get("folder", "").partition("/")
-    return _found(request, folders, name).within(path) if of_group else folder_of(request, folders)
+def place_of(request: Request, folders: RunFolders, named: str | None = None) -> RunFolder:
+    """As :func:`folder_of` to read; what is named may also be a group of runs below a folder, as ``NAME/PATH``.
+
+    Args:
+        request: Whose caller has to have the right, and which names the place unless ``named`` does.
+        folders: Of runs.
+        named: The place.
+    """
+    name, of_group, path = (named or request.query_params.get("folder", "")).partition("/")
+    if named is None and not of_group:
+        return folder_of(request, folders)
+    place = _found(request, folders, name)
+    return place.within(path) if of_group else place
 
 
 def folder_of(request: Request, folders: RunFolders, *rights: Right) -> RunFolder:

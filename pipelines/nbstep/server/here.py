@@ -8,10 +8,12 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
+from nbstep.backends.reach import Packages, reach_of
+from nbstep.backends.registry import backend_named
 from nbstep.profiles import Profile, load_profile, profile_names
 from nbstep.profiles.service import SCHEME
 from nbstep.profiles.storage import DEFAULT_RUNS, absolute
@@ -25,6 +27,10 @@ from nbstep_runner.errors import UsageError
 FOLDER: Final = "runs"
 UNNAMED: Final = "default"
 """What the profile is called that is meant where none is named."""
+OPEN: Final = ("deadlines.run", "deadlines.cell", "env", "collect", "state")
+OPEN_IN_IMAGES: Final = ("image", "resources")
+OPEN_ON_CLUSTERS: Final = ("retries", "kubernetes.queue", "kubernetes.queue_priority", "kubernetes.priority_class")
+"""Fields of profiles that forms ask for: of any, of those whose runs take images, and of those on clusters."""
 
 
 def config_here(chosen: Profile, name: str | None) -> Config:
@@ -45,8 +51,20 @@ def config_here(chosen: Profile, name: str | None) -> Config:
     profiles = {first: chosen}
     profiles |= {each: one for each, one in others.items() if each != first and not _of_a_service(one)}
     folder = Folder(uri=absolute(chosen.runs or DEFAULT_RUNS), profiles=tuple(profiles), storage=chosen.storage)
+    opened = {each: _opened(one) for each, one in profiles.items()}
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nbstep"
-    return Config(folders={FOLDER: folder}, notebooks=(str(Path.cwd()),), profiles=profiles, cache=str(cache))
+    return Config(
+        folders={FOLDER: folder}, notebooks=(str(Path.cwd()),), profiles=profiles, open=opened, cache=str(cache)
+    )
+
+
+def _opened(profile: Profile) -> tuple[str, ...]:
+    """The fields of a profile that a form asks for: those that its place heeds and that one line can say."""
+    with suppress(UsageError):  # its place is not installed here: that is told once a run is started there
+        packages = reach_of(backend_named(profile.on), profile).packages
+        in_image = OPEN_IN_IMAGES if profile.image is not None and packages is not Packages.INSTALLED else ()
+        return (*OPEN, *in_image, *(OPEN_ON_CLUSTERS if packages is Packages.PUBLISHED else ()))
+    return OPEN
 
 
 def _of_a_service(profile: Profile) -> bool:

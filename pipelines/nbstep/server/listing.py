@@ -31,7 +31,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         cursor: Where the page before ended, as it said itself.
         notebook: Only runs whose ids begin so, as the ids of a notebook's runs do.
         label: Only runs with all of these, each ``NAME=VALUE``.
-        since: Only runs that started then or later.
+        since: Only runs that started then or later; a day alone begins at midnight, UTC.
     """
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50

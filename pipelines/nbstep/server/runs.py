@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 JSON = "application/json"
+_DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class ObjectOfRun(msgspec.Struct, frozen=True):
@@ -75,7 +77,9 @@ class Runs:
         return as_json(found)
 
     def _one(self, request: Request) -> Response:
-        return as_json(detail(place_of(request, self._folders), request.path_params["id"]))
+        folder = place_of(request, self._folders)
+        run = folder.run(request.path_params["id"])
+        return as_json(detail(folder, run, *standing(folder, run)))
 
     async def _object(self, request: Request) -> Response:
         run = await run_in_threadpool(self._run, request)
@@ -85,16 +89,10 @@ class Runs:
         return place_of(request, self._folders).run(request.path_params["id"])
 
 
-def detail(folder: RunFolder, run_id: str) -> Detail:
-    """All that is told of one run.
-
-    Raises:
-        Problem: There is none.
-    """
-    run = folder.run(run_id)
-    status, record = standing(folder, run)
+def detail(folder: RunFolder, run: Run, status: RunStatus, record: RunResult) -> Detail:
+    """All that is told of one run, by how it stands and its record."""
     there = ((each.name, run.store.stat(each.uri)) for each in objects_of(run).values())
-    summary = msgspec.structs.asdict(summary_of(folder.name, run_id, record))
+    summary = msgspec.structs.asdict(summary_of(folder.name, run.id, record))
     return Detail(
         **summary | {"state": status.state},
         words=status.words,
@@ -128,6 +126,8 @@ def query_of(request: Request) -> Query:
     given: dict[str, Any] = {
         name: value for name, value in request.query_params.items() if name not in ("folder", "token") and value
     }
+    if _DAY.fullmatch(given.get("since", "")):
+        given["since"] += "T00:00:00Z"
     if "label" in given:
         given["label"] = request.query_params.getlist("label")
     try:

@@ -8,12 +8,11 @@ import msgspec
 from starlette.routing import Route
 
 from nbstep.server.callers import folder_of
-from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders, is_group_path
 from nbstep.server.groups import Group
 from nbstep.server.runs import as_json
 from nbstep.server.summaries import Summary, short, summary_of
-from nbstep.server.sweep_table import sweep_table
+from nbstep.server.sweep_reader import SweepReader
 from nbstep.sweeps.outcome import SweepRun
 from nbstep_runner.contract import RunState
 
@@ -82,9 +81,9 @@ class SweepDetail(msgspec.Struct, frozen=True, kw_only=True):
 class Sweeps:
     """Answers what is asked about sweeps."""
 
-    def __init__(self, folders: RunFolders, limits: Limits) -> None:
+    def __init__(self, folders: RunFolders, reader: SweepReader) -> None:
         self._folders = folders
-        self._most = limits.records
+        self._reader = reader
 
     def routes(self) -> list[Route]:
         """Where it answers."""
@@ -100,7 +99,7 @@ class Sweeps:
 
     def _one(self, request: Request) -> Response:
         group = folder_of(request, self._folders).within(request.path_params["path"])
-        table = sweep_table(group, self._most)
+        table = self._reader.table(group)
         rows = table.ordered("", descending=False, failures_first=False)
         return as_json(
             SweepDetail(

@@ -43,7 +43,7 @@ def _parts(record: RunResult) -> Iterator[str]:
     yield '<div class="nbstep-columns">'
     yield _values("Parameters", record.parameters)
     yield _values("Results", record.results)
-    yield _values("Run", _facts(record))
+    yield _values("Run", facts(record))
     yield from _files(record)
     yield "</div>"
     if record.environment is not None:
@@ -68,8 +68,9 @@ def _fate(cell: CellRecord) -> str:
     return {CellState.TIMED_OUT: "timed out", CellState.INTERRUPTED: "was interrupted"}.get(cell.state, "failed")
 
 
-def _facts(record: RunResult) -> dict[str, Any]:
-    facts = {
+def facts(record: RunResult) -> dict[str, Any]:
+    """What a run is and when it began, by the words for it, and its labels."""
+    known = {
         "notebook": record.input_uri,
         "run": record.run_id,
         "attempt": record.attempt if record.attempt > 1 else None,
@@ -78,11 +79,12 @@ def _facts(record: RunResult) -> dict[str, Any]:
         "started": f"{record.started_at[:19].replace('T', ' ')} UTC" if record.started_at else None,
         "exit code": record.exit_code,
     }
-    return {name: value for name, value in facts.items() if value is not None} | record.labels
+    return {name: value for name, value in known.items() if value is not None} | record.labels
 
 
-def _environment(environment: Environment) -> str:
-    facts = {
+def environment_facts(environment: Environment) -> dict[str, str]:
+    """What a run had around it, by the words for it."""
+    known = {
         "Python": environment.python,
         "nbstep": environment.nbstep,
         **environment.packages,
@@ -91,7 +93,12 @@ def _environment(environment: Environment) -> str:
         "pod": environment.pod and "/".join(filter(None, (environment.namespace, environment.pod))),
         "on": environment.platform,
     }
-    told = (f"{escape(name)} <code>{escape(cut(value, _NAME))}</code>" for name, value in facts.items() if value)
+    return {name: value for name, value in known.items() if value}
+
+
+def _environment(environment: Environment) -> str:
+    known = environment_facts(environment).items()
+    told = (f"{escape(name)} <code>{escape(cut(value, _NAME))}</code>" for name, value in known)
     return f"<section><h2>Environment</h2><p>{', '.join(told)}</p></section>"
 
 

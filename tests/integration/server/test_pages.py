@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbstep.profiles.storage import store_of
+from nbstep.server.following import Streams
+from nbstep.server.team.service import team
 from nbstep_runner.contract import RunState, StorageOptions, encode
 from nbstep_runner.stores import sibling
 from support import memory_runs, notebooks
 from support.browser import ENTER
-from support.service import TOKEN, config, listening
+from support.service import TOKEN, config, listening, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,14 +101,18 @@ def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Ru
     with listening(config_for(run)) as (url, _):
         browser.show(f"{url}/runs/{run.id}?token={TOKEN}")
         browser.script("window.kept = true")
-        assert texts(browser, "#cells td") == ["fit()", "running", ""]
+        backend.log(run.handle, "50 %", stream="stderr", progress=True, cell={"index": 0})
+        browser.until("return document.querySelector('.said').textContent == '50 %'")
+        assert texts(browser, "#cells td") == ["fit()\n50 %", "running", ""]
         hostile = "<img src=x onerror='document.title=1'>\u202e"
         backend.log(run.handle, hostile, time="2026-01-01T00:00:00Z", stream="stdout", cell={"index": 0})
         done = {"event": "cell-finished", "state": "succeeded", "seconds": 75.0, "title": "fit()"}
         backend.log(run.handle, "cell 0 succeeded", cell={"index": 0}, **done)
         backend.log(run.handle, "cell 2 started", event="cell-started", cell={"index": 2}, title="plot()")
         browser.until("return document.querySelectorAll('#cells tr').length == 2")
-        assert texts(browser, "#cells td") == ["fit()", "succeeded", "1 min 15 s", "plot()", "running", ""]
+        browser.until("return document.querySelector('.said').textContent.includes('img')")
+        said = f"fit()\n50 %\n{hostile[:-1]}\ufffd"
+        assert texts(browser, "#cells td") == [said, "succeeded", "1 min 15 s", "plot()", "running", ""]
         browser.until("return document.getElementById('log').innerText.includes('cell 2 started')")
         (log,) = texts(browser, "#log")
         assert log.count("cell 0 started") == log.count("cell 2 started") == 1
@@ -138,15 +145,22 @@ def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Ru
 
 
 def test_a_notebook_is_sent_and_started_by_forms(browser: Browser, tmp_path: Path) -> None:
-    """What is wrong is said where it is, and read aloud with its field."""
+    """What is wrong is said where it is, and read aloud with its field; who is signed out meanwhile loses nothing."""
     cells: list[notebooks.Cell] = [notebooks.Code("alpha: float = 0.5\nepochs: int", tags=("parameters",)), "alpha"]
     notebook = notebooks.write(tmp_path / "train.ipynb", cells)
+    tokens = tmp_path / "tokens.yaml"
+    tokens.write_text(f"tokens: [{{name: ada, sha256: {hashlib.sha256(TOKEN.encode()).hexdigest()}}}]")
+    places = {"uri": f"memory://{secrets.token_hex(4)}/runs", "profiles": ["small"]}
     document = config(
-        folders={"team": {"uri": f"memory://{secrets.token_hex(4)}/runs", "profiles": ["small"]}},
+        folders={"team": {**places, "readers": ["ada"], "submitters": ["ada"]}},
         profiles={"small": {"on": "memory", "open": ["resources", "kubernetes.node_selector"]}},
+        access={"tokens": str(tokens)},
     )
-    with listening(document) as (url, _):
-        browser.show(f"{url}/submit?token={TOKEN}")
+    streams = Streams(document.limits.streams)
+    with serving(team(document, streams), streams) as port:
+        browser.show(f"http://127.0.0.1:{port}/submit")
+        browser.type("[name=token]", f"{TOKEN}{ENTER}")
+        browser.until("return document.getElementById('file')")
         check_readable(browser)
         browser.type("#file", str(notebook))
         browser.script("document.querySelector('main button').click()")
@@ -160,7 +174,10 @@ def test_a_notebook_is_sent_and_started_by_forms(browser: Browser, tmp_path: Pat
         described = "return document.getElementById(document.getElementById(arguments[0]).getAttribute(arguments[1]))"
         assert "fast" in browser.script(f"{described}.innerText", "parameter.alpha", "aria-describedby")
         browser.script("document.getElementById('parameter.alpha').value = '1'")
+        browser("DELETE", "/cookie")
         browser.type("[id='parameter.epochs']", f"3{ENTER}")
+        browser.until("return document.querySelector('[name=token]')")
+        browser.type("[name=token]", f"{TOKEN}{ENTER}")
         browser.until("return location.pathname.startsWith('/runs/train-')")
         assert browser.script("return document.querySelector('.state').textContent") == "pending"
 
@@ -176,6 +193,9 @@ def test_runs_are_chosen_and_compared_and_sweeps_and_endpoints_are_looked_at(bro
         place = f"{runs_of(run)}/lr/rate={number / 10}/output.result.json"
         left = replace(record, parameters={"rate": number / 10}, results={"rmse": number}, seconds=1.0)
         store_of(place, StorageOptions()).write(place, encode(left))
+    last = f"{runs_of(run)}/lr/rate=0.4/output.result.json"
+    ended = replace(record, parameters={"rate": 0.4}, results={"rmse": 4})
+    store_of(last, StorageOptions()).write(last, encode(replace(ended, state=RunState.RUNNING, results={})))
     place = f"{runs_of(run)}/digits/endpoint.json"
     store_of(place, StorageOptions()).write(place, b"{}")
     with listening(config_for(run)) as (url, _):
@@ -184,9 +204,9 @@ def test_runs_are_chosen_and_compared_and_sweeps_and_endpoints_are_looked_at(bro
         backend.end(other.handle)
         browser.until("return document.querySelectorAll('.state.succeeded').length == 2")
         check_readable(browser)
-        browser.script("document.querySelector('#runs button').click()")
+        browser.script("document.querySelector('#live button').click()")
         browser.until("return location.pathname == '/compare'")
-        assert sorted(texts(browser, "thead a")) == sorted([run.id, other.id])
+        assert sorted(texts(browser, "thead a:first-child")) == sorted([run.id, other.id])
         check_readable(browser)
         browser.show(f"{url}/groups?by=label")
         check_readable(browser)
@@ -197,10 +217,14 @@ def test_runs_are_chosen_and_compared_and_sweeps_and_endpoints_are_looked_at(bro
         check_readable(browser)
         browser.script("document.querySelector('tbody a').click()")
         browser.until("return document.querySelectorAll('circle').length == 4")
-        assert texts(browser, "tbody th") == [f"rate={number / 10}" for number in range(4)]
+        browser.script("window.kept = true")
+        store_of(last, StorageOptions()).write(last, encode(ended))
+        browser.until("return document.querySelectorAll('circle').length == 5")
+        assert browser.script("return window.kept"), "the page was loaded again"
+        assert texts(browser, "tbody th") == [f"rate={number / 10}" for number in range(5)]
         check_readable(browser)
         browser.script("[...document.querySelectorAll('thead a')].find(head => head.textContent == 'rate').click()")
         browser.until("return document.querySelector('[aria-sort]')")
         browser.script("document.querySelector('[aria-sort] a').click()")
         browser.until("return document.querySelector('[aria-sort=descending]')")
-        assert texts(browser, "tbody th")[0] == "rate=0.3"
+        assert texts(browser, "tbody th")[0] == "rate=0.4"

@@ -13,8 +13,8 @@ from nbstep.profiles.service import origin_of
 from nbstep.server.access import OPEN, SAFE, cookie
 from nbstep.server.callers import let_in
 from nbstep.server.config import Config
+from nbstep.server.pages.rendering import SIGNED_IN, refused
 from nbstep.server.problems import Problem, token_missing
-from nbstep.server.rendering import SIGNED_IN
 from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
 from nbstep.server.team.rates import Rate
 from nbstep.server.team.rights import Rights
@@ -22,6 +22,7 @@ from nbstep.server.team.sign_in import OUT, PATH, SignIn
 from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _LOG: Final = logging.getLogger("nbstep")
@@ -107,12 +108,21 @@ class TeamAccess:
                 return
             who = await self._let_in(scope, headers)
         except Problem as problem:
-            shown = problem.status == 401 and self._sign_in is not None and "text/html" in headers.get("accept", "")
-            answer = self._sign_in.page(scope) if shown and self._sign_in else problem.response()
+            answer = await self._refusal(scope, receive, headers, problem)
             await answer(scope, receive, send)
             return
         let_in(scope, who.name, partial(self._rights.may, who))
         await self._app(scope, receive, send)
+
+    async def _refusal(self, scope: Scope, receive: Receive, headers: Headers, problem: Problem) -> Response:
+        """What a request is answered that may not pass: a browser whose caller is not known is asked for a token."""
+        if problem.status != 401 or self._sign_in is None or "text/html" not in headers.get("accept", ""):
+            return refused(scope, problem)
+        try:
+            self._check_site(scope, headers)
+            return await self._sign_in.instead(scope, receive)
+        except Problem as another:
+            return refused(scope, another)
 
     async def _let_in(self, scope: Scope, headers: Headers) -> Identity:
         """Who asks, once the request may pass.

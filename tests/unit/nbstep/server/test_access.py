@@ -67,6 +67,10 @@ def test_whoever_has_none_learns_nothing(service: Service, path: str, headers: d
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.json()["reference"] == "token-missing"
     assert TOKEN not in answer.text
+    shown = service.post(path, headers=BROWSER | headers)
+    assert (shown.status_code, shown.headers["content-type"]) == (401, "text/html; charset=utf-8")
+    assert "load this page again" in shown.text
+    assert TOKEN not in shown.text
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nbstep import Profile
 from nbstep.profiles import overlaid
+from nbstep.server.config import NEVER_OPEN, covers
 from nbstep.server.here import config_here
 from nbstep_runner.errors import UsageError
 
@@ -30,3 +32,17 @@ def test_a_profile_of_a_service_is_not_offered_for_a_folder_here(
     )
     served = config_here(Profile(), None)
     assert (list(served.profiles), served.folders["runs"].profiles) == (["default", "small"], ("default", "small"))
+
+
+def test_a_form_asks_for_what_a_profiles_place_heeds() -> None:
+    on: dict[str, dict[str, Any]] = {
+        "kubernetes": {"image": "run@sha256:1"},
+        "docker": {"image": "run:1"},
+        "local": {"resources": {"cpu": 1}},
+    }
+    opened = {name: config_here(overlaid(Profile(), {"on": name, **own}), name).open[name] for name, own in on.items()}
+    assert {"env", "deadlines.run", "state"} <= set(opened["local"])
+    assert "resources" not in opened["local"]
+    assert {"image", "resources"} <= set(opened["docker"]) - {"retries"}
+    assert {"image", "resources", "retries", "kubernetes.queue"} <= set(opened["kubernetes"])
+    assert not any(covers(field, never) for fields in opened.values() for field in fields for never in NEVER_OPEN)

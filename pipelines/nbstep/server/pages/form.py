@@ -13,7 +13,7 @@ import msgspec
 
 from nbstep.profiles import merged
 from nbstep.server.folders import RunFolder
-from nbstep.server.form_fields import Field, given_value, override_values, pairs, parameter_fields, profile_fields
+from nbstep.server.pages.form_fields import Field, given_value, override_values, pairs, parameter_fields, profile_fields
 from nbstep.server.problems import Problem, as_problem
 from nbstep.server.starting import Again, Starting
 from nbstep.submission.places import new_run_id

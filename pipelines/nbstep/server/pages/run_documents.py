@@ -1,4 +1,4 @@
-"""What a run was asked for and what it left, as they are written down, for people to read."""
+"""What a run was asked for, what it left and where it was, as written down; credentials in URIs are hidden."""
 
 from __future__ import annotations
 
@@ -7,18 +7,30 @@ from typing import Any, Final
 import msgspec
 
 from nbstep.runs.run import Run
+from nbstep.server.runs import Detail
 from nbstep.views.text import visible
-from nbstep_runner.contract import encode
+from nbstep_runner.contract import RunResult, encode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
-from nbstep_runner.page import cut
+from nbstep_runner.page import cut, environment_facts, facts
 from nbstep_runner.stores import redact
 
 MOST_CHARACTERS: Final = 2**16
 """Of one document on a page."""
 
 
+def facts_of(told: Detail, record: RunResult) -> dict[str, Any]:
+    """What a run is, by the words for it, as the header of a run's page has it but for what a page has at its head."""
+    known = {name: value for name, value in facts(record).items() if name not in ("run", "started")}
+    return {name: _redacted(value) for name, value in (known | {"handle": told.handle}).items()}
+
+
+def environment_of(record: RunResult) -> dict[str, str]:
+    """What a run had around it, by the words for it; empty until it is known."""
+    return {} if record.environment is None else environment_facts(record.environment)
+
+
 def documents_of(run: Run) -> dict[str, str]:
-    """The spec and the record of a run by their names, as far as they are there; a URI's credentials are hidden."""
+    """The spec and the record of a run by their names, as far as they are there."""
     found = {}
     for name, read in (("Spec", run.spec), ("Record", run.record)):
         try:

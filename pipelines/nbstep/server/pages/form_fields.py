@@ -26,6 +26,7 @@ WAY: Final = "way."
 WAYS: Final = {"value": "value", "env": "secret in the variable", "file": "secret in the file"}
 """How a text is given: itself, or by where the notebook finds it."""
 _USUAL: Final[dict[str, Any]] = msgspec.to_builtins(Profile())
+_UNITS: Final = {"deadlines": "seconds"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +145,15 @@ def _profile_field(values: Mapping[str, Any], path: str) -> Field:
     usual, own = _at(_USUAL, steps), _at(values, steps)
     is_mapping = usual == {}
     hidden = steps[0] == "env" or own in (None, "", [], {})  # a variable's value may be nobody's to see
+    hint = "" if hidden else f"the profile's: {own if isinstance(own, str) else json.dumps(own)}"
+    kind = (
+        "NAME=value, one a line" if is_mapping else "separated by commas" if usual == [] else _UNITS.get(steps[0], "")
+    )
     return Field(
         name=OVERRIDE + path,
-        hint="" if hidden else f"the profile's: {own if isinstance(own, str) else json.dumps(own)}",
-        type="NAME=value, one a line" if is_mapping else "",
+        hint=hint,
+        type=kind,
+        choices=(("", hint), ("true", "true"), ("false", "false")) if isinstance(usual, bool) else (),
         lines=is_mapping,
     )
 

@@ -5,26 +5,25 @@ The server keeps nothing between the two steps: a notebook that was sent comes b
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 from anyio import to_thread
 from starlette.routing import Route
 
 from nbstep.authoring.notebook import label_of
-from nbstep.server.bodies import read_fields, too_large
-from nbstep.server.callers import Right, allowed, caller_of, folder_of
+from nbstep.server.bodies import CARRIED_BYTES, brought, carried, read_fields, too_large
+from nbstep.server.callers import Right, caller_of, folder_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
-from nbstep.server.form import Chosen, Form
-from nbstep.server.form_fields import WAYS
+from nbstep.server.pages.form import Chosen, Form
+from nbstep.server.pages.form_fields import WAYS
+from nbstep.server.pages.rendering import Rendering, to_run
 from nbstep.server.problems import Problem, as_problem
-from nbstep.server.rendering import Rendering, to_run
 from nbstep.server.starting import Again, Asked, Starting
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.notebook import parse_notebook
@@ -34,11 +33,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-CARRIED_BYTES: Final = 2**23
-"""The largest notebook that a form carries from its first step to the second."""
 
-
-class Forms:
+class FormPages:
     """Answers browsers that start runs."""
 
     def __init__(self, folders: RunFolders, starting: Starting, rendering: Rendering, limits: Limits) -> None:
@@ -100,7 +96,7 @@ class Forms:
             return Chosen(
                 name=uri, family=uri, action="/submit", signature=signature, begin=begin, carried={"notebook": uri}
             )
-        content = data or _decoded(given["carried"])
+        content = data or brought(given)
         if len(content) > self._most:
             raise too_large(self._most)
         name = given.get("name", "")
@@ -117,7 +113,7 @@ class Forms:
             action="/submit",
             signature=read_signature(parse_notebook(content).content),
             begin=begin_of_upload,
-            carried={"name": name, "carried": base64.b64encode(content).decode()},
+            carried=carried(name, content),
         )
 
     def _again(self, request: Request, folder: RunFolder, given: Mapping[str, str]) -> Response:
@@ -136,12 +132,12 @@ class Forms:
         self, request: Request, folder: RunFolder, given: Mapping[str, str], problem: str = "", status: int = 422
     ) -> Response:
         """The page on which a notebook is chosen."""
-        return self._rendering.page(
+        return self._rendering.of_folder(
             request,
             "submit.html",
-            status if problem else 200,
-            folder=folder.name,
-            folders=allowed(request, self._folders, Right.SUBMIT),
+            folder,
+            Right.SUBMIT,
+            status=status if problem else 200,
             places=self._starting.notebooks.places,
             notebooks=self._starting.notebooks.some(folder.folder.storage),
             notebook=given.get("notebook", ""),
@@ -168,11 +164,3 @@ class Forms:
         return self._rendering.page(
             request, "form.html", status, folder=folder.name, chosen=chosen, form=form, ways=WAYS, problem=problem
         )
-
-
-def _decoded(carried: str) -> bytes:
-    try:
-        return base64.b64decode(carried, validate=True)
-    except ValueError:
-        detail = "the notebook that the form carries is damaged"
-        raise Problem(status=422, reference="bad-input", detail=detail, hint="Choose it again.") from None

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from nbstep.runs.run import Run
 from nbstep.server.following import number_of
 from nbstep.server.spool import Number
 from nbstep.views.log_lines import LogLine, for_people
+from nbstep.views.text import visible
 from nbstep_runner.contract import CellState, Severity
+from nbstep_runner.page import cut
 
 LINES: Final = 200
 """Of a log on a run's page; all of it is among the files."""
 CELLS: Final = 10_000
+SAID: Final = 3
+"""How many lines of its output stand beside a cell."""
+LONGEST: Final = 200
+"""Characters of such a line."""
 SEVERITIES: Final = tuple(map(str, Severity))
 """Of lines, the worst last."""
 
@@ -47,12 +53,19 @@ def _badness(severity: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class CellSoFar:
-    """A cell of a run under way; it has begun."""
+    """A cell that has begun, as a log tells of it.
+
+    Attributes:
+        said: The last lines of its output.
+        overwritten: The stream whose next line takes the place of the last of these, such as that of a progress bar.
+    """
 
     index: int
     title: str
     state: str
-    seconds: float | None
+    seconds: float | None = None
+    said: tuple[str, ...] = ()
+    overwritten: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +108,20 @@ def _note(cells: dict[int, CellSoFar], line: LogLine) -> None:
     """How a cell stands after a line about it."""
     if line.cell is None or (line.cell not in cells and len(cells) == CELLS):
         return
+    cell = cells.get(line.cell, CellSoFar(line.cell, line.title, "running"))
     if line.event == "cell-started":
-        cells[line.cell] = CellSoFar(line.cell, line.title, "running", None)
+        cells[line.cell] = CellSoFar(line.cell, line.title, "running")
     elif line.event == "cell-finished" and line.state in set(CellState):
-        cells[line.cell] = CellSoFar(line.cell, line.title, line.state, line.seconds)
+        cells[line.cell] = replace(cell, title=line.title, state=line.state, seconds=line.seconds)
+    elif line.event == "output" or (line.event is None and line.stream is not None):
+        overwritten = line.stream or "" if line.progress else ""
+        cells[line.cell] = replace(cell, said=_said(cell, line), overwritten=overwritten)
+
+
+def _said(cell: CellSoFar, line: LogLine) -> tuple[str, ...]:
+    """The last lines of a cell's output after one more; of a traceback the last, which says what was raised."""
+    text = visible(line.traceback[-1] if line.traceback else line.message)
+    before = cell.said
+    if before and (line.continues or (cell.overwritten and cell.overwritten == line.stream)):
+        text, before = (before[-1] + text if line.continues else text), before[:-1]
+    return (*before, cut(text, LONGEST))[-SAID:]

@@ -1,58 +1,41 @@
-"""The pages of sweeps: which there are below a folder, and one as a table with its plots."""
+"""The page of one sweep: its runs as a table in the order of a column, and plots of what they found."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from starlette.routing import Route
 
-from nbstep.server.callers import Right, allowed, folder_of
-from nbstep.server.config import Limits
+from nbstep.server.callers import folder_of
 from nbstep.server.folders import RunFolders, is_set_name
-from nbstep.server.rendering import Rendering
-from nbstep.server.sweep_table import NAME, PARAMETER, RESULT, SECONDS, STATE, SweepTable, sweep_table
-from nbstep.server.sweeps import sweeps_below
+from nbstep.server.pages.rendering import Rendering
+from nbstep.server.sweep_reader import SweepReader
+from nbstep.server.sweep_table import NAME, PARAMETER, RESULT, SECONDS, STATE, SweepTable
 from nbstep.views.runs_table import plots
-from nbstep_runner.contract import RunState
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
 
-class SweepPages:
-    """Answers browsers that look at sweeps."""
+class SweepPage:
+    """Answers browsers that look at a sweep."""
 
-    def __init__(self, folders: RunFolders, rendering: Rendering, limits: Limits) -> None:
+    def __init__(self, folders: RunFolders, rendering: Rendering, reader: SweepReader) -> None:
         self._folders = folders
         self._rendering = rendering
-        self._most = limits.records
+        self._reader = reader
 
     def routes(self) -> list[Route]:
         """Where it answers."""
-        return [
-            Route("/sweeps", self._list, methods=["GET"]),
-            Route("/sweeps/{path:path}", self._one, methods=["GET"]),
-        ]
-
-    def _list(self, request: Request) -> Response:
-        folder, beginning = folder_of(request, self._folders), request.query_params.get("name", "")
-        groups, left_out = sweeps_below(folder, beginning)
-        return self._rendering.page(
-            request,
-            "sweeps.html",
-            folder=folder.name,
-            folders=allowed(request, self._folders, Right.READ),
-            name=beginning,
-            groups=groups,
-            left_out=left_out,
-        )
+        return [Route("/sweeps/{path:path}", self._one, methods=["GET"])]
 
     def _one(self, request: Request) -> Response:
         folder, path, query = folder_of(request, self._folders), request.path_params["path"], request.query_params
         group = folder.within(path)
-        table = sweep_table(group, self._most)
+        table = self._reader.table(group)
         by, descending, first = query.get("sort", ""), query.get("order") == "down", query.get("first") == "failures"
         metric = by.removeprefix(RESULT) if by.startswith(RESULT) else getattr(table.sweep.metric, "name", "")
         rows = table.ordered(by, descending=descending, failures_first=first)
@@ -72,7 +55,8 @@ class SweepPages:
             failures_first=first,
             metric=table.sweep.metric,
             plots=Markup(drawn),  # noqa: S704 - the plots' own markup: all that notebooks say is escaped in it
-            succeeded=RunState.SUCCEEDED,
+            states=Counter(run.state for run in rows),
+            live=bool(table.left_out) or any(not run.state.final for run in rows),
         )
 
 

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import replace
 from html import unescape
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -14,15 +15,13 @@ from nbstep.profiles.storage import store_of
 from nbstep_runner.contract import ATTEMPTS, VERDICT_ENDING, ErrorInfo, RunState, StorageOptions, encode
 from nbstep_runner.stores import sibling
 from support import memory_runs
+from support.pages import BROWSER, HOSTILE, links, without_ours
 from support.service import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nbstep import Run
-
-BROWSER = {"accept": "text/html"}
-HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture
@@ -37,15 +36,6 @@ def service_for(run: Run) -> Service:
         folders={"team": {"uri": uri, "profiles": ["small"]}, "other": {"uri": f"{uri}-2"}},
         profiles={"small": {"on": "memory"}},
     )
-
-
-def links(text: str) -> list[str]:
-    return [unescape(link) for link in re.findall(r'(?:href|src|action)="([^"]*)"', text)]
-
-
-def without_ours(text: str) -> str:
-    """A page without the scripts that are ours: each in a file of its own, with nothing in its element."""
-    return re.sub(r'<script type="module" src="/static/(?:run|runs)\.js"></script>', "", text)
 
 
 def test_runs_are_found_and_every_link_leads_somewhere(run: Run) -> None:
@@ -69,13 +59,22 @@ def test_runs_are_found_and_every_link_leads_somewhere(run: Run) -> None:
 
 
 def test_filters_stand_in_the_address_and_in_the_form(run: Run) -> None:
-    service = service_for(run)
-    memory_runs.backend_of(run).end(run.handle)
+    service, backend = service_for(run), memory_runs.backend_of(run)
+    backend.begin(run.handle)
+    backend.end(run.handle)
     there = service.get("/?folder=team&state=succeeded&notebook=train&label=team%3Da", headers=BROWSER).text
     assert run.id in there
     assert "<option selected>succeeded</option>" in there
     assert 'value="team=a"' in there
     assert run.id not in service.get("/?state=failed", headers=BROWSER).text
+    record = run.record()
+    assert record is not None
+    place = sibling(run.output_uri, ".result.json")
+    store_of(place, StorageOptions()).write(place, encode(replace(record, started_at="2026-01-02T00:00:00+00:00")))
+    assert run.id in service.get("/?since=2026-01-02", headers=BROWSER).text
+    later = service.get("/?since=2099-01-02", headers=BROWSER).text
+    assert 'value="2099-01-02"' in later
+    assert run.id not in later
     wrong = service.get("/?state=done", headers=BROWSER)
     assert (wrong.status_code, wrong.headers["content-type"]) == (400, "text/html; charset=utf-8")
 
@@ -139,14 +138,25 @@ def test_a_run_under_way_is_told_as_far_as_it_is(run: Run) -> None:
     assert 'data-last=""' in before
     backend.begin(run.handle)
     for index, state in ((0, "succeeded"), (3, HOSTILE), (4, "")):
-        backend.log(run.handle, "begins", event="cell-started", cell={"index": index}, title=f"title {index}")
+        cell = {"index": index}
+        backend.log(run.handle, "begins", event="cell-started", cell=cell, title=f"title {index}")
+        if index == 0:
+            backend.log(run.handle, "10 %", stream="stderr", progress=True, cell=cell)
+            backend.log(run.handle, "100 %", stream="stderr", cell=cell)
+            for text in ("one", "two <b>", "tail"):
+                backend.log(run.handle, text, stream="stdout", partial=text == "tail", cell=cell)
+            backend.log(run.handle, " \u202eend", stream="stdout", continues=True, cell=cell)
         if state:
             end = {"event": "cell-finished", "state": state, "seconds": 1.5, "title": f"title {index}"}
             backend.log(run.handle, "ends", cell={"index": index}, **end)
     text = service.get(f"/runs/{run.id}", headers=BROWSER).text
-    cells = [re.sub("<[^>]*>", "|", row) for row in re.findall(r"<tr data-cell.*?</tr>", text)]
-    assert cells == ["||0||title 0||succeeded||1.5 s||", "||3||title 3||running||||", "||4||title 4||running||||"]
-    assert 'data-last="1-5"' in text
+    cells = [re.sub("<[^>]*>", "|", row) for row in re.findall(r"<tr data-cell=.\d.*?</tr>", text, re.DOTALL)]
+    assert [cell.replace("|", " ").split() for cell in cells] == [
+        ["0", "title", "0", "one", "two", "&lt;b&gt;", "tail", "\\u202eend", "succeeded", "1.5", "s"],
+        ["3", "title", "3", "running"],
+        ["4", "title", "4", "running"],
+    ]
+    assert 'data-last="1-11"' in text
     assert f'data-events="/v1/runs/{run.id}/events?folder=team"' in text
     backend.end(run.handle)
     assert "data-last" not in service.get(f"/runs/{run.id}", headers=BROWSER).text
@@ -217,7 +227,26 @@ def test_runs_stand_side_by_side_and_what_differs_is_marked(run: Run) -> None:
     assert "<img" not in text
     assert "pending" in service.get(f"/compare?run={run.id}&run={waiting.id}", headers=BROWSER).text
     assert "Choose two" in service.get(f"/compare?run={run.id}", headers=BROWSER).text
-    for path in ("/compare?run=nobodys&run=other", f"/compare?folder=other&run={run.id}&run={other.id}"):
+    address = quote(f"http://localhost:8000/runs/{other.id}?folder=team", safe="")
+    for named in (f"team/{other.id}", address):
+        anew = service.get(f"/compare?folder=team&run={run.id}&run={named}", headers=BROWSER).text
+        assert re.findall(r'<th scope="col"><a[^>]*>([^<]*)', anew) == [run.id, other.id]
+    (fewer,) = [link for link in links(text) if link.startswith("?") and other.id not in link]
+    assert "Choose two" in service.get(f"/compare{fewer}", headers=BROWSER).text
+    elsewhere, record = store_of(f"{uri}-2", StorageOptions()), other.record()
+    assert record is not None
+    elsewhere.write(f"{uri}-2/sweep/a=1/output.result.json", encode(record))
+    both = service.get(f"/compare?folder=team&run={run.id}&run=other/sweep/a%3D1", headers=BROWSER).text
+    assert re.findall(r'<th scope="col"><a[^>]*>([^<]*)', both) == [run.id, "a=1"]
+    for link in links(both):
+        if "/runs/" in link:
+            assert service.get(link, headers=BROWSER).status_code == 200
+    for path in (
+        "/compare?run=nobodys&run=other",
+        f"/compare?folder=other&run={run.id}&run={other.id}",
+        f"/compare?run={run.id}&run=nobodys/{other.id}",
+        f"/compare?run={run.id}&run=team/../other/{other.id}",
+    ):
         assert service.get(path, headers=BROWSER).status_code == 404
 
 

@@ -1,17 +1,31 @@
 // The page of a run under way, kept up to date by the run's events until its end, when the page is loaded anew.
 
+import { tellStale } from "./stale.js";
+
 const MOST_LINES = 2000;
 const AGAIN_MILLISECONDS = 10000;
+const SAID = 3; // lines of its output that stand beside a cell
+const LONGEST = 200;
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 const live = document.getElementById("live");
 const log = document.getElementById("log");
 const cells = document.getElementById("cells");
 const SEVERITIES = ["DEBUG", "INFO", "NOTICE", "WARNING", "ERROR"];
+const STATES = ["succeeded", "failed", "timed_out", "interrupted", "not_run", "skipped"];
 const find = log.dataset.find.toLowerCase();
+const offset = Number(log.dataset.offset) * 60000; // the lines that were there already are in the server's zone
 const least = SEVERITIES.indexOf(log.dataset.severity);
 let last = live.dataset.last;
 let waiting = [];
+const said = new Map(); // of each cell, by its index: the last lines of its output, and the stream that overwrites them
+const changed = new Set();
+let timer = null;
+
+for (const row of cells.rows) {
+  const text = row.querySelector(".said").textContent;
+  said.set(Number(row.dataset.cell), { lines: text ? text.split("\n") : [], overwritten: "" });
+}
 
 function visible(text) {
   return String(text ?? "").replace(INVISIBLE, "\ufffd");
@@ -20,9 +34,7 @@ function visible(text) {
 function clock(time) {
   const moment = new Date(time);
   if (!time || isNaN(moment)) return "";
-  const two = (number) => String(number).padStart(2, "0");
-  const parts = [moment.getHours(), moment.getMinutes(), moment.getSeconds()].map(two).join(":");
-  return `${parts}.${String(moment.getMilliseconds()).padStart(3, "0")} `;
+  return `${new Date(moment.getTime() + offset).toISOString().slice(11, 23)} `;
 }
 
 function forPeople(line) {
@@ -40,23 +52,48 @@ function duration(seconds) {
   return seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }
 
+function rowOf(index) {
+  const known = cells.querySelector(`tr[data-cell="${index}"]`);
+  if (known) return known;
+  const row = document.getElementById("cell").content.firstElementChild.cloneNode(true);
+  row.dataset.cell = index;
+  row.querySelector("th").textContent = index;
+  const after = [...cells.rows].find((other) => Number(other.dataset.cell) > index);
+  cells.insertBefore(row, after ?? null);
+  cells.closest("section").hidden = false;
+  return row;
+}
+
 function showCell(line) {
-  const index = line.cell?.index;
-  if (!Number.isInteger(index)) return;
   const started = line.event === "cell-started";
-  let row = cells.querySelector(`tr[data-cell="${index}"]`);
-  if (!row) {
-    row = document.getElementById("cell").content.firstElementChild.cloneNode(true);
-    row.dataset.cell = index;
-    row.querySelector("th").textContent = index;
-    const after = [...cells.rows].find((other) => Number(other.dataset.cell) > index);
-    cells.insertBefore(row, after ?? null);
-    cells.closest("section").hidden = false;
-  }
-  const [title, state, time] = row.querySelectorAll("td");
-  title.textContent = visible(line.title);
-  state.textContent = started ? "running" : visible(line.state);
+  if (!started && !STATES.includes(line.state)) return;
+  const row = rowOf(line.cell.index);
+  const [source, state, time] = row.querySelectorAll("td");
+  source.querySelector("span").textContent = visible(line.title);
+  state.className = started ? "running" : line.state;
+  state.textContent = state.className.replace("_", " ");
   time.textContent = started ? "" : duration(line.seconds);
+  if (!started) return;
+  said.delete(line.cell.index);
+  row.querySelector(".said").textContent = "";
+}
+
+function showOutput(line) {
+  const index = line.cell.index;
+  const { lines, overwritten } = said.get(index) ?? { lines: [], overwritten: "" };
+  let text = visible(line.traceback?.length ? line.traceback.at(-1) : line.message);
+  if (lines.length && line.continues) text = lines.pop() + text;
+  else if (lines.length && overwritten && overwritten === line.stream) lines.pop();
+  lines.push(text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
+  said.set(index, { lines: lines.slice(-SAID), overwritten: line.progress ? (line.stream ?? "") : "" });
+  changed.add(index);
+}
+
+function show() {
+  timer = null;
+  for (const index of changed) rowOf(index).querySelector(".said").textContent = said.get(index).lines.join("\n");
+  changed.clear();
+  if (waiting.length) showLines();
 }
 
 function showLines() {
@@ -71,12 +108,19 @@ function showLines() {
 function takeLine(event) {
   const line = JSON.parse(event.data);
   last = event.lastEventId || last;
-  if (line.event === "run-started") cells.replaceChildren();
-  if (line.event === "cell-started" || line.event === "cell-finished") showCell(line);
+  timer ??= setTimeout(show, 50);
+  if (line.event === "run-started") {
+    for (const each of [said, changed]) each.clear();
+    cells.replaceChildren();
+  }
+  if (Number.isInteger(line.cell?.index)) {
+    if (line.event === "cell-started" || line.event === "cell-finished") showCell(line);
+    else if (line.event === "output" || (!line.event && line.stream)) showOutput(line);
+  }
   if (SEVERITIES.indexOf(line.severity ?? "INFO") < least) return;
   const text = forPeople(line);
   if (!text.toLowerCase().includes(find)) return;
-  if (waiting.push(text) === 1) setTimeout(showLines, 50);
+  waiting.push(text);
   if (waiting.length > MOST_LINES) waiting.shift();
 }
 
@@ -85,7 +129,8 @@ function takeState(event) {
   const state = live.querySelector(".state");
   state.className = `state ${standing.state}`;
   state.textContent = standing.state;
-  live.querySelector(".words").textContent = visible(standing.words);
+  const rest = standing.words.startsWith(standing.state) ? standing.words.slice(standing.state.length) : standing.words;
+  live.querySelector(".words").textContent = visible(rest.replace(/^:/, "").trim());
   const { progress } = standing;
   live.querySelector(".progress").textContent = progress ? `${progress.ended} of ${progress.cells} cells` : "";
   live.querySelector(".problems").textContent = standing.problems.map(visible).join("\n");
@@ -106,7 +151,9 @@ function listen() {
     live.querySelector(".problems").textContent = visible(JSON.parse(event.data).detail);
     setTimeout(listen, AGAIN_MILLISECONDS);
   });
+  source.addEventListener("open", () => tellStale(""));
   source.addEventListener("error", () => {
+    tellStale("the server does not answer, or you are signed out");
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MILLISECONDS);
   });
 }

@@ -1,0 +1,115 @@
+"""The pages of runs: the list, and one run; and what all pages fetch, their style and our scripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.routing import Route
+
+from nbstep.server.callers import Right, folder_of, place_of
+from nbstep.server.folders import RunFolders
+from nbstep.server.listing import page
+from nbstep.server.pages.log_so_far import LINES, SEVERITIES, Search, read_log
+from nbstep.server.pages.rendering import HEADERS, Rendering, to_run, zone_here
+from nbstep.server.pages.run_documents import documents_of, environment_of, facts_of
+from nbstep.server.problems import Problem, not_found
+from nbstep.server.runs import detail, query_of, standing
+from nbstep.server.starting import SUBMITTED_BY, end
+from nbstep_runner.contract import RunState
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+STATIC: Final = Path(__file__).with_name("static")
+KINDS: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+FETCHED: Final = {path.name: KINDS[path.suffix] for path in STATIC.iterdir() if path.suffix in KINDS}
+"""What pages fetch, and its media type."""
+
+
+class RunPages:
+    """The pages of a folder's runs, and what all pages have in common.
+
+    Args:
+        folders: Of runs.
+        rendering: Makes the pages.
+        most_records: How many records are read for one page of the list.
+    """
+
+    def __init__(self, folders: RunFolders, rendering: Rendering, most_records: int) -> None:
+        self._folders = folders
+        self._rendering = rendering
+        self._most_records = most_records
+
+    def routes(self) -> list[Route]:
+        """Where it answers."""
+        return [
+            Route("/", self._runs, methods=["GET"]),
+            Route("/runs/{id}", self._run, methods=["GET"]),
+            Route("/runs/{id}/cancel", self._cancel, methods=["POST"]),
+            Route("/static/{name}", self._static, methods=["GET"]),
+        ]
+
+    def problem(self, request: Request, problem: Problem) -> Response:
+        """What went wrong, as a page."""
+        wait = problem.headers.get("Retry-After")
+        headers = problem.headers | ({"Refresh": wait} if wait else {})
+        return self._rendering.page(request, "problem.html", problem.status, headers, problem=problem.told)
+
+    def _runs(self, request: Request) -> Response:
+        folder, query = folder_of(request, self._folders), query_of(request)
+        found = page(folder, query, self._most_records)
+        following = request.url.include_query_params(cursor=found.next) if found.next else None
+        return self._rendering.of_folder(
+            request,
+            "runs.html",
+            folder,
+            states=list(RunState),
+            query=query,
+            runs=found.runs,
+            next=f"?{following.query}" if following else "",
+            listed_at=found.listed_at,
+            submitted_by=SUBMITTED_BY,
+        )
+
+    def _run(self, request: Request) -> Response:
+        folder, query = place_of(request, self._folders), request.query_params
+        run = folder.run(request.path_params["id"])
+        status, record = standing(folder, run)
+        told = detail(folder, run, status, record)
+        search = Search(query.get("find", ""), query.get("severity", ""))
+        log = read_log(run, search)
+        return self._rendering.page(
+            request,
+            "run.html",
+            folder=folder.top,
+            run=told,
+            facts=facts_of(told, record),
+            environment=environment_of(record),
+            page=any(each.name == "output.html" for each in told.objects),
+            log=log,
+            zone=zone_here(),
+            search=search,
+            severities=SEVERITIES,
+            most_lines=LINES,
+            cells=told.cells if told.state.final else log.cells,
+            longest=max((cell.seconds or 0 for cell in told.cells), default=0),
+            said={cell.index: cell.said for cell in log.cells},
+            attempts=run.attempts() if told.attempt > 1 else (),
+            documents=documents_of(run),
+            submitted_by=SUBMITTED_BY,
+        )
+
+    async def _cancel(self, request: Request) -> Response:
+        run_id = request.path_params["id"]
+        folder = await run_in_threadpool(folder_of, request, self._folders, Right.SUBMIT)
+        await run_in_threadpool(end, folder, run_id)
+        return to_run(request, run_id, folder.name)
+
+    def _static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in FETCHED:
+            raise not_found(f"page {name[:80]!r}")
+        return Response((STATIC / name).read_bytes(), headers=HEADERS, media_type=FETCHED[name])

@@ -1,0 +1,112 @@
+"""Sweeps read from the records that their runs have left and from their plans; what has ended is read once."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import unquote
+
+from nbstep.runs.history import read_run
+from nbstep.server.folders import RunFolder, is_set_name
+from nbstep.server.problems import not_found
+from nbstep.server.summaries import has_room
+from nbstep.server.sweep_table import SweepTable
+from nbstep.submission.places import PLAN
+from nbstep.sweeps.outcome import SweepRun
+from nbstep_runner.contract import OUTPUT, RECORD, RunResult, RunState, SweepSpec, decode, encode
+from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.stores import Stat, Store, join
+
+AT_ONCE: Final = 32
+KEPT_BYTES: Final = 2**24
+"""How much of records that do not change any more is kept in memory, as JSON."""
+
+
+class SweepReader:
+    """Reads sweeps as tables; for threads.
+
+    A table that is looked at again and again, while its sweep goes on, costs a listing and the records that changed.
+
+    Args:
+        most: How many records are read for one table.
+        kept_bytes: How much is kept of those that will not change, the ones that were used last.
+    """
+
+    def __init__(self, most: int, kept_bytes: int = KEPT_BYTES) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[str, str], tuple[RunResult, int]] = OrderedDict()
+        self._room = kept_bytes
+        self._lock = threading.Lock()
+
+    def table(self, group: RunFolder) -> SweepTable:
+        """The table of a group of runs.
+
+        Raises:
+            Problem: There are no runs there.
+            NbstepError: The folder cannot be listed or read.
+        """
+        records: dict[str, Stat] = {}
+        sets: dict[str, dict[str, Any]] = {}
+        for stat in group.store.list(group.prefix):
+            name, _, rest = unquote(stat.uri.removeprefix(group.prefix)).partition("/")
+            if rest == RECORD:
+                records[name] = stat
+            elif rest == PLAN:
+                sets |= _sets(group.store, stat.uri)
+        if not records and not sets:
+            raise not_found(f"sweep {group.name[:80]!r}")
+        names = list(dict.fromkeys([*sets, *sorted(records)]))
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-sweep") as pool:
+            read = pool.map(lambda name: self._record(group.store, records.get(name)), names[: self._most])
+            runs = [
+                SweepRun(
+                    name=name,
+                    parameters=sets.get(name) or (record.parameters if record else {}),
+                    output_uri=join(group.prefix, f"{name}/{OUTPUT}"),
+                    result=record,
+                )
+                for name, record in zip(names, read, strict=False)
+            ]
+        return SweepTable.of(runs, len(names) - len(runs))
+
+    def _record(self, store: Store, stat: Stat | None) -> RunResult | None:
+        """What a row shows of a run's record: a large one must not take the room of a thousand others."""
+        if stat is None:
+            return None
+        with self._lock:
+            found = self._kept.get((stat.uri, stat.version))
+            if found is not None:
+                self._kept.move_to_end((stat.uri, stat.version))
+                return found[0]
+        record = read_run(store, stat.uri)
+        if record is None:
+            return None
+        record = replace(record, cells=(), files=(), warnings=())
+        if not has_room(record.parameters, record.results, record.labels):
+            record = replace(record, parameters={}, results={})
+        if record.state.final and record.state is not RunState.LOST:  # one that looks lost may show signs of life again
+            self._keep(stat, record)
+        return record
+
+    def _keep(self, stat: Stat, record: RunResult) -> None:
+        size = len(encode(record))
+        with self._lock:
+            if (stat.uri, stat.version) not in self._kept:
+                self._kept[stat.uri, stat.version] = record, size
+                self._room -= size
+            while self._room < 0:
+                _, (_, size) = self._kept.popitem(last=False)
+                self._room += size
+
+
+def _sets(store: Store, plan: str) -> dict[str, dict[str, Any]]:
+    """The parameters of each set of a plan, by the name of its folder; none where the plan is damaged."""
+    with suppress(InputNotFoundError, BadInputError):
+        spec = decode(store.read(plan).data, SweepSpec)
+        names = (each.output_uri.rpartition("/")[0].rpartition("/")[2] for each in spec.specs)
+        return {name: values for name, values in zip(names, spec.sets, strict=False) if is_set_name(name)}
+    return {}

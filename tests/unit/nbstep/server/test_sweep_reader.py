@@ -1,0 +1,74 @@
+"""Sweeps read from records: what has ended is read once, as long as there is room for it."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nbstep.profiles.storage import store_of
+from nbstep.server.folders import RunFolders
+from nbstep.server.sweep_reader import SweepReader
+from nbstep_runner.contract import RECORD, RunResult, RunSpec, RunState, StorageOptions, encode
+from nbstep_runner.stores import redact
+from nbstep_runner.testing import MemoryStore
+from support.service import config
+
+if TYPE_CHECKING:
+    from nbstep.server.folders import RunFolder
+    from nbstep_runner.stores import Blob
+
+
+class World:
+    """A sweep of one run that goes on, one that looks lost, and three that succeeded."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        runs = f"memory://{secrets.token_hex(4)}/runs"
+        self.uri, self.reads = f"{runs}/lr", Counter[str]()
+        self.group: RunFolder = RunFolders(config(folders={"team": {"uri": runs}})).named("team").within("lr")
+        read = MemoryStore.read
+
+        def counted(store: MemoryStore, uri: str) -> Blob:
+            self.reads[uri.split("/")[-2]] += 1
+            return read(store, uri)
+
+        monkeypatch.setattr(MemoryStore, "read", counted)
+        for number in range(3):
+            self.put(f"n={number}", RunState.SUCCEEDED)
+        self.put("n=3", RunState.RUNNING)
+        self.put("n=4", RunState.LOST)
+
+    def put(self, name: str, state: RunState) -> None:
+        record = RunResult.blank(RunSpec(run_id=name, input_uri="", output_uri=f"{self.uri}/{name}/o.ipynb"), redact)
+        uri = f"{self.uri}/{name}/{RECORD}"
+        store_of(uri, StorageOptions()).write(uri, encode(replace(record, state=state, results={"rmse": 1})))
+
+    def states(self, reader: SweepReader) -> list[RunState]:
+        return [run.state for run in reader.table(self.group).sweep.runs]
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def test_what_has_ended_is_read_once_and_again_once_it_changes(world: World) -> None:
+    reader = SweepReader(most=100)
+    first = [world.states(reader) for _ in range(2)][1]
+    assert first == [*[RunState.SUCCEEDED] * 3, RunState.RUNNING, RunState.LOST]
+    assert world.reads == {"n=0": 1, "n=1": 1, "n=2": 1, "n=3": 2, "n=4": 2}
+    world.put("n=1", RunState.FAILED)
+    world.put("n=3", RunState.SUCCEEDED)
+    world.reads.clear()
+    assert world.states(reader)[1:4] == [RunState.FAILED, RunState.SUCCEEDED, RunState.SUCCEEDED]
+    assert world.reads == {"n=1": 1, "n=3": 1, "n=4": 1}
+
+
+def test_what_has_no_room_is_read_again(world: World) -> None:
+    reader = SweepReader(most=100, kept_bytes=1000)
+    for _ in range(2):
+        assert len(world.states(reader)) == 5
+    assert sum(world.reads[f"n={number}"] for number in range(3)) > 3
