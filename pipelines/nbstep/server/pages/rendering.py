@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -77,7 +78,9 @@ def _values(values: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     """A value for people; a number that JSON cannot write as it is, however it is told."""
-    return visible(shown(read(value)))
+    with suppress(RecursionError):  # nested as no number is
+        value = read(value)
+    return visible(shown(value))
 
 
 def _brief(value: Any) -> str:
