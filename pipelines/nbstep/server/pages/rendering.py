@@ -70,12 +70,6 @@ def _values(values: Mapping[str, Any]) -> str:
     return cut(", ".join(pairs), 200)
 
 
-def _values(values: Mapping[str, Any]) -> str:
-    return cut(
-        ", ".join(f"{cut(visible_line(name), 40)}={cut(_value(value), 40)}" for name, value in values.items()), 200
-    )
-
-
 def _value(value: Any) -> str:
     """A value for people; a number that JSON cannot write as it is, however it is told."""
     with suppress(RecursionError):  # nested as no number is
