@@ -19,11 +19,12 @@ from typing import Final, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from nbstep.backends.server.interface import Page
 from nbstep.profiles.storage import store_of
 from nbstep.server.config import Folder
 from nbstep.server.folders import RunFolder
 from nbstep.server.index import RunIndex
-from nbstep.server.listing import Page, Query, page
+from nbstep.server.listing import Query, page
 from nbstep.server.problems import Problem
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, encode
 from nbstep_runner.stores import Blob, Stat, Store, redact

@@ -33,7 +33,7 @@ import aiohttp
 import nbstep
 from benchmarks.run_lists import run_id, write_runs
 from nbstep.backends.memory import MemoryBackend
-from nbstep.server.config import config_of
+from nbstep.server.config_file import config_of
 from nbstep.server.team.service import serve_team
 from support import notebooks
 from support.processes import memory_bytes

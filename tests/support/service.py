@@ -13,7 +13,8 @@ import httpx
 
 from nbstep.server.access import LocalAccess, new_token
 from nbstep.server.app import application
-from nbstep.server.config import Config, config_of
+from nbstep.server.config import Config
+from nbstep.server.config_file import config_of
 from nbstep.server.following import Streams
 from nbstep.server.listening import Server, listening_socket
 from support.asked import Asked
@@ -52,9 +53,9 @@ def listening(config: Config) -> Iterator[tuple[str, Streams]]:
 
 
 @contextmanager
-def serving(app: ASGIApp, streams: Streams) -> Iterator[int]:
+def serving(app: ASGIApp, streams: Streams, connections: int | None = None) -> Iterator[int]:
     """An application at the port given, until the end of the block."""
-    server = Server(app, streams)
+    server = Server(app, streams, connections)
     with closing(listening_socket("127.0.0.1", 0)) as socket:
         thread = threading.Thread(target=server.run, args=([socket],))
         thread.start()

@@ -24,7 +24,8 @@ its handle has ``full_handle(handle)``. Submitted again, a sweep that has ended 
 
 A backend of ours that alone gives the objects of its runs, whose URIs begin with its scheme, has ``store()``, which
 returns them as a :class:`nbstep_runner.stores.Store`; ``know(profile)``, by which it learns how its place is reached;
-and ``rerun(handle, again)``, which has its place run a run again and returns the new run's handle.
+and ``rerun(handle, again)``, which has its place run a run again and returns the new run's handle. If it starts sweeps,
+it tells of one by ``sweep_told(handle)``.
 """
 
 from __future__ import annotations
@@ -44,17 +45,36 @@ RUN_ID: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What makes a sweep of a notebook.
+
+    Attributes:
+        sets: What each run is given besides what all are given, in their order; checked values.
+        jobs: How many processes make the runs; as the place has it if ``None``.
+        per_worker: How many runs each of them makes at once; as the place has it if ``None``.
+        preload: Have ready what the notebook imports.
+    """
+
+    sets: tuple[Mapping[str, Any], ...]
+    jobs: int | None
+    per_worker: int | None
+    preload: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Brought:
-    """What a run is made of, for a backend that sends it itself.
+    """What a run or a sweep is made of, for a backend that sends it itself.
 
     Attributes:
         name: The notebook's, as that of a file.
-        parameters: Their checked values; secrets as references.
+        parameters: Their checked values; secrets as references. Of a sweep, what all runs are given.
+        swept: Of a sweep.
     """
 
     name: str
     notebook: bytes
     parameters: Mapping[str, Any]
+    swept: Swept | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ def overrides(options: dict[str, Any]) -> dict[str, Any]:
         "env": dict(options["env"]),
         "labels": dict(options["label"]),
     }
-    plain = {name: options.get(name) for name in ("on", "runs", "image", "retries")}
+    plain = {name: options.get(name) for name in ("on", "runs", "image", "retries", "state")}
     plain["collect"] = list(options.get("collect", ())) or None
     named = plain | {name: values for name, values in groups.items() if values}
     for path, text in options["fields"]:

@@ -23,7 +23,7 @@ def command(file: Path | None, host: str, port: int, *, manifest: bool, new_toke
     configuration is an example to begin with.
     """
     try:
-        from nbstep.server.config import read_config
+        from nbstep.server.config_file import read_config
         from nbstep.server.team.identity import new_entry
         from nbstep.server.team.manifest import manifests_of
         from nbstep.server.team.service import serve_team

@@ -89,7 +89,7 @@ def _request(notebook: str, params: str | None, options: dict[str, Any]) -> Any:
         unknown_parameters=UnknownParameters(options["unknown_parameters"]),
         spec={
             "html": options["html"],
-            **{name: options[name] for name in ("kernel", "state") if options[name] not in (None, "")},
+            **({"kernel": options["kernel"]} if options["kernel"] else {}),
             **cell_fields(options),
         },
     )

@@ -66,7 +66,7 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
     HTML_ALLOW,
     click.option("--force", is_flag=True, help="Run every set again, whatever its record says."),
     click.option(
-        "--keep-state/--no-keep-state", "state", default=False, help="Keep each run's state from attempt to attempt."
+        "--keep-state/--no-keep-state", "state", default=None, help="Keep each run's state from attempt to attempt."
     ),
     click.option("--resume", is_flag=True, help="Run failed sets again from their newest state."),
     click.option("--json", "form", flag_value="json", help="Print the table as JSON."),
@@ -162,7 +162,8 @@ def _request(notebook: str, params: str | None, options: dict[str, Any], storage
         spec={
             "deadlines": Deadlines(cell=options["execution_timeout"], run=options["run_timeout"]),
             "working_directory": options["cwd"],
-            **{name: options[name] for name in ("kernel", "html", "force", "state", "resume")},
+            **{name: options[name] for name in ("kernel", "html", "force", "resume")},
+            **({} if options["state"] is None else {"state": options["state"]}),
             **cell_fields(options),
         },
     )

@@ -172,7 +172,8 @@ def load_profile(name: str | None, overrides: Mapping[str, Any], *, path: str | 
         raise _unknown(name, profiles, source)
     base = profiles[name] if name else {}
     where = f"the profile {name!r} of {source}" if name else "the call"
-    return _converted(merged(base, overrides), where)
+    values = merged(base, overrides)
+    return _converted(values, where, _named(values))
 
 
 def overlaid(profile: Profile, overrides: Mapping[str, Any]) -> Profile:
@@ -181,10 +182,12 @@ def overlaid(profile: Profile, overrides: Mapping[str, Any]) -> Profile:
     Raises:
         BadInputError: They do not fit the schema.
     """
-    base = msgspec.to_builtins(profile)
-    if profile.service is not None and profile.runs == profile.service.runs:
-        del base["runs"]  # which follows from the service, as long as the run takes place there
-    return _converted(merged(base, overrides), "the call")
+    base, named = msgspec.to_builtins(profile), _named(overrides)
+    if profile.service is not None:
+        named = {*base["server"].pop("named"), *named}
+        if profile.runs == profile.service.runs:
+            del base["runs"]  # which follows from the service, as long as the run takes place there
+    return _converted(merged(base, overrides), "the call", named)
 
 
 def chosen_profile(profile: str | Profile | None, overrides: Mapping[str, Any]) -> Profile:
@@ -229,12 +232,28 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
-def _converted(values: Mapping[str, Any], where: str) -> Profile:
+def _named(values: Mapping[str, Any], within: str = "") -> set[str]:
+    """The fields that are given a value, such as ``resources.cpu``."""
+    found = set()
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= _named(value, f"{within}{name}.")
+        elif value is not None:
+            found.add(f"{within}{name}")
+    return found
+
+
+def _converted(values: Mapping[str, Any], where: str, named: set[str]) -> Profile:
     _check_plain(values, where)
     try:
-        return msgspec.convert(values, Profile)
+        profile = msgspec.convert(values, Profile)
     except msgspec.ValidationError as error:
         raise BadInputError(f"{where} does not fit: {error}", hint="docs/launcher.md lists every field.") from error
+    if profile.service is None:
+        return profile
+    if profile.service.named:
+        raise BadInputError(f"{where} does not fit: server.named is not written, it follows from the rest")
+    return msgspec.structs.replace(profile, server=msgspec.structs.replace(profile.service, named=tuple(sorted(named))))
 
 
 def _check_plain(values: Mapping[str, Any], where: str) -> None:

@@ -53,12 +53,15 @@ class ServiceOptions(ClosedSchema, frozen=True):
         folder: One of the service's folders of runs.
         profile: One of the service's own profiles; the folder's first if ``None``.
         token: Sent to this service and to nobody else; none is if ``None``.
+        named: The profile's fields that its file or a call gives a value, such as ``resources.cpu``: the service is
+            asked for them, whatever is usual. Filled in where a profile is read, and written nowhere.
     """
 
     url: str
     folder: Folder = "runs"
     profile: str | None = None
     token: TokenPlace | None = None
+    named: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that a token would be safe on the way there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,8 @@ from nbstep.server.problems import Problem, token_missing
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)
+"""How this machine is named by itself alone, as ``Host`` has it."""
 SAFE: Final = frozenset({"GET", "HEAD"})
 OPEN: Final = frozenset({"/healthz", "/readyz"})
 """What is answered without a token: whether the server lives, and nothing else."""
@@ -113,11 +115,7 @@ def _own_origin(scope: Scope, headers: Headers) -> str:
         Problem: It is none of this machine's.
     """
     host = headers.get("host", "")
-    try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        name = None
-    if name not in LOOPBACK or host != host.strip() or "@" in host or "/" in host:
+    if not LOOPBACK.fullmatch(host):
         raise _forbidden(f"this server answers on this machine alone, not as {host!r}")
     return f"{scope['scheme']}://{host}"
 

@@ -49,25 +49,10 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     rendering, reader = Rendering(folders), SweepReader(limits.records)
     metrics, pages = Metrics(streams), RunPages(folders, rendering, limits.records)
 
-    async def alive(_: Request) -> Response:
-        return Response("ok\n", media_type="text/plain")
-
-    async def ready(_: Request) -> Response:
-        return Response("ending\n", 503) if streams.closing else Response("ok\n", media_type="text/plain")
-
-    async def described(_: Request) -> Response:
-        return as_json(document())
-
-    def measured(request: Request) -> Response:
-        return metrics.answer(map(folders.named, allowed(request, folders, Right.READ)))
-
     routes = [
-        Route("/healthz", alive),
-        Route("/readyz", ready),
-        Route("/metrics", measured),
-        Route("/openapi.json", described),
+        *_operation(folders, streams, metrics),
         *Runs(folders, limits).routes(),
-        *Sweeps(folders, reader).routes(),
+        *Sweeps(folders, starting, reader, limits).routes(),
         *Events(folders, streams, limits).routes(),
         *Submitting(starting, folders, limits).routes(),
         *pages.routes(),
@@ -85,8 +70,33 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
         is_page = not path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
         return pages.problem(request, problem) if is_page else problem.response()
 
-    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, Exception), tell)
-    return Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Measured, metrics)])
+    handlers: dict[Any, Any] = dict.fromkeys((HTTPException, NbstepError, Problem, RecursionError, Exception), tell)
+    app = Starlette(routes=routes, exception_handlers=handlers, middleware=[Middleware(Measured, metrics)])
+    app.router.redirect_slashes = False  # to an address that whoever asks could have made up, in Host
+    return app
+
+
+def _operation(folders: RunFolders, streams: Streams, metrics: Metrics) -> list[Route]:
+    """What is asked by whoever operates it, and by whoever writes a client."""
+
+    async def alive(_: Request) -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    async def ready(_: Request) -> Response:
+        return Response("ending\n", 503) if streams.closing else Response("ok\n", media_type="text/plain")
+
+    async def described(_: Request) -> Response:
+        return as_json(document())
+
+    def measured(request: Request) -> Response:
+        return metrics.answer(map(folders.named, allowed(request, folders, Right.READ)))
+
+    return [
+        Route("/healthz", alive),
+        Route("/readyz", ready),
+        Route("/metrics", measured),
+        Route("/openapi.json", described),
+    ]
 
 
 def _methods(request: Request, routes: Sequence[Route]) -> list[str]:

@@ -112,6 +112,20 @@ def decoded(data: bytes, kind: type[T]) -> T:
 
 
 @asynccontextmanager
+async def asked_for(request: Request, kind: type[T], limits: Limits) -> AsyncIterator[tuple[T, Path | None]]:
+    """What is asked for, as JSON, or as a form with a notebook, which is there as long as the context is.
+
+    Raises:
+        Problem: As of :func:`read_json` and :func:`uploaded`.
+    """
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        async with uploaded(request, limits) as (data, notebook):
+            yield decoded(data, kind), notebook
+    else:
+        yield await read_json(request, kind, limits), None
+
+
+@asynccontextmanager
 async def uploaded(request: Request, limits: Limits) -> AsyncIterator[tuple[bytes, Path]]:
     """The fields of a form: ``request``, JSON, and ``notebook``, a file, as long as the context is.
 

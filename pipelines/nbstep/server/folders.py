@@ -11,21 +11,21 @@ from typing import Final
 
 import msgspec
 
-from nbstep.backends.protocol import Backend, Located, Phase, Status, Submission, checked_run_id
-from nbstep.backends.reach import reach_of
+from nbstep.backends.protocol import Backend, Phase, Status, checked_run_id
 from nbstep.backends.recorded import RecordedBackend
-from nbstep.backends.registry import backend_named
-from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import store_of
 from nbstep.runs.run import Run
 from nbstep.runs.verdict import can_be_retried
 from nbstep.server.config import Config, Folder
+from nbstep.server.expected import place_of
 from nbstep.server.index import RunIndex
-from nbstep.server.problems import not_found
+from nbstep.server.links import confined, lies_in, links_out
+from nbstep.server.problems import Problem, not_found
 from nbstep.submission.find import Submitted, located_at
-from nbstep.submission.places import RunPlaces
-from nbstep_runner.contract import LOG_ENDING, RECORD_ENDING, RunResult, RunSpec, StorageOptions, decode
+from nbstep.submission.places import RunPlaces, SweepPlaces
+from nbstep.sweeps.submitted import SubmittedSweep
+from nbstep_runner.contract import LOG_ENDING, RECORD_ENDING, RunResult, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 from nbstep_runner.stores import Store, join, sibling
 
@@ -86,7 +86,7 @@ class RunFolder:
         Raises:
             Problem: It is no path of a group.
         """
-        if not is_group_path(path):
+        if not is_group_path(path) or not lies_in(join(self.folder.uri, path), self.folder.uri):
             raise not_found(f"folder {path[:80]!r} in {self.name}")
         folder = msgspec.structs.replace(self.folder, uri=join(self.folder.uri, path), profiles=())
         return replace(self, name=f"{self.name}/{path}", folder=folder, profiles={}, is_group=True)
@@ -94,7 +94,7 @@ class RunFolder:
     @property
     def store(self) -> Store:
         """Where its objects lie."""
-        return store_of(self.prefix, self.folder.storage)
+        return confined(store_of(self.prefix, self.folder.storage), self.folder.uri)
 
     @property
     def prefix(self) -> str:
@@ -107,12 +107,12 @@ class RunFolder:
         Raises:
             Problem: It is not the name of a run.
         """
-        if self.is_group and is_set_name(run_id):
-            return RunPlaces.of(self.folder.uri, run_id)
-        try:
-            return RunPlaces.of(self.folder.uri, checked_run_id(run_id))
-        except UsageError:
-            raise not_found(f"run {run_id[:80]!r} in {self.name}") from None
+        with suppress(UsageError):
+            name = run_id if self.is_group and is_set_name(run_id) else checked_run_id(run_id)
+            places = RunPlaces.of(self.folder.uri, name)
+            if lies_in(places.folder, self.folder.uri):
+                return places
+        raise not_found(f"run {run_id[:80]!r} in {self.name}")
 
     def run(self, run_id: str) -> Run:
         """The run of exactly that id.
@@ -125,41 +125,64 @@ class RunFolder:
         """
         places = self.places(run_id)
         located = located_at(places, run_id, self.folder.storage)
-        handle = self._handle(places)
+        sent = self._submitted(places.submission)
+        handle = None if sent is None or sent.sweep else sent.handle
         record = self._record(places)
-        if handle is None and record is None:
+        if (handle is None and record is None) or links_out(places.folder, self.folder.uri):
             raise not_found(f"run {run_id!r} in {self.name}")
         if handle is not None and (record is None or not _says_all(record)):
-            for backend, expected, spec_uri in self._expected(run_id):
-                if expected == _whole(backend, handle) and _is_of(backend, expected, spec_uri):
-                    return Run(expected, located, backend)
+            found = place_of(self.profiles.values(), self.folder.uri, run_id, handle)
+            if found is not None:
+                return Run(found.handle, located, found.backend)
         return Run(places.output, located, self._records_alone)
+
+    def sweep(self, path: str) -> SubmittedSweep | None:
+        """The sweep that was started there, if one of this folder's profiles did; its place is asked as a run's is.
+
+        Raises:
+            Problem: Its plan is damaged.
+            NbstepError: It cannot be read.
+        """
+        group, _, name = path.rpartition("/")
+        if not group or not is_group_path(path) or not lies_in(join(self.folder.uri, path), self.folder.uri):
+            return None
+        runs = join(self.folder.uri, group)
+        places = SweepPlaces.of(runs, name)
+        sent = self._submitted(places.submission)
+        if sent is None or not sent.sweep:
+            return None
+        found = place_of(self.profiles.values(), runs, name, sent.handle, sweep=True)
+        if found is None:
+            return None
+        located = replace(located_at(RunPlaces(places.folder), name, self.folder.storage), spec_uri=places.plan)
+        return self._checked_sweep(SubmittedSweep(Run(found.handle, located, found.backend)), places)
+
+    def _checked_sweep(self, sweep: SubmittedSweep, places: SweepPlaces) -> SubmittedSweep:
+        """The same, once its plan names runs of its own group: whoever may write there can have written any.
+
+        Raises:
+            Problem: It does not.
+        """
+        names = [name for spec in sweep.plan.specs for name in spec.output_uri.split("/")[-2:-1]]
+        inside = all(is_set_name(name) and lies_in(places.record(name), places.runs) for name in names)
+        if not inside or not len(names) == len(sweep.plan.specs) == len(sweep.plan.sets):
+            detail = f"the plan of the sweep {places.name} is damaged"
+            raise Problem(status=409, reference="bad-input", detail=detail, hint="Start it again under another name.")
+        return sweep
 
     @cached_property
     def _records_alone(self) -> Backend:
         return RecordsAlone(self.folder.storage)
 
-    def _handle(self, places: RunPlaces) -> str | None:
+    def _submitted(self, uri: str) -> Submitted | None:
         with suppress(InputNotFoundError, BadInputError):
-            return decode(self.store.read(places.submission).data, Submitted).handle
+            return decode(self.store.read(uri).data, Submitted)
         return None
 
     def _record(self, places: RunPlaces) -> RunResult | None:
         with suppress(InputNotFoundError):
             return decode(self.store.read(places.record).data, RunResult)
         return None
-
-    def _expected(self, run_id: str) -> list[tuple[Backend, str, str]]:
-        """The handle that the run has if it was submitted with a profile of this folder, and its spec's place then."""
-        found = []
-        for profile in self.profiles.values():
-            with suppress(UsageError):  # such as a profile without an image, which submits nothing
-                backend = backend_named(profile.on)
-                there = RunPlaces.of(reach_of(backend, profile).translate(self.folder.uri), run_id)
-                spec = RunSpec(run_id=run_id, input_uri=there.input, output_uri=there.output)
-                submission = Submission(spec=spec, spec_uri=there.spec, profile=profile)
-                found.append((backend, backend.plan(submission).handle, there.spec))
-        return found
 
 
 def is_set_name(name: str) -> bool:
@@ -176,24 +199,6 @@ def _says_all(record: RunResult) -> bool:
     """Whether a run's place can add nothing to what is stored of it, such as the log of an attempt that was killed."""
     alone = record.attempt == 1 and not can_be_retried(record)
     return alone and record.state.final and record.log_uri is not None
-
-
-def _whole(backend: Backend, handle: str) -> str:
-    """A handle as this version of the backend writes it: one that was stored by an older version can be shorter."""
-    whole = getattr(backend, "full_handle", None)
-    with suppress(RunNotFoundError, UsageError):
-        if whole is not None and handle.startswith(f"{backend.scheme}://"):
-            return str(whole(handle))
-    return handle
-
-
-def _is_of(backend: Backend, handle: str, spec_uri: str) -> bool:
-    """Whether what the place knows by that handle is the run whose spec lies there; one that it has forgotten is."""
-    try:
-        located: Located = backend.locate(handle)
-    except RunNotFoundError:
-        return True
-    return located.spec_uri == spec_uri
 
 
 class RunFolders:

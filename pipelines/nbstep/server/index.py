@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Final, TypeVar
@@ -21,13 +20,17 @@ from typing import Final, TypeVar
 import msgspec
 
 from nbstep.backends.protocol import RUN_ID
+from nbstep.backends.server.interface import Summary, summary_of
 from nbstep.profiles.storage import store_of
 from nbstep.runs.history import read_run
 from nbstep.server.config import Folder
 from nbstep.server.groups import Groups
-from nbstep.server.index_file import Entry, Found, IndexFile, IndexRenewedError, Row
+from nbstep.server.index_database import IndexRenewedError
+from nbstep.server.index_file import IndexFile
+from nbstep.server.index_rows import Entry, Found, Row
+from nbstep.server.links import confined
 from nbstep.server.problems import busy
-from nbstep.server.summaries import Summary, short, started, summary_of
+from nbstep.server.summaries import short, started
 from nbstep_runner.contract import RECORD, SPEC, RunState
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.stores import Stat, Store, join
@@ -78,7 +81,7 @@ class RunIndex:
         prefix = join(folder.uri, "")
         digest = hashlib.sha256(msgspec.json.encode([prefix, folder.storage])).hexdigest()[:32]
         file = IndexFile(Path(cache) / f"runs-{digest}.sqlite3" if cache else None)
-        return cls(prefix, partial(store_of, prefix, folder.storage), file)
+        return cls(prefix, lambda: confined(store_of(prefix, folder.storage), folder.uri), file)
 
     def refresh(self, patience: float | None = None) -> float:
         """Be as new as that can be had at once, and see to the rest on the side; when the last listing ended.

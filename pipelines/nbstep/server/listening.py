@@ -6,13 +6,16 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from nbstep.server.following import Streams
+from nbstep.server.access import OPEN
+from nbstep.server.following import BUSY_SECONDS, Streams
+from nbstep.server.problems import MEDIA_TYPE, Problem, busy
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 STOP_SECONDS: Final = 10
 """How long requests that are under way may take once the server is asked to end."""
@@ -29,6 +32,7 @@ class Connection(H11Protocol):
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         """Give a client that has connected its time for a request."""
@@ -37,8 +41,19 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Something of a request has come."""
-        super().data_received(data)
-        self._watch()
+        if not self._refused:
+            super().data_received(data)
+            self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or has a head that is too long, as all else that cannot be answered."""
+        problem = Problem(status=400, reference="usage", detail=msg)
+        body = problem.response().body
+        headers = [("content-type", MEDIA_TYPE), ("content-length", str(len(body))), ("connection", "close")]
+        for event in (h11.Response(status_code=400, headers=headers), h11.Data(bytes(body)), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.write_eof()  # what is still on its way would reset the connection before the answer is read
+        self._refused = True
 
     def on_response_complete(self) -> None:
         """A request is answered."""
@@ -75,7 +90,8 @@ class Server(uvicorn.Server):
     def __init__(self, app: ASGIApp, streams: Streams, connections: int | None = None) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                self._answered,
+                interface="asgi3",
                 http=Connection,
                 ws="none",
                 access_log=False,
@@ -83,11 +99,22 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 server_header=False,
                 proxy_headers=False,  # whoever sends them could say that they come from somewhere else
-                limit_concurrency=connections,
                 timeout_graceful_shutdown=STOP_SECONDS,
             )
         )
+        self._app = app
         self._streams = streams
+        self._connections = connections
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Have a request answered, unless too many connections are open; that the server lives is told all the same."""
+        held = len(self.server_state.connections)
+        if self._connections is not None and held > self._connections and scope["path"] not in OPEN:
+            problem = busy(f"{held} connections are open, more than may be", BUSY_SECONDS)
+            problem.headers["Connection"] = "close"
+            await problem.response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what would go on for ever, then wait for the rest."""

@@ -11,11 +11,12 @@ from typing import Annotated, Final
 
 import msgspec
 
+from nbstep.backends.server.interface import Page, Summary
 from nbstep.server.folders import RunFolder
 from nbstep.server.index import is_stale
-from nbstep.server.index_file import Place, Row, Wanted
+from nbstep.server.index_rows import Place, Row, Wanted
 from nbstep.server.problems import Problem
-from nbstep.server.summaries import Summary, started, timestamp
+from nbstep.server.summaries import started, timestamp
 from nbstep_runner.contract import RunState
 
 BATCH: Final = 64
@@ -60,20 +61,6 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             and all(summary.labels.get(name) == value for name, value in self.labels)
             and (self.since is None or started(summary) >= timestamp(self.since))
         )
-
-
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Some runs, the one that was written last first.
-
-    Attributes:
-        next: The cursor of the next page; ``None`` where this is the last. A page may hold fewer runs than were asked
-            for, and still have a next one: only so many records are read for one.
-        listed_at: When the folder was listed last: runs that came elsewhere or were removed since are told of later.
-    """
-
-    runs: tuple[Summary, ...]
-    next: str | None
-    listed_at: str
 
 
 def page(folder: RunFolder, query: Query, most_records: int) -> Page:

@@ -6,7 +6,6 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -17,6 +16,7 @@ from starlette.responses import Response, StreamingResponse
 
 from nbstep.runs.files import file_uri
 from nbstep.runs.run import Run
+from nbstep.server.links import lies_in
 from nbstep.server.problems import Problem, not_found
 from nbstep_runner.contract import FILES, LOG_ENDING, PAGE_ENDING, PARTIAL_ENDING, RECORD_ENDING
 from nbstep_runner.stores import checksum, sibling
@@ -110,7 +110,7 @@ class Sender:
         """An object that may be sent, and its size in bytes. Blocks."""
         wanted = objects_of(run).get(name)
         stat = None if wanted is None else run.store.stat(wanted.uri)
-        if wanted is None or stat is None or not lies_in(wanted.uri, run.output_uri):
+        if wanted is None or stat is None or not lies_in(wanted.uri, run.output_uri.rpartition("/")[0]):
             raise not_found(f"object {name[:200]!r} of the run {run.id}")
         if stat.size > self._most_bytes:
             raise Problem(
@@ -167,11 +167,6 @@ def _read(run: Run, wanted: RunObject) -> bytes:
             hint="The run was made again since: look at its record once more.",
         )
     return data
-
-
-def lies_in(uri: str, output_uri: str) -> bool:
-    """Whether a file lies in the run's folder by way of no link; elsewhere than on this machine there are none."""
-    return "://" in uri or Path(uri).resolve().is_relative_to(Path(output_uri).parent.resolve())
 
 
 def _headers(wanted: RunObject) -> dict[str, str]:

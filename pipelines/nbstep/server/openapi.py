@@ -7,20 +7,28 @@ from typing import Any, Final
 
 import msgspec
 
+from nbstep.backends.server.interface import Accepted, Detail, Page, ProblemTold, SweepDetail
+from nbstep.server.asked import Again, Asked
 from nbstep.server.events import Standing
-from nbstep.server.listing import Page, Query
-from nbstep.server.problems import MEDIA_TYPE, ProblemTold
-from nbstep.server.runs import Detail
-from nbstep.server.starting import Again, Asked
-from nbstep.server.submit import Accepted
-from nbstep.server.sweeps import SweepDetail, SweepList
+from nbstep.server.listing import Query
+from nbstep.server.problems import MEDIA_TYPE
+from nbstep.server.started_sweeps import AskedSweep
+from nbstep.server.sweeps import SweepList
 from nbstep_runner.contract import RunState
 
 JSON: Final = "application/json"
 SCHEMAS: Final = "#/components/schemas/{name}"
-_TYPES: Final = (Page, Detail, Accepted, Again, Asked, Standing, SweepList, SweepDetail, ProblemTold)
+_TYPES: Final = (
+    *(Page, Detail, Accepted, Again, Asked, Standing, ProblemTold),
+    *(AskedSweep, SweepList, SweepDetail),
+)
 
 Member = dict[str, Any]
+KEY: Final[Member] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 
 
 def document() -> Member:
@@ -48,13 +56,12 @@ def _paths() -> Member:
 
 def _paths_of_runs() -> Member:
     run, name = _in_path("id", "A run's id, whole."), _in_path("name", "An object's name, as the run lists it.")
-    key = {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}
     found = {"200": _content("One run.", JSON, _ref(Detail))}
-    taken = {"202": _content("The run is started, or was by this very request.", JSON, _ref(Accepted), location=True)}
+    taken = _taken("The run is started, or was by this very request.")
     return {
         "/v1/runs": {
             "get": _operation("List runs, newest first", _query(), {"200": _content("Runs.", JSON, _ref(Page))}),
-            "post": _operation("Start a run", [key], taken, _asked()),
+            "post": _operation("Start a run", [KEY], taken, _asked(Asked, Again)),
         },
         "/v1/runs/{id}": {"get": _operation("Tell of one run", [run], found)},
         "/v1/runs/{id}/events": {"get": _events(run)},
@@ -65,7 +72,7 @@ def _paths_of_runs() -> Member:
             "post": _operation("Ask a run to save and end", [run], {"202": _content("Asked.", JSON, _ref(Accepted))})
         },
         "/v1/runs/{id}/rerun": {
-            "post": _operation("Run a run again", [run, key], taken, {"content": {JSON: {"schema": _ref(Again)}}})
+            "post": _operation("Run a run again", [run, KEY], taken, {"content": {JSON: {"schema": _ref(Again)}}})
         },
     }
 
@@ -85,9 +92,15 @@ def _paths_of_sweeps() -> Member:
     path = _in_path("path", "Where the sweep lies below the folder, as the list tells it.")
     sweeps = {"200": _content("Sweeps.", JSON, _ref(SweepList))}
     sweep = {"200": _content("One sweep, a row for each set.", JSON, _ref(SweepDetail))}
+    taken = _taken("The sweep is started, or goes on.")
+    ended = {"202": _content("Asked.", JSON, _ref(Accepted))}
     return {
-        "/v1/sweeps": {"get": _operation("List sweeps, the last written first", [beginning], sweeps)},
+        "/v1/sweeps": {
+            "get": _operation("List sweeps, the last written first", [beginning], sweeps),
+            "post": _operation("Start a sweep", [KEY], taken, _asked(AskedSweep, AskedSweep)),
+        },
         "/v1/sweeps/{path}": {"get": _operation("Tell of one sweep", [path], sweep)},
+        "/v1/sweeps/{path}/cancel": {"post": _operation("Ask a sweep to save and end", [path], ended)},
     }
 
 
@@ -98,17 +111,21 @@ def _operation(summary: str, parameters: list[Member], answers: Member, body: Me
     return told | {"responses": answers | {"default": {"$ref": "#/components/responses/problem"}}}
 
 
-def _asked() -> Member:
-    """The body of a submission: a notebook that is named, or one that comes with it."""
+def _taken(description: str) -> Member:
+    return {"202": _content(description, JSON, _ref(Accepted), location=True)}
+
+
+def _asked(kind: type, beside: type) -> Member:
+    """The body of a submission: a notebook that is named, or one that comes with it, beside JSON of another type."""
     upload = {
         "type": "object",
         "required": ["notebook"],
         "properties": {
             "notebook": {"type": "string", "contentMediaType": "application/x-ipynb+json"},
-            "request": {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(Again)},
+            "request": {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(beside)},
         },
     }
-    return {"required": True, "content": {JSON: {"schema": _ref(Asked)}, "multipart/form-data": {"schema": upload}}}
+    return {"required": True, "content": {JSON: {"schema": _ref(kind)}, "multipart/form-data": {"schema": upload}}}
 
 
 def _query() -> list[Member]:
@@ -138,7 +155,7 @@ def _in_path(name: str, description: str) -> Member:
 
 def _content(description: str, media_type: str, schema: Member, *, location: bool = False) -> Member:
     answer: Member = {"description": description, "content": {media_type: {"schema": schema}}}
-    where = {"Location": {"description": "The run.", "required": True, "schema": {"type": "string"}}}
+    where = {"Location": {"description": "Where it is told of.", "required": True, "schema": {"type": "string"}}}
     return answer | ({"headers": where} if location else {})
 
 

@@ -10,6 +10,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from nbstep.backends.server.interface import ProblemTold
 from nbstep_runner.errors import NbstepError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -28,21 +29,6 @@ STATUSES: Final = {
 """The HTTP status of each error that a request can end with; all others are faults of the server."""
 
 _BY_STATUS: Final = {404: "not-found", 405: "usage", 413: "too-large"}
-
-
-class ProblemTold(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A problem as JSON. Its type is the default one, ``about:blank``: ``reference`` says which it is.
-
-    Attributes:
-        title: What the status means.
-        hint: What to do, where there is something to say.
-    """
-
-    title: str
-    status: int
-    detail: str
-    reference: str
-    hint: str = ""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -105,6 +91,8 @@ def as_problem(error: Exception) -> Problem:
         return error
     if isinstance(error, NbstepError):
         return problem_of(error)
+    if isinstance(error, RecursionError):
+        return Problem(status=422, reference="bad-input", detail="what the request gives is nested too deeply")
     if isinstance(error, HTTPException):
         reference, headers = _BY_STATUS.get(error.status_code, "usage"), dict(error.headers or {})
         return Problem(status=error.status_code, reference=reference, detail=str(error.detail), headers=headers)

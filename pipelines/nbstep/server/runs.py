@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
+from nbstep.backends.server.interface import Detail, ObjectOfRun, summary_of
 from nbstep.runs.run import Run
 from nbstep.server.callers import folder_of, place_of
 from nbstep.server.config import Limits
@@ -17,9 +18,8 @@ from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.listing import Query, page
 from nbstep.server.objects import Sender, objects_of
 from nbstep.server.problems import Problem
-from nbstep.server.summaries import Summary, summary_of
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import CellRecord, RunResult, RunSpec
+from nbstep_runner.contract import RunResult, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import redact
 
@@ -28,31 +28,6 @@ if TYPE_CHECKING:
 
 JSON = "application/json"
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-
-
-class ObjectOfRun(msgspec.Struct, frozen=True):
-    """An object that a client may fetch: its name, and its size in bytes."""
-
-    name: str
-    size: int
-
-
-class Detail(Summary, frozen=True, kw_only=True):
-    """One run, as its record and its place tell it.
-
-    Attributes:
-        words: How it stands, in one sentence.
-        problems: What holds it up or went wrong, a sentence each.
-        handle: What the launcher knows it by.
-        objects: Those that are there.
-    """
-
-    words: str
-    problems: tuple[str, ...]
-    handle: str
-    cells: tuple[CellRecord, ...]
-    warnings: tuple[str, ...]
-    objects: tuple[ObjectOfRun, ...]
 
 
 class Runs:

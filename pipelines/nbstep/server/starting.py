@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -14,60 +12,27 @@ from anyio import CapacityLimiter, to_thread
 
 from nbstep.api import start
 from nbstep.authoring.notebook import read_notebook
-from nbstep.backends.protocol import checked_run_id
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile, Reference, overlaid
-from nbstep.profiles.schema import ClosedSchema
 from nbstep.runs.run import Run
+from nbstep.server.asked import Again, Asked, check_labels, check_one_notebook, digest_of, named_by, sources_of, usage
 from nbstep.server.claims import Claim
 from nbstep.server.config import Config, covers
 from nbstep.server.folders import RecordsAlone, RunFolder
+from nbstep.server.links import lies_in
 from nbstep.server.notebooks import Notebooks
-from nbstep.server.objects import lies_in
 from nbstep.server.problems import Problem
 from nbstep.submission.again import request_again
 from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep.submission.request import Request as RunRequest
 from nbstep.submission.request import prepare
 from nbstep_runner.contract import ParameterSource, RunSpec, UnknownParameters, decode
-from nbstep_runner.nonfinite import read
 from nbstep_runner.parameters import Signature, read_signature, resolve
 
 AT_ONCE: Final = 4
 """Submissions that are read and checked at once: each holds its notebook in memory."""
 SUBMITTED_BY: Final = "nbstep/submitted-by"
-_KEY: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?")
-_LABEL: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-SPEC: Final = {"html": True}
 T = TypeVar("T")
-
-
-class Again(ClosedSchema, frozen=True):
-    """What a run is run again with.
-
-    Attributes:
-        parameters: Over those that it had.
-        profile: One of the folder's; its first if left out.
-        overrides: Fields of the profile that it opens, such as ``{"resources": {"memory": "8Gi"}}``.
-        run_id: Names the new run; made of the earlier one's and the time if left out.
-    """
-
-    parameters: dict[str, Any] = msgspec.field(default_factory=dict)
-    profile: str | None = None
-    overrides: dict[str, Any] = msgspec.field(default_factory=dict)
-    run_id: str | None = None
-    labels: dict[str, str] = msgspec.field(default_factory=dict)
-
-
-class Asked(Again, frozen=True):
-    """A run that is asked for.
-
-    Attributes:
-        notebook: A URI or a path below one of the server's places; left out where a notebook is uploaded.
-        run_id: Names the run; made of the notebook's name and the time if left out.
-    """
-
-    notebook: str = ""
 
 
 class Starting:
@@ -106,16 +71,15 @@ class Starting:
 
     def start(self, folder: RunFolder, caller: str, key: str | None, asked: Asked, uploaded: Path | None) -> str:
         """Start the run that is asked for, unless it was before; its id."""
-        if (uploaded is None) == (not asked.notebook):
-            raise _usage("a notebook is either named, by `notebook`, or uploaded, as a form")
+        check_one_notebook(asked, uploaded)
         profile = self.profile(folder, caller, asked)
-        named = _named(caller, folder, key, asked)
+        named = named_by(caller, folder, key, asked)
         run_id = named or new_run_id(uploaded.name if uploaded else asked.notebook)
-        claim = Claim(folder, run_id, [caller, asked, _digest(uploaded)]) if named else None
+        claim = Claim(folder, run_id, [caller, asked, digest_of(uploaded)]) if named else None
         if claim is None or not claim.is_done():
             notebook = str(uploaded or self.notebooks.checked(asked.notebook, folder.folder.storage))
-            sources = _sources(asked)
-            _begin(RunRequest(notebook=notebook, profile=profile, sources=sources, run_id=run_id, spec=SPEC), claim)
+            sources, spec = sources_of(asked), {"html": asked.html}
+            _begin(RunRequest(notebook=notebook, profile=profile, sources=sources, run_id=run_id, spec=spec), claim)
             folder.index.note(run_id)
         return run_id
 
@@ -124,11 +88,11 @@ class Starting:
         run = folder.run(earlier)
         profile = self.profile(folder, caller, again)
         _check_made_of(run, folder.places(earlier))
-        named = _named(caller, folder, key, again)
+        named = named_by(caller, folder, key, again)
         run_id = named or new_run_id(run.family)
         claim = Claim(folder, run_id, [caller, again, earlier]) if named else None
         if claim is None or not claim.is_done():
-            with request_again(run, _sources(again), {}, profile=profile, run_id=run_id) as asked:
+            with request_again(run, sources_of(again), {}, profile=profile, run_id=run_id) as asked:
                 _begin(asked, claim)
             folder.index.note(run_id)
         return run_id
@@ -145,10 +109,8 @@ class Starting:
             raise Problem(status=403, reference="forbidden", detail=f"no runs are submitted to {folder.name}")
         name = asked.profile or names[0]
         if name not in names:
-            raise _usage(f"{folder.name} has no profile {name[:80]!r}", hint=f"There are: {', '.join(names)}.")
-        for label in asked.labels:
-            if not _LABEL.fullmatch(label):
-                raise _usage(f"the label {label[:80]!r} is none that a request may set", hint="Use a name without '/'.")
+            raise usage(f"{folder.name} has no profile {name[:80]!r}", hint=f"There are: {', '.join(names)}.")
+        check_labels(asked)
         _check_open(name, asked.overrides, self.opened(name))
         own = {"labels": asked.labels | {SUBMITTED_BY: caller}}
         ours = folder.profiles[name]
@@ -191,36 +153,12 @@ def _unopened(values: dict[str, Any], opened: tuple[str, ...], within: str = "")
             yield path
 
 
-def run_id_of_key(caller: str, folder: str, key: str) -> str:
-    """The id that a caller's key is there: the same for the same three, and for no others."""
-    return f"key-{hashlib.sha256(msgspec.json.encode([caller, folder, key])).hexdigest()[:40]}"
-
-
-def _named(caller: str, folder: RunFolder, key: str | None, asked: Again) -> str | None:
-    """The id that a request gives its run, itself or by its key.
-
-    Raises:
-        Problem: It gives both, or one that is none.
-    """
-    if key is None:
-        return None if asked.run_id is None else checked_run_id(asked.run_id)
-    if asked.run_id is not None:
-        raise _usage("a request has an Idempotency-Key or a run_id, not both")
-    if not _KEY.fullmatch(key):
-        raise _usage("the Idempotency-Key is none", hint="Use up to 255 visible characters, such as a UUID.")
-    return run_id_of_key(caller, folder.name, key)
-
-
 def _begin(asked: RunRequest, claim: Claim | None) -> None:
     """Start a run, once all of it is known to fit: a request that is refused takes no id."""
     prepared = prepare(asked)
     if claim is not None:
         claim.take()
     start(prepared)
-
-
-def _sources(asked: Again) -> tuple[ParameterSource, ...]:
-    return (ParameterSource.values(read(asked.parameters)),) if asked.parameters else ()
 
 
 def _check_made_of(run: Run, places: RunPlaces) -> None:
@@ -234,7 +172,7 @@ def _check_made_of(run: Run, places: RunPlaces) -> None:
     paths = [PurePosixPath(file.path) for file in spec.files]
     inside = all(not path.is_absolute() and ".." not in path.parts for path in paths)
     read = (places.spec, places.input, places.params, *(places.file(file.path) for file in spec.files))
-    if not inside or not all(lies_in(uri, run.output_uri) for uri in read):
+    if not inside or not all(lies_in(uri, places.folder) for uri in read):
         detail = f"what the run {run.id} was made of does not lie in its folder"
         raise Problem(status=409, reference="bad-input", detail=detail, hint="Submit its notebook as a new run.")
     if spec.serving is not None:
@@ -259,11 +197,3 @@ def end(folder: RunFolder, run_id: str) -> None:
         raise Problem(status=409, reference="usage", detail=detail, hint=hint)
     with suppress(RunNotFoundError):  # its place has forgotten it: it has ended
         run.cancel()
-
-
-def _digest(file: Path | None) -> str:
-    return "" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def _usage(detail: str, hint: str = "") -> Problem:
-    return Problem(status=400, reference="usage", detail=detail, hint=hint)

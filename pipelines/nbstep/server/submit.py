@@ -6,29 +6,23 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from anyio import to_thread
 from starlette.routing import Route
 
-from nbstep.server.bodies import decoded, read_json, uploaded
+from nbstep.backends.server.interface import Accepted
+from nbstep.server.asked import Again, Asked
+from nbstep.server.bodies import asked_for, read_json
 from nbstep.server.callers import Right, caller_of, folder_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.runs import as_json
-from nbstep.server.starting import Again, Asked, Starting, end
+from nbstep.server.starting import Starting, end
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
 KEY_HEADER: Final = "idempotency-key"
-
-
-class Accepted(msgspec.Struct, frozen=True):
-    """A run that was started, or asked to end."""
-
-    id: str
-    folder: str
 
 
 class Submitting:
@@ -51,14 +45,9 @@ class Submitting:
     async def _submit(self, request: Request) -> Response:
         caller, key = caller_of(request), request.headers.get(KEY_HEADER)
         folder = await self._allowed(request, Right.SUBMIT)
-        if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-            asked = await read_json(request, Asked, self._limits)
-            return await self._started(request, folder, partial(self._starting.start, folder, caller, key, asked, None))
-        async with uploaded(request, self._limits) as (data, notebook):
-            asked = decoded(data, Asked)
-            return await self._started(
-                request, folder, partial(self._starting.start, folder, caller, key, asked, notebook)
-            )
+        async with asked_for(request, Asked, self._limits) as (asked, notebook):
+            begin = partial(self._starting.start, folder, caller, key, asked, notebook)
+            return await self._started(request, folder, begin)
 
     async def _rerun(self, request: Request) -> Response:
         caller, key = caller_of(request), request.headers.get(KEY_HEADER)

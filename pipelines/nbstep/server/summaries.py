@@ -1,4 +1,4 @@
-"""What a list tells of a run, as its record tells it."""
+"""What a list has room for of a run, and when a run began."""
 
 from __future__ import annotations
 
@@ -9,66 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from nbstep_runner.contract import Progress, RunResult, RunState
-from nbstep_runner.nonfinite import written
+from nbstep.backends.server.interface import Summary
 
 VALUES_BYTES: Final = 2**16
 """How much a list tells of one run's values."""
-
-
-class ProblemOfRun(msgspec.Struct, frozen=True):
-    """Why a run failed."""
-
-    reference: str
-    message: str
-    hint: str
-
-
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of a list, as its record tells it.
-
-    Attributes:
-        id: The name of its folder, by which it is found; what a record says of itself is no name.
-        results: Values that the notebook reported; numbers that JSON cannot write stand as in records.
-        whole: Whether parameters and results are there: those that are too large for a list are left out of it.
-    """
-
-    id: str
-    folder: str
-    state: RunState
-    attempt: int
-    notebook: str
-    started_at: str
-    ended_at: str | None
-    seconds: float | None
-    exit_code: int | None
-    parameters: dict[str, Any]
-    results: dict[str, Any]
-    labels: dict[str, str]
-    progress: Progress | None
-    error: ProblemOfRun | None
-    whole: bool = True
-
-
-def summary_of(folder: str, run_id: str, record: RunResult) -> Summary:
-    """What a list tells of a run."""
-    error = record.error
-    return Summary(
-        id=run_id,
-        folder=folder,
-        state=record.state,
-        attempt=record.attempt,
-        notebook=record.input_uri,
-        started_at=record.started_at,
-        ended_at=record.ended_at,
-        seconds=record.seconds,
-        exit_code=record.exit_code,
-        parameters=record.parameters,
-        results=written(record.results),
-        labels=record.labels,
-        progress=record.progress,
-        error=ProblemOfRun(error.reference, error.message, error.hint) if error else None,
-    )
 
 
 def short(summary: Summary) -> Summary:

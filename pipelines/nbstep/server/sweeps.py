@@ -1,20 +1,28 @@
-"""The sweeps of the service's folders over HTTP: which there are, and one as a table."""
+"""The sweeps of the service's folders over HTTP: which there are, one as a table, one started and ended."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+from anyio import to_thread
 from starlette.routing import Route
 
-from nbstep.server.callers import folder_of
+from nbstep.backends.server.interface import Accepted, SweepDetail
+from nbstep.errors import RunNotFoundError
+from nbstep.server.bodies import asked_for
+from nbstep.server.callers import Right, caller_of, folder_of
+from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders, is_group_path
 from nbstep.server.groups import Group
+from nbstep.server.problems import not_found
 from nbstep.server.runs import as_json
-from nbstep.server.summaries import Summary, short, summary_of
+from nbstep.server.started_sweeps import AskedSweep, StartedSweeps, set_of
+from nbstep.server.starting import Starting
+from nbstep.server.submit import KEY_HEADER
 from nbstep.server.sweep_reader import SweepReader
-from nbstep.sweeps.outcome import SweepRun
-from nbstep_runner.contract import RunState
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -45,51 +53,23 @@ class SweepList(msgspec.Struct, frozen=True, kw_only=True):
     left_out: int
 
 
-class SetOfSweep(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of parameters of a sweep.
-
-    Attributes:
-        state: Of its run, which is pending until there is a record.
-        parameters: What the set gives; empty in a list where ``run`` is not whole.
-        run: Its run, whose ``folder`` and ``id`` it is asked for by; ``None`` until there is a record.
-    """
-
-    name: str
-    state: RunState
-    parameters: dict[str, Any]
-    run: Summary | None
-
-
-class SweepDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """A sweep as far as its records tell.
-
-    Attributes:
-        folder: What its runs are asked for with: the folder's name and the sweep's path.
-        metric: The result that tells which set is best; ``None`` where no result has that role.
-        shared: The parameters that all sets have alike.
-        sets: The best first, where there is a metric.
-        left_out: How many sets are not told of.
-    """
-
-    folder: str
-    metric: str | None
-    shared: dict[str, Any]
-    sets: tuple[SetOfSweep, ...]
-    left_out: int
-
-
 class Sweeps:
-    """Answers what is asked about sweeps."""
+    """Answers what is asked about sweeps, and what starts and ends them."""
 
-    def __init__(self, folders: RunFolders, reader: SweepReader) -> None:
+    def __init__(self, folders: RunFolders, starting: Starting, reader: SweepReader, limits: Limits) -> None:
         self._folders = folders
         self._reader = reader
+        self._starting = starting
+        self._limits = limits
+        self._started = StartedSweeps(starting, limits.records)
 
     def routes(self) -> list[Route]:
         """Where it answers."""
         return [
             Route("/v1/sweeps", self._list, methods=["GET"]),
+            Route("/v1/sweeps", self._start, methods=["POST"]),
             Route("/v1/sweeps/{path:path}", self._one, methods=["GET"]),
+            Route("/v1/sweeps/{path:path}/cancel", self._cancel, methods=["POST"]),
         ]
 
     def _list(self, request: Request) -> Response:
@@ -98,18 +78,49 @@ class Sweeps:
         return as_json(SweepList(sweeps=told, left_out=left_out))
 
     def _one(self, request: Request) -> Response:
-        group = folder_of(request, self._folders).within(request.path_params["path"])
+        folder, path = folder_of(request, self._folders), request.path_params["path"]
+        request.state.run = path
+        sweep = folder.sweep(path)
+        if sweep is not None:
+            return as_json(self._started.told(folder, path, sweep))
+        return as_json(self._told_of_group(folder.within(path)))
+
+    def _told_of_group(self, group: RunFolder) -> SweepDetail:
+        """A group of runs, whoever made them."""
         table = self._reader.table(group)
         rows = table.ordered("", descending=False, failures_first=False)
-        return as_json(
-            SweepDetail(
-                folder=group.name,
-                metric=getattr(table.sweep.metric, "name", None),
-                shared=table.shared,
-                sets=tuple(_set_of(group.name, each) for each in rows),
-                left_out=table.left_out,
-            )
+        return SweepDetail(
+            folder=group.name,
+            metric=getattr(table.sweep.metric, "name", None),
+            shared=table.shared,
+            sets=tuple(set_of(group.name, each) for each in rows),
+            left_out=table.left_out,
         )
+
+    async def _start(self, request: Request) -> Response:
+        caller, key = caller_of(request), request.headers.get(KEY_HEADER)
+        folder = await to_thread.run_sync(folder_of, request, self._folders, Right.SUBMIT)
+        async with asked_for(request, AskedSweep, self._limits) as (asked, notebook):
+            begin = partial(self._started.start, folder, caller, key, asked, notebook)
+            path = await self._starting.apart(begin)
+        request.state.run = path
+        where = f"{request.scope.get('root_path', '')}/v1/sweeps/{path}?folder={folder.name}"
+        return as_json(Accepted(path, folder.name), 202, {"Location": where})
+
+    async def _cancel(self, request: Request) -> Response:
+        folder = await to_thread.run_sync(folder_of, request, self._folders, Right.SUBMIT)
+        path = request.path_params["path"]
+        request.state.run = path
+        await to_thread.run_sync(_end, folder, path)
+        return as_json(Accepted(path, folder.name), 202)
+
+
+def _end(folder: RunFolder, path: str) -> None:
+    sweep = folder.sweep(path)
+    if sweep is None:
+        raise not_found(f"sweep {path[:80]!r} that was started in {folder.name}")
+    with suppress(RunNotFoundError):  # its place has forgotten it: it has ended
+        sweep.cancel()
 
 
 def sweeps_below(folder: RunFolder, beginning: str) -> tuple[list[Group], int]:
@@ -117,9 +128,3 @@ def sweeps_below(folder: RunFolder, beginning: str) -> tuple[list[Group], int]:
     known = folder.index.told(lambda _: folder.index.file.groups(endpoints=False))
     groups = [each for each in known if each.path.startswith(beginning) and is_group_path(each.path)]
     return groups[:MOST_SHOWN], max(0, len(groups) - MOST_SHOWN)
-
-
-def _set_of(folder: str, run: SweepRun) -> SetOfSweep:
-    told = short(summary_of(folder, run.name, run.result)) if run.result else None
-    parameters = run.parameters if told is None or told.whole else {}
-    return SetOfSweep(name=run.name, state=run.state, parameters=parameters, run=told)

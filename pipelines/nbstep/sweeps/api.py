@@ -55,7 +55,7 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
     Args:
         notebook: A path or a URI.
         params: Values that all runs share; a set's own win.
-        output: The folder of all runs, a path or a URI.
+        output: The folder of all runs, a path or a URI; through a service a path below its folder of runs.
         grid: Values by name; every combination is a set.
         matrix: Sets, each a mapping of values by name. With a grid too, each is combined with each of the grid's.
         jobs: Runs at once; as many as there are CPUs for this process if left out. Of a cluster: pods; 8 if left out.
@@ -64,7 +64,7 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         preload: Import before the fork what the notebook imports.
         check: Raise the first error, in the order of the sets, once all runs have ended.
         unknown_parameters: ``error``, ``warn`` or ``ignore``.
-        on: ``docker`` or ``kubernetes``; on this machine itself if neither this nor ``profile`` says otherwise.
+        on: ``docker``, ``kubernetes`` or ``server``; this machine if neither this nor ``profile`` says otherwise.
         profile: As of :func:`nbstep.submit`, and so are the arguments up to ``options``; only for other places.
         image: See there.
         resources: See there; of each pod.
@@ -117,7 +117,7 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
 
     request = replace(request, storage=where.storage)
     started = start_sweep(place(request, where, per_worker=per_pod, files=files, requirements=requirements))
-    return started.wait(check=check, listen=_bar(len(started.plan.specs))) if wait else started
+    return started.wait(check=check, listen=_bar(len(request.sets))) if wait else started
 
 
 def _here(request: SweepRequest) -> Sweep:

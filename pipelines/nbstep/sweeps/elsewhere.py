@@ -18,12 +18,13 @@ from typing import Any, Final
 import msgspec
 
 from nbstep.authoring.notebook import label_of
-from nbstep.backends.protocol import Submission
+from nbstep.backends.protocol import Submission, Swept
 from nbstep.backends.reach import reach_of
 from nbstep.backends.registry import backend_named
+from nbstep.backends.stores import keeper_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.images.run_image import RunImage
-from nbstep.profiles import Profile
+from nbstep.profiles import Profile, overlaid
 from nbstep.profiles.volume_claims import claims_in
 from nbstep.submission import request as submission
 from nbstep.submission.files import Files
@@ -46,6 +47,7 @@ class PlacedSweep:
         places: Where its own objects lie, as this machine reaches them.
         uploads: Its inputs.
         image: What is to be built before it can start, if it is not there.
+        stored: Whether its inputs and its plan are uploaded; otherwise the backend sends what it is made of.
         warnings: What whoever starts it should know.
     """
 
@@ -54,6 +56,7 @@ class PlacedSweep:
     places: SweepPlaces
     uploads: tuple[tuple[str, Source], ...]
     image: RunImage | None = None
+    stored: bool = True
     warnings: tuple[str, ...] = ()
 
 
@@ -64,6 +67,7 @@ def place(
     per_worker: int | None = None,
     files: Files = (),
     requirements: RequirementLines | None = None,
+    name: str | None = None,
 ) -> PlacedSweep:
     """Read and check everything, and write nothing.
 
@@ -73,6 +77,7 @@ def place(
         per_worker: Runs at once in each of them.
         files: What each run finds in its working directory.
         requirements: As of any run.
+        name: Of the sweep's own folder; made of what the sweep is if ``None``.
 
     Raises:
         NbstepError: As :func:`nbstep.sweeps.plan.prepare` and :func:`nbstep.submission.request.prepare` have it.
@@ -81,9 +86,11 @@ def place(
     backend = backend_named(profile.on)
     workers_of = getattr(backend, "sweep_workers", None)
     if workers_of is None:
-        raise UsageError(f"the backend {profile.on!r} starts no sweeps", hint="Use local, docker or kubernetes.")
+        raise UsageError(f"the backend {profile.on!r} starts no sweeps", hint="Use docker, kubernetes or server.")
     if request.cold:
         raise UsageError("kernels are always forked elsewhere", hint="Without --cold; --no-preload is possible.")
+    if keeper_of(profile.runs or "") is not None and "://" not in request.output:
+        request = replace(request, output=join(profile.runs or "", request.output))
     prepared = prepare(request)
     one = submission.prepare(_one_run(request, profile, files, requirements))
     reach = reach_of(backend, profile)
@@ -102,7 +109,8 @@ def place(
         for name, spec in zip(prepared.names, prepared.plan.specs, strict=True)
     ]
     plan = replace(prepared.plan, specs=tuple(specs), jobs=at_once, retries=profile.retries)
-    return _placed(prepared, plan, one, inputs, min(workers, math.ceil(len(specs) / at_once)))
+    placed = _placed(prepared, plan, one, inputs, min(workers, math.ceil(len(specs) / at_once)), name)
+    return placed if one.stored else _sent(placed, request, prepared, per_worker)
 
 
 def _one_run(
@@ -113,7 +121,9 @@ def _one_run(
     deadlines: Deadlines | None = spec.pop("deadlines", None)
     if deadlines is not None:  # what the call says goes before what the profile says
         given = {name: value for name, value in asdict(deadlines).items() if value != getattr(Deadlines(), name)}
-        profile = msgspec.structs.replace(profile, deadlines=replace(profile.deadlines, **given))
+        profile = overlaid(profile, {"deadlines": given})
+    if "state" in spec:
+        profile = overlaid(profile, {"state": spec.pop("state")})
     return submission.Request(
         notebook=request.notebook,
         profile=msgspec.structs.replace(profile, runs=request.output),
@@ -140,10 +150,10 @@ def _moved(spec: RunSpec, folder: str, inputs: str) -> RunSpec:
 
 
 def _placed(
-    prepared: PreparedSweep, plan: SweepSpec, one: submission.Prepared, inputs: str, workers: int
+    prepared: PreparedSweep, plan: SweepSpec, one: submission.Prepared, inputs: str, workers: int, name: str | None
 ) -> PlacedSweep:
     given = one.submission
-    name = _name(plan, given.profile, workers)
+    name = name or _name(plan, given.profile, workers)
     here, there = SweepPlaces.of(one.places.runs, name), SweepPlaces.of(_runs_of(plan), name)
     claims = tuple(dict.fromkeys([*given.claims, *claims_in([_values(prepared.plan.specs)])]))
     spec = replace(plan.specs[0], run_id=name, output_uri=join(there.folder, OUTPUT), parameters=())
@@ -154,8 +164,24 @@ def _placed(
         places=here,
         uploads=tuple(moved),
         image=one.image,
+        stored=one.stored,
         warnings=tuple(dict.fromkeys([*prepared.warnings, *one.warnings])),
     )
+
+
+def _sent(placed: PlacedSweep, request: SweepRequest, prepared: PreparedSweep, per_worker: int | None) -> PlacedSweep:
+    """The same with what it is made of, for a backend that sends that itself."""
+    given, sets = placed.submission, prepared.plan.sets
+    shared = {
+        name: value
+        for spec, own in zip(prepared.plan.specs, sets, strict=True)
+        for source in spec.parameters
+        for name, value in source.mapping.items()
+        if name not in own
+    }
+    swept = Swept(sets=sets, jobs=request.jobs, per_worker=per_worker, preload=request.preload)
+    brought = None if given.brought is None else replace(given.brought, parameters=shared, swept=swept)
+    return replace(placed, submission=replace(given, brought=brought))
 
 
 def _runs_of(plan: SweepSpec) -> str:

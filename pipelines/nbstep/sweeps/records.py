@@ -30,6 +30,7 @@ class SweepRecords:
         self._places = places
         self._store = store
         self.names = [spec.output_uri.split("/")[-2] for spec in plan.specs]
+        self.sets = plan.sets
         self._index = {name: index for index, name in enumerate(self.names)}
         self._found: dict[int, tuple[RunResult, str]] = {}
         self._listed: dict[int, tuple[str, float | None]] = {}

@@ -44,6 +44,9 @@ def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
         return sweep
     if placed.image is not None:
         placed.image.provide()
+    if not placed.stored:
+        backend.submit(request)
+        return sweep
     upload(placed.uploads, profile.storage)
     store = store_of(places.plan, profile.storage)
     store.write(places.plan, encode(placed.plan))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from queue import SimpleQueue
 from typing import Final, TextIO
 
 from nbstep.backends.protocol import Backend, Phase, Status, forget
+from nbstep.backends.stores import store_of
 from nbstep.errors import WaitTimeoutError
-from nbstep.profiles.storage import store_of
 from nbstep.runs.removal import Removed, check_ended, remove_run
 from nbstep.runs.run import Run
 from nbstep.runs.wait import until_ended
@@ -18,9 +20,10 @@ from nbstep.submission.places import PLAN, SweepPlaces
 from nbstep.sweeps.lines import line_of
 from nbstep.sweeps.outcome import Listener, Sweep, SweepRun
 from nbstep.sweeps.records import SweepRecords
+from nbstep.sweeps.told import ToldRecords
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import RunState, SweepSpec, decode
+from nbstep_runner.contract import OUTPUT, RunState, SweepSpec, decode
 from nbstep_runner.stores import join
 
 SEVERITIES: Final = {RunState.SUCCEEDED: "INFO", RunState.CANCELLED: "WARNING"}
@@ -39,7 +42,7 @@ class SubmittedSweep:
         self._backend = run.backend
         self._places = SweepPlaces(run.located.spec_uri.rpartition("/")[0])
         self._store = store_of(self._places.plan, run.located.storage)
-        self._records: SweepRecords | None = None
+        self._records: SweepRecords | ToldRecords | None = None
         self._plan: SweepSpec | None = None
         self._final: RunStatus | None = None
         self._cancelled = False
@@ -61,6 +64,11 @@ class SubmittedSweep:
     def backend(self) -> Backend:
         """Where it takes place."""
         return self._backend
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it had by the last look."""
+        return self._final is not None
 
     @property
     def output(self) -> str:
@@ -109,9 +117,13 @@ class SubmittedSweep:
             for listen in self._listeners:
                 listen(index, run)
 
-    def _known(self) -> SweepRecords:
+    def _known(self) -> SweepRecords | ToldRecords:
         if self._records is None:
-            self._records = SweepRecords(self.plan, self._places, self._store)
+            told = getattr(self._backend, "sweep_told", None)
+            if told is None:
+                self._records = SweepRecords(self.plan, self._places, self._store)
+            else:
+                self._records = ToldRecords(partial(told, self.handle), self.output)
         return self._records
 
     @property
@@ -122,19 +134,29 @@ class SubmittedSweep:
         return self._plan
 
     def _run(self, index: int, *, over: bool) -> SweepRun:
-        name = self._known().names[index]
+        records = self._known()
+        name = records.names[index]
         return SweepRun(
             name=name,
-            parameters=self.plan.sets[index],
-            output_uri=join(self._places.runs, f"{name}/{self.plan.specs[index].output_uri.rpartition('/')[2]}"),
-            result=self._known().verdict(index, over=over),
+            parameters=records.sets[index],
+            output_uri=join(self._places.runs, f"{name}/{OUTPUT}"),
+            result=records.verdict(index, over=over),
         )
 
     def outcome(self) -> Sweep:
         """What has come of it by the last look: the runs that have not ended have no record."""
         over = self._final is not None
-        runs = tuple(self._run(index, over=over) for index in range(len(self.plan.specs)))
+        runs = tuple(self._run(index, over=over) for index in range(len(self._known().names)))
         return Sweep(runs=runs, stopped_by=signal.SIGTERM if over and self._cancelled else None)
+
+    def standing(self) -> list[tuple[SweepRun, bool]]:
+        """Each run by the last look, with its record as far as it is, and whether that is its verdict."""
+        runs = self.outcome().runs
+        records = map(self._known().record, range(len(runs)))
+        return [
+            (replace(run, result=run.result or record), run.result is not None)
+            for run, record in zip(runs, records, strict=True)
+        ]
 
     def wait(self, timeout: float | None = None, *, check: bool = True, listen: Listener | None = None) -> Sweep:
         """Wait for the end of all runs.

@@ -12,11 +12,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from nbstep.backends.kubernetes.api.cluster import cluster as connection
+from nbstep.backends.kubernetes.backend import KubernetesBackend
 from nbstep.backends.kubernetes.text import as_yaml
-from nbstep.server.config import config_of
+from nbstep.backends.protocol import Phase
+from nbstep.endpoints.endpoint import Placed
+from nbstep.endpoints.kubernetes.host import KubernetesHost
+from nbstep.errors import ClusterDeniedError
+from nbstep.server.config_file import config_of
 from nbstep.server.following import Streams
 from nbstep.server.team.manifest import manifests_of
 from nbstep.server.team.service import team
+from nbstep_runner.contract import encode
 from servers.cluster import Api, Launcher, wait_for_service_account
 from support import notebooks
 from support.manifests import TEXTS
@@ -171,3 +178,52 @@ def test_the_cluster_takes_what_the_manifest_says(cluster: Api, foreign: Api, tm
     assert json.loads(made)["data"] == data
     cluster.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata})
     cluster("create", "--dry-run=server", "--filename", "-", data=pod)
+
+
+@pytest.mark.fault(62)
+def test_the_account_of_the_manifest_may_what_the_server_asks(
+    cluster: Api, kubeconfig: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its token and nothing else: Jobs and endpoints are looked at, callers are reviewed, Secrets are not read."""
+    name = f"t{secrets.token_hex(3)}"
+    config = {
+        "folders": {"team": {"uri": str(tmp_path / "runs"), "namespace": cluster.namespace, "profiles": ["small"]}},
+        "profiles": {"small": {"on": "kubernetes", "image": "run:1"}},
+        "access": {"kubernetes": {"audiences": [AUDIENCE], "cache_seconds": 0}},
+        "deployment": {"name": name, "namespace": cluster.namespace},
+    }
+    (tmp_path / "server.yaml").write_text(yaml.safe_dump(config))
+    roles = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+    made = [each for each in yaml.safe_load_all(manifests_of(tmp_path / "server.yaml")) if each["kind"] in roles]
+    everywhere = Api(cluster.kubeconfig, "")
+    try:
+        for each in made:
+            everywhere.create(each)
+        document = yaml.safe_load(kubeconfig.read_text())
+        document["users"] = [{"name": name, "user": {"token": cluster("create", "token", name).strip()}}]
+        document["contexts"][0]["context"]["user"] = name
+        document["current-context"] = document["contexts"][0]["name"]
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(document))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+        connection.cache_clear()
+        handle = f"k8s://{document['current-context']}/{cluster.namespace}/model"
+        placed = Placed(name="model", handle=handle, on="kubernetes", revision="0" * 10)
+        (tmp_path / "runs/model").mkdir(parents=True)
+        (tmp_path / "runs/model/endpoint.json").write_bytes(encode(placed))
+
+        service = Service(team(config_of(config, where="the test"), Streams(1)))
+        token = account(cluster, name + "-reader", "get")
+        headers = {"authorization": f"Bearer {token}", "accept": "text/html"}
+        page = service.get("/endpoints", headers=headers)
+        assert (page.status_code, "the Deployment model is gone" in page.text) == (200, True), page.text
+        host = KubernetesHost()
+        assert host.url(handle, None) == ""
+        gone = KubernetesBackend().statuses([handle])[handle]
+        assert gone.phase is Phase.GONE
+        with pytest.raises(ClusterDeniedError):
+            connection(document["current-context"])._request("GET", f"/api/v1/namespaces/{cluster.namespace}/secrets")
+    finally:
+        connection.cache_clear()
+        for each in made:
+            if each["kind"].startswith("Cluster"):
+                everywhere("delete", each["kind"], each["metadata"]["name"], "--wait=false", check=False)

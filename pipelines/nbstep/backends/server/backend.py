@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar, Final
+from urllib.parse import quote
 
 from nbstep.backends.protocol import Again, Located, Phase, Plan, Status, Submission, checked_run_id
 from nbstep.backends.reach import Packages, Reach
-from nbstep.backends.server.answers import Accepted, Detail, decoded, no_service
+from nbstep.backends.server.answers import decoded, no_service
 from nbstep.backends.server.events import Follower, lines_so_far
+from nbstep.backends.server.interface import Accepted, Detail, StandingOfSweep, SweepDetail
 from nbstep.backends.server.places import HANDLE, Place, Places
 from nbstep.backends.server.request import again, service_of, upload
-from nbstep.backends.server.store import ServiceStore, detail
+from nbstep.backends.server.store import PLAN, ServiceStore, detail
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.service import SCHEME
@@ -26,13 +28,14 @@ _PHASES: Final = {RunState.PENDING: Phase.PENDING, RunState.RUNNING: Phase.RUNNI
 
 
 class ServerBackend:
-    """Asks a service over HTTP. A run's handle is ``server://HOST/PREFIX/FOLDER/ID``."""
+    """Asks a service over HTTP. A run's handle is ``server://HOST/PREFIX/FOLDER/ID``, a sweep's has more segments."""
 
     scheme: ClassVar[str] = SCHEME.removesuffix("://")
 
     def __init__(self) -> None:
         self._places = Places()
         self._store = ServiceStore(self._places)
+        self._sweeps: dict[str, SweepDetail] = {}
 
     def know(self, profile: Profile) -> None:
         """Reach the profile's service as the profile says."""
@@ -58,15 +61,20 @@ class ServerBackend:
             uploads=False,
         )
 
+    def sweep_workers(self, jobs: int | None) -> tuple[int, int | None]:
+        """What the name of a sweep is made of; how many there are is for the service to say."""
+        return jobs or 1, 1
+
     def plan(self, submission: Submission) -> Plan:
-        """The request that starts the run."""
+        """The request that starts the run or the sweep."""
         sent = upload(submission)
-        return Plan(handle=join(sent.options.runs, submission.spec.run_id), body=sent, text=sent.text)
+        return Plan(handle=submission.spec.output_uri.rpartition("/")[0], body=sent, text=sent.text)
 
     def submit(self, plan: Plan) -> None:
-        """Ask for the run. Its id is in the request: however often that arrives, it is one run."""
-        place = self._run(plan.handle)
-        self._accepted(place, place.service.post("/v1/runs", place.query, **plan.body.form), place.run_id)
+        """Ask for it. Its id is in the request: however often that arrives, it is one run."""
+        place = self._places.of(plan.handle)
+        answer = place.service.post(plan.body.path, place.top, **plan.body.form)
+        self._accepted(place, answer, place.sweep if place.group else place.run_id)
 
     def check(self, plan: Plan) -> str:
         """Say that the service lets the token's owner look into the folder.
@@ -98,10 +106,13 @@ class ServerBackend:
         return join(place.options.runs, asked.run_id)
 
     def locate(self, handle: str) -> Located:
-        """Find a run by asking for it."""
-        place = self._run(handle)
-        detail(place)
-        return _located(handle, place)
+        """Find a run or a sweep by asking for it."""
+        place = self._places.of(handle)
+        if place.group and not place.name:
+            self.sweep_told(handle)
+            return _located(handle, place, PLAN)
+        detail(self._run(handle))
+        return _located(handle, place, SPEC)
 
     def statuses(self, handles: Sequence[str]) -> dict[str, Status]:
         """How each stands, as the service tells it; some are asked about at a time."""
@@ -118,18 +129,40 @@ class ServerBackend:
 
     def cancel(self, handle: str) -> None:
         """Have the service ask for the end."""
-        place = self._run(handle)
-        place.service.post(f"{place.path}/cancel", place.query)
+        place = self._places.of(handle)
+        path = f"/v1/sweeps/{quote(place.sweep)}" if place.group else self._run(handle).path
+        place.service.post(f"{path}/cancel", place.top)
+
+    def sweep_told(self, handle: str) -> SweepDetail:
+        """What the service tells of a sweep, now or when it was last asked how that stands.
+
+        Raises:
+            RunNotFoundError: There is none that was started.
+        """
+        known = self._sweeps.pop(handle, None)
+        if known is not None:
+            return known
+        place = self._places.of(handle)
+        answer = place.service.get(f"/v1/sweeps/{quote(place.sweep)}", place.top)
+        told = decoded(answer, SweepDetail, place.service.url)
+        if told.standing is None:
+            raise RunNotFoundError(f"{place.sweep} is no sweep that was started in {place.options.folder}")
+        return told
 
     def _run(self, handle: str) -> Place:
         place = self._places.of(handle)
-        if not place.run_id or place.name:
+        if not place.run_id or place.name or place.group:
             raise UsageError(f"{handle} is no run of a service", hint=f"A run is written {HANDLE}.")
         checked_run_id(place.run_id)
         return place
 
     def _status(self, handle: str) -> Status:
         try:
+            if self._places.of(handle).group:
+                self._sweeps.pop(handle, None)
+                told = self.sweep_told(handle)
+                self._sweeps[handle] = told
+                return _status_of_sweep(told.standing)
             return _status_of(detail(self._run(handle)))
         except RunNotFoundError as error:
             return Status(phase=Phase.GONE, words=error.message)
@@ -141,8 +174,15 @@ class ServerBackend:
             raise no_service(place.service.url)
 
 
-def _located(handle: str, place: Place) -> Located:
-    return Located(run_id=place.run_id, spec_uri=join(handle, SPEC), output_uri=join(handle, OUTPUT))
+def _located(handle: str, place: Place, spec: str) -> Located:
+    return Located(run_id=place.run_id, spec_uri=join(handle, spec), output_uri=join(handle, OUTPUT))
+
+
+def _status_of_sweep(told: StandingOfSweep | None) -> Status:
+    if told is None:
+        return Status(phase=Phase.GONE)
+    phase = _PHASES.get(told.state, Phase.ENDED)
+    return Status(phase=phase, words=told.words, problems=told.problems, cancelled=told.cancelled)
 
 
 def _status_of(told: Detail) -> Status:

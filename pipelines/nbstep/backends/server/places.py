@@ -17,34 +17,48 @@ from nbstep.profiles.service import SCHEME
 from nbstep_runner.errors import NbstepError, UsageError
 
 HANDLE: Final = f"{SCHEME}HOST/FOLDER/ID"
+STEM: Final = "output."
+"""What the names of the objects begin with that a service sends of a run, and no set or sweep is named so."""
 Known = tuple[ServiceOptions, float]
 """A service as a profile names it, and for how many seconds it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a URI names at a service: a folder of runs, a run, or an object of one.
+    """What a URI names at a service: a folder of runs, a run or a sweep, or an object of a run.
 
     Attributes:
         options: The service, as the profile names it, and the folder.
-        run_id: Empty for a folder.
+        group: The path of the folder in it that holds the run; empty for a run of the folder itself. A sweep has one.
+        run_id: Of the run or the sweep; empty for a folder.
         name: Below the run's folder; empty for a run.
     """
 
     service: Service
     options: ServiceOptions
+    group: str
     run_id: str
     name: str
 
     @property
-    def query(self) -> dict[str, str]:
+    def top(self) -> dict[str, str]:
         """What names the folder in an address."""
         return {"folder": self.options.folder}
+
+    @property
+    def query(self) -> dict[str, str]:
+        """What names the folder of the run in an address."""
+        return {"folder": f"{self.options.folder}/{self.group}"} if self.group else self.top
 
     @property
     def path(self) -> str:
         """Of the run in the interface."""
         return f"/v1/runs/{quote(self.run_id, safe='')}"
+
+    @property
+    def sweep(self) -> str:
+        """The path of the sweep below its folder."""
+        return f"{self.group}/{self.run_id}"
 
 
 class Places:
@@ -74,16 +88,18 @@ class Places:
             )
         found, patience = known
         folder, _, rest = uri.removeprefix(f"{found.root}/").rstrip("/").partition("/")
-        run_id, _, name = rest.partition("/")
+        path = rest.split("/")
+        end = next((index for index, each in enumerate(path) if index and each.startswith(STEM)), len(path))
         try:
             options = msgspec.convert(msgspec.to_builtins(found) | {"folder": folder}, ServiceOptions)
         except msgspec.ValidationError:
             raise UsageError(f"{uri} names no folder of runs", hint=f"A run is written {HANDLE}.") from None
-        return Place(self._service(found, patience), options, run_id, name)
+        group, name = "/".join(path[: end - 1]), "/".join(path[end:])
+        return Place(self._service(found, patience), options, group, path[end - 1], name)
 
     def _service(self, options: ServiceOptions, patience: float) -> Service:
         """One for all folders that are reached with one token: it keeps its connections."""
-        key = (msgspec.structs.replace(options, folder="any", profile=None), patience)
+        key = (msgspec.structs.replace(options, folder="any", profile=None, named=()), patience)
         with self._lock:
             if key not in self._services:
                 self._services[key] = Service(options, patience)

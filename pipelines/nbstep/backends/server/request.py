@@ -22,15 +22,16 @@ TOLD: Final = (
     *("run_id", "attempt", "input_uri", "output_uri", "parameters", "labels", "storage"),
     *("deadlines", "collect", "state", "html", "needs", "schema_version"),
 )
-"""Fields of a spec that a request says in its own way; a page is always made."""
+"""Fields of a spec that a request says in its own way."""
 NOTEBOOK_TYPE: Final = "application/x-ipynb+json"
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A request for a run: its JSON, and the notebook that comes with it."""
+    """A request for a run or a sweep: its JSON, and the notebook that comes with it."""
 
     options: ServiceOptions
+    path: str
     request: bytes
     name: str
     notebook: bytes
@@ -45,7 +46,7 @@ class Upload:
     def text(self) -> str:
         """The same for people; the token is not part of it."""
         told = {
-            "post": f"{self.options.url}/v1/runs?folder={self.options.folder}",
+            "post": f"{self.options.url}{self.path}?folder={self.options.folder}",
             "request": msgspec.json.decode(self.request),
             "notebook": f"{self.name}, {len(self.notebook)} bytes",
         }
@@ -53,7 +54,7 @@ class Upload:
 
 
 def upload(submission: Submission) -> Upload:
-    """The request that starts a run.
+    """The request that starts a run or a sweep.
 
     Raises:
         UsageError: The profile names no service, the runs' folder is another, or a service takes no such thing.
@@ -68,14 +69,25 @@ def upload(submission: Submission) -> Upload:
         )
     _check_taken(spec)
     over = overrides(profile) | ({"state": True} if spec.state else {})
-    asked = {
+    asked: dict[str, Any] = {
         "parameters": dict(brought.parameters),
         "profile": options.profile,
         "overrides": over,
         "run_id": spec.run_id,
         "labels": profile.labels,
+        "html": spec.html,
     }
-    return Upload(options, _encoded(asked), brought.name, brought.notebook)
+    if brought.swept is None:
+        return Upload(options, "/v1/runs", _encoded(asked), brought.name, brought.notebook)
+    group = spec.output_uri.removeprefix(f"{options.runs}/").rpartition("/")[0].rpartition("/")[0]
+    asked |= {
+        "name": group,
+        "matrix": brought.swept.sets,
+        "jobs": brought.swept.jobs,
+        "per_worker": brought.swept.per_worker,
+        "preload": brought.swept.preload,
+    }
+    return Upload(options, "/v1/sweeps", _encoded(asked), brought.name, brought.notebook)
 
 
 def service_of(profile: Profile) -> ServiceOptions:
@@ -112,19 +124,22 @@ def again(options: ServiceOptions, asked: Again) -> bytes:
 
 
 def overrides(profile: Profile) -> dict[str, Any]:
-    """Where a profile differs from the plain one, for the fields that a service's own profile may open."""
+    """What a service's own profile would have to open: the fields that are named, or differ from a plain profile's."""
     given, plain = (msgspec.to_builtins(each) for each in (profile, Profile()))
-    return {name: value for name, value in _differing(given, plain).items() if name not in NOT_SENT}
+    named = frozenset(profile.service.named if profile.service is not None else ())
+    return {name: value for name, value in _asked(given, plain, named).items() if name not in NOT_SENT}
 
 
-def _differing(given: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(
+    given: Mapping[str, Any], plain: Mapping[str, Any], named: frozenset[str], within: str = ""
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in given.items():
-        usual = plain.get(name)
+        usual, path = plain.get(name), f"{within}{name}"
         if isinstance(value, dict) and isinstance(usual, dict):
-            if inner := _differing(value, usual):
+            if inner := _asked(value, usual, named, f"{path}."):
                 found[name] = inner
-        elif value != usual:
+        elif value != usual or path in named:
             found[name] = value
     return found
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Final, NoReturn
 from urllib.parse import quote, unquote
 
-from nbstep.backends.server.answers import Detail, Page, Summary, decoded
-from nbstep.backends.server.places import Place, Places
+from nbstep.backends.server.answers import decoded
+from nbstep.backends.server.interface import Detail, Page, Summary, record_of
+from nbstep.backends.server.places import STEM, Place, Places
 from nbstep.errors import RunNotFoundError
 from nbstep_runner.contract import OUTPUT, RECORD, RunResult
 from nbstep_runner.errors import InputNotFoundError, StorageDeniedError
@@ -16,8 +17,7 @@ from nbstep_runner.stores import Blob, Source, Stat, join
 
 OBJECT_BYTES: Final = 2**31
 """Of one object; no larger file is collected of a run."""
-STEM: Final = "output."
-"""What the names of the objects begin with that a service sends."""
+PLAN: Final = "sweep.json"
 PAGE: Final = "200"
 
 
@@ -39,6 +39,8 @@ class ServiceStore:
         """An object of a run, whole."""
         place = self._places.of(uri)
         name = unquote(place.name)
+        if place.group and place.run_id == PLAN:
+            _refuse(uri)
         if not name.startswith(STEM):
             raise InputNotFoundError(f"a service has no object {uri}")
         try:
@@ -79,7 +81,7 @@ class ServiceStore:
         """What the service's list tells of the runs of a folder, newest first: no cells, files or warnings."""
         place = self._places.of(uri)
         for summary in summaries(place):
-            yield summary.record(join(place.options.runs, f"{summary.id}/{OUTPUT}"))
+            yield record_of(summary, join(place.options.runs, f"{summary.id}/{OUTPUT}"))
 
 
 def summaries(place: Place) -> Iterator[Summary]:

@@ -12,10 +12,11 @@ from typing import Any, Final
 import msgspec
 
 from nbstep.profiles import merged
+from nbstep.server.asked import Again
 from nbstep.server.folders import RunFolder
 from nbstep.server.pages.form_fields import Field, given_value, override_values, pairs, parameter_fields, profile_fields
 from nbstep.server.problems import Problem, as_problem
-from nbstep.server.starting import Again, Starting
+from nbstep.server.starting import Starting
 from nbstep.submission.places import new_run_id
 from nbstep_runner.contract import ParameterSource, UnknownParameters
 from nbstep_runner.errors import BadInputError, NbstepError

@@ -16,6 +16,7 @@ from anyio import to_thread
 from starlette.routing import Route
 
 from nbstep.authoring.notebook import label_of
+from nbstep.server.asked import Again, Asked
 from nbstep.server.bodies import CARRIED_BYTES, brought, carried, read_fields, too_large
 from nbstep.server.callers import Right, caller_of, folder_of
 from nbstep.server.config import Limits
@@ -24,7 +25,7 @@ from nbstep.server.pages.form import Chosen, Form
 from nbstep.server.pages.form_fields import WAYS
 from nbstep.server.pages.rendering import Rendering, to_run
 from nbstep.server.problems import Problem, as_problem
-from nbstep.server.starting import Again, Asked, Starting
+from nbstep.server.starting import Starting
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.notebook import parse_notebook
 from nbstep_runner.parameters import read_signature

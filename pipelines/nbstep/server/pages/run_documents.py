@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from nbstep.backends.server.interface import Detail
 from nbstep.runs.run import Run
-from nbstep.server.runs import Detail
 from nbstep.views.text import visible
 from nbstep_runner.contract import RunResult, encode
 from nbstep_runner.errors import BadInputError, InputNotFoundError

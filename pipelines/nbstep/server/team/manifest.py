@@ -11,7 +11,8 @@ from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.profiles import Reference, Resources
 from nbstep.profiles.quantities import written
 from nbstep.server.app import application
-from nbstep.server.config import Config, read_config
+from nbstep.server.config import Config
+from nbstep.server.config_file import read_config
 from nbstep.server.deployment import Deployment
 from nbstep.server.listening import STOP_SECONDS
 from nbstep.server.team.prefix import checked_prefix
@@ -34,8 +35,10 @@ LAUNCHER: Final = (
     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads"], "verbs": ["list"]},
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
 )
-"""What the server does in the namespaces of runs."""
+"""What the server does in the namespaces of runs; of endpoints it tells how they stand, and starts none."""
 REVIEWER: Final = (
     {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
     {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},

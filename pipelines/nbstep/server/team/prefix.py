@@ -47,5 +47,6 @@ class Prefixed:
         if scope["type"] == "http":
             path = scope["path"]
             whole = path if f"{path}/".startswith(f"{self._prefix}/") else f"{self._prefix}{path}"
+            whole = f"{whole}/" if whole == self._prefix else whole
             scope = {**scope, "path": whole, "root_path": self._prefix}
         await self._app(scope, receive, send)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbstep.profiles.service import origin_of
-from nbstep.server.config import read_config
+from nbstep.server.config_file import read_config
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 
 if TYPE_CHECKING:

@@ -16,15 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nbstep.backends.server.interface import summary_of
 from nbstep.runs.history import read_run
 from nbstep.server import index as index_module
 from nbstep.server.config import Folder
 from nbstep.server.folders import RunFolder
 from nbstep.server.index import RunIndex
-from nbstep.server.index_file import Entry, Found, IndexFile, IndexRenewedError, Wanted
+from nbstep.server.index_database import IndexRenewedError
+from nbstep.server.index_file import IndexFile
+from nbstep.server.index_rows import Entry, Found, Wanted
 from nbstep.server.listing import Query, page
 from nbstep.server.problems import Problem
-from nbstep.server.summaries import summary_of
 from nbstep_runner.contract import RunResult, RunSpec, RunState, encode
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.stores import Blob, Stat, redact

@@ -16,6 +16,7 @@ from nbstep_runner.errors import StorageUnavailableError
 from support.answering import Answer, answering
 
 STREAM = {"Content-Type": "text/event-stream"}
+AWAY = {"title": "Service Unavailable", "status": 503, "detail": "away", "reference": "storage-unavailable"}
 END = "event: end\ndata: {}\n\n"
 
 
@@ -65,7 +66,7 @@ def test_what_comes_again_is_passed_over() -> None:
     ("answer", "kind", "message"),
     [
         (
-            whole('event: problem\ndata: {"detail": "away", "reference": "storage-unavailable"}\n\n'),
+            whole(f"event: problem\ndata: {json.dumps(AWAY)}\n\n"),
             StorageUnavailableError,
             "away",
         ),

@@ -5,13 +5,10 @@ from __future__ import annotations
 import asyncio
 import io
 import math
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, cast
 
 import httpx
@@ -20,8 +17,6 @@ import pytest
 import nbstep
 from nbstep import Profile, Run
 from nbstep.api import start
-from nbstep.backends.memory import MemoryBackend
-from nbstep.backends.registry import backend_named
 from nbstep.backends.server.request import overrides
 from nbstep.errors import RunNotFoundError, ServiceDeniedError
 from nbstep.profiles.storage import store_of
@@ -37,49 +32,8 @@ from nbstep_runner.errors import (
     UsageError,
 )
 from nbstep_runner.stores import sibling
-from support import notebooks
-from support.service import TOKEN, config, listening
-
-CELLS: list[str | notebooks.Code] = [
-    notebooks.Code("rate: float = 0.5\nname: str = 'a'\nmore = None", tags=("parameters",)),
-    "rate",
-]
-
-
-class Team:
-    """A service of one folder, whose runs go as a test says, and a profile by which it is reached."""
-
-    def __init__(self, url: str, runs: str, **server: Any) -> None:
-        self.runs = runs
-        self.memory = cast("MemoryBackend", backend_named("memory"))
-        place = {"url": url, "folder": "team", "token": {"secret": "env:TEAM_TOKEN"}, **server}
-        self.profile = nbstep.profiles.overlaid(Profile(), {"on": "server", "server": place})
-
-    def submit(self, params: dict[str, Any] | None = None, **options: Any) -> Run:
-        return nbstep.submit("train.ipynb", params, profile=self.profile, **options)
-
-    def handle(self, run: Run) -> str:
-        """What the run's own place calls it."""
-        return f"memory://{run.id}"
-
-    def end(self, run: Run, **end: Any) -> None:
-        self.memory.end(self.handle(run), **end)
-
-
-@pytest.fixture
-def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TEAM_TOKEN", TOKEN)
-    notebooks.write(Path("train.ipynb"), CELLS)
-    runs = f"memory://{secrets.token_hex(4)}/runs"
-    profiles = {"small": {"on": "memory", "open": ["resources.memory", "retries"]}, "other": {"on": "memory"}}
-    served = config(
-        folders={"team": {"uri": runs, "profiles": ["small", "other"]}},
-        profiles=profiles,
-        notebooks=[str(tmp_path)],
-    )
-    with listening(served) as (url, _):
-        yield Team(url, runs)
+from support.answering import Answer, Request, asking
+from support.through_service import Team
 
 
 def test_a_run_goes_its_whole_way(team: Team) -> None:
@@ -134,29 +88,14 @@ def losing_the_first_answer(url: str) -> Iterator[tuple[str, list[int]]]:
     """A way to a service on which the answer to the first POST is lost; and the status of each answer to one."""
     answered: list[int] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            headers = {name: self.headers[name] for name in ("Authorization", "Content-Type")}
-            answer = httpx.post(f"{url}{self.path}", content=body, headers=headers, trust_env=False, timeout=120)
-            answered.append(answer.status_code)
-            if len(answered) > 1:
-                self.send_response(answer.status_code)
-                self.send_header("Content-Length", str(len(answer.content)))
-                self.end_headers()
-                self.wfile.write(answer.content)
+    def pass_on(request: Request) -> Answer | None:
+        headers = {name: request.headers[name] for name in ("Authorization", "Content-Type")}
+        answer = httpx.post(f"{url}{request.path}", content=request.body, headers=headers, trust_env=False, timeout=120)
+        answered.append(answer.status_code)
+        return (answer.status_code, {}, answer.content) if len(answered) > 1 else None
 
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", answered
-        finally:
-            server.shutdown()
-            thread.join()
+    with asking(pass_on) as way:
+        yield way, answered
 
 
 @pytest.mark.fault(62)
@@ -176,6 +115,26 @@ def test_what_is_sent_is_what_was_asked_for(team: Team) -> None:
     places = RunPlaces.of(team.runs, "r")
     params = store_of(places.params, StorageOptions()).read(places.params).data.decode()
     assert params.splitlines() == ["rate: .nan", "name: '12'", "more:", f"- {2**70}", "- secret: env:OTHER"]
+
+
+def test_what_is_named_is_sent_even_where_it_is_usual(team: Team) -> None:
+    """The service's profile may say otherwise: whoever names a value has it, or is refused."""
+    run = team.submit({}, retries=2, run_id="named")
+    assert team.memory._run(team.handle(run)).submission.profile.retries == 2
+    assert team.memory._run(team.handle(team.submit(run_id="plain"))).submission.profile.retries == 4
+    for options, field in (
+        ({"resources": {"gpu": 0}}, "resources.gpu"),
+        ({"state": False}, "state"),
+        ({"deadlines": {"grace": Profile().deadlines.grace}}, "deadlines"),
+    ):
+        with pytest.raises(ServiceDeniedError, match=f"does not let a request set {field}"):
+            team.submit(**options)
+    assert overrides(nbstep.profiles.overlaid(team.profile, {"retries": None})) == {}
+
+
+def test_a_page_is_made_unless_the_call_says_otherwise(team: Team) -> None:
+    runs = team.submit(), team.submit(html=False)
+    assert [team.memory.spec(team.handle(run)).html for run in runs] == [True, False]
 
 
 def test_a_run_is_run_again_by_the_service(team: Team) -> None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from nbstep.profiles.strict_yaml import load
-from nbstep.server.config import config_of
+from nbstep.server.config_file import config_of
 from nbstep.server.team.manifest import manifests, manifests_of
 from support.manifests import known_to_kubernetes, violations
 
@@ -65,9 +65,12 @@ def test_it_may_what_it_does_where_runs_are_and_no_more() -> None:
     }
     assert verbs == {("tokenreviews", "create"), ("subjectaccessreviews", "create")}
     for role in of_kind(objects, "Role"):
-        granted = {verb for rule in role["rules"] for verb in rule["verbs"]}
-        assert granted == {"create", "get", "list", "patch"}
-        assert "secrets" not in {resource for rule in role["rules"] for resource in rule["resources"]}
+        granted = {
+            (resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+        }
+        assert {resource for resource, verb in granted if verb not in ("get", "list")} == {"jobs"}
+        assert granted >= {("jobs", "create"), ("jobs", "patch"), ("deployments", "get"), ("services", "get")}
+        assert "secrets" not in {resource for resource, _ in granted}
     without = made({**document, "access": {"tokens": "/t/tokens.yaml"}})
     assert not of_kind(without, "ClusterRole")
 

@@ -1,0 +1,101 @@
+"""The rows of an index of runs: what a listing enters, what is kept of a run, and what is looked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from nbstep.backends.server.interface import Summary
+from nbstep_runner.contract import RunState
+
+Place = tuple[float, str]
+"""When a run's object was written, and the run's id: what runs are ordered by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A run as a listing has it.
+
+    Attributes:
+        has_record: Whether its record is there, or only its spec.
+        version: Of that object.
+        modified: When that object was written.
+    """
+
+    run_id: str
+    has_record: bool
+    version: str
+    modified: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run as the index has it.
+
+    Attributes:
+        read_at: When its object was read; 0 if not since it changed.
+        settled: What was read changes no more, unless a listing says so.
+        summary: What was read, as JSON; ``None`` where that was no record.
+    """
+
+    key: int
+    run_id: str
+    has_record: bool
+    version: str
+    modified: float
+    read_at: float
+    settled: bool
+    summary: bytes | None
+
+    @property
+    def place(self) -> Place:
+        """Where it stands among the others."""
+        return self.modified, self.run_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """Runs that have something in common.
+
+    Attributes:
+        name: Of the notebook, or a label as ``NAME=VALUE``.
+        succeeded: How many of them did, as far as their records have been read.
+        failed: How many failed or were lost.
+        modified: When the last of their objects was written.
+    """
+
+    name: str
+    runs: int
+    succeeded: int
+    failed: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which runs are looked for; all if nothing is said."""
+
+    state: RunState | None = None
+    prefix: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    since: float | None = None
+
+    def condition(self) -> tuple[str, list[Any]]:
+        """The same of rows that are settled."""
+        found: list[tuple[str, list[Any]]] = [("settled = 1 AND summary IS NOT NULL", [])]
+        if self.state is not None:
+            found.append(("state = ?", [self.state.value]))
+        if self.since is not None:
+            found.append(("started >= ?", [self.since]))
+        found += [("key IN (SELECT key FROM labels WHERE name = ? AND value = ?)", list(each)) for each in self.labels]
+        return " AND ".join(text for text, _ in found), [value for _, values in found for value in values]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What reading a row's objects brought; the row may have changed since."""
+
+    row: Row
+    summary: Summary | None
+    settled: bool
+    started: float = 0.0

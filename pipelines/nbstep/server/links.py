@@ -1,0 +1,93 @@
+"""Links in folders of runs on this machine: whoever may write there can make one to what only the server may read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from nbstep_runner.contract import ATTEMPTS
+from nbstep_runner.errors import InputNotFoundError
+from nbstep_runner.stores import Blob, Source, Stat, Store
+
+
+def lies_in(uri: str, folder: str) -> bool:
+    """Whether a file or folder lies in another, links followed; elsewhere than on this machine there are none."""
+    if "://" in uri:
+        return True
+    try:
+        return Path(uri).resolve().is_relative_to(Path(folder).resolve())
+    except (OSError, RuntimeError, ValueError):  # such as a link that leads to itself
+        return False
+
+
+def links_out(run: str, folder: str) -> bool:
+    """Whether anything of a run leads out of the folder of runs: what it left, and what its earlier attempts did."""
+    if "://" in run:
+        return False
+    here = Path(run)
+    found = (here, *_entries(here), *_entries(here / f"output{ATTEMPTS}"))
+    return any(each.is_symlink() and not lies_in(str(each), folder) for each in found)
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter(())
+
+
+class Confined:
+    """A store of a folder of this machine, in which what a link leads out of is as if it were not there.
+
+    Args:
+        store: Of the folder.
+        folder: It.
+    """
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store = store
+        self._folder = folder
+
+    @property
+    def atomic_replace(self) -> bool:
+        """See :class:`~nbstep_runner.stores.Store`."""
+        return self._store.atomic_replace
+
+    @property
+    def conditional_write(self) -> bool:
+        """See :class:`~nbstep_runner.stores.Store`."""
+        return self._store.conditional_write
+
+    @property
+    def verified(self) -> bool:
+        """See :class:`~nbstep_runner.stores.Store`."""
+        return self._store.verified
+
+    def read(self, uri: str) -> Blob:
+        """See :class:`~nbstep_runner.stores.Store`."""
+        self._check(uri)
+        return self._store.read(uri)
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        """See :class:`~nbstep_runner.stores.Store`."""
+        self._check(uri)
+        return self._store.write(uri, data, if_version=if_version)
+
+    def stat(self, uri: str) -> Stat | None:
+        """See :class:`~nbstep_runner.stores.Store`."""
+        return self._store.stat(uri) if lies_in(uri, self._folder) else None
+
+    def list(self, uri: str) -> Iterator[Stat]:
+        """See :class:`~nbstep_runner.stores.Store`; a name is told whatever it leads to."""
+        return self._store.list(uri)
+
+    def delete(self, uri: str, *, if_version: str | None = None) -> None:
+        """See :class:`~nbstep_runner.stores.Store`."""
+        self._check(uri)
+        self._store.delete(uri, if_version=if_version)
+
+    def _check(self, uri: str) -> None:
+        if not lies_in(uri, self._folder):
+            raise InputNotFoundError(f"{uri} leads out of {self._folder}")
+
+
+def confined(store: Store, folder: str) -> Store:
+    """A store of a folder, which leads nowhere else."""
+    return store if "://" in folder else Confined(store, folder)

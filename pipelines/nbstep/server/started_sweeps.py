@@ -1,0 +1,163 @@
+"""Sweeps that the service starts, and what it tells of one that was started: each run with its verdict."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from nbstep.backends.server.interface import SetOfSweep, StandingOfSweep, SweepDetail, summary_of
+from nbstep.server.asked import Asked, check_one_notebook, digest_of, named_by, sources_of, usage
+from nbstep.server.claims import Claim
+from nbstep.server.folders import RunFolder, is_group_path
+from nbstep.server.problems import Problem
+from nbstep.server.starting import Starting
+from nbstep.server.summaries import short
+from nbstep.submission.places import RunPlaces
+from nbstep.sweeps.elsewhere import place
+from nbstep.sweeps.outcome import SweepRun
+from nbstep.sweeps.plan import SweepRequest
+from nbstep.sweeps.sets import axis, combine, row
+from nbstep.sweeps.start import start_sweep
+from nbstep.sweeps.submitted import SubmittedSweep
+from nbstep_runner.contract import OWN_FOLDERS
+from nbstep_runner.nonfinite import read
+from nbstep_runner.stores import join
+
+KEPT: Final = 4
+"""Sweeps whose records are kept between two requests: those that were asked about last."""
+Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
+class AskedSweep(Asked, frozen=True, kw_only=True):
+    """A sweep that is asked for.
+
+    Attributes:
+        name: The path below the folder of runs at which its runs get folders of their own, such as ``lr``.
+        grid: Values by name; every combination is a set.
+        matrix: Sets, each a mapping of values by name. With a grid too, each is combined with each of the grid's.
+        parameters: What all runs are given; a set's own values win.
+        run_id: Names the sweep below ``name``; made of all that it is if left out.
+        jobs: How many processes make the runs: pods, on a cluster.
+        per_worker: How many runs each of them makes at once.
+        preload: Have ready what the notebook imports.
+    """
+
+    name: str
+    grid: dict[str, list[Any]] = msgspec.field(default_factory=dict)
+    matrix: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    html: bool = False
+    jobs: Count | None = None
+    per_worker: Count | None = None
+    preload: bool = True
+
+
+def _check_name(folder: RunFolder, name: str) -> None:
+    """Whether the runs of a sweep can lie there.
+
+    Raises:
+        Problem: It is no path, or a run of the folder lies there.
+    """
+    if not is_group_path(name) or any(
+        each.endswith(OWN_FOLDERS) or each.startswith("output.") for each in name.split("/")
+    ):
+        hint = "Use letters, digits and ._+=,- in up to 128 characters, and / between folders."
+        raise usage(f"{name[:80]!r} is none that a sweep can have", hint)
+    first = RunPlaces.of(folder.folder.uri, name.partition("/")[0])
+    if any(folder.store.stat(uri) is not None for uri in first.found_by):
+        detail = f"a run of {folder.name} is named {name.partition('/')[0]}"
+        raise Problem(status=409, reference="output-conflict", detail=detail, hint="Give the sweep another name.")
+
+
+class StartedSweeps:
+    """Starts sweeps for callers who may, and tells how one stands.
+
+    Of a sweep that is asked about again and again only the records that have changed are read anew.
+
+    Args:
+        starting: Knows the profiles and the notebooks.
+        most: Sets of one sweep.
+    """
+
+    def __init__(self, starting: Starting, most: int) -> None:
+        self._starting = starting
+        self._most = most
+        self._kept: OrderedDict[tuple[str, str, str], tuple[SubmittedSweep, threading.Lock]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def start(self, folder: RunFolder, caller: str, key: str | None, asked: AskedSweep, uploaded: Path | None) -> str:
+        """Start the sweep that is asked for; its path.
+
+        One that goes on is that sweep. One that has ended is started anew and makes what is missing, unless the request
+        has an ``Idempotency-Key``, with which it is one however often it is sent.
+
+        Raises:
+            Problem: It may not be asked for so, or its name is another request's.
+            NbstepError: What keeps it from starting.
+        """
+        check_one_notebook(asked, uploaded)
+        profile = self._starting.profile(folder, caller, asked)
+        _check_name(folder, asked.name)
+        named = named_by(caller, folder, key, asked)
+        placed = place(self._request(folder, asked, uploaded), profile, per_worker=asked.per_worker, name=named)
+        path = f"{asked.name}/{placed.places.name}"
+        if named is not None:
+            claim = Claim(folder.within(asked.name), named, [caller, asked, digest_of(uploaded)])
+            if claim.is_done() and key is not None:
+                return path
+            claim.take()
+        start_sweep(placed)
+        return path
+
+    def _request(self, folder: RunFolder, asked: AskedSweep, uploaded: Path | None) -> SweepRequest:
+        axes = [axis(name, read(values)) for name, values in asked.grid.items()]
+        sets = combine(axes, [row(read(each)) for each in asked.matrix])
+        if len(sets) > self._most:
+            detail = f"{len(sets)} sets; this server starts sweeps of up to {self._most}"
+            raise Problem(status=413, reference="too-large", detail=detail)
+        storage = folder.folder.storage
+        return SweepRequest(
+            notebook=str(uploaded or self._starting.notebooks.checked(asked.notebook, storage)),
+            sets=sets,
+            base=sources_of(asked),
+            output=join(folder.folder.uri, asked.name),
+            jobs=asked.jobs,
+            preload=asked.preload,
+            storage=storage,
+            spec={"html": asked.html},
+        )
+
+    def told(self, folder: RunFolder, path: str, found: SubmittedSweep) -> SweepDetail:
+        """How a sweep stands, with each of its runs; those that ended without a verdict get one. Blocks."""
+        sweep, lock = self._entry((folder.name, path, found.handle), found)
+        with lock:
+            seen = sweep.backend.statuses([sweep.handle])[sweep.handle]
+            status = sweep.status_seen(seen)
+            group = f"{folder.name}/{path.rpartition('/')[0]}"
+            rows = tuple(set_of(group, run, ended=ended) for run, ended in sweep.standing())
+            metric = getattr(sweep.outcome().metric, "name", None)
+        standing = StandingOfSweep(
+            state=status.state, words=seen.words, problems=seen.problems, cancelled=seen.cancelled
+        )
+        return SweepDetail(folder=group, metric=metric, shared={}, sets=rows, left_out=0, standing=standing)
+
+    def _entry(self, key: tuple[str, str, str], found: SubmittedSweep) -> tuple[SubmittedSweep, threading.Lock]:
+        """The one that is kept, unless it was started anew since."""
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None or kept[0].plan != found.plan or kept[0].has_ended:
+                kept = self._kept[key] = (found, threading.Lock())
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return kept
+
+
+def set_of(folder: str, run: SweepRun, *, ended: bool = False) -> SetOfSweep:
+    """A row of a sweep's table."""
+    told = short(summary_of(folder, run.name, run.result)) if run.result else None
+    parameters = run.parameters if told is None or told.whole else {}
+    return SetOfSweep(name=run.name, state=run.state, parameters=parameters, run=told, ended=ended)

@@ -1,0 +1,234 @@
+"""Sweeps through a service: the launcher's call starts, follows, finds and ends them as it does elsewhere."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import nbstep
+from nbstep.backends.memory import MemoryBackend
+from nbstep.backends.protocol import Phase, Status
+from nbstep.errors import RunNotFoundError, ServiceDeniedError
+from nbstep.profiles.storage import store_of
+from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StorageOptions, SweepSpec, decode, encode
+from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError, StorageDeniedError, UsageError
+from nbstep_runner.stores import redact, sibling
+from support.service import Service
+from support.through_service import Team
+
+
+class Place:
+    """The place of a service's sweeps, whose runs go as a test says."""
+
+    def __init__(self, team: Team) -> None:
+        self.team = team
+        self.store = store_of(team.runs, StorageOptions())
+
+    def plan(self, name: str) -> SweepSpec:
+        return decode(self.store.read(f"{self.team.runs}/{name}/sweep.json").data, SweepSpec)
+
+    def leave(self, name: str, number: int, **members: Any) -> None:
+        """The record of one of its runs."""
+        spec = self.plan(name).specs[number]
+        record = replace(RunResult.blank(spec, redact), state=RunState.SUCCEEDED, exit_code=0, log_uri="there")
+        self.store.write(sibling(spec.output_uri, ".result.json"), encode(replace(record, **members)))
+
+    def say(self, name: str, phase: Phase, words: str = "", *, cancelled: bool = False) -> None:
+        handle = f"memory://{name.rpartition('/')[2]}"
+        self.team.memory._say(handle, Status(phase=phase, words=words, cancelled=cancelled))
+
+
+@pytest.fixture
+def place(team: Team, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(MemoryBackend, "sweep_workers", lambda _, jobs: (jobs or 8, 1), raising=False)
+    return Place(team)
+
+
+def sweep(team: Team, **options: Any) -> Any:
+    given: dict[str, Any] = {"grid": {"rate": [0.5, 0.25]}, "output": "lr", "wait": False}
+    return nbstep.sweep("train.ipynb", profile=team.profile, **given | options)
+
+
+def name_of(started: Any) -> str:
+    return str(started.handle.removeprefix(f"{started.handle.rpartition('/lr/')[0]}/"))
+
+
+def test_a_sweep_goes_its_whole_way(team: Team, place: Place) -> None:
+    started = sweep(team, params={"name": "b"}, labels={"kind": "trial"}, jobs=2)
+    name = name_of(started)
+    assert started.handle == f"{team.profile.runs}/{name}"
+    submission = team.memory._run(f"memory://{started.id}").submission
+    assert (submission.workers, submission.spec.labels["kind"]) == (2, "trial")
+    assert [spec.parameters[0].mapping for spec in place.plan(name).specs] == [
+        {"name": "b", "rate": 0.5},
+        {"name": "b", "rate": 0.25},
+    ]
+    assert started.status().state is RunState.PENDING
+    place.say(name, Phase.RUNNING, "two of two processes run")
+    place.leave(name, 0, results={"rmse": math.inf}, seconds=1.0)
+    status = nbstep.find(started.handle).status()
+    assert (status.state, status.words) == (
+        RunState.RUNNING,
+        "1 of 2 runs have ended, 0 of them failed; two of two processes run",
+    )
+    place.leave(name, 1, state=RunState.FAILED, exit_code=10, error=ErrorInfo(reference="cell-failed", message="no"))
+    place.say(name, Phase.ENDED)
+    found: Any = nbstep.find(started.id, runs=f"{team.profile.runs}/lr", profile=team.profile)
+    done = found.wait(120, check=False)
+    assert [(run.name, run.parameters, run.state, run.error) for run in done] == [
+        ("rate=0.5", {"rate": 0.5}, RunState.SUCCEEDED, ""),
+        ("rate=0.25", {"rate": 0.25}, RunState.FAILED, "no"),
+    ]
+    assert done.runs[0].result.results == {"rmse": math.inf}
+    assert done.runs[0].output_uri == f"{team.profile.runs}/lr/rate=0.5/output.ipynb"
+    assert nbstep.find(done.runs[0].output_uri, profile=team.profile).results == {"rmse": math.inf}
+    assert done.exit_code == 10
+    with pytest.raises(CellFailedError, match="no"):
+        found.wait(120)
+    assert [line.message for line in found.lines()][-1] == "sweep failed: 2 of 2 runs have ended, 1 of them failed"
+    with pytest.raises(StorageDeniedError, match="which alone writes and removes"):
+        found.delete()
+
+
+def test_the_same_sweep_again_is_that_sweep_and_makes_what_is_missing_once_it_has_ended(
+    team: Team, place: Place
+) -> None:
+    started = sweep(team)
+    name = name_of(started)
+    place.say(name, Phase.RUNNING)
+    assert sweep(team).handle == started.handle
+    for number in (0, 1):
+        place.leave(name, number)
+    place.say(name, Phase.ENDED)
+    submitted = place.store.stat(f"{team.runs}/{name}/submission.json")
+    assert sweep(team).handle == started.handle
+    assert place.store.stat(f"{team.runs}/{name}/submission.json") != submitted
+    assert sweep(team, grid={"rate": [0.125]}).handle != started.handle
+
+
+def test_it_is_cancelled_and_what_was_not_begun_is_told_so(team: Team, place: Place) -> None:
+    started = sweep(team)
+    nbstep.find(started.handle).cancel()
+    assert team.memory._run(f"memory://{started.id}").status.phase is Phase.ENDED
+    place.say(name_of(started), Phase.ENDED, cancelled=True)
+    done = started.wait(120, check=False)
+    assert ([run.state for run in done], started.status().state) == ([RunState.PENDING] * 2, RunState.CANCELLED)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "message"),
+    [
+        ({"grid": {"rate": ["no"]}}, BadInputError, "rate"),
+        ({"output": "../lr"}, UsageError, "is none that a sweep can have"),
+        ({"output": "lr.files"}, UsageError, "is none that a sweep can have"),
+        ({"output": "memory://elsewhere/lr"}, UsageError, "lie in its own folders"),
+        ({"kernel": "ir"}, UsageError, "without kernel"),
+        ({"force": True}, UsageError, "without force"),
+        ({"files": ["train.ipynb"]}, UsageError, "without files"),
+        ({"cold": True}, UsageError, "always forked elsewhere"),
+        ({"resources": {"cpu": 2}}, ServiceDeniedError, "does not let a request set resources.cpu"),
+        ({"options": {"server": {"folder": "none"}}}, RunNotFoundError, "there is no folder 'none'"),
+        ({"output": "taken"}, OutputConflictError, "a run of team is named taken"),
+    ],
+)
+def test_what_cannot_be_done_is_told_and_nothing_is_started(
+    options: dict[str, Any], kind: type[Exception], message: str, team: Team, place: Place
+) -> None:
+    team.end(team.submit(run_id="taken"))
+    before = len(team.memory._runs)
+    with pytest.raises(kind, match=message):
+        sweep(team, **options)
+    assert (len(team.memory._runs), list(place.store.list(f"{team.runs}/lr/"))) == (before, [])
+
+
+@pytest.mark.usefixtures("place")
+def test_what_is_no_sweep_is_told(team: Team) -> None:
+    for name in ("lr/none", "none/none/none"):
+        with pytest.raises(RunNotFoundError):
+            nbstep.find(f"{team.profile.runs}/{name}", profile=team.profile)
+
+
+@pytest.mark.usefixtures("place")
+class TestInterface:
+    """What programs ask without the launcher."""
+
+    @pytest.fixture
+    def service(self, team: Team, tmp_path: Path) -> Service:
+        profiles = {"small": {"on": "memory"}, "here": {"on": "local"}}
+        folders = {"team": {"uri": team.runs, "profiles": ["small", "here"]}}
+        self.notebook = str(tmp_path / "train.ipynb")
+        return Service.of(folders=folders, profiles=profiles, notebooks=[str(tmp_path)], limits={"records": 4})
+
+    def body(self, **members: Any) -> dict[str, Any]:
+        sets = {"grid": {"rate": [0.5, 0.25]}, "matrix": [{"name": "a"}, {"name": "b"}]}
+        return {"notebook": self.notebook, "name": "lr", **sets, **members}
+
+    def test_a_grid_with_a_matrix_is_started_told_and_ended(self, service: Service, team: Team) -> None:
+        answer = service.request("POST", "/v1/sweeps", json=self.body())
+        assert answer.status_code == 202, answer.text
+        where = answer.headers["location"]
+        told = service.get(where).json()
+        assert [each["parameters"] for each in told["sets"]] == [
+            {"name": name, "rate": rate} for name in ("a", "b") for rate in (0.5, 0.25)
+        ]
+        assert (told["folder"], told["standing"]["state"]) == ("team/lr", "pending")
+        assert service.get("/v1/sweeps/lr").json()["standing"] is None
+        ended = service.request("POST", where.replace("?", "/cancel?"))
+        assert (ended.status_code, ended.json()) == (202, answer.json())
+        assert team.memory._run(f"memory://{answer.json()['id'].rpartition('/')[2]}").status.phase is Phase.ENDED
+
+    @pytest.mark.fault(62)
+    def test_a_repeated_request_is_one_sweep_and_another_none(self, service: Service, team: Team) -> None:
+        key, before = {"idempotency-key": "once"}, len(team.memory._runs)
+        first, again = (service.request("POST", "/v1/sweeps", json=self.body(), headers=key) for _ in range(2))
+        assert (first.status_code, again.status_code, first.json()) == (202, 202, again.json())
+        other = service.request("POST", "/v1/sweeps", json=self.body(matrix=[]), headers=key)
+        assert (other.status_code, other.json()["reference"]) == (409, "output-conflict")
+        assert len(team.memory._runs) == before + 1
+
+    @pytest.mark.parametrize(
+        ("members", "status", "reference"),
+        [
+            ({"matrix": [{"name": str(number)} for number in range(3)]}, 413, "too-large"),
+            ({"grid": {"rate": list(range(1000)), "name": list(range(1000))}}, 400, "usage"),
+            ({"grid": {}, "matrix": []}, 400, "usage"),
+            ({"name": "%2e%2e/x"}, 400, "usage"),
+            ({"name": "a/../b"}, 400, "usage"),
+            ({"name": "output.x"}, 400, "usage"),
+            ({"jobs": 0}, 422, "bad-input"),
+            ({"unknown": 1}, 422, "bad-input"),
+            ({"profile": "here"}, 400, "usage"),
+            ({"profile": "none"}, 400, "usage"),
+            ({"notebook": "/etc/passwd"}, 403, "forbidden"),
+        ],
+    )
+    def test_what_is_refused(self, members: dict[str, Any], status: int, reference: str, service: Service) -> None:
+        answer = service.request("POST", "/v1/sweeps", json=self.body(**members))
+        assert (answer.status_code, answer.json()["reference"]) == (status, reference), answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    @pytest.mark.fault(62)
+    def test_a_plan_of_somebody_elses_leads_nowhere(self, service: Service, team: Team) -> None:
+        """Whoever may write in the folder must not have the server judge or end what lies elsewhere."""
+        path = service.request("POST", "/v1/sweeps", json=self.body()).json()["id"]
+        store = store_of(team.runs, StorageOptions())
+        plan = decode(store.read(f"{team.runs}/{path}/sweep.json").data, SweepSpec)
+        up = tuple(replace(spec, output_uri=f"{team.runs}/../output.ipynb") for spec in plan.specs)
+        store.write(f"{team.runs}/{path}/sweep.json", encode(replace(plan, specs=up)))
+        answer = service.get(f"/v1/sweeps/{path}")
+        assert (answer.status_code, answer.json()["reference"]) == (409, "bad-input")
+        sent = store.read(f"{team.runs}/{path}/submission.json").data
+        other = team.submit(run_id="other")
+        store.write(f"{team.runs}/{path}/submission.json", sent.replace(path.rpartition("/")[2].encode(), b"other"))
+        assert service.request("POST", f"/v1/sweeps/{path}/cancel").status_code == 404
+        assert other.state is RunState.PENDING
+
+
+def test_whoever_may_not_submit_starts_no_sweep() -> None:
+    service = Service.of(folders={"a": {"uri": "memory://x/y"}})
+    answer = service.request("POST", "/v1/sweeps", json={"name": "lr", "notebook": "/n.ipynb", "grid": {"a": [1]}})
+    assert (answer.status_code, answer.json()["reference"]) == (403, "forbidden")
