@@ -9,7 +9,8 @@ import pytest
 
 from nbstep import Profile
 from nbstep.profiles import overlaid
-from nbstep.server.config_file import NEVER_OPEN, covers
+from nbstep.server.config import covers
+from nbstep.server.config_file import NEVER_OPEN
 from nbstep.server.here import config_here
 from nbstep_runner.errors import UsageError
 
