@@ -78,6 +78,26 @@ def test_it_ends_the_run_there(folder: Path, cell: str, message: str) -> None:
     assert any("raises.py" in line for line in done.error["traceback"]) == ("raises" in cell)
 
 
+BAD_DISPLAY = "class Bad:\n    def _repr_html_(self): raise ValueError('no page')\nBad()"
+TASKS = """
+import asyncio
+async def fail(number): raise ValueError(number)
+async with asyncio.TaskGroup() as group:
+    for number in range(2): group.create_task(fail(number))
+"""
+
+
+@pytest.mark.fault(47)
+def test_a_group_of_errors_is_an_error_and_no_cell_has_that_of_another(tmp_path: Path) -> None:
+    """IPython only prints a group, and a cell that awaits has the last error of one that did not."""
+    cells = [TASKS, BAD_DISPLAY, "import asyncio\nawait asyncio.sleep(0)", "raise ExceptionGroup('all', [OSError(1)])"]
+    done = run(tmp_path, cells, "--allow-errors")
+    assert (done.code, done.states) == (0, ["failed", "failed", "succeeded", "failed"])
+    shown = [[output.ename for output in cell.outputs if output.output_type == "error"] for cell in done.cells]
+    assert shown == [["ExceptionGroup"], ["ValueError"], [], ["ExceptionGroup"]]
+    assert "ValueError: 1" in "\n".join(done.cells[0].outputs[-1].traceback)
+
+
 STRANGE = """
 from IPython.display import display, update_display
 print('kept')

@@ -132,15 +132,16 @@ class CellOutputs:
             return True
         rest = {key: value for key, value in old.items() if key not in {"data", "metadata", SPOOLED}}
         new = rest | {"data": data, "metadata": metadata}
-        size = size_of(new)
+        size, before = size_of(new), size_of(old)
         self.received += size
-        kept = size - size_of(old) <= self._available
+        kept = size - before <= self._available
         if not kept:
             note = self._budget.note(f"an update of {size:,} bytes")["text"]
             new = rest | {"data": {"text/plain": note}, "metadata": {}}
+            size = size_of(new)
         self._outputs[position] = new
-        self._spend(size_of(new) - size_of(old))
-        self._hold(size_of(new) - (0 if SPOOLED in old else size_of(old)))
+        self._spend(size - before)
+        self._hold(size - (0 if SPOOLED in old else before))
         return kept
 
     def _hold(self, size: int) -> None:

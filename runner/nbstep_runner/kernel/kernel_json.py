@@ -1,5 +1,7 @@
 """JSON as kernels write it: ``NaN``, lone surrogates and bytes that are not UTF-8 occur, and are not lost.
 
+Nor are control characters that are not escaped, as our own kernel sends them in a large text.
+
 Depth is bounded: what is nested deeper than ``MAX_DEPTH`` could be written by nobody whose recursion is bounded, and be
 read by few.
 """
@@ -129,7 +131,8 @@ def _decode(data: bytes | memoryview) -> Any:
     try:
         return decode_strictly(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _without_surrogates(json.loads(bytes(data).decode("utf-8", "replace"), parse_int=_integer))
+        text = bytes(data).decode("utf-8", "replace")
+        return _without_surrogates(json.loads(text, parse_int=_integer, strict=False))
 
 
 def _integer(digits: str) -> int | str:
@@ -142,7 +145,11 @@ def _integer(digits: str) -> int | str:
 
 def _without_surrogates(value: Any) -> Any:
     """Half of a surrogate pair cannot be written as UTF-8 again."""
-    return _each_text(value, lambda text: text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return _each_text(value, _without_surrogates_in)
+
+
+def _without_surrogates_in(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _each_text(value: Any, change: Callable[[str], str]) -> Any:

@@ -30,6 +30,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * a slow reader makes the kernel wait instead of losing output (``ZMQ_XPUB_NODROP``), and what is printed or shown is
   sent in pieces of which few are held, so that it costs no memory (``OutStream.write``,
   ``IOPubThread.send_multipart``);
+* a group of exceptions is published as an error, and a cell that awaits knows nothing of what an earlier one raised;
+* the control characters of a large printed text are sent as they are, not as six bytes each (``Session.pack``);
 * an interrupt ends a cell that awaits at once, and not with the event loop's next event (``signal.set_wakeup_fd``);
 * an interrupt, or a handler of a signal that raises, never makes the IOPub thread count as ended (``Thread.is_alive``);
 * half of a surrogate pair in a text is sent as an escape instead of losing the whole message (``Session.pack``);

@@ -1,9 +1,11 @@
 """IPython's shell as a run wants it: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
+import builtins
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import wraps
 from typing import Any
 
 KEPT_OUTPUT = 16 * 2**20
@@ -14,6 +16,8 @@ def patch_shell(application: Any) -> None:
     """Give the shell of an initialized application the behaviour that ``slim_ipykernel`` promises."""
     _skip_compiling_for_await()
     _keep_few_outputs(application.shell)
+    _forget_errors_before_a_cell_that_awaits(application.shell)
+    _publish_groups(application.shell)
 
 
 def _skip_compiling_for_await() -> None:
@@ -24,6 +28,55 @@ def _skip_compiling_for_await() -> None:
     compiles = getattr(shell, "_should_be_async", None)
     if compiles is not None:
         shell._should_be_async = lambda cell: ("await" in cell or "async" in cell) and compiles(cell)
+
+
+def _forget_errors_before_a_cell_that_awaits(shell: Any) -> None:
+    """Forget what an earlier cell raised, as ipykernel does for cells that do not await.
+
+    Else a cell that succeeds is told as failed after one whose display raised, and the first error of a kernel, where
+    IPython only prints it, ends without a reply.
+    """
+    run = shell.run_cell_async
+
+    @wraps(run)
+    async def run_afresh(*args: Any, **options: Any) -> Any:
+        shell._last_traceback = None
+        shell._last_traceback_during_displayhook = False
+        return await run(*args, **options)
+
+    shell.run_cell_async = run_afresh
+
+
+def _publish_groups(shell: Any) -> None:
+    """Publish a group of exceptions as any other error; IPython only prints it (``asyncio.TaskGroup`` raises one)."""
+    import traceback
+
+    show = shell.showtraceback
+
+    @wraps(show)
+    def show_any(exc_tuple: Any = None, *args: Any, **options: Any) -> None:
+        with suppress(ValueError):  # nothing has been raised
+            kind, value, frames = shell._get_exc_info(exc_tuple)
+            if not options.get("exception_only") and _holds_group(value):
+                own = frames.tb_next if frames is not None else None  # without IPython's
+                lines = "".join(traceback.format_exception(kind, value, own or frames)).splitlines()
+                shell._showtraceback(kind, value, lines)
+                return
+        show(exc_tuple, *args, **options)
+
+    shell.showtraceback = show_any
+
+
+def _holds_group(error: BaseException | None) -> bool:
+    """Whether an error is a group, or came while one was handled: those IPython does not format."""
+    kind: Any = getattr(builtins, "BaseExceptionGroup", None)  # since Python 3.11
+    seen = set()
+    while kind is not None and error is not None and id(error) not in seen:
+        if isinstance(error, kind):
+            return True
+        seen.add(id(error))
+        error = error.__context__
+    return False
 
 
 class _Outputs(defaultdict[int, list[Any]]):

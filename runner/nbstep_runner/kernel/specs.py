@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -21,6 +21,20 @@ PYTHON = "python3"
 NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,255}")
 """What jupyter_client lets a kernel be called; no name of a folder is longer."""
 SHOWN_CHARACTERS = 60
+_Word = Annotated[str, msgspec.Meta(pattern=r"^[^\0]*$")]
+"""What a process can be given as an argument."""
+_Variable = Annotated[str, msgspec.Meta(pattern=r"^[^\0=]+$")]
+
+
+class _KernelJson(msgspec.Struct):
+    """What ``kernel.json`` says, where a process can be made of it; what else it holds is passed over."""
+
+    argv: Annotated[list[_Word], msgspec.Meta(min_length=1)]
+    language: Any = ""
+    display_name: Any = ""
+    interrupt_mode: str = "signal"
+    env: dict[_Variable, _Word | int | float] | None = None
+    metadata: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,19 +167,19 @@ def _folders() -> list[Path]:
 
 def _read(folder: Path, name: str) -> KernelSpec:
     try:
-        data = msgspec.json.decode((folder / "kernel.json").read_bytes(), type=dict[str, Any])
-        return KernelSpec(
-            name=name,
-            argv=tuple(map(str, data["argv"])),
-            language=str(data.get("language", "")),
-            display_name=str(data.get("display_name", name)),
-            resource_dir=str(folder),
-            interrupt_mode=str(data.get("interrupt_mode", "signal")),
-            env={str(key): str(value) for key, value in (data.get("env") or {}).items()},
-            metadata=dict(data.get("metadata") or {}),
-        )
-    except (OSError, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+        data = msgspec.json.decode((folder / "kernel.json").read_bytes(), type=_KernelJson)
+    except (OSError, ValueError, RecursionError) as error:
         raise KernelUnavailableError(f"the kernelspec in {folder} cannot be read: {error}") from error
+    return KernelSpec(
+        name=name,
+        argv=tuple(data.argv),
+        language=str(data.language),
+        display_name=str(data.display_name or name),
+        resource_dir=str(folder),
+        interrupt_mode=data.interrupt_mode,
+        env={key: str(value) for key, value in (data.env or {}).items()},
+        metadata=data.metadata or {},
+    )
 
 
 def _own_python() -> KernelSpec:

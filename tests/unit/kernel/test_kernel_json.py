@@ -69,3 +69,10 @@ def test_runs_of_control_characters_are_read_as_they_are(text: str, ascii_only: 
 
 def test_an_escaped_backslash_before_a_run() -> None:
     assert decode_strictly(rb'["\\u0000' + rb"\u0000" * 100 + b'"]') == ["\\u0000" + "\0" * 100]
+
+
+@given(REPEATED)
+def test_control_characters_need_no_escape(text: str) -> None:
+    """As our own kernel sends a large text."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    assert decode(f'{{"text": "{escaped}"}}'.encode()) == {"text": text}

@@ -53,3 +53,35 @@ def test_a_name_of_no_kernel_is_told_with_those_that_are_near() -> None:
     with pytest.raises(KernelUnavailableError) as caught:
         specs.find("irr")
     assert "Did you mean 'ir'?" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [],
+        {"argv": []},
+        {"argv": "python -m kernel"},
+        {"argv": ["a\0b"]},
+        {"argv": [5]},
+        {"argv": ["x"], "env": ["A=1"]},
+        {"argv": ["x"], "env": {"A=B": "1"}},
+        {"argv": ["x"], "env": {"": "1"}},
+        {"argv": ["x"], "env": {"A": "\0"}},
+        {"argv": ["x"], "interrupt_mode": 5},
+        {"argv": ["x"], "metadata": "m"},
+    ],
+)
+def test_a_kernelspec_that_says_no_command_is_told_and_hides_no_other(kernels: Path, odd: object) -> None:
+    (kernels / "odd").mkdir()
+    (kernels / "odd/kernel.json").write_text(json.dumps(odd))
+    with pytest.raises(KernelUnavailableError, match="cannot be read"):
+        specs.find("odd")
+    assert {"Deno", "ir"} <= {spec.name for spec in specs.installed()} - {"odd"}
+
+
+def test_a_kernelspec_may_leave_out_what_it_does_not_say(kernels: Path) -> None:
+    (kernels / "small").mkdir()
+    spec = {"argv": ["x"], "env": {"N": 4}, "language": 5, "display_name": None, "metadata": None, "extra": [1]}
+    (kernels / "small/kernel.json").write_text(json.dumps(spec))
+    found = specs.find("small")
+    assert (found.display_name, found.language, found.env, found.metadata) == ("small", "5", {"N": "4"}, {})
