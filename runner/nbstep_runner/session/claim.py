@@ -77,7 +77,7 @@ class OutputClaim:
         """
         if self._early is None:
             return
-        with suppress(NbstepError):
+        with suppress(Exception):  # as above, whatever a store's library raises
             supervisor.wait(self._early, doing=DOING, despite_stop=True)
         if self._early.done():
             self._early = None
@@ -115,7 +115,7 @@ class OutputClaim:
             if self._record is not None:
                 self._record = replace(record, claim=self._record.claim)
         if at_once:
-            threading.Thread(target=self._beat, name="nbstep-heartbeat-now", daemon=True).start()
+            begin(self._beat, "a heartbeat")
 
     def confirm(self) -> None:
         """Write a heartbeat now: afterwards the claim is ours for a whole lease.
@@ -169,8 +169,8 @@ class OutputClaim:
         except OutputConflictError as error:
             self._lost(error)
             return False
-        except NbstepError:
-            pass  # the store does not answer: the lease outlasts it, or another takes over and wins
+        except Exception:  # noqa: BLE001, S110 - whatever a store's library raises: the lease outlasts it, or another
+            pass  # takes over and wins
         return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -150,7 +151,7 @@ class KeptState:
             self._await_last()
         if self._saver is not None:
             if self._supervisor.stop is None:
-                self._saver.tidy()
+                _tidy(self._saver)
             self._saver.close()
             newest = self._saver.newest
             self._ledger.change(
@@ -212,7 +213,7 @@ class KeptState:
             if self._checkpoint_due:
                 self._checkpoint_due = False
                 self._save()
-            saver.tidy()
+            _tidy(saver)
 
     def _save_on_demand(self) -> bool:
         saved = self._save()
@@ -239,3 +240,9 @@ class KeptState:
         if message not in self._warnings:
             self._warnings[message] = None
             self._ledger.say(message, Severity.WARNING)
+
+
+def _tidy(saver: Saver) -> None:
+    """Remove what is older; what cannot be removed now is removed after the next save."""
+    with suppress(Exception):  # whatever a store's library raises, a run that has its newest state has lost nothing
+        saver.tidy()

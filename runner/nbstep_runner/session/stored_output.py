@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -79,6 +80,7 @@ class StoredOutput:
         self._publishing: Future[dict[str, Any]] | None = None
         self._checkpointed = False
         self._lost = False
+        self._told = False
 
     def claim_early(self) -> None:
         """Try for the output while the inputs are read, where that saves a round trip."""
@@ -100,7 +102,8 @@ class StoredOutput:
             store, existing = self._open_store(self.places.record), found.existing
             wait = partial(wait_until_free, store, self.places.record, existing, self._spec.run_id)
             if self._supervisor.call(wait, doing="waiting for the output") != existing:
-                found = look_at_output(self.places, self._open_store)
+                look = partial(look_at_output, self.places, self._open_store)
+                found = self._supervisor.call(look, doing="looking at the output")
         self._found = found
         if not self._anew and self.earlier is not None and self.earlier.run_id == self._spec.run_id:
             self._ledger.change(failed_before=self.earlier.failures)
@@ -234,7 +237,7 @@ class StoredOutput:
         if self._lost:
             return
         collector = FileCollector(self._open_store(self.places.files), self.places.files, self._writer, self._ledger)
-        if storing and working.wants(reported):
+        if storing and (working.wants(reported) or self.earlier is not None):
             self._confirm()
         collector.collect(working, reported, storing=storing)
         if storing and self.earlier is not None:
@@ -318,10 +321,12 @@ class StoredOutput:
     def commit(self) -> None:
         """Put the record in the claim's place: the run has ended as it says.
 
-        A run that failed before it had a claim leaves another run's final record alone.
+        A run that failed before it had a claim leaves another run's final record alone; a record that has answered is
+        left as it is.
 
         Raises:
-            OutputConflictError: The claim is another's by now; what was published is withdrawn.
+            OutputConflictError: The claim is another's by now; what was published is withdrawn, unless a record that
+                was committed has told of it.
             StorageUnavailableError, StorageDeniedError: The store does not take it.
         """
         self._claim.settle(self._supervisor)
@@ -334,13 +339,23 @@ class StoredOutput:
             try:
                 self._writer.wait(committing)
             except OutputConflictError:
-                self._withdraw()
+                if not self._told:
+                    self._withdraw()
                 raise
+            self._told = result.output_version is not None
             return
         assert found is not None  # noqa: S101 - see above
         record = found.existing.record
-        if record is None or not record.state.final or record.run_id == self._spec.run_id:
+        if record == result:  # it answers for this run
+            self._write_again(result, found.existing.version)
+        elif record is None or not record.state.final or record.run_id == self._spec.run_id:
             self._writer.write(self.places.record, encode(result, indent=1), found.existing.version)
+
+    def _write_again(self, record: RunResult, version: str) -> None:
+        """Show the other processes of a sweep, by the record's new version, that it answers in this sweep too."""
+        if self._turn is not None:
+            with suppress(OutputConflictError):  # one of them has shown it
+                self._writer.write(self.places.record, encode(record, indent=1), version)
 
     def _withdraw(self) -> None:
         """Take back what was published, where it is still what this run has written."""

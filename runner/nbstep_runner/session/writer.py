@@ -57,10 +57,16 @@ class RunWriter:
                 self.call(partial(self._open_store(uri).delete, uri, if_version=version), share=COMPANION_SHARE)
 
     def attempt(self, task: Callable[[], object]) -> bool:
-        """Do what the verdict does not depend on; whether it worked. If not, the record says why."""
+        """Do what the verdict does not depend on; whether it worked. If not, the record says why.
+
+        Raises:
+            NbstepError: The run was stopped, and the task does not go on despite that.
+        """
         try:
             task()
         except NbstepError as error:
+            if self._supervisor.stop is not None and error is self._supervisor.stop.error:
+                raise
             self._ledger.warn(f"{error.message} ({error.context})" if error.context else error.message)
             return False
         return True

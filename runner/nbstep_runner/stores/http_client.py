@@ -177,7 +177,10 @@ def _answered(client: httpx.Client, request: httpx.Request, ask: Ask) -> httpx.R
         except InvalidStateError:
             response.close()
 
-    Thread(target=send, name="nbstep-http", daemon=True).start()
+    try:
+        Thread(target=send, name="nbstep-http", daemon=True).start()
+    except RuntimeError:  # the limit of processes leaves no room for a thread
+        send()
     try:
         return answer.result(allowed)
     except TimeoutError:

@@ -22,6 +22,7 @@ from nbstep_runner.session.claim import OutputClaim
 from nbstep_runner.session.earlier import Existing, owner_is_gone, read_existing, wait_until_free
 from nbstep_runner.stores import ABSENT, Blob
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
+from nbstep_runner.supervisor import Supervisor
 
 URI = "memory://runs/out.result.json"
 ELSEWHERE = "another-boot/pid:[1]"
@@ -161,21 +162,47 @@ class Unavailable(MemoryStore):
     """Does not answer for a while."""
 
     down = False
+    error: Exception = StorageUnavailableError("no answer")
 
     def write(self, uri: str, data: Any, *, if_version: str | None = None) -> str:
         if self.down:
-            raise StorageUnavailableError("no answer")
+            raise self.error
         return super().write(uri, data, if_version=if_version)
 
 
-def test_a_store_that_does_not_answer_for_a_while_ends_nothing() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [StorageUnavailableError("no answer"), RuntimeError("can't start new thread")],
+    ids=["away", "the limit of processes"],
+)
+def test_a_store_that_does_not_answer_for_a_while_ends_nothing(error: Exception) -> None:
     store = Unavailable(MemorySpace())
+    store.error = error
     keeper, lost = taken(store)
     store.down = True
     time.sleep(0.3)
+    before = store.read(URI).version
     store.down = False
+    end = time.monotonic() + 30
+    while store.read(URI).version == before and time.monotonic() < end:
+        time.sleep(0.02)
+    assert store.read(URI).version != before, "no heartbeat came any more"
     keeper.commit(record(state=RunState.SUCCEEDED))
     assert (lost, stored(store).state) == ([], RunState.SUCCEEDED)
+
+
+def test_an_early_try_that_fails_in_any_way_leaves_the_place_to_a_later_one() -> None:
+    store = Unavailable(MemorySpace())
+    store.down, store.error = True, ValueError("as no store should")
+    keeper, supervisor = OutputClaim(lambda _: store, URI, print), Supervisor(1.0)
+    keeper.take_early(record())
+    keeper.settle(supervisor)
+    assert not keeper.held
+    store.down = False
+    keeper.take(record(), ABSENT)
+    keeper.commit(record(state=RunState.SUCCEEDED))
+    supervisor.close()
+    assert stored(store).state is RunState.SUCCEEDED
 
 
 class Unheard(Unavailable):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nbstep_runner.contract import InputFile, LeftBehind, RunResult, RunSpec, RunState
-from nbstep_runner.errors import StorageDeniedError, StorageUnavailableError, TerminatedError
+from nbstep_runner.errors import OutputConflictError, StorageDeniedError, StorageUnavailableError, TerminatedError
 from nbstep_runner.session import working_files
 from nbstep_runner.session.earlier import look_at_output
 from nbstep_runner.session.ledger import Ledger, LogSettings
@@ -230,6 +230,21 @@ def test_a_later_run_of_the_same_output_leaves_no_file_that_its_record_does_not_
     second.write(b="3")
     assert [file.path for file in second.end().files] == ["b"]
     assert second.stored() == {"b": b"3"}
+
+
+@pytest.mark.fault(67)
+def test_a_run_that_has_lost_its_claim_removes_nothing_that_the_other_has_collected(begun: Any) -> None:
+    """It wants nothing itself, and would only remove what earlier runs have left."""
+    store = MemoryStore(MemorySpace())
+    first = begun("*", store=store)
+    first.write(a="1")
+    first.end()
+    (first.folder / "a").unlink()
+    late = begun("*", store=store, force=True)
+    store.write("memory://runs/out.result.json", b"another run's")
+    with pytest.raises(OutputConflictError):
+        late.output.collect(late.working, (), storing=True)
+    assert late.stored() == {"a": b"1"}
 
 
 def test_more_than_can_be_looked_at_is_told(begun: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,11 @@ from nbstep_runner.errors import OutputConflictError, StorageUnavailableError, T
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.page import Page, PageRenderer
 from nbstep_runner.session import run_page, stored_output
-from nbstep_runner.session.earlier import look_at_output
+from nbstep_runner.session.earlier import NO_RECORD, look_at_output
 from nbstep_runner.session.ledger import Ledger, LogSettings
 from nbstep_runner.session.stored_output import StoredOutput
 from nbstep_runner.sinks.log import LogFormat
-from nbstep_runner.stores import ABSENT, Source
+from nbstep_runner.stores import ABSENT, Blob, Source
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 from nbstep_runner.supervisor import Supervisor
 from nbstep_runner.testing import Fault, FaultyStore
@@ -131,6 +131,20 @@ def test_a_claim_that_is_lost_at_the_commit_withdraws_what_was_published(
     assert [each.uri for each in held.store.list("memory://runs/")] == [RECORD]
     assert held.store.read(RECORD).data == b"another run's"
     assert (held.ledger.result.output_version, held.ledger.result.html_uri) == (None, None)
+
+
+@pytest.mark.fault(67)
+def test_a_record_that_has_told_of_its_notebook_is_not_left_without_it(held: Held) -> None:
+    """It is written once more where the log could not be stored; another run may have begun meanwhile."""
+    held.succeed()
+    held.output.publish(b"{}", checkpointed=False)
+    held.output.commit()
+    version = held.ledger.result.output_version
+    replace_by_another(held.store)
+    held.ledger.warn("the log could not be stored")
+    with pytest.raises(OutputConflictError):
+        held.output.commit()
+    assert (held.store.read(OUTPUT).version, held.store.read(RECORD).data) == (version, b"another run's")
 
 
 def test_what_another_run_has_published_meanwhile_is_not_withdrawn(held: Held) -> None:
@@ -332,6 +346,97 @@ def test_a_run_that_failed_before_its_claim_leaves_a_final_record_alone() -> Non
     ledger.close()
     first.close()
     assert first.stored().run_id == "r"
+
+
+def ended(store: MemoryStore) -> bytes:
+    """A success, whose record a later version has written."""
+    held = Held(store)
+    held.ledger.change(spec_digest="sha256:0")
+    held.succeed()
+    held.output.commit()
+    held.close()
+    record = store.read(RECORD).data.replace(b"{", b'{"field_of_a_later_version": 1,', 1)
+    store.write(RECORD, record)
+    return record
+
+
+def answered(store: Any, turn: SweepTurn | None = None) -> StoredOutput:
+    """The output of a retry, which that record has answered."""
+    spec = RunSpec(run_id="r", attempt=2, input_uri="in.ipynb", output_uri=OUTPUT)
+    supervisor, ledger = Supervisor(GRACE), Ledger(spec, None, LogSettings(stream=None, format=LogFormat.JSON))
+    output = StoredOutput(spec, lambda _: store, supervisor, ledger, turn)
+    output.await_turn(look_at_output(output.places, lambda _: store))
+    answer = output.answer("sha256:0")
+    assert answer is not None
+    ledger.adopt(answer)
+    ledger.close()
+    supervisor.close()
+    return output
+
+
+def test_a_record_that_answers_a_retry_is_left_as_it_is() -> None:
+    store = MemoryStore(MemorySpace())
+    record = ended(store)
+    full = FaultyStore(store, [Fault(operation="write", error=StorageUnavailableError("full"), times=None)])
+    answered(full).commit()
+    assert store.read(RECORD).data == record
+
+
+def test_a_record_that_answers_in_a_sweep_is_written_again_by_one_of_its_processes() -> None:
+    store = MemoryStore(MemorySpace())
+    turn = SweepTurn(index=0, digest=sha256(ended(store)).hexdigest())
+    outputs = [answered(store, turn) for _ in range(2)]
+    before = store.read(RECORD).version
+    outputs[0].commit()
+    written = store.read(RECORD).version
+    assert written != before
+    outputs[1].commit()
+    assert store.read(RECORD).version == written
+
+
+class Stopped(MemoryStore):
+    """Asked for the places of one ending, it tells the supervisor of a stop, and then does not answer."""
+
+    def __init__(self, space: MemorySpace, ending: str, supervisor: Supervisor, patience: threading.Event) -> None:
+        super().__init__(space)
+        self._ending = ending
+        self._supervisor = supervisor
+        self._patience = patience
+
+    def read(self, uri: str) -> Blob:
+        self._stop(uri)
+        return super().read(uri)
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        self._stop(uri)
+        return super().write(uri, data, if_version=if_version)
+
+    def _stop(self, uri: str) -> None:
+        if uri.endswith(self._ending):
+            self._supervisor.abort(TerminatedError("the run was stopped"))
+            self._patience.wait(60)
+
+
+@pytest.mark.parametrize("ending", [".result.json", ".verdict.json"], ids=["looking again", "keeping the earlier one"])
+def test_a_stop_is_not_held_up_by_what_comes_before_the_claim(
+    monkeypatch: pytest.MonkeyPatch, patience: threading.Event, ending: str
+) -> None:
+    space = MemorySpace()
+    away(MemoryStore(space))
+    spec = RunSpec(run_id="r", attempt=2, input_uri="in.ipynb", output_uri=OUTPUT)
+    supervisor, ledger = Supervisor(GRACE), Ledger(spec, None, LogSettings(stream=None, format=LogFormat.JSON))
+    store = Stopped(space, ending, supervisor, patience)
+    output = StoredOutput(spec, lambda _: store, supervisor, ledger)
+    found = look_at_output(output.places, lambda _: MemoryStore(space))
+    if ending == ".result.json":  # a claim was in the way, and has ended
+        monkeypatch.setattr(stored_output, "wait_until_free", lambda *_: NO_RECORD)
+    with pytest.raises(TerminatedError):  # noqa: PT012 - either ends in it
+        output.await_turn(found)
+        output.claim()
+    ledger.close()
+    supervisor.close()
+    assert ledger.result.warnings == ()
+    assert MemoryStore(space).read(RECORD).version == found.existing.version
 
 
 def away(store: MemoryStore, **fields: Any) -> RunResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from itertools import count, islice
 
@@ -38,3 +39,16 @@ def test_a_body_that_trickles_is_given_up_after_a_minute(monkeypatch: pytest.Mon
 def test_a_large_body_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     body = http_client.body_of(answer(Pieces(20_000, 7200, monkeypatch)))
     assert len(body) == 20_000 * 7200
+
+
+def test_a_request_is_sent_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook may have started processes up to their limit, and its run's heartbeats have to go on."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(204))) as client:
+        request = client.build_request("PUT", "https://store.example/record", content=b"{}")
+        ask = http_client.Ask(method="PUT", uri=str(request.url), body=b"{}")
+        assert http_client._answered(client, request, ask).status_code == 204
