@@ -59,11 +59,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """A folder at one moment; everything in order of its path."""
+    """A folder at one moment; everything in order of its path.
+
+    Attributes:
+        unread: What could not be looked at: folders that are closed to us, and what lies in such a one.
+    """
 
     files: tuple[FoundFile, ...]
     folders: tuple[str, ...]
     refused: tuple[Refused, ...]
+    unread: tuple[Refused, ...] = ()
 
     @property
     def size(self) -> int:
@@ -89,28 +94,30 @@ def take_inventory(folder: Path, *, most: int, enter: Callable[[str], bool] = la
 
     Raises:
         TooManyEntriesError: There are more.
-        OSError: The folder, or one in it, cannot be read.
+        OSError: The folder itself cannot be read.
     """
     files: list[FoundFile] = []
     folders: list[str] = []
     refused: list[Refused] = []
+    unread: list[Refused] = []
     root = os.open(folder, _FOLDER & ~os.O_NOFOLLOW)
     try:
         for path, found in _walk(root, "", enter):
-            reason = _reason_against(path, found)
-            if reason:
-                refused.append(Refused(path.encode("utf-8", "backslashreplace").decode(), reason))
+            if isinstance(found, OSError):
+                unread.append(_refused(path, (found.strerror or str(found)).lower()))
+            elif reason := _reason_against(path, found):
+                refused.append(_refused(path, reason))
             elif modes.S_ISDIR(found.st_mode):
                 folders.append(path)
             else:
                 mode = modes.S_IMODE(found.st_mode)
                 files.append(FoundFile(path, found.st_size, mode, found.st_mtime_ns, _mark(found)))
-            if len(files) + len(folders) + len(refused) > most:
+            if len(files) + len(folders) + len(refused) + len(unread) > most:
                 raise TooManyEntriesError
     finally:
         os.close(root)
     files.sort(key=lambda file: file.path)
-    return Inventory(tuple(files), tuple(sorted(folders)), tuple(refused))
+    return Inventory(tuple(files), tuple(sorted(folders)), tuple(refused), tuple(unread))
 
 
 @contextmanager
@@ -168,24 +175,37 @@ def checksum_of(folder: Path, file: FoundFile) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _walk(folder: int, prefix: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
+def _refused(path: str, reason: str) -> Refused:
+    return Refused(path.encode("utf-8", "backslashreplace").decode(), reason)
+
+
+def _walk(folder: int, prefix: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result | OSError]]:
+    """Each entry's path, with what it is or why that cannot be told."""
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries)
     for name in names:
+        path = prefix + name
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
             continue
-        path = prefix + name
+        except OSError as error:
+            yield path, error
+            continue
         yield path, found
         if modes.S_ISDIR(found.st_mode) and not _reason_against(path, found) and enter(path):
             yield from _below(folder, name, path, enter)
 
 
-def _below(folder: int, name: str, path: str, enter: Callable[[str], bool]) -> Iterator[tuple[str, os.stat_result]]:
+def _below(
+    folder: int, name: str, path: str, enter: Callable[[str], bool]
+) -> Iterator[tuple[str, os.stat_result | OSError]]:
     try:
         inner = os.open(name, _FOLDER, dir_fd=folder)
     except (FileNotFoundError, NotADirectoryError):  # gone since, or something else by now
+        return
+    except OSError as error:
+        yield path, error
         return
     try:
         yield from _walk(inner, f"{path}/", enter)

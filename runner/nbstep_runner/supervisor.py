@@ -162,6 +162,8 @@ class Supervisor:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if self.stop is None:
             self.stop = Stop(_verdict(signal.Signals(number)), time.monotonic())
+        if self._old_handlers.get(signal.Signals(number)) is _note_early:  # what this process does next is stopped too
+            _note_early(number, None)
         self._news.put(None)  # SimpleQueue.put is reentrant: made for handlers
 
     def __enter__(self) -> Self:
@@ -190,7 +192,7 @@ _noted: Final[list[Stop]] = []
 
 
 def note_signals() -> None:
-    """Note stopping signals from now on: for the supervisor that is still to come, and after it for nobody.
+    """Note stopping signals from now on: for every supervisor that is still to come, and after the last for nobody.
 
     Without it a signal during the start of a PID 1 would be lost, and one at the very end would turn the exit code of a
     run that has its verdict into that of a killed process.

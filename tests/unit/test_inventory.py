@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nbstep_runner.inventory import (
     DEEPEST,
     ChangedError,
+    Refused,
     TooManyEntriesError,
     checksum_of,
     is_plain,
@@ -128,3 +131,21 @@ def test_what_took_a_files_place_is_not_read(tmp_path: Path, becomes: str) -> No
 
     with pytest.raises(ChangedError):
         checksum_of(folder, found)
+
+
+def test_a_folder_that_is_closed_to_us_hides_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as lost+found of a mounted file system. Root may read everything, so the system's answer is made here."""
+    for name in ("closed", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.csv").write_text("1")
+    real = os.open
+
+    def refuse(path: Any, flags: int, *args: Any, **more: Any) -> int:
+        if path == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, flags, *args, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    found = take_inventory(tmp_path, most=10)
+    assert [file.path for file in found.files] == ["open/a.csv"]
+    assert found.unread == (Refused("closed", "permission denied"),)

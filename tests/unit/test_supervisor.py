@@ -179,6 +179,23 @@ def test_a_signal_before_its_time_is_not_lost(monkeypatch: pytest.MonkeyPatch) -
             signal.signal(number, handler)
 
 
+def test_a_signal_that_stopped_one_run_stops_the_next_one_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_noted", [])
+    before = {number: signal.getsignal(number) for number in module.STOPPING}
+    try:
+        module.note_signals()
+        with Supervisor(1) as first:
+            first.abort(OutputConflictError("another run has taken over"))
+        with Supervisor(1) as second:
+            second.check()
+            send(signal.SIGTERM)
+        with Supervisor(1) as third, pytest.raises(TerminatedError):
+            third.check()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_the_old_handlers_come_back() -> None:
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
     before = [signal.getsignal(number) for number in numbers]

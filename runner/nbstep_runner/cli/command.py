@@ -130,10 +130,10 @@ def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
     from nbstep_runner.kernel.process import LaunchOptions
     from nbstep_runner.kernel.watchdog import Watchdog
 
-    token = os.urandom(16).hex()
-    watchdog = Watchdog(token)
+    given: Watchdog | None = click.get_current_context().obj
+    watchdog = given or Watchdog(os.urandom(16).hex())
     launch = LaunchOptions(
-        working_directory=options["cwd"], stock=options["stock_kernel"], token=token, watchdog=watchdog
+        working_directory=options["cwd"], stock=options["stock_kernel"], token=watchdog.token, watchdog=watchdog
     )
     later = options["prepare_only"] or options["state"] or options["resume"]
     early = launch_early(options["kernel"], launch, wanted=not later)  # one that keeps a state has to know its folder
@@ -143,5 +143,6 @@ def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
     from nbstep_runner.cli.process import run_in_this_process
 
     code = run_in_this_process(spec, options, early, watchdog.pid)
-    watchdog.dismiss()  # not after an exception, such as that of SIGINT: then it clears the early kernel away
+    if given is None:
+        watchdog.dismiss()  # not after an exception, such as that of SIGINT: then it clears the early kernel away
     return code

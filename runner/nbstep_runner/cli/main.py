@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ from nbstep_runner.descriptors import keep_some
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError, UsageError
 
 if TYPE_CHECKING:
+    from nbstep_runner.kernel.watchdog import Watchdog
     from nbstep_runner.kfp_adapter.command import StepOptions
 
 PROGRAM = os.environ.pop(TYPED_COMMAND, "nbstep-runner")
@@ -51,9 +53,9 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], watchdog: Watchdog | None = None) -> int:
     try:
-        value = _command(arguments)
+        value = _command(arguments, watchdog)
     except click.ClickException as error:
         error.show()
         return _tell_kubernetes(UsageError(error.format_message()))
@@ -70,14 +72,20 @@ def _run(arguments: list[str]) -> int:
     return int(value or 0)
 
 
-def _command(arguments: list[str]) -> Any:
+def _command(arguments: list[str], watchdog: Watchdog | None) -> Any:
     if arguments[:1] == [PIPELINE_STEP]:
+        from nbstep_runner.kernel.watchdog import Watchdog
+
+        step = Watchdog(os.urandom(16).hex())  # of all its attempts: later, the process has threads
         from nbstep_runner.kfp_adapter.command import RunnerCommand, run_step
 
-        return run_step(arguments[1:], RunnerCommand(_run, _step_options))
+        code = run_step(arguments[1:], RunnerCommand(partial(_run, watchdog=step), _step_options))
+        if code == ExitCode.SUCCEEDED:
+            step.dismiss()  # else it may find something to clear away
+        return code
     from nbstep_runner.cli.command import command
 
-    return command.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    return command.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=watchdog)
 
 
 def _step_options(options: list[str]) -> StepOptions:

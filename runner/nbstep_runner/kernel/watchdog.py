@@ -35,6 +35,7 @@ class Watchdog:
     """
 
     def __init__(self, token: str, *, beside: Iterable[int] = ()) -> None:
+        self.token = token
         self._socket, its = socket.socketpair()
         self._ended: dict[int, int] = {}
         self.pid = os.fork()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from nbstep_runner.contract import STANDARD_STREAM, LeftBehind, Pattern, RunSpec
+from nbstep_runner.contract import OWN_FOLDERS, STANDARD_STREAM, LeftBehind, Pattern, RunSpec
 from nbstep_runner.inventory import FoundFile, Inventory, Refused, TooManyEntriesError, take_inventory
 from nbstep_runner.session.places import Places
+from nbstep_runner.stores import sibling
 
 MOST_ENTRIES: Final = 50_000
 LARGEST: Final = 2 * 2**30
@@ -58,6 +59,7 @@ class WorkingFiles:
         self._placed = {file.path.partition("/")[0] for file in spec.files}
         self._own = False
         self._before: dict[str, tuple[int, ...]] = {}
+        self._closed: frozenset[Refused] = frozenset()
 
     def wants(self, reported: Sequence[str]) -> bool:
         """Whether anything may have to be stored."""
@@ -69,7 +71,9 @@ class WorkingFiles:
             self._own = {entry.name for entry in os.scandir(self.folder)} <= self._placed | self._ours | NOT_LOOKED_INTO
         if self._own or self._patterns:
             with suppress(TooManyEntriesError):  # told of at the end
-                self._before = {file.path: file.mark for file in self._inventory(self._patterns).files}
+                found = self._inventory(self._patterns)
+                self._before = {file.path: file.mark for file in found.files}
+                self._closed = frozenset(found.unread)
 
     def written(self, reported: Sequence[str]) -> Written:
         """What the notebook has written.
@@ -89,6 +93,7 @@ class WorkingFiles:
         wanted = [file for file in new if _is_taken(file.path, patterns)]
         large = [Refused(file.path, f"it is larger than {LARGEST >> 30} GiB") for file in wanted if file.size > LARGEST]
         refused += [*large, *(each for each in found.refused if _is_taken(each.path, patterns))]
+        refused += [each for each in found.unread if each not in self._closed and _may_hold(each.path, patterns)]
         refused += [Refused(one.text, "it is not there") for one in named if not _any_of(found, one)]
         return Written(
             wanted=tuple(sorted((file for file in wanted if file.size <= LARGEST), key=lambda file: file.size)),
@@ -112,7 +117,7 @@ class WorkingFiles:
         except OSError:  # it was removed, or closed to us, by the notebook
             return _NOTHING
         files = tuple(file for file in found.files if file.path not in self._ours)
-        return Inventory(files, found.folders, found.refused)
+        return replace(found, files=files)
 
     def _named(self, reported: Sequence[str]) -> tuple[list[Pattern], list[Refused]]:
         """The reported paths as patterns that take just these; those elsewhere are refused."""
@@ -153,6 +158,11 @@ def _is_taken(path: str, patterns: Iterable[Pattern]) -> bool:
     return any(one.takes(path) for one in patterns)
 
 
+def _may_hold(path: str, patterns: Iterable[Pattern]) -> bool:
+    """Whether what could not be looked at may be, or hold, what the patterns take."""
+    return any(one.takes(path) or one.leads_into(path) for one in patterns)
+
+
 def _any_of(found: Inventory, named: Pattern) -> bool:
     paths = (*(file.path for file in found.files), *found.folders, *(each.path for each in found.refused))
     return any(map(named.takes, paths))
@@ -163,6 +173,7 @@ def _own_places(folder: Path, spec: RunSpec) -> frozenset[str]:
     if spec.output_uri == STANDARD_STREAM or "://" in spec.output_uri:
         return frozenset()
     root, places = os.path.realpath(folder), Places.of(spec)
-    everything = (places.output, places.record, places.log, places.html, places.partial, places.files, spec.input_uri)
+    folders = (sibling(places.output, ending) for ending in OWN_FOLDERS)
+    everything = (places.output, places.record, places.log, places.html, places.partial, *folders, spec.input_uri)
     found = (PurePosixPath(os.path.realpath(path)) for path in everything if "://" not in path)
     return frozenset(str(path.relative_to(root)) for path in found if path.is_relative_to(root))

@@ -162,6 +162,9 @@ class Saver:
             ) from None
         except OSError as error:
             raise StorageUnavailableError(f"the state folder cannot be read: {error.strerror or error}") from error
+        if inventory.unread:
+            path, reason = inventory.unread[0].path, inventory.unread[0].reason
+            raise StorageUnavailableError(f"the state folder cannot be read: {path}: {reason}")
         if inventory.size > self._largest:
             raise BadInputError(
                 f"the state folder holds {inventory.size} bytes, may hold {self._largest}, and was not saved",

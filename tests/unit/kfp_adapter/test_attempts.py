@@ -9,9 +9,11 @@ import time
 
 import pytest
 
+from nbstep_runner import supervisor
 from nbstep_runner.errors import TerminatedError
 from nbstep_runner.kfp_adapter import attempts
 from nbstep_runner.kfp_adapter.attempts import repeat
+from nbstep_runner.supervisor import Supervisor
 
 
 class Attempts:
@@ -55,6 +57,29 @@ def test_no_attempt_begins_after_the_time_is_over() -> None:
     attempt = Attempts(75, 75)
     assert repeat(attempt, 1, within=0, grace=1) == 75
     assert attempt.made == 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_no_attempt_begins_after_a_signal_that_came_during_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel had just died, or storage was away: codes that are answered by another attempt."""
+    monkeypatch.setattr(supervisor, "_noted", [])
+    before = {number: signal.getsignal(number) for number in supervisor.STOPPING}
+    made: list[int] = []
+
+    def attempt() -> int:
+        with Supervisor(1):
+            os.kill(os.getpid(), signal.SIGTERM)
+        made.append(12)
+        return 12
+
+    try:
+        supervisor.note_signals()
+        with pytest.raises(TerminatedError):
+            repeat(attempt, 2, within=None, grace=1)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert made == [12]
 
 
 def test_a_signal_between_two_attempts_ends_the_step(monkeypatch: pytest.MonkeyPatch) -> None:

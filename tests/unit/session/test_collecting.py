@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nbstep_runner.contract import InputFile, LeftBehind, RunResult, RunSpec, RunState
+from nbstep_runner.contract import OWN_FOLDERS, InputFile, LeftBehind, RunResult, RunSpec, RunState
 from nbstep_runner.errors import OutputConflictError, StorageDeniedError, StorageUnavailableError, TerminatedError
 from nbstep_runner.session import working_files
 from nbstep_runner.session.earlier import look_at_output
@@ -157,6 +158,43 @@ def test_odd_names_are_stored_so_that_they_are_found_again(begun: Any, name: str
     (file,) = work.end().files
     (stored,) = work.stored().values()
     assert (file.path, stored) == (name, b"x")
+
+
+@pytest.mark.fault(74)
+@pytest.mark.parametrize("before", [True, False], ids=["lost+found", "closed by the notebook"])
+def test_a_folder_that_is_closed_to_us_hides_nothing_beside_it(
+    begun: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: bool
+) -> None:
+    """Root may read everything, so the system's answer is made here. What was closed before is not the notebook's."""
+    real = os.open
+
+    def refuse(path: Any, flags: int, *args: Any, **more: Any) -> int:
+        if path == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return real(path, flags, *args, **more)
+
+    monkeypatch.setattr(os, "open", refuse)
+    (tmp_path / "work").mkdir()
+    if before:
+        (tmp_path / "work/closed").mkdir()
+    work = begun("**/*.csv")
+    (work.folder / "closed").mkdir(exist_ok=True)
+    work.write(**{"a.csv": "1"})
+    record = work.end()
+    assert work.stored() == {"a.csv": b"1"}
+    assert record.warnings == (() if before else ("'closed' is not collected: permission denied",))
+
+
+def test_what_the_run_keeps_beside_its_output_is_not_collected(tmp_path: Path) -> None:
+    output = tmp_path / "out.ipynb"
+    spec = RunSpec(run_id="r", input_uri="in.ipynb", output_uri=str(output), collect=("**/*",))
+    working = WorkingFiles(tmp_path, spec)
+    working.look()
+    for folder in OWN_FOLDERS:
+        (tmp_path / f"out{folder}").mkdir()
+        (tmp_path / f"out{folder}" / "kept").write_text("ours")
+    (tmp_path / "model").write_text("theirs")
+    assert [file.path for file in working.written(()).wanted] == ["model"]
 
 
 @pytest.mark.fault(74)
