@@ -40,7 +40,7 @@ class DiskFileSystem(LocalFileSystem):  # type: ignore[misc]  # fsspec ships no 
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
-        return "/" + path.removeprefix("disk://").strip("/")
+        return "/" + path.removeprefix(f"{cls.protocol}://").strip("/")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from nbstep_runner.contract import (
 from nbstep_runner.errors import BadInputError, UsageError
 from nbstep_runner.session.earlier import next_attempt
 from nbstep_runner.session.stores import StoreSource
-from nbstep_runner.stores import open_store
+from nbstep_runner.stores import open_store, redact
 
 
 def spec_of(input_uri: str, output_uri: str, params: str | None, options: dict[str, Any]) -> RunSpec:
@@ -130,10 +130,11 @@ def new_run_id() -> str:
 
 
 def _paths(input_uri: str, output_uri: str, options: dict[str, Any]) -> dict[str, str]:
+    """As they may be shown: they stand in the injected cell, the record and the page."""
     both = options["inject_paths"]
     return {
-        **({"PAPERMILL_INPUT_PATH": input_uri} if both or options["inject_input_path"] else {}),
-        **({"PAPERMILL_OUTPUT_PATH": output_uri} if both or options["inject_output_path"] else {}),
+        **({"PAPERMILL_INPUT_PATH": redact(input_uri)} if both or options["inject_input_path"] else {}),
+        **({"PAPERMILL_OUTPUT_PATH": redact(output_uri)} if both or options["inject_output_path"] else {}),
     }
 
 

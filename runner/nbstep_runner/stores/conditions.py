@@ -140,10 +140,20 @@ class Conditions:
             self._held[kind] = True
             return second.version
         except StorageUnavailableError:
-            return second.version or writer.send(upload, condition)  # this time retried
+            return second.version or _sent_again(writer, upload, condition)
         if second.version or second.refused:
             self._held[kind] = second.refused
         return first
+
+
+def _sent_again(writer: Writer, upload: Upload, condition: Condition) -> str:
+    """Write with retries what may be in place: neither of two requests was answered."""
+    try:
+        return writer.send(upload, condition)
+    except OutputConflictError:
+        if (found := writer.find(upload)) is None:
+            raise
+        return found
 
 
 class _Second:

@@ -169,7 +169,7 @@ class OtherStore:
             self._fs.pipe_file(path, b"".join(content.chunks(data)))  # in one piece: an upload cut short is no object
             self._confirm(path, data)
         else:
-            self._put_and_rename(f"{folder}/{TEMP_PREFIX}{secrets.token_hex(8)}{TEMP_SUFFIX}", path, data)
+            self._put_and_rename(_temporary_beside(path), path, data)
         return _version(self._info(uri))
 
     def _confirm(self, path: str, data: Source) -> None:
@@ -193,13 +193,34 @@ class OtherStore:
         self._confirm(path, data)
 
     def _rename(self, temporary: str, path: str) -> None:
+        """Put the new object in the old one's place; the old one is not removed before the new one is there."""
         try:
             self._fs.mv(temporary, path)
-        except Exception:
-            if not self._fs.exists(path):
+        except Exception as error:
+            there = self._fs.exists(path)
+            if there and not self._fs.exists(temporary):
+                return  # it was renamed, and the answer was lost
+            if not there or isinstance(error, ConnectionError | TimeoutError):
                 raise
-            self._fs.rm_file(path)  # this filesystem renames only to a free name: there is a moment without the object
+            self._move_aside_and_rename(temporary, path)
+
+    def _move_aside_and_rename(self, temporary: str, path: str) -> None:
+        """For a filesystem that renames to a free name alone: there is a moment without the object."""
+        old = _temporary_beside(path)
+        try:
+            self._fs.mv(path, old)
             self._fs.mv(temporary, path)
+        except Exception:
+            if self._fs.exists(temporary):
+                if not self._fs.exists(path):
+                    self._fs.mv(old, path)
+                raise
+        with suppress(Exception):  # the new object is in place
+            self._fs.rm_file(old)
+
+
+def _temporary_beside(path: str) -> str:
+    return f"{path.rpartition('/')[0]}/{TEMP_PREFIX}{secrets.token_hex(8)}{TEMP_SUFFIX}"
 
 
 def _version(info: dict[str, Any]) -> str:

@@ -17,9 +17,11 @@ _HIDDEN = "***"
 _URI_IN_TEXT = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>[^\s\"'<>]+)")
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 _VALUE = re.compile(r"(?<=[?&;#])([^=&;#\s]+)=([^&;#\s]*)")
+_BARE = re.compile(r"(?:^|(?<=[&;]))[^=&;#\s]+(?=[&;#]|$)")
 _IPV6_HOST = re.compile(r"(://(?:[^/@]*@)?)\[[0-9A-Fa-f:.]+\]")
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _USER_IS_A_SECRET = frozenset({"http", "https"})
+_WITH_QUERY = frozenset({"http", "https"})
 _SIGNATURES = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
 _WITH_PORT = frozenset({"http", "https", "sftp"})
 
@@ -112,7 +114,7 @@ def shown(uri: str) -> str:
 
 
 def redact(text: str) -> str:
-    """Text with the secrets of every URI in it hidden: passwords, tokens as user names, values of queries.
+    """Text with the secrets of every URI in it hidden: passwords, tokens as user names, queries.
 
     A user name of a scheme that separates it from the password (``sftp``) stays, because it says who connects.
     """
@@ -127,7 +129,10 @@ def _redact_one(found: re.Match[str]) -> str:
     shown_user = _shown_user(scheme.lower(), userinfo) if at else ""
     if not at and (hidden := _without_password(host)) != host:
         return f"{scheme}://{hidden}"
-    return f"{scheme}://{shown_user}{at}{host}" + _VALUE.sub(lambda pair: f"{pair[1]}={_HIDDEN}", tail)
+    tail = _VALUE.sub(lambda pair: f"{pair[1]}={_HIDDEN}", tail)
+    path, mark, query = tail.partition("?")
+    shown_query = _BARE.sub(_HIDDEN, query) if scheme.lower() in _WITH_QUERY else query
+    return f"{scheme}://{shown_user}{at}{host}{path}{mark}{shown_query}"
 
 
 def _without_password(host: str) -> str:
@@ -208,7 +213,7 @@ def name_of(uri: str) -> str:
 
 def _split_query(uri: str) -> tuple[str, str]:
     """Path and query; only ``http(s)`` has queries, elsewhere ``?`` is a character of the name."""
-    if scheme_of(uri) not in {"http", "https"}:
+    if scheme_of(uri) not in _WITH_QUERY:
         return uri, ""
     found = re.search(r"[?#]", uri)
     return (uri, "") if not found else (uri[: found.start()], uri[found.start() :])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,9 +15,10 @@ from nbstep_runner.errors import (
     InputNotFoundError,
     OutputConflictError,
     StorageDeniedError,
+    StorageUnavailableError,
 )
 from nbstep_runner.stores import ABSENT, describe, open_store, other
-from servers.packages import FAILURES, ObjectsFileSystem, installed
+from servers.packages import FAILURES, DiskFileSystem, ObjectsFileSystem, installed
 
 
 class HttpStatusError(Exception):
@@ -93,6 +97,48 @@ def test_what_arrived_damaged_is_sent_again(objects: str, monkeypatch: pytest.Mo
     lines: list[str] = []
     open_store(objects, StorageOptions(retry_seconds=5.0), on_retry=lines.append).write(objects + "a", b"x")
     assert "other bytes are in place" in lines[0]
+
+
+class CarefulFileSystem(DiskFileSystem):
+    """Renames to a free name alone; ``failures`` are raised by its renames, one each, before or after they are done."""
+
+    protocol = "careful"
+    failures: ClassVar[list[tuple[str, Exception]]] = []
+
+    def mv(self, path1: str, path2: str, **named: Any) -> None:
+        when, error = self.failures.pop(0) if self.failures else ("", OSError())
+        if when == "before":
+            raise error
+        if Path(path2).exists():
+            raise FileExistsError(path2)
+        super().mv(path1, path2, **named)
+        if when == "after":
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("failures", "stored"),
+    [
+        ([], b"new"),
+        ([("before", ConnectionResetError("reset"))], b"old"),
+        ([("", OSError()), ("after", ConnectionResetError("reset"))], b"old"),
+        ([("", OSError()), ("", OSError()), ("before", ConnectionResetError("reset"))], b"old"),
+        ([("", OSError()), ("", OSError()), ("after", ConnectionResetError("reset"))], b"new"),
+    ],
+    ids=["all goes well", "cut off", "cut off, the old one aside", "cut off at the new one", "the answer lost"],
+)
+def test_an_object_is_not_removed_before_the_next_is_in_its_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failures: list[tuple[str, Exception]], stored: bytes
+) -> None:
+    with installed(CarefulFileSystem, monkeypatch):
+        uri = f"careful://{tmp_path}/a"
+        store = open_store(uri, StorageOptions(retry_seconds=0.0))
+        store.write(uri, b"old")
+        CarefulFileSystem.failures[:] = failures
+        with nullcontext() if stored == b"new" else pytest.raises(StorageUnavailableError):
+            store.write(uri, b"new")
+        assert CarefulFileSystem.failures == []
+        assert (store.read(uri).data, [path.name for path in tmp_path.iterdir()]) == (stored, ["a"])
 
 
 def test_ftp_is_refused_with_what_to_use_instead() -> None:

@@ -9,7 +9,7 @@ import pytest
 from nbstep_runner.cli import command as module
 from nbstep_runner.cli.command import command
 from nbstep_runner.cli.spec import FLAGS, spec_of
-from nbstep_runner.contract import STANDARD_STREAM, RunSpec
+from nbstep_runner.contract import STANDARD_STREAM, RunSpec, encode
 from nbstep_runner.errors import UsageError
 
 
@@ -48,3 +48,13 @@ def test_each_flag_of_the_spec_has_its_option(name: str) -> None:
     word = {"state": "keep-state"}.get(name, name.replace("_", "-"))
     spec = spec_of("in.ipynb", "out.ipynb", None, options(f"--{word}" if on else f"--no-{word}"))
     assert getattr(spec, name) is on
+
+
+@pytest.mark.fault(39)
+def test_paths_that_are_injected_show_no_credentials() -> None:
+    spec = spec_of(
+        "https://user:word@host/in.ipynb?eyJ", "sftp://me:word@host/out.ipynb", None, options("--inject-paths")
+    )
+    text = encode(spec.parameters).decode()
+    assert "https://***@host/in.ipynb?***" in text
+    assert "sftp://me:***@host/out.ipynb" in text

@@ -98,10 +98,11 @@ class Server:
 
     Attributes:
         loses: The number of the request whose answer is lost.
+        drops: The number of the one that is lost itself, once it has begun.
     """
 
-    def __init__(self, checks: Checks, loses: int = 0) -> None:
-        self.checks, self.loses = checks, loses
+    def __init__(self, checks: Checks, loses: int = 0, drops: int = 0) -> None:
+        self.checks, self.loses, self.drops = checks, loses, drops
         self.version, self.requests = "", 0
 
     def write(self, known: Conditions, expected: str = ABSENT) -> str:
@@ -127,6 +128,8 @@ class Server:
             self.expect(upload.uri, expected)
         if held:
             held()
+        if number == self.drops:
+            raise StorageUnavailableError("the connection was reset")
         if expected is not None and self.checks is Checks.WITH_THE_BODY:
             self.expect(upload.uri, expected)
         self.version = str(number)
@@ -156,9 +159,9 @@ def test_only_a_server_that_checks_when_it_has_the_body_is_trusted(checks: Check
 
 
 @pytest.mark.fault(17)
-@pytest.mark.parametrize("loses", [1, 2])
-def test_an_answer_lost_while_the_server_is_found_out_is_no_conflict(loses: int) -> None:
-    server, known = Server(Checks.WITH_THE_BODY, loses), Conditions()
+@pytest.mark.parametrize(("loses", "drops"), [(1, 0), (2, 0), (2, 1)], ids=["first", "second", "neither is answered"])
+def test_an_answer_lost_while_the_server_is_found_out_is_no_conflict(loses: int, drops: int) -> None:
+    server, known = Server(Checks.WITH_THE_BODY, loses, drops), Conditions()
     assert server.write(known) == server.version
 
 
