@@ -27,7 +27,7 @@ from support import notebooks  # noqa: E402 - the tests' own
 from support.browser import Browser, driven  # noqa: E402
 from support.service import TOKEN, config, listening  # noqa: E402
 
-WIDTH = 880
+WIDTH = 960
 RUNS, NOTEBOOKS = "memory://flights/runs", "memory://flights/notebooks"
 SIGNATURE = """from typing import Literal
 year: int = 2025  # of the flights

@@ -7,7 +7,7 @@ or what the run before was given.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
@@ -144,18 +144,20 @@ def _profile_field(values: Mapping[str, Any], path: str) -> Field:
     steps = _steps(path)
     usual, own = _at(_USUAL, steps), _at(values, steps)
     is_mapping = usual == {}
-    hidden = steps[0] == "env" or own in (None, "", [], {})  # a variable's value may be nobody's to see
+    hidden = steps[0] == "env" or own in (None, "", (), [], {})  # a variable's value may be nobody's to see
     hint = "" if hidden else f"the profile's: {own if isinstance(own, str) else json.dumps(own)}"
-    kind = (
-        "NAME=value, one a line" if is_mapping else "separated by commas" if usual == [] else _UNITS.get(steps[0], "")
-    )
     return Field(
         name=OVERRIDE + path,
         hint=hint,
-        type=kind,
+        type="NAME=value, one a line" if is_mapping else _written(steps, usual),
         choices=(("", hint), ("true", "true"), ("false", "false")) if isinstance(usual, bool) else (),
         lines=is_mapping,
     )
+
+
+def _written(steps: Sequence[str], usual: Any) -> str:
+    """How a field of a profile is written, for people, where its name does not say it."""
+    return "separated by commas" if usual in ((), []) else _UNITS.get(steps[0], "")
 
 
 def override_values(field: Field) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ import msgspec
 
 from nbstep.backends.server.interface import Detail
 from nbstep.runs.run import Run
+from nbstep.server.starting import SUBMITTED_BY
 from nbstep.views.text import visible
 from nbstep_runner.contract import RunResult, encode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
@@ -20,7 +21,7 @@ MOST_CHARACTERS: Final = 2**16
 
 def facts_of(told: Detail, record: RunResult) -> dict[str, Any]:
     """What a run is, by the words for it, as the header of a run's page has it but for what a page has at its head."""
-    known = {name: value for name, value in facts(record).items() if name not in ("run", "started")}
+    known = {name: value for name, value in facts(record).items() if name not in ("run", "started", SUBMITTED_BY)}
     return {name: _redacted(value) for name, value in (known | {"handle": told.handle}).items()}
 
 

@@ -13,8 +13,9 @@ from nbstep.server.callers import Right, folder_of, place_of
 from nbstep.server.folders import RunFolders
 from nbstep.server.listing import page
 from nbstep.server.pages.log_so_far import LINES, SEVERITIES, Search, read_log
-from nbstep.server.pages.rendering import HEADERS, Rendering, to_run, zone_here
+from nbstep.server.pages.rendering import HEADERS, Rendering, to_run
 from nbstep.server.pages.run_documents import documents_of, environment_of, facts_of
+from nbstep.server.pages.wording import zone_here
 from nbstep.server.problems import Problem, not_found
 from nbstep.server.runs import detail, query_of, standing
 from nbstep.server.starting import SUBMITTED_BY, end

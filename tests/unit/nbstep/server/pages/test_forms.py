@@ -214,6 +214,14 @@ def test_another_profile_is_looked_at_without_losing_what_was_typed(world: World
     assert world.started(refused), "a field that the form does not have says nothing"
 
 
+def test_a_form_says_how_the_fields_of_a_profile_are_written(world: World) -> None:
+    page = world.get(f"/submit?notebook={world.notebook}&profile=large").text
+    assert re.search(r'collect <code class="quiet">separated by commas</code>', page)
+    assert "<details>" in page, "many fields are folded"
+    refused = world.send(Form(world.get(f"/submit?notebook={world.notebook}&profile=large")), {"override.retries": "x"})
+    assert "<details open>" in refused.text
+
+
 def test_what_is_sent_twice_is_one_run_and_what_is_changed_another(world: World) -> None:
     form = world.form()
     twice = [world.started(world.send(form, {"parameter.epochs": "1"})).id for _ in range(2)]
