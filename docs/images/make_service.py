@@ -45,9 +45,10 @@ EARLIER = tuple(
     for ending in ("050001-4410aa", "060002-1b7e90", "101533-d2210f", "110020-9e01c4", "114210-77ab01")
 )
 LINES = (
-    ("INFO", "cell 3 started: Train the model"),
-    ("WARNING", "1204 flights have no distance: they are left out"),
-    ("INFO", "cell 3 succeeded"),
+    {"event": "cell-started", "title": "Train the model", "message": "cell 3 started: Train the model"},
+    {"severity": "WARNING", "message": "1204 flights have no distance: they are left out"},
+    {"stream": "stdout", "message": "200 trees: rmse 0.291"},
+    {"event": "cell-finished", "state": "succeeded", "message": "cell 3 succeeded"},
 )
 
 
@@ -65,15 +66,15 @@ class Picture:
 
 
 PICTURES = {
-    "service-runs.png": Picture("/", 520),
-    "service-run.png": Picture(f"/runs/{RUN_ID}", 1080),
+    "service-runs.png": Picture("/", 560),
+    "service-run.png": Picture(f"/runs/{RUN_ID}", 1200),
     "service-submit.png": Picture("/submit", 420),
     "service-form.png": Picture(
         f"/submit?notebook={NOTEBOOKS}/flights.ipynb&profile=large", 970,
         "document.getElementById('parameter.rate').value = 'fast'; document.querySelector('.main').click()",
     ),
-    "service-sweep.png": Picture("/sweeps/forest", 880),
-    "service-compare.png": Picture(f"/compare?run={RUN_ID}&run=flights-20260102-114210-77ab01", 400),
+    "service-sweep.png": Picture("/sweeps/forest", 900),
+    "service-compare.png": Picture(f"/compare?run={RUN_ID}&run=flights-20260102-114210-77ab01", 490),
     "service-endpoints.png": Picture("/endpoints", 260),
 }  # fmt: skip
 
@@ -127,8 +128,9 @@ def write_runs() -> None:
     )
     put(f"{RUN_ID}/output.result.json", encode(newest))
     lines = [
-        {"time": f"2026-01-02T12:00:{12 + number}.250Z", "severity": severity, "message": message, "seq": number + 1}
-        for number, (severity, message) in enumerate(LINES)
+        {"severity": "INFO", "cell": {"index": 3}, "time": f"2026-01-02T12:00:{12 + number}.250Z", "seq": number + 1}
+        | line
+        for number, line in enumerate(LINES)
     ]
     put(f"{RUN_ID}/output.log.jsonl", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
     for number, (rate, trees) in enumerate((rate, trees) for rate in (0.01, 0.1, 0.3) for trees in (50, 100, 200)):
