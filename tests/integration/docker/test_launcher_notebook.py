@@ -6,29 +6,22 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
-from servers import image
 from servers.dockerd import Docker
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(900)]
 
 NBSTEP = Path(sys.executable).with_name("nbstep")
 NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
-TAG = "nbstep-test-environment:current"
 
 
 def test_the_launcher_notebook_trains_in_a_container(
-    docker: Docker, work: Path, monkeypatch: pytest.MonkeyPatch
+    docker: Docker, environment_image: str, work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = work / "image.tar"
-    image.build(archive, TAG, Path(tempfile.gettempdir()))
-    docker.call("load", "--input", archive)
-    archive.unlink()
     for name, value in docker.environment.items():
         monkeypatch.setenv(name, value)
     shutil.copytree(NOTEBOOKS / "data", work / "data")
@@ -38,7 +31,10 @@ def test_the_launcher_notebook_trains_in_a_container(
     done = subprocess.run(
         [
             *(NBSTEP, "run", "launcher.ipynb", "out.ipynb", "--json"),
-            *("-y", f"{{ON: [docker], ENDPOINTS: [], SWEEPS: [docker], IMAGE: {TAG}, PIPELINES: [local]}}"),
+            *(
+                "-y",
+                f"{{ON: [docker], ENDPOINTS: [], SWEEPS: [docker], IMAGE: {environment_image}, PIPELINES: [local]}}",
+            ),
         ],
         cwd=work,
         capture_output=True,
@@ -54,7 +50,7 @@ def test_the_launcher_notebook_trains_in_a_container(
     assert "flights on 14 days" in done.stderr
     (record,) = (work / "pipelines").glob("*/flights/output.result.json")
     assert json.loads(record.read_text())["state"] == "succeeded"
-    assert ended_containers(docker, began) == [f"{TAG} 0"] * 3
+    assert ended_containers(docker, began) == [f"{environment_image} 0"] * 3
 
 
 def ended_containers(docker: Docker, since: float) -> list[str]:

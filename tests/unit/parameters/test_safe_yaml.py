@@ -173,7 +173,7 @@ HOSTILE = {
 def test_a_hostile_document_is_refused_in_under_a_second(name: str) -> None:
     data = HOSTILE[name]
     assert len(data) <= MEBIBYTE
-    assert min(_refusal_seconds(data) for _ in range(3)) < 1.0  # the best of three: a busy machine only adds to it
+    assert any(_refusal_seconds(data) < 1.0 for _ in range(3))  # a busy machine only adds to it
 
 
 def _refusal_seconds(data: bytes) -> float:
