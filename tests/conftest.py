@@ -19,7 +19,7 @@ __all__ = ["browser", "docker", "image", "registry", "work"]
 
 # Hypothesis judges what holds, not how fast a busy machine shows it. `thorough` is what the whole check asks for.
 settings.register_profile(
-    "nbstep", max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    "nbstep", max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.register_profile("thorough", settings.get_profile("nbstep"), max_examples=100)
 settings.load_profile("nbstep")

@@ -12,16 +12,13 @@ import pytest
 from support.notebooks import Code, write
 
 BIN = Path(sys.executable).parent
-NAMES = {name for name in (*sys.stdlib_module_names, *packages_distributions()) if name.isidentifier()} - {
-    "antigravity",
-    "this",
-}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A notebook among modules that are named like all of the standard library and all that is installed here."""
-    for name in NAMES:
+    names = {name for name in (*sys.stdlib_module_names, *packages_distributions()) if name.isidentifier()}
+    for name in names - {"antigravity", "this"}:
         (tmp_path / f"{name}.py").write_text("# mine\n")
     cells: list[str | Code] = [Code("a = 1", tags=("parameters",)), "print('answer', 41 + a)"]
     write(tmp_path / "in.ipynb", cells)

@@ -37,7 +37,7 @@ disk=$1 data=$2; shift 2
 mkfs.ext4 -q -O ^has_journal -E assume_storage_prezeroed=1 "$disk" && mount -o loop,nobarrier "$disk" "$data"
 exec "$@"
 """
-"""Runs a daemon whose data lie in one file, where this machine can do that: a file is removed at once, a million files in
+"""Runs a daemon whose data lie in one file, where this machine can do that: it is removed at once, a million files in
 minutes. The mount is seen by the daemon alone, and ends with it."""
 
 _CONFIGURATION: Final = {

@@ -6,6 +6,8 @@ import ast
 import json
 import re
 import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -19,6 +21,13 @@ ELSEWHERE = {"nbstep_runner", "nbstep", "flights_model"}
 MAGIC = re.compile(r"^\s*[%!].*", re.MULTILINE)
 
 
+@cache
+def installed() -> Mapping[str, list[str]]:
+    """The distributions that bring each top-level module."""
+    return packages_distributions()
+
+
+@cache
 def locked() -> set[str]:
     """The distributions in the image for data science, which is built on the one with the runner's own."""
     files = (ROOT / "images/data-science.lock", ROOT / "requirements.lock")
@@ -42,8 +51,6 @@ def imported(notebook: Path) -> set[str]:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_its_imports_are_in_the_lock_of_the_image(notebook: Path) -> None:
-    brought = packages_distributions()
-    there = locked()
     for module in imported(notebook):
-        names = {re.sub(r"[-_.]+", "-", name).lower() for name in brought[module]}
-        assert names & there, f"{module} of {notebook.name} is in no package of the image"
+        names = {re.sub(r"[-_.]+", "-", name).lower() for name in installed()[module]}
+        assert names & locked(), f"{module} of {notebook.name} is in no package of the image"

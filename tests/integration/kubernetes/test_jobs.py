@@ -258,7 +258,7 @@ def test_a_pod_that_does_not_start_in_time_ends_its_run(launcher: Launcher, clus
 
 @pytest.mark.fault(28)
 def test_a_pod_that_starts_in_time_has_all_the_time_it_needs(launcher: Launcher) -> None:
-    run = launcher.submit("x = 1", "import time\ntime.sleep(12)", kubernetes={"start_seconds": 10})
+    run = launcher.submit("x = 1", "import time\ntime.sleep(21)", kubernetes={"start_seconds": 20})
     assert run.wait(timeout=100).state is RunState.SUCCEEDED
 
 
