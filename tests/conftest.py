@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-class SharedServers(LoadFileScheduling):
+class SharedServers(LoadFileScheduling):  # type: ignore[misc]  # xdist ships no types
     """``--dist loadfile``, but all files of :data:`ON_ONE_WORKER` go to the same worker."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -35,6 +35,7 @@ def ended(name: str, source: str, days: int) -> Path:
     return Path("runs", name)
 
 
+@pytest.mark.slow
 def test_a_run_is_removed_whole_once_it_has_ended(tmp_path: Path) -> None:
     notebook = notebooks.write(Path("long.ipynb"), ["import time\ntime.sleep(600)"])
     run = nbstep.submit(notebook, run_id="long", runs="runs", on="local", html=False)

@@ -76,6 +76,7 @@ def server(token: str, lines: list[dict[str, Any]]) -> Iterator[tuple[httpx.Clie
         assert (process.returncode, out) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.fault(62)
 def test_two_servers_are_one_service_and_each_ends_when_it_is_told(tmp_path: Path, token: str) -> None:
     asked = {"notebook": str(notebooks.write(tmp_path / "slow.ipynb", [SLOW]))}

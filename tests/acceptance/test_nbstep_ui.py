@@ -42,6 +42,7 @@ def service(*arguments: str, end: signal.Signals = signal.SIGINT, code: int = 0)
         assert (process.returncode, *rest) == (code, "", "")
 
 
+@pytest.mark.slow
 def test_a_notebook_is_run_followed_and_fetched_over_http(tmp_path: Path) -> None:
     notebook = notebooks.write(tmp_path / "train.ipynb", CELLS)
     with service() as client:

@@ -73,6 +73,7 @@ def test_a_second_interrupt_cancels_where_that_was_asked_for() -> None:
     assert str(run.state) == "cancelled"
 
 
+@pytest.mark.slow
 def test_a_failed_run_shows_its_traceback_wherever_one_asks() -> None:
     path = notebooks.write(Path("fails.ipynb"), ["def load():\n    raise ValueError('no \\x1b[2Jdata')\nload()"])
     shown = subprocess.run(

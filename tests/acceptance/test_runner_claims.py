@@ -38,6 +38,7 @@ def test_a_second_run_of_the_same_output_is_turned_away(tmp_path: Path) -> None:
     assert (done.code, done.states) == (143, ["interrupted"])
 
 
+@pytest.mark.slow
 @pytest.mark.fault(24)
 def test_of_two_that_start_together_one_commits(tmp_path: Path, counting: Path) -> None:
     runners = [start(tmp_path, counting) for _ in range(2)]

@@ -236,6 +236,7 @@ def test_a_symbolic_link_as_output_is_refused_before_the_first_cell(tmp_path: Pa
     assert os.readlink(tmp_path / "out.ipynb") == target  # noqa: PTH115 - Path.readlink would resolve it no further
 
 
+@pytest.mark.slow
 @pytest.mark.fault(39)
 def test_secrets_are_nowhere_but_in_the_kernel(tmp_path: Path) -> None:
     secret = "hunter2-Zürich/+=&"  # noqa: S105 - the test's own

@@ -62,6 +62,7 @@ def test_the_injected_cell_and_the_metadata(tmp_path: Path) -> None:
         assert cell.metadata.papermill.exception is False
 
 
+@pytest.mark.slow
 def test_a_rerun_replaces_the_injected_cell(tmp_path: Path) -> None:
     first = run(tmp_path, CELLS, "-p", "a", "first")
     second = run(tmp_path, first.output, "-p", "b", "second", output="again.ipynb")
@@ -192,6 +193,7 @@ def test_parameters_only_over_a_finished_run(tmp_path: Path) -> None:
     assert again.states == ["succeeded", "succeeded"]
 
 
+@pytest.mark.slow
 def test_standard_input_and_output(tmp_path: Path) -> None:
     data = json.dumps(notebook(["print('piped')"])).encode()
     for arguments in (("-", "-"), ()):
