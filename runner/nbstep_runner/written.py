@@ -10,6 +10,7 @@ import shlex
 from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
+from unicodedata import normalize
 from urllib.parse import quote, quote_plus
 
 Span = tuple[int, int]
@@ -25,7 +26,8 @@ PRINTED: Final = re.compile(
 other control characters, and those of Unicode that have no width."""
 
 _MARKUP: Final = re.compile(
-    r"</?[a-zA-Z][^<>]*>|<!--.{0,4096}?-->|&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);", re.DOTALL
+    r"</?[a-zA-Z](?:[^<>\"']++|\"[^\"]{0,4096}+\"|'[^']{0,4096}+')*+>|</?[a-zA-Z][^<>]*>|<!--.{0,4096}?-->|&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);",
+    re.DOTALL,
 )
 _ESCAPED: Final = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 
@@ -85,7 +87,9 @@ def forms_of(text: str, line_length: int) -> Iterator[str]:
     """The ways in which a text is likely to be written, and each of its lines that has at least so many characters."""
     stripped = text.strip()
     lines = [line.strip() for line in stripped.splitlines()]
-    for each in {text, stripped, PRINTED.sub("", stripped), *(line for line in lines if len(line) >= line_length)}:
+    composed = (normalize(form, text) for form in ("NFC", "NFD"))  # what a reader cannot tell apart
+    whole = {text, stripped, PRINTED.sub("", stripped), *composed}
+    for each in {*whole, *(line for line in lines if len(line) >= line_length)}:
         yield from _forms(each)
 
 

@@ -280,24 +280,29 @@ def be_kernel(imports: Any, streams: Any, shell: Any, commands: Any) -> None:
         _wake_while_a_cell_awaits(application.kernel)
     _report_crashes()
     _look_as_launched(parent)
+    streams_of_ours = (sys.stdout, sys.stderr)
     gc.freeze()
     gc.enable()
     application.start()
-    _exit(application)
+    _exit(application, streams_of_ours)
 
 
-def _exit(application: Any) -> None:
-    """End the process once everything that a notebook can count on at its end has happened."""
+def _exit(application: Any, streams: tuple[Any, ...]) -> None:
+    """End the process once everything that a notebook can count on at its end has happened.
+
+    Args:
+        application: The kernel's.
+        streams: Its stdout and stderr, whatever the notebook has put in their place.
+    """
     import atexit
 
     modules: Any = threading
     modules._shutdown()  # joins the threads that are not daemons, as the interpreter's own end does
     atexit.unregister(application.close)
     atexit._run_exitfuncs()
-    streams: tuple[Any, ...] = (sys.stdout, sys.stderr)
     if any(buffer.tell() for stream in streams for buffer in stream._buffers.values()):
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in streams:
+            stream.flush()
         application.close()  # waits until it has been sent
     _flush_files()
     os._exit(0)

@@ -29,6 +29,24 @@ _READ: Final = 4096
 """Characters at either end of an output that are looked at for a library's name: the library itself is in between."""
 
 
+def leave_out_what_breaks_a_page(notebook: Any) -> None:
+    """Leave out of displays what the format allows and no renderer expects.
+
+    That is metadata of a MIME type that are no object, and a widget's view that names no model.
+
+    Args:
+        notebook: Of nbformat 4; changed in place.
+    """
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", ()):
+            data, metadata = output.get("data", {}), output.get("metadata", {})
+            for mime in [mime for mime in data if not isinstance(metadata.get(mime, {}), dict)]:
+                del metadata[mime]
+            view = data.get(WIDGET, {"model_id": ""})
+            if not (isinstance(view, dict) and isinstance(view.get("model_id"), str)):
+                del data[WIDGET]
+
+
 def name_what_is_missing(notebook: Any, allow: HtmlAllow) -> dict[int, str]:
     """Say below each cell what of its outputs does not show; the cells, and what it is.
 

@@ -21,7 +21,7 @@ from msgspec import json
 from nbstep_runner.contract import HtmlAllow, RunResult, RunState
 from nbstep_runner.errors import BadInputError, NbstepError, UsageError
 from nbstep_runner.page.header import header
-from nbstep_runner.page.outputs import name_what_is_missing
+from nbstep_runner.page.outputs import leave_out_what_breaks_a_page, name_what_is_missing
 
 STYLE: Final = Path(__file__).with_name("page.css")
 FAILED_TAG: Final = "nbstep-failed"
@@ -127,6 +127,7 @@ class PageRenderer:
             exporter = self._exporter
             notebook = nbformat.reads(data.decode(), as_version=4)
             anchored = _anchored(notebook, record)
+            leave_out_what_breaks_a_page(notebook)
             missing = name_what_is_missing(notebook, self._allow)
             page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": name}})
             dark, *_ = exporter.environment.loader.get_source(exporter.environment, "static/theme-dark.css")

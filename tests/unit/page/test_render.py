@@ -85,6 +85,15 @@ def test_what_needs_no_scripts_is_left_alone() -> None:
     assert page.warnings == ()
 
 
+def test_what_no_renderer_expects_costs_no_page() -> None:
+    """The format allows it: metadata of a picture that are no object, views of widgets that name none."""
+    document = json.loads(
+        notebook({"image/png": "AAAA"}, *({WIDGET: view} for view in (None, 5, "x", {"model_id": 1})))
+    )
+    document["cells"][1]["outputs"][0]["metadata"] = {"image/png": None}
+    assert "data:image/png;base64,AAAA" in body(render_page(json.dumps(document).encode(), RECORD))
+
+
 def test_a_file_as_a_result_needs_no_scripts() -> None:
     page = render_page(notebook({FILE_MIME: {"path": "/data/model.bin"}, "text/plain": "model = 'model.bin'"}), RECORD)
     assert "model.bin" in body(page)

@@ -150,6 +150,8 @@ HTML_SECRET = "a<b>&c\"d'e/f_g-53cret"  # noqa: S105 - made up, with all that ma
         "\x9b38;5;1m".join(HTML_SECRET),
         "\x1b]8;;https://x\x1b\\".join(HTML_SECRET),
         HTML_SECRET[:9] + "\x1b(B" + HTML_SECRET[9:],
+        html.escape(HTML_SECRET[:9]) + '<b title="a>b">' + html.escape(HTML_SECRET[9:]),
+        html.escape(HTML_SECRET[:9]) + """<b title='it<>"'>""" + html.escape(HTML_SECRET[9:]),
     ],
 )
 def test_a_secret_is_masked_as_it_is_read(written: str) -> None:
@@ -157,6 +159,12 @@ def test_a_secret_is_masked_as_it_is_read(written: str) -> None:
     assert shown.startswith(f"({MASK}")
     assert "53cret" not in re.sub(r"\x1b[(\[][0-9;]*[A-Za-z]|\x9b[0-9;]*m|\x1b\][^\x1b]*\x1b\\", "", shown)
     assert "53cret" not in shown
+
+
+@pytest.mark.fault(49)
+def test_a_letter_with_an_accent_is_the_same_however_it_is_composed() -> None:
+    composed, apart = "s\u00e9cret-9f1c", "se\u0301cret-9f1c"
+    assert [Masker([secret]).mask(shown) for secret in (composed, apart) for shown in (composed, apart)] == [MASK] * 4
 
 
 @pytest.mark.fault(49)
