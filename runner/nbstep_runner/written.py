@@ -55,7 +55,7 @@ class Reading:
         position = 0
         for match in unread.finditer(written):
             pieces.append(self._add(written[position : match.start()], (position, match.start())))
-            meant = html.unescape(match[0]) if match[0][0] == "&" else ""
+            meant = PRINTED.sub("", html.unescape(match[0])) if match[0][0] == "&" else ""  # a soft hyphen has no width
             pieces.append(self._add(meant, match.span()))
             position = match.end()
         pieces.append(self._add(written[position:], (position, len(written))))

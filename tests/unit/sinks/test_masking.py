@@ -150,6 +150,7 @@ HTML_SECRET = "a<b>&c\"d'e/f_g-53cret"  # noqa: S105 - made up, with all that ma
         "\x9b38;5;1m".join(HTML_SECRET),
         "\x1b]8;;https://x\x1b\\".join(HTML_SECRET),
         HTML_SECRET[:9] + "\x1b(B" + HTML_SECRET[9:],
+        html.escape(HTML_SECRET[:9]) + "&shy;&#8203;" + html.escape(HTML_SECRET[9:]),
         html.escape(HTML_SECRET[:9]) + '<b title="a>b">' + html.escape(HTML_SECRET[9:]),
         html.escape(HTML_SECRET[:9]) + """<b title='it<>"'>""" + html.escape(HTML_SECRET[9:]),
     ],
