@@ -143,19 +143,20 @@ def wait_until_free(store: Store, uri: str, existing: Existing, run_id: str) -> 
     """Return what is at the record's place once no live claim of another run stands there.
 
     A claim of the same run is an earlier attempt's: it is waited for until its lease has passed without a heartbeat
-    (judged by our own clock, so that no two clocks are compared), because the engine that started us counts it as dead.
-    The time in which storage did not answer is no silence of the owner, whom it may not have answered either.
+    (judged by our own clock), because the engine that started us counts it as dead. So is one that looks expired: the
+    clock that it was written by may be wrong, or ours. The time in which storage did not answer is no silence of the
+    owner, whom it may not have answered either.
 
     Raises:
-        OutputConflictError: Another run holds the output, or the earlier attempt still lives.
+        OutputConflictError: Another run holds the output, or the owner that was waited for still lives.
     """
     claim = existing.claim
     if existing.record is None or claim is None or owner_is_gone(claim):
         return existing
-    if existing.record.run_id != run_id and not expired(claim):
+    if existing.record.run_id != run_id and not _looks_expired(claim):
         raise _conflict(existing.record, claim)
     silent = 0.0
-    while silent < claim.lease_seconds + SLACK_SECONDS and not expired(claim):
+    while silent < claim.lease_seconds + SLACK_SECONDS:
         looked = time.monotonic()
         time.sleep(LOOK_SECONDS)
         silent += time.monotonic() - looked
@@ -196,8 +197,8 @@ def _conflict(record: RunResult, claim: Claim) -> OutputConflictError:
     )
 
 
-def expired(claim: Claim) -> bool:
-    """Whether the last heartbeat is so old that no clock's error explains it."""
+def _looks_expired(claim: Claim) -> bool:
+    """Whether the last heartbeat is old, as far as two machines' clocks can be compared."""
     with suppress(ValueError):
         age = datetime.now(UTC) - datetime.fromisoformat(claim.heartbeat_at)
         return age.total_seconds() > 10 * claim.lease_seconds

@@ -25,6 +25,8 @@ LEFTOVER_SECONDS: Final = 3600.0
 LOCK_SECONDS: Final = 30.0
 """Locks are held for a rename; one that is held this long belongs to a process that is stopped."""
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+_PER_CLIENT: Final = ("nfs", "cifs", "smb3", "fuse.", "9p", "virtiofs")
+"""How the types of these filesystems begin; a plain ``fuseblk`` is a disk of this machine."""
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -99,14 +101,14 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def folder_lock(folder: Path) -> Iterator[bool]:
-    """Hold the folder's lock; ``False`` where the filesystem has none.
+    """Hold the folder's lock; ``False`` where the filesystem has none that every writer of the folder sees.
 
     Raises:
         TimeoutError: Another process has held it for :data:`LOCK_SECONDS`.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield _lock(descriptor)
+        yield _lock(descriptor) and not _locks_per_client(os.fstat(descriptor).st_dev)
     finally:
         os.close(descriptor)  # closing releases the lock
 
@@ -126,6 +128,25 @@ def _lock(descriptor: int) -> bool:
             raise
         else:
             return True
+
+
+def _locks_per_client(device: int) -> bool:
+    """Whether a device's filesystem knows no locks of folders, so that the kernel of each client makes its own."""
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(errors="replace")
+    except OSError:
+        return False
+    return filesystem_of(device, mounts).startswith(_PER_CLIENT)
+
+
+def filesystem_of(device: int, mounts: str) -> str:
+    """The type of a device's filesystem by the text of ``/proc/self/mountinfo`` (proc(5)); empty if it is not there."""
+    number = f"{os.major(device)}:{os.minor(device)}"
+    for line in mounts.splitlines():
+        mount, _, kind = line.partition(" - ")
+        if mount.split(" ")[2:3] == [number]:
+            return kind.partition(" ")[0]
+    return ""
 
 
 def remove_leftovers(folder: Path) -> None:

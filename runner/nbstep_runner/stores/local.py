@@ -38,7 +38,8 @@ class LocalStore:
     """Files. Conditions are checked under the parent folder's lock, by every writer, so that of two one loses.
 
     Attributes:
-        conditional_write: ``False`` once a filesystem without locks was met; conditions are best effort there.
+        conditional_write: ``False`` once a filesystem was met that has no locks, or none that other clients see;
+            conditions are best effort there.
     """
 
     atomic_replace = True

@@ -30,7 +30,7 @@ from nbstep_runner.contract import (
 )
 from nbstep_runner.errors import InternalError, NbstepError, OutputConflictError, StorageUnavailableError, UsageError
 from nbstep_runner.session import results
-from nbstep_runner.session.earlier import SLACK_SECONDS, Existing, expired, owner_is_gone, read_existing
+from nbstep_runner.session.earlier import SLACK_SECONDS, Existing, owner_is_gone, read_existing
 from nbstep_runner.session.places import Places
 from nbstep_runner.stores import ABSENT, Stat, Store, join
 
@@ -81,7 +81,7 @@ class _Held:
 
     def is_dead(self, now: float) -> bool:
         silent = now - self.since > self.claim.lease_seconds + SLACK_SECONDS
-        return silent or owner_is_gone(self.claim) or expired(self.claim)
+        return silent or owner_is_gone(self.claim)
 
 
 class Share:

@@ -306,10 +306,17 @@ def test_a_claim_that_vanishes_meanwhile_is_free(store: MemoryStore) -> None:
         store.read(URI)
 
 
-def test_a_claim_far_older_than_any_clocks_error_is_dead(store: MemoryStore) -> None:
+def test_a_claim_that_looks_expired_is_taken_once_its_owner_was_silent_for_a_lease(store: MemoryStore) -> None:
     old = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
-    existing = Existing(record("other", claim=claim(heartbeat_at=old, lease_seconds=30)), "1")
+    store.write(URI, encode(record("other", claim=claim(heartbeat_at=old))))
+    existing = read_existing(store, URI)
     assert wait_until_free(store, URI, existing, "mine") is existing
+    store.write(URI, encode(record("other", claim=claim(heartbeat_at=old, token="beats"))))  # noqa: S106 - no secret
+    with pytest.raises(OutputConflictError):  # its clock is wrong, or ours
+        wait_until_free(store, URI, existing, "mine")
+
+
+def test_a_claim_whose_time_cannot_be_read_is_alive(store: MemoryStore) -> None:
     odd = Existing(record("other", claim=claim(heartbeat_at="no time", lease_seconds=30)), "1")
     with pytest.raises(OutputConflictError):
         wait_until_free(store, URI, odd, "mine")

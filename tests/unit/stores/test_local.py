@@ -26,6 +26,33 @@ from nbstep_runner.stores.local import LocalStore
 STORE = LocalStore()
 
 
+MOUNTS = """\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw
+40 27 0:52 / /data\\040of\\040all rw,relatime - nfs4 server:/export rw,vers=4.2
+"""
+
+
+@pytest.mark.parametrize(("device", "kind"), [((254, 0), "ext4"), ((0, 52), "nfs4"), ((0, 5), "")])
+def test_a_filesystem_is_told_by_its_device(device: tuple[int, int], kind: str) -> None:
+    assert atomicfile.filesystem_of(os.makedev(*device), MOUNTS) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "promised"),
+    [("ext4", True), ("overlay", True), ("fuseblk", True), ("nfs", False), ("cifs", False), ("fuse.gcsfuse", False)],
+)
+def test_conditions_are_best_effort_where_other_clients_see_no_lock(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, promised: bool
+) -> None:
+    monkeypatch.setattr(atomicfile, "filesystem_of", lambda *_: kind)
+    store = LocalStore()
+    store.write(str(tmp_path / "a"), b"x", if_version=ABSENT)
+    assert store.conditional_write is promised
+    with pytest.raises(OutputConflictError):
+        store.write(str(tmp_path / "a"), b"y", if_version=ABSENT)
+
+
 def failing(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
