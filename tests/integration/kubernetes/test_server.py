@@ -27,6 +27,7 @@ from nbstep_runner.contract import encode
 from servers.cluster import Api, Launcher, wait_for_service_account
 from support import notebooks
 from support.manifests import TEXTS
+from support.processes import until
 from support.service import Service, events
 
 if TYPE_CHECKING:
@@ -140,6 +141,23 @@ def test_whoever_may_create_jobs_submits_and_nobody_of_elsewhere_reads(
     who = f"system:serviceaccount:{cluster.namespace}:submitter"
     assert (told["state"], told["labels"]["nbstep/submitted-by"]) == ("succeeded", who)
     assert "n is 7" in asked.ask(viewer, "GET", place.replace("?", "/objects/output.ipynb?")).text
+
+    swept = {"notebook": asked.notebook, "name": "sizes", "grid": {"n": [1, 2]}, "jobs": 1}
+    assert asked.ask(viewer, "POST", "/v1/sweeps", json=swept).status_code == 403
+    sweep = asked.ask(submitter, "POST", "/v1/sweeps", json=swept)
+    assert sweep.status_code == 202, sweep.text
+    assert asked.ask(stranger, "GET", sweep.headers["location"]).status_code == 404
+
+    def told() -> dict[str, Any]:
+        return dict(asked.ask(viewer, "GET", sweep.headers["location"], 1).json())
+
+    assert until(lambda: told()["standing"]["state"] not in ("pending", "running"), 240), told()
+    last = told()
+    assert last["standing"]["state"] == "succeeded", last
+    assert [(each["name"], each["ended"], each["state"]) for each in last["sets"]] == [
+        ("n=1", True, "succeeded"),
+        ("n=2", True, "succeeded"),
+    ]
 
     cluster("delete", "rolebinding", "viewer")
     assert asked.ask(viewer, "GET", place).status_code == 404
