@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -154,8 +155,9 @@ def _is_whole(place: str) -> bool:
     scheme, separator, rest = place.partition("://")
     if not separator:
         return Path(place).is_absolute()
-    segments = rest.rstrip("/").split("/")
-    return scheme == scheme.lower() != "file" and not {"", ".", ".."}.intersection(segments) and "%" not in rest
+    segments = map(unquote, rest.rstrip("/").split("/"))
+    plain = all(each not in ("", ".", "..") and "/" not in each for each in segments)
+    return scheme == scheme.lower() != "file" and plain
 
 
 def _check_apart(uris: dict[str, str], where: str) -> None:

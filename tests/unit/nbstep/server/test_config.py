@@ -64,6 +64,8 @@ A = "folders: {a: {uri: /runs}}\n"
         ("folders: {}", "no folder"),
         ("folders: {a: {uri: runs}}", "'runs'"),
         ("folders: {a: {uri: 'file:///runs'}}", "'file:///runs'"),
+        ("folders: {a: {uri: s3://b/runs/%2e%2e/pay}}", "each in one way"),
+        ("folders: {a: {uri: s3://b/runs}, b: {uri: S3://b/runs/pay}}", "'S3://b/runs/pay'"),
         ("folders: {A b: {uri: /runs}}", "folders"),
         ("folders: {a: {uri: /runs, profiles: [small]}}", "'small'"),
         ("folders: {a: {uri: /runs, profile: small}}", "profile"),

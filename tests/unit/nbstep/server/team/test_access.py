@@ -286,6 +286,7 @@ def test_behind_a_prefix_whether_or_not_the_proxy_takes_it_away(tmp_path: Path, 
     assert world.get(started.headers["location"], "ada").status_code == 200
     page = world.get(f"{path}/", "ada", **HTML).text
     assert 'href="/team/nbstep/static/style.css"' in page
+    assert world.get(path or "/", "ada", **HTML).status_code == 200
     assert world.get(f"{path}/healthz").status_code == 200
     sign_in = world.get(f"{path}/", **HTML)
     assert 'action="/team/nbstep/sign-in"' in sign_in.text
