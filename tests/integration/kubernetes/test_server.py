@@ -148,11 +148,11 @@ def test_whoever_may_create_jobs_submits_and_nobody_of_elsewhere_reads(
     assert sweep.status_code == 202, sweep.text
     assert asked.ask(stranger, "GET", sweep.headers["location"]).status_code == 404
 
-    def told() -> dict[str, Any]:
+    def look() -> dict[str, Any]:
         return dict(asked.ask(viewer, "GET", sweep.headers["location"], 1).json())
 
-    assert until(lambda: told()["standing"]["state"] not in ("pending", "running"), 240), told()
-    last = told()
+    assert until(lambda: look()["standing"]["state"] not in ("pending", "running"), 240), look()
+    last = look()
     assert last["standing"]["state"] == "succeeded", last
     assert [(each["name"], each["ended"], each["state"]) for each in last["sets"]] == [
         ("n=1", True, "succeeded"),
