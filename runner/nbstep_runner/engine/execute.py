@@ -22,7 +22,7 @@ from nbstep_runner.contract import (
 from nbstep_runner.engine import cells, metadata
 from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
-from nbstep_runner.engine.messages import Raised, asks_to_exit
+from nbstep_runner.engine.messages import Raised, exit_asked
 from nbstep_runner.engine.printed_errors import complaint_in, printed_error
 from nbstep_runner.engine.verdict import SUCCESS, Verdict, described, failure, unanswered, verdict_of
 from nbstep_runner.errors import (
@@ -207,7 +207,10 @@ class Executor:
             return CellState.FAILED, verdict_of(error, index, cell)
         if ending.reply.get("status") != "ok":
             return self._judge_reply(index, cell, Raised.of(ending.reply))
-        exits = SUCCESS if asks_to_exit(ending.reply) else None
+        asked = exit_asked(ending.reply)
+        if asked is not None and not asked.is_clean_exit:
+            return self._judge_reply(index, cell, asked)
+        exits = SUCCESS if asked else None
         raised = self._around.recorder.raised(index) or self._failed_command(index) or self._printed_error(index)
         if raised is not None:
             state, verdict = self._judge_raised(index, cell, raised, goes_on=True)

@@ -178,7 +178,15 @@ def language_info_of(info: dict[str, Any]) -> dict[str, Any] | None:
     return fitting if "name" in fitting else None
 
 
-def asks_to_exit(reply: dict[str, Any]) -> bool:
-    """Whether the cell called ``exit()`` or ``quit()``, which asks the kernel's client to end (``ask_exit``)."""
+def exit_asked(reply: dict[str, Any]) -> Raised | None:
+    """The exit that a cell asked for by ``exit()`` or ``quit()`` (payload ``ask_exit``); ``None`` where it did not.
+
+    IPython takes an argument for whether the kernel is to live on; whoever gives a status or a message means what
+    ``sys.exit`` does with it.
+    """
     payload = reply.get("payload")
-    return isinstance(payload, list) and any(mapping(part).get("source") == "ask_exit" for part in payload)
+    for part in map(mapping, payload if isinstance(payload, list) else ()):
+        if part.get("source") == "ask_exit":
+            given = part.get("keepkernel")
+            return Raised("SystemExit", "" if given is None or isinstance(given, bool) else text_of(given))
+    return None

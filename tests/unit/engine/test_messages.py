@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nbstep_runner.contract import Event, OutputLimits, RunState
 from nbstep_runner.engine import metadata
 from nbstep_runner.engine.document import Document
-from nbstep_runner.engine.messages import Raised, asks_to_exit, language_info_of, outputs_of
+from nbstep_runner.engine.messages import Raised, exit_asked, language_info_of, outputs_of
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.verdict import failure
@@ -134,7 +134,7 @@ def test_a_kernels_own_description_never_breaks_the_notebook(info: dict[str, Any
 @given(st.dictionaries(st.sampled_from(["status", "ename", "evalue", "traceback", "payload"]), JSON))
 def test_whatever_a_reply_holds_it_is_an_error_in_words(reply: dict[str, Any]) -> None:
     raised = Raised.of(reply)
-    asks_to_exit(reply)
+    exit_asked(reply)
     verdict = failure(0, notebook(["pass"])["cells"][0], raised, "")
     assert (verdict.exit_code, verdict.state) == (ExitCode.CELL_FAILED, RunState.FAILED)
     assert verdict.error is not None
