@@ -90,7 +90,7 @@ def check_readable(browser: Browser) -> None:
     for theme in ("dark", "light"):
         browser.prefer(theme)
         assert browser.barriers() == []
-    assert browser.fits(390)
+    assert browser.fits(360)
     assert browser.fits(1200)
 
 
