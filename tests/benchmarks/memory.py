@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from benchmarks.contenders import nbstep
 from benchmarks.measure import Measure, measure
@@ -14,12 +15,19 @@ from benchmarks.workloads import Workload
 
 LINES = "lines"
 UNBROKEN = "text without a line break"
+NULS, PROCESS, COMMAND = "NULs", "zeros of a process", "zeros of a command"
+NO_LINES = {
+    UNBROKEN: "1 GB without a line break",
+    NULS: "1 GB of NULs",
+    PROCESS: "1 GB of NULs of a process",
+    COMMAND: "1 GB of NULs of a command",
+}
 KINDS = {
     LINES: "block = ('x' * 99 + '\\n') * 10_000\nfor _ in range(1000): print(block, end='')",
     UNBROKEN: "block = 'x' * 10**6\nfor _ in range(1000): print(block, end='')",
-    "NULs": "block = '\\0' * 10**6\nfor _ in range(1000): print(block, end='')",
-    "zeros of a process": "import os\nos.system('head -c 1G /dev/zero')",
-    "zeros of a command": "!head -c 1G /dev/zero",
+    NULS: "block = '\\0' * 10**6\nfor _ in range(1000): print(block, end='')",
+    PROCESS: "import os\nos.system('head -c 1G /dev/zero')",
+    COMMAND: "!head -c 1G /dev/zero",
     "twenty images of 10 MB": (
         "import base64, os\nfrom IPython.display import display\nfor _ in range(20):\n"
         "    display({'image/png': base64.b64encode(os.urandom(7_500_000)).decode()}, raw=True)"
@@ -41,6 +49,8 @@ for _ in range(2):
     status = Path(f"/proc/{pid}/status").read_text().split()
     print(int(status[status.index("VmRSS:") + 1]) * 1024)
 """
+REST = Workload(name="rest", cells=lambda: [AT_REST])
+"""Its cell looks at its kernel's parent, the helper, and at that one's parent, the runner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,8 @@ class Memory:
     def measured(self) -> Iterator[Measured]:
         """What there is a target for."""
         runs = {kind: run for kind, (run, _) in self.measures.items()}
-        yield Measured("1 GB without a line break", TO_LINES, runs[UNBROKEN].seconds / runs[LINES].seconds)
+        for kind, name in NO_LINES.items():
+            yield Measured(name, TO_LINES, runs[kind].seconds / runs[LINES].seconds)
         yield Measured("1 GB of any kind", MEGABYTES, max(run.peak_bytes for run in runs.values()) / 1e6)
 
 
@@ -76,17 +87,26 @@ class Rest:
 
     def measured(self) -> Iterator[Measured]:
         """What there is a target for."""
-        yield Measured("runner and helper at rest", MEGABYTES, (self.runner + self.helper) / 1e6)
+        yield Measured("runner and helper at rest", MEGABYTES, self.total / 1e6)
+
+    @property
+    def total(self) -> int:
+        """Of both; what they share counts twice."""
+        return self.runner + self.helper
+
+    @classmethod
+    def of(cls, executed: Path) -> Self:
+        """What the cell of ``REST`` has printed."""
+        (printed,) = json.loads(executed.read_bytes())["cells"][0]["outputs"]
+        helper, runner = map(int, "".join(printed["text"]).split())
+        return cls(runner, helper)
 
 
 def measure_rest(folder: Path) -> Rest:
-    """Let a cell look at its kernel's parent, the helper, and at that one's parent, the runner."""
-    notebook = Workload(name="rest", cells=lambda: [AT_REST]).write(folder)
+    """Run it here."""
     output = folder / "rest-out.ipynb"
-    measure([*nbstep(notebook, output), "--force"], folder / "log")
-    (printed,) = json.loads(output.read_bytes())["cells"][0]["outputs"]
-    helper, runner = map(int, "".join(printed["text"]).split())
-    return Rest(runner, helper)
+    measure([*nbstep(REST.write(folder), output), "--force"], folder / "log")
+    return Rest.of(output)
 
 
 def measure_memory(folder: Path) -> Memory:

@@ -11,14 +11,15 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.targets import SECONDS, Measured
 from nbstep.backends.server.interface import Page
 from nbstep.profiles.storage import store_of
 from nbstep.server.config import Folder
@@ -36,6 +37,9 @@ NAMES: Final = (
 """What a run that was submitted leaves, in order."""
 LISTED_AT_ONCE: Final = 1000
 """Objects of one answer to a listing, as the clouds' stores have it."""
+RUNS: Final = 10_000
+REQUEST_SECONDS: Final = 0.05
+AFTER_RESTART: Final = "first page of a server that is started again"
 RARE: Final = 1000
 """One run in so many has failed."""
 
@@ -120,14 +124,14 @@ def seconds_of(action: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def measure(uri: str, store: Store, cache: Path, runs: int, add: Callable[[], None]) -> None:
-    """Print the figures of a folder of so many runs, to which ten more are then added."""
+def measure(uri: str, store: Store, cache: Path, runs: int, add: Callable[[], None]) -> Iterator[tuple[str, float]]:
+    """The figures of a folder of so many runs, to which ten more are then added."""
     lists = Lists(uri, store, cache)
-    tell("first page, without an index", seconds_of(lambda: lists.page(Query())))
-    tell("until all records are in the index, after that", seconds_of(lambda: wait_until_read(lists)))
+    yield "first page, without an index", seconds_of(lambda: lists.page(Query()))
+    yield "until all records are in the index, after that", seconds_of(lambda: wait_until_read(lists))
     lists.index.file.close()
     lists = Lists(uri, store, cache)
-    tell("first page of a server that is started again", seconds_of(lambda: lists.page(Query())))
+    yield AFTER_RESTART, seconds_of(lambda: lists.page(Query()))
     queries = {
         "first page": Query(),
         "the last that failed": Query(state=RunState.FAILED),
@@ -137,10 +141,10 @@ def measure(uri: str, store: Store, cache: Path, runs: int, add: Callable[[], No
     }
     for name, query in queries.items():
         taken = [seconds_of(partial(lists.page, query)) for _ in range(20)]
-        tell(f"{name}: median", statistics.median(taken))
-        tell(f"{name}: longest of 20", max(taken))
+        yield f"{name}: median", statistics.median(taken)
+        yield f"{name}: longest of 20", max(taken)
     add()
-    tell("until ten new runs are told of", seconds_of(lambda: wait_until_told(lists, run_id(runs))))
+    yield "until ten new runs are told of", seconds_of(lambda: wait_until_told(lists, run_id(runs)))
 
 
 def wait_until_read(lists: Lists) -> None:
@@ -155,36 +159,70 @@ def wait_until_told(lists: Lists, first: str) -> None:
         time.sleep(0.1)
 
 
-def tell(what: str, seconds: float) -> None:
-    """One figure."""
-    print(f"  {what:<50} {seconds:10.3f} s", flush=True)  # noqa: T201 - what it is run for - what the script is for
+def on_disk(folder: Path, runs: int) -> Iterator[tuple[str, float]]:
+    """The figures of real runs on this disk."""
+    runs_folder, more = folder / "runs", range(runs, runs + 10)
+    write_runs(runs_folder, range(runs))
+    store = store_of(str(runs_folder), StorageOptions())
+    return measure(str(runs_folder), store, folder / "cache", runs, partial(write_runs, runs_folder, more))
+
+
+def behind_network(folder: Path, runs: int, request_seconds: float) -> Iterator[tuple[str, float]]:
+    """The figures of runs in a store where each request takes so many seconds."""
+    uri = "memory://bench/runs"
+    store = RemoteStore(uri, runs, request_seconds)
+    add = partial(setattr, store, "runs", runs + 10)
+    return measure(uri, cast("Store", store), folder / "cache", runs, add)
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPages:
+    """Seconds until the first page of 10,000 runs, by where they are: of a server that has just been started."""
+
+    seconds: dict[str, float]
+
+    def sentence(self) -> str:
+        """The figures in words."""
+        told = ", ".join(f"{place} {seconds:.3f} s" for place, seconds in self.seconds.items())
+        return f"first page of {RUNS} runs, after a restart: {told}"
+
+    def measured(self) -> Iterator[Measured]:
+        """What there is a target for."""
+        yield Measured("list of 10,000 runs, first page", SECONDS, max(self.seconds.values()))
+
+
+def measure_first_pages(folder: Path) -> FirstPages:
+    """List them on this disk and behind a network."""
+    place = folder / "lists"
+    place.mkdir()
+    figures = {"on this disk": on_disk(place, RUNS), "at 50 ms a request": behind_network(place, RUNS, REQUEST_SECONDS)}
+    return FirstPages({where: dict(measured)[AFTER_RESTART] for where, measured in figures.items()})
 
 
 def main() -> None:
-    """Measure a folder of this disk, and the same behind a network."""
+    """Print all figures of both."""
     parser = argparse.ArgumentParser(prog="make bench-runs", description=__doc__)
-    parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--request-seconds", type=float, default=0.05)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    parser.add_argument("--request-seconds", type=float, default=REQUEST_SECONDS)
     parser.add_argument("--only", choices=["disk", "network"])
     arguments = parser.parse_args()
-    runs = arguments.runs
+    runs, wait = arguments.runs, arguments.request_seconds
     with tempfile.TemporaryDirectory() as name:
-        folder, cache = Path(name, "runs"), Path(name, "cache")
+        folder = Path(name)
         if arguments.only != "network":
-            write_runs(folder, range(runs))
-            print(f"{runs} runs on this disk:")  # noqa: T201 - what it is run for
-            more = range(runs, runs + 10)
-            measure(
-                str(folder), store_of(str(folder), StorageOptions()), cache, runs, partial(write_runs, folder, more)
-            )
+            tell(f"{runs} runs on this disk:", on_disk(folder, runs))
         if arguments.only != "disk":
-            uri = "memory://bench/runs"
-            store = RemoteStore(uri, runs, arguments.request_seconds)
-            print(f"{runs} runs behind requests of {arguments.request_seconds} s:")  # noqa: T201 - what it is run for
-            measure(uri, cast("Store", store), cache, runs, partial(setattr, store, "runs", runs + 10))
+            tell(f"{runs} runs behind requests of {wait} s:", behind_network(folder, runs, wait))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        size = max(file.stat().st_size for file in cache.glob("*.sqlite3")) / 2**20
+        size = max(file.stat().st_size for file in folder.glob("cache/*.sqlite3")) / 2**20
         print(f"memory at its peak {peak:.0f} MB; the index {size:.0f} MB")  # noqa: T201 - what it is run for
+
+
+def tell(title: str, figures: Iterable[tuple[str, float]]) -> None:
+    """Each figure as soon as it is known."""
+    print(title)  # noqa: T201 - what it is run for
+    for what, seconds in figures:
+        print(f"  {what:<50} {seconds:10.3f} s", flush=True)  # noqa: T201 - as above
 
 
 if __name__ == "__main__":
