@@ -7,7 +7,6 @@ it is read is told of.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat as modes
 from collections.abc import Callable, Iterator
@@ -161,18 +160,6 @@ def pieces_of(folder: Path, file: FoundFile, size: int = PIECE_BYTES) -> Iterato
                 raise ChangedError(file.path)
             left -= len(piece)
             yield piece
-
-
-def checksum_of(folder: Path, file: FoundFile) -> str:
-    """``sha256:…`` of a file's bytes.
-
-    Raises:
-        ChangedError, OSError: As :func:`pieces_of`.
-    """
-    digest = hashlib.sha256()
-    for piece in pieces_of(folder, file):
-        digest.update(piece)
-    return f"sha256:{digest.hexdigest()}"
 
 
 def _refused(path: str, reason: str) -> Refused:

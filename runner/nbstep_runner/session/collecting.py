@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -10,13 +12,16 @@ from typing import Final
 
 from nbstep_runner.contract import CollectedFile
 from nbstep_runner.errors import BadInputError, NbstepError
-from nbstep_runner.inventory import ChangedError, FoundFile, Refused, checksum_of, open_found
+from nbstep_runner.inventory import ChangedError, FoundFile, Refused, open_found
 from nbstep_runner.session.ledger import Ledger
 from nbstep_runner.session.working_files import WorkingFiles, left_behind
 from nbstep_runner.session.writer import RunWriter
-from nbstep_runner.stores import Store, below, join
+from nbstep_runner.stores import Store, below, checksum, join
+from nbstep_runner.supervisor import begin
 
 DOING: Final = "storing the collected files"
+AT_ONCE: Final = 4
+"""Files on their way, so that small ones do not wait for a round trip each."""
 LOOK_SHARE: Final = 0.2
 FILE_SHARE: Final = 0.5
 """Of what is left of a stopped run's grace period, for each file: record and log need some of it."""
@@ -57,8 +62,7 @@ class FileCollector:
         stored: list[CollectedFile] = []
         refused = list(written.refused)
         try:
-            for file in written.wanted if storing else ():
-                came = self._writer.call(partial(self._store_one, working.folder, file), DOING, share=FILE_SHARE)
+            for came in self._store_all(working.folder, written.wanted if storing else ()):
                 if isinstance(came, Refused):
                     refused.append(came)
                 else:
@@ -70,13 +74,32 @@ class FileCollector:
             self._ledger.change(files=files, left_behind=left_behind(left))
             self._tell(refused, working.unmatched(paths) if storing else ())
 
+    def _store_all(self, folder: Path, files: Sequence[FoundFile]) -> Iterator[CollectedFile | Refused]:
+        """Some at once; where one fails, what comes of those that were begun with it is told before the error.
+
+        After a stop they are not waited for any more.
+        """
+        begun: deque[Future[CollectedFile | Refused]] = deque()
+        left = deque(files)
+        try:
+            while left or begun:
+                while left and len(begun) < AT_ONCE:
+                    begun.append(begin(partial(self._store_one, folder, left.popleft()), DOING))
+                yield self._writer.wait(begun.popleft(), DOING, share=FILE_SHARE)
+        except NbstepError:
+            for other in begun:
+                with suppress(NbstepError):
+                    yield self._writer.wait(other, DOING, share=0.0)
+            raise
+
     def _store_one(self, folder: Path, file: FoundFile) -> CollectedFile | Refused:
         uri = below(self._place, file.path)
         try:
-            checksum = checksum_of(folder, file)
             with open_found(folder, file) as stream:
                 # By its descriptor: whatever has the file's name by now, these are the bytes of the one that was found.
-                self._writer.written[uri] = self._store.write(uri, Path(f"/proc/self/fd/{stream.fileno()}"))
+                found = Path(f"/proc/self/fd/{stream.fileno()}")
+                digest = checksum(found)
+                self._writer.written[uri] = self._store.write(uri, found)
         except ChangedError:
             with suppress(NbstepError):
                 self._store.delete(uri)
@@ -85,7 +108,7 @@ class FileCollector:
             return Refused(file.path, (error.strerror or str(error)).lower())
         except BadInputError as error:
             return Refused(file.path, error.message)
-        return CollectedFile(path=file.path, size=file.size, checksum=checksum)
+        return CollectedFile(path=file.path, size=file.size, checksum=digest)
 
     def _tell(self, refused: Sequence[Refused], unmatched: Iterable[str]) -> None:
         for each in refused[:TOLD]:

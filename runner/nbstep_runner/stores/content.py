@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeVar
 
@@ -83,6 +83,15 @@ def chunks(data: Source) -> Iterator[bytes]:
             yield piece
 
 
+def piece_of(data: Source, offset: int, size: int) -> bytes:
+    """So many bytes from there on, fewer at the end."""
+    if isinstance(data, bytes):
+        return data[offset : offset + size]
+    with opened(data) as stream:
+        stream.seek(offset)
+        return stream.read(size)
+
+
 def digested(data: Source, digest: _AnyDigest) -> _AnyDigest:
     """The digest, fed with all bytes."""
     for piece in chunks(data):
@@ -91,12 +100,25 @@ def digested(data: Source, digest: _AnyDigest) -> _AnyDigest:
 
 
 def checksum(data: Source) -> str:
-    """``sha256:…`` of all bytes.
+    """``sha256:…`` of all bytes; that of a file is remembered while nobody writes to it: several ask for it.
 
     Raises:
         StorageUnavailableError: The local file cannot be read.
     """
-    return f"sha256:{digested(data, hashlib.sha256()).hexdigest()}"
+    return f"sha256:{_sha256(data)}"
+
+
+def _sha256(data: Source) -> str:
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    with _explained(data):
+        found = data.stat()
+    return _sha256_of_file(data, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+
+
+@lru_cache(maxsize=16)
+def _sha256_of_file(path: Path, _mark: tuple[int, ...]) -> str:
+    return digested(path, hashlib.sha256()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -118,7 +140,7 @@ class Upload:
     @cached_property
     def sha256(self) -> str:
         """In hexadecimal digits."""
-        return digested(self.data, hashlib.sha256()).hexdigest()
+        return _sha256(self.data)
 
     @cached_property
     def md5(self) -> str:

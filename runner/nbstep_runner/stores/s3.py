@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import cached_property
 from threading import Lock
@@ -24,7 +25,7 @@ from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.s3_answers import PATIENT_TRIES, SHA256, TIMED, checksum_of, described, translated, version_of
 from nbstep_runner.stores.s3_client import HeldBody, is_amazon, new_client
-from nbstep_runner.stores.s3_parts import PART_BYTES, PartsUpload
+from nbstep_runner.stores.s3_parts import PART_BYTES, PARTS_AT_ONCE, PartsUpload
 from nbstep_runner.stores.statuses import explained
 from nbstep_runner.stores.uris import checked
 
@@ -43,6 +44,7 @@ class S3Store:
         self._retrier = Retrier(options.retry_seconds, translated, on_retry)
         self._connected: Any = None
         self._lock = Lock()
+        self._threads = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="nbstep-part")
         self.atomic_replace = True
         self.verified = True
 
@@ -99,7 +101,9 @@ class S3Store:
         try:
             return self._retrier.write(
                 upload.uri,
-                lambda attempt: self._send(upload, condition, PartsUpload(self._client, self._retrier, attempt)),
+                lambda attempt: self._send(
+                    upload, condition, PartsUpload(self._client, self._threads, self._retrier, attempt)
+                ),
                 lambda: self.find(upload),
             )
         except NotSupportedError as error:

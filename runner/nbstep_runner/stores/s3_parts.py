@@ -1,32 +1,36 @@
-"""Large objects to S3 in parts: each is verified and retried by itself, and all are dropped if the whole fails."""
+"""Large objects to S3 in parts, several at once: each is verified and retried by itself; all go if the whole fails."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from nbstep_runner.stores import content
-from nbstep_runner.stores.protocol import Source
 from nbstep_runner.stores.retrying import Retrier, Try
 
 PART_BYTES: Final = 16 * 2**20
 """A part, and the size above which an object is sent in parts."""
+PARTS_AT_ONCE: Final = 4
+"""Of all objects of a store: so many parts are in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartsUpload:
-    """One object on its way in parts; one part at a time is in memory.
+    """One object on its way in parts.
 
     Attributes:
         client: A botocore client for S3.
+        threads: Each sends a part at a time, of this object or another, and holds it in memory meanwhile.
         retrier: For each part.
         attempt: The try of the whole, whose budget the parts share.
     """
 
     client: Any
+    threads: ThreadPoolExecutor
     retrier: Retrier
     attempt: Try
 
@@ -43,8 +47,7 @@ class PartsUpload:
         place = {"Bucket": head["Bucket"], "Key": head["Key"]}
         begun = {**place, "UploadId": self.client.create_multipart_upload(**head)["UploadId"]}
         try:
-            pieces = enumerate(_pieces(upload.data), start=1)
-            sent = [self._send_part(upload.uri, begun, number, piece) for number, piece in pieces]
+            sent = self._send_all(upload, begun)
             parts = [part for part, _ in sent]
             answer: dict[str, Any] = self.client.complete_multipart_upload(
                 MultipartUpload={"Parts": parts}, **begun, **condition
@@ -55,16 +58,26 @@ class PartsUpload:
             raise
         return answer, all(shown for _, shown in sent)
 
-    def _send_part(self, uri: str, begun: dict[str, str], number: int, piece: bytes) -> tuple[dict[str, Any], bool]:
+    def _send_all(self, upload: content.Upload, begun: dict[str, str]) -> list[tuple[dict[str, Any], bool]]:
+        """What names each part, and whether the store showed its MD5. When one has failed, none is on its way."""
+        numbers = range(1, -(-upload.size // PART_BYTES) + 1)
+        try:
+            sending = [self.threads.submit(self._send_part, upload, begun, number) for number in numbers]
+        except RuntimeError:  # the limit of processes leaves no room for a thread
+            return [self._send_part(upload, begun, number) for number in numbers]
+        _, unfinished = wait(sending, return_when=FIRST_EXCEPTION)
+        if unfinished:
+            wait([part for part in unfinished if not part.cancel()])
+        return [part.result() for part in sending if not part.cancelled()]
+
+    def _send_part(self, upload: content.Upload, begun: dict[str, str], number: int) -> tuple[dict[str, Any], bool]:
+        piece = content.piece_of(upload.data, (number - 1) * PART_BYTES, PART_BYTES)
         md5 = hashlib.md5(piece, usedforsecurity=False).hexdigest()
         request = {**begun, "PartNumber": number, "Body": piece, "ContentMD5": content.as_header(md5)}
         answer = self.retrier.call(
-            f"writing part {number} of", uri, lambda _: self.client.upload_part(**request), seconds=self.attempt.left
+            f"writing part {number} of",
+            upload.uri,
+            lambda _: self.client.upload_part(**request),
+            seconds=self.attempt.left,
         )
         return {"PartNumber": number, "ETag": answer["ETag"]}, answer["ETag"].strip('"') == md5
-
-
-def _pieces(data: Source) -> Iterator[bytes]:
-    with content.opened(data) as stream:
-        while piece := stream.read(PART_BYTES):
-            yield piece

@@ -14,11 +14,13 @@ import pytest
 from nbstep_runner.contract import OWN_FOLDERS, InputFile, LeftBehind, RunResult, RunSpec, RunState
 from nbstep_runner.errors import OutputConflictError, StorageDeniedError, StorageUnavailableError, TerminatedError
 from nbstep_runner.session import working_files
+from nbstep_runner.session.collecting import AT_ONCE
 from nbstep_runner.session.earlier import look_at_output
 from nbstep_runner.session.ledger import Ledger, LogSettings
 from nbstep_runner.session.stored_output import StoredOutput
 from nbstep_runner.session.working_files import WorkingFiles
 from nbstep_runner.sinks.log import LogFormat
+from nbstep_runner.stores import Source
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 from nbstep_runner.supervisor import Supervisor
 from nbstep_runner.testing import Fault, FaultyStore
@@ -238,6 +240,40 @@ def test_what_the_store_does_not_take_is_an_error_and_the_record_says_what_is_th
         work.end()
     assert [file.path for file in work.ledger.result.files] == ["small"]
     assert work.ledger.result.left_behind == LeftBehind(count=1, size=5, names=("large",))
+
+
+class MeetingStore(MemoryStore):
+    """Takes each file only while others are on their way too."""
+
+    def __init__(self) -> None:
+        super().__init__(MemorySpace())
+        self.meeting = threading.Barrier(AT_ONCE)
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        if uri.startswith(PLACE):
+            self.meeting.wait(120)
+        return super().write(uri, data, if_version=if_version)
+
+
+def test_several_files_are_on_their_way_at_once(begun: Any) -> None:
+    work = begun("*", store=MeetingStore())
+    files = {f"{number:02}": "x" * number for number in range(2 * AT_ONCE)}
+    work.write(**files)
+    assert [file.path for file in work.end().files] == sorted(files)
+    assert work.stored() == {name: text.encode() for name, text in files.items()}
+
+
+@pytest.mark.fault(75)
+def test_what_was_on_its_way_with_a_file_that_failed_is_in_the_record(begun: Any) -> None:
+    error = StorageUnavailableError("no room")
+    store = FaultyStore(MemoryStore(MemorySpace()), [Fault(operation="write", suffix="out.files/small", error=error)])
+    work = begun("*", store=store)
+    work.write(small="1", large="12345")
+    with pytest.raises(StorageUnavailableError):
+        work.end()
+    assert [file.path for file in work.ledger.result.files] == ["large"]
+    assert work.stored() == {"large": b"12345"}
+    assert work.ledger.result.left_behind == LeftBehind(count=1, size=1, names=("small",))
 
 
 @pytest.mark.fault(76)

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
+import time
 import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, Lock
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -17,8 +24,9 @@ from nbstep_runner.errors import (
     NbstepError,
     StorageUnavailableError,
 )
-from nbstep_runner.stores import addresses, content, webdav
-from nbstep_runner.stores.retrying import TransientError
+from nbstep_runner.stores import addresses, content, s3_parts, webdav
+from nbstep_runner.stores.retrying import Retrier, TransientError, Try
+from nbstep_runner.stores.s3_parts import PARTS_AT_ONCE, PartsUpload
 from nbstep_runner.stores.statuses import explained
 from nbstep_runner.testing import Call, Fault, FaultyStore, MemorySpace, MemoryStore
 
@@ -70,6 +78,98 @@ def test_a_local_file_that_is_gone_is_told_of(tmp_path: Path) -> None:
     for function in (content.opened, content.size_of, lambda data: list(content.chunks(data))):
         with pytest.raises(StorageUnavailableError, match="cannot be read"):
             function(tmp_path / "missing")
+
+
+def test_a_files_digest_is_read_once_until_somebody_writes_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, other = tmp_path / "file", tmp_path / "other"
+    file.write_bytes(b"one")
+    read: list[Path] = []
+    chunks = content.chunks
+
+    def noted(data: Path) -> Iterator[bytes]:
+        read.append(data)
+        return chunks(data)
+
+    monkeypatch.setattr(content, "chunks", noted)
+    first = [content.checksum(file), content.checksum(file), f"sha256:{content.Upload('', file).sha256}"]
+    assert set(first) == {f"sha256:{hashlib.sha256(b'one').hexdigest()}"}
+    assert len(read) == 1
+    other.write_bytes(b"two")
+    other.replace(file)
+    assert content.checksum(file) == f"sha256:{hashlib.sha256(b'two').hexdigest()}"
+    assert content.checksum(b"one") == first[0]
+
+
+class Parts:
+    """What a client for S3 keeps of parts; ``refuses`` is the part that it does not take."""
+
+    def __init__(self, refuses: int = 0) -> None:
+        self.refuses = refuses
+        self.sent: dict[int, bytes] = {}
+        self.at_once = self.most = 0
+        self.aborted_with: int | None = None
+        self.object: bytes | None = None
+        self._lock = Lock()
+        self._together = Barrier(PARTS_AT_ONCE)
+
+    def create_multipart_upload(self, **_: str) -> dict[str, str]:
+        return {"UploadId": "u"}
+
+    def upload_part(self, *, PartNumber: int, Body: bytes, **_: str) -> dict[str, str]:  # noqa: N803 - as botocore has it
+        with self._lock:
+            self.at_once += 1
+            self.most = max(self.most, self.at_once)
+        if PartNumber <= PARTS_AT_ONCE:
+            self._together.wait(120)
+        with self._lock:
+            self.at_once -= 1
+            self.sent[PartNumber] = Body
+        if PartNumber == self.refuses:
+            raise StorageUnavailableError("no room")
+        return {"ETag": f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'}
+
+    def complete_multipart_upload(self, *, MultipartUpload: dict[str, Any], **_: str) -> dict[str, str]:  # noqa: N803 - as botocore has it
+        self.object = b"".join(self.sent[part["PartNumber"]] for part in MultipartUpload["Parts"])
+        return {"ETag": '"whole-9"'}
+
+    def abort_multipart_upload(self, **_: str) -> None:
+        self.aborted_with = self.at_once
+
+
+def send_parts(client: Parts, data: bytes | Path) -> tuple[dict[str, Any], bool]:
+    retrier = Retrier(5.0, lambda error, _: error)
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as threads:
+        upload = PartsUpload(client, threads, retrier, Try(1, time.monotonic() + 60))
+        return upload.send(content.Upload("s3://b/k", data), {"Bucket": "b", "Key": "k"}, {})
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+def test_parts_go_up_at_once_and_in_their_order(tmp_path: Path, as_file: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_parts, "PART_BYTES", 10)
+    data = bytes(range(85))
+    (tmp_path / "file").write_bytes(data)
+    client = Parts()
+    assert send_parts(client, tmp_path / "file" if as_file else data) == ({"ETag": '"whole-9"'}, True)
+    assert (client.object, len(client.sent), client.most) == (data, 9, PARTS_AT_ONCE)
+
+
+def test_a_part_that_fails_drops_all_once_none_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_parts, "PART_BYTES", 10)
+    client = Parts(refuses=2)
+    with pytest.raises(StorageUnavailableError, match="no room"):
+        send_parts(client, bytes(10_000))
+    assert (client.aborted_with, client.object) == (0, None)
+
+
+def test_where_no_thread_can_be_started_parts_go_up_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_parts, "PART_BYTES", 10)
+    client = Parts()
+    monkeypatch.setattr(Barrier, "wait", lambda *_: 0)
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", Mock(side_effect=RuntimeError("can't start new thread")))
+    send_parts(client, bytes(range(45)))
+    assert (client.object, client.most) == (bytes(range(45)), 1)
 
 
 def test_a_listing_holds_direct_members_only() -> None:
