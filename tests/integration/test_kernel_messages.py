@@ -56,6 +56,18 @@ for number in range({count}):
         print(number, end=' ', file=sys.stderr if number % 7 == 0 else sys.stdout)
 """
 
+WOKEN = """
+class Woken:
+    def __init__(self, pipe):
+        self.pipe, self.times = pipe, 0
+    def send(self, message):
+        self.times += 1
+        self.pipe.send(message)
+thread = get_ipython().kernel.iopub_thread
+thread._local.event_pipe = woken = Woken(thread._event_pipe)
+"""
+"""Counts how often the main thread wakes the thread that sends; four times from a cell's end to a second one's code."""
+
 
 @pytest.fixture(scope="module")
 def slim() -> Iterator[Session]:
@@ -100,6 +112,13 @@ def test_the_thread_that_runs_cells_reads_their_requests(slim: Session) -> None:
     assert "MainThread" in names
     assert "Shell channel" not in names, "ipykernel has found another way to start its thread"
     assert "subshells" not in str(slim.info.get("supported_features"))
+
+
+def test_a_cell_that_shows_nothing_wakes_the_thread_that_sends_twice(slim: Session) -> None:
+    slim.run(WOKEN)
+    slim.run("before = woken.times")
+    slim.run("pass")
+    assert slim.run("thread._local.event_pipe = woken.pipe\nprint(woken.times - before)") == "4\n"
 
 
 def test_requests_that_come_while_a_cell_awaits_run_one_after_another(slim: Session) -> None:

@@ -178,6 +178,34 @@ def _wake_while_a_cell_awaits(kernel: Any) -> None:
     kernel._cancel_on_sigint = cancel_at_once
 
 
+def _send_beginning_and_code_together(kernel: Any, pub_thread: Any) -> None:
+    """Let the message that a cell has begun wait for that of its code, which follows at once.
+
+    Each message wakes the thread that sends, and it then competes with the cell for the interpreter: two times instead
+    of three for a cell that shows nothing.
+    """
+    publish_status = kernel._publish_status
+
+    def publish(status: str, channel: str, parent: Any = None) -> None:
+        about = parent or kernel.get_parent(channel)
+        if status != "busy" or channel != "shell" or not _tells_its_code(about) or not pub_thread.thread.is_alive():
+            publish_status(status, channel, parent)
+            return
+        pub_thread.schedule = pub_thread._events.append  # for whoever publishes meanwhile, too: the code wakes for all
+        try:
+            publish_status(status, channel, parent)
+        finally:
+            del pub_thread.schedule
+
+    kernel._publish_status = publish
+
+
+def _tells_its_code(request: Any) -> bool:
+    """Whether a request is one for a cell, whose code the kernel publishes next."""
+    header, content = request.get("header") or {}, request.get("content") or {}
+    return header.get("msg_type") == "execute_request" and "code" in content and not content.get("silent", False)
+
+
 def _make_no_unwanted_records(application: Any) -> None:
     """Let the logger drop what all of its handlers drop, before a record is made of it."""
     levels = [handler.level for handler in application.log.handlers]
@@ -272,6 +300,7 @@ def be_kernel(imports: Any, streams: Any, shell: Any, commands: Any) -> None:
     _know_the_iopub_thread_alive(application.iopub_thread.thread)
     if hasattr(application.kernel, "_process_children"):
         _count_living_children_only(application.kernel)
+    _send_beginning_and_code_together(application.kernel, application.iopub_thread)
     _make_no_unwanted_records(application)
     _remember_signatures()
     shell.patch_shell(application)
