@@ -14,14 +14,14 @@ from nbstep.cli.common import RUN, Storage, found_any, where
 def command(run: str, profile: str | None, runs: str | None, storage: Storage, dry_run: bool) -> None:
     """Remove a run that has ended: its notebook, record, log, page and all else in its folder.
 
+    A run that was not submitted has no folder of its own: its notebook goes, and what its run left beside it.
+
     A run that has not ended is refused; nothing of it is touched. An endpoint answers what is under way, ends, and is
     removed with all of its runs. A sweep that has ended is removed with all of its runs too.
     """
-    from nbstep.backends.protocol import forget
     from nbstep.cli.prune import line_of
-    from nbstep.runs.removal import check_ended, remove_run
     from nbstep.runs.run import Run
-    from nbstep.submission.places import RunPlaces
+    from nbstep.submission.removal import remove
     from nbstep.sweeps.submitted import SubmittedSweep
 
     submitted = found_any(run, profile, runs, storage)
@@ -34,9 +34,4 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, d
             submitted.delete()
         click.echo(f"{submitted.name}: {'would be' if dry_run else 'was'} ended and removed")
         return
-    check_ended(submitted.id, submitted.state)
-    places = RunPlaces(submitted.output_uri.rpartition("/")[0])
-    removed = remove_run(submitted.store, places.folder, places.found_by, dry_run=dry_run)
-    if not dry_run:
-        forget(submitted.backend, submitted.handle)
-    click.echo(line_of(removed, dry_run=dry_run))
+    click.echo(line_of(remove(submitted, dry_run=dry_run), dry_run=dry_run))

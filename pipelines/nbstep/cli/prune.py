@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from nbstep.cli.common import Storage, chosen, where
 
 if TYPE_CHECKING:
     from nbstep.runs.removal import Removed
+    from nbstep.runs.run import Run
 
 
 @click.command("prune", short_help="Remove old runs of a folder.")
@@ -29,26 +31,45 @@ def command(
 ) -> None:
     """Remove the runs of a folder that ended long ago, each of them whole.
 
-    Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep.
+    Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep. A run of which
+    another attempt may follow is kept too where its place does not answer.
     """
-    from nbstep.backends.stores import store_of
     from nbstep.profiles.storage import folder_of_runs
-    from nbstep.runs import removal
     from nbstep.runs.history import history
+    from nbstep.runs.removal import older_than as ended_before
+    from nbstep.runs.verdict import can_be_retried
+    from nbstep.submission.find import submitted_at
     from nbstep.submission.places import RunPlaces
+    from nbstep.submission.removal import remove
+    from nbstep_runner.errors import OutputConflictError
 
     used = chosen(profile, runs, storage)
     folder = folder_of_runs(used)
-    store = store_of(folder, used.storage)
+    away: set[str] = set()
     count = size = 0
-    for record in removal.older_than(history(folder, storage=used.storage), older_than, keep_failed=keep_failed):
-        places = RunPlaces.of(folder, record.run_id)
-        if store.stat(places.submission) is None:
+    for record in ended_before(history(folder, storage=used.storage), older_than, keep_failed=keep_failed):
+        run = submitted_at(RunPlaces.of(folder, record.run_id), record.run_id, used.storage)
+        if run is None or (can_be_retried(record) and _cannot_say(run, away)):
             continue
-        removed = removal.remove_run(store, places.folder, places.found_by, dry_run=dry_run)
-        click.echo(line_of(removed, dry_run=dry_run))
-        count, size = count + 1, size + removed.size
+        with suppress(OutputConflictError):  # another attempt of it may follow
+            removed = remove(run, dry_run=dry_run, away=away)
+            click.echo(line_of(removed, dry_run=dry_run))
+            count, size = count + 1, size + removed.size
     click.echo(f"{count} runs, {megabytes(size)}" + (", nothing was removed" if dry_run else ""))
+
+
+def _cannot_say(run: Run, away: set[str]) -> bool:
+    """Whether the place of a run does not say how it stands; a place that does not is asked once, and told of."""
+    from nbstep.submission.removal import place_of
+    from nbstep_runner.errors import NbstepError
+
+    if place_of(run) not in away:
+        try:
+            run.status()
+        except NbstepError as error:
+            away.add(place_of(run))
+            click.echo(f"nbstep: runs that may go on at {place_of(run)} are kept: {error.message}", err=True)
+    return place_of(run) in away
 
 
 def line_of(removed: Removed, *, dry_run: bool) -> str:

@@ -1,4 +1,4 @@
-"""Whole runs removed: all that lies in a run's folder, in an order that never leaves half a run for readers to find."""
+"""Runs removed: all that is one's own, in an order that never leaves half a run for readers to find."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nbstep_runner.contract import RunResult, RunState
+from nbstep_runner.contract import OWN_ENDINGS, OWN_FOLDERS, RECORD_ENDING, RunResult, RunState
 from nbstep_runner.errors import OutputConflictError
-from nbstep_runner.stores import Store, is_remote, join
+from nbstep_runner.stores import Store, is_remote, join, sibling
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,32 @@ def remove_run(store: Store, folder: str, first: Sequence[str], *, dry_run: bool
         if not is_remote(folder):
             shutil.rmtree(Path(folder), ignore_errors=True)
     return Removed(folder.rpartition("/")[2], len(stats), sum(stat.size for stat in stats))
+
+
+def remove_beside(store: Store, output: str, run_id: str, *, dry_run: bool = False) -> Removed:
+    """Remove an executed notebook and what its run left beside it; all else in the folder is not the run's.
+
+    Args:
+        store: Of the output.
+        output: The executed notebook.
+        run_id: Of the run that wrote it.
+        dry_run: Only count.
+
+    Raises:
+        NbstepError: The store denies it, or does not answer.
+    """
+    found = map(store.stat, (sibling(output, RECORD_ENDING), output, *(sibling(output, each) for each in OWN_ENDINGS)))
+    stats = [stat for stat in found if stat is not None]  # the record first: by it the run is found
+    folders = [sibling(output, each) for each in OWN_FOLDERS]
+    for folder in folders:
+        stats += store.list(join(folder, ""))
+    if not dry_run:
+        for stat in stats:
+            store.delete(stat.uri)
+        if not is_remote(output):
+            for folder in folders:
+                shutil.rmtree(Path(folder), ignore_errors=True)
+    return Removed(run_id, len(stats), sum(stat.size for stat in stats))
 
 
 def check_ended(run_id: str, state: RunState) -> None:

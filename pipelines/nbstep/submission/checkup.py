@@ -6,28 +6,31 @@ import json
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from nbstep.backends.protocol import forget
 from nbstep.backends.reach import reach_of
 from nbstep.backends.registry import backend_named
+from nbstep.errors import WaitTimeoutError
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import folder_of_runs, store_of
 from nbstep.runs.removal import remove_run
 from nbstep.runs.run import Run
+from nbstep.submission.removal import remove
 from nbstep.submission.request import Prepared, Request, prepare
 from nbstep_runner.contract import RunResult
-from nbstep_runner.errors import NbstepError
+from nbstep_runner.errors import NbstepError, OutputConflictError
 from nbstep_runner.stores import join
 
 MOST_SKEW: Final = 30.0
 """Seconds by which two clocks may differ before times of runs mislead."""
 DEEP_SECONDS: Final = 600.0
+END_SECONDS: Final = 60.0
+"""How long a small run that was cancelled may take to end."""
 HELLO: Final = {
     "nbformat": 4,
     "nbformat_minor": 5,
@@ -105,24 +108,32 @@ def _place(profile: Profile) -> Iterator[Finding]:
 
 def _small_run(profile: Profile, start: Callable[[Prepared], Run]) -> Iterator[Finding]:
     with _hello(profile) as prepared:
-        places = prepared.places
-        try:
-            record = _ended(start(prepared))
-        finally:  # also what was uploaded for a run that then could not be started
-            if prepared.stored:
-                remove_run(store_of(places.folder, prepared.storage), places.folder, places.found_by)
+        record = _ended(prepared, start)
     left = "it wrote to the runs folder from there"
     if not prepared.stored:
         left = f"the run {record.run_id} stays at the service, which alone removes runs"
     yield from _of_record(record, left)
 
 
-def _ended(run: Run) -> RunResult:
-    """The record of the run once it has ended; nothing of it is left at its place, whatever happens."""
+def _ended(prepared: Prepared, start: Callable[[Prepared], Run]) -> RunResult:
+    """The record of a run once it has ended; nothing of it is left, whatever happens, but at a service."""
+    places = prepared.places
+    try:
+        run = start(prepared)
+    except BaseException:
+        if prepared.stored:  # what was uploaded for a run that then could not be started
+            remove_run(store_of(places.folder, prepared.storage), places.folder, places.found_by)
+        raise
     try:
         return run.wait(DEEP_SECONDS, check=False)
+    except (WaitTimeoutError, KeyboardInterrupt):
+        run.cancel()
+        run.wait(END_SECONDS, check=False)
+        raise
     finally:
-        forget(run.backend, run.handle)
+        if prepared.stored:
+            with suppress(OutputConflictError):  # what does not end keeps its folder
+                remove(run)
 
 
 def _of_record(record: RunResult, left: str) -> Iterator[Finding]:

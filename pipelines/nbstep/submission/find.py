@@ -89,14 +89,26 @@ def _submitted(runs: str, run_id: str, storage: StorageOptions) -> Run | None:
         with suppress(RunNotFoundError):
             return Run(places.folder, keeper.locate(places.folder), keeper)
         return None
-    store = store_of(places.submission, storage)
-    with suppress(InputNotFoundError):
-        sent = decode(store.read(places.submission).data, Submitted)
-        located = located_at(places, run_id, storage)
-        if sent.sweep:
-            located = replace(located, spec_uri=SweepPlaces(places.folder).plan)
-        return Run(sent.handle, located, backend_of(sent.handle))
+    if (found := submitted_at(places, run_id, storage)) is not None:
+        return found
+    store = store_of(places.record, storage)
     return _of_output(places.output, storage) if store.stat(places.record) is not None else None
+
+
+def submitted_at(places: RunPlaces, run_id: str, storage: StorageOptions) -> Run | None:
+    """The run, or sweep, that was submitted with this folder; ``None`` where nothing says that one was.
+
+    Raises:
+        StorageDeniedError, StorageUnavailableError: The folder cannot be read.
+    """
+    try:
+        sent = decode(store_of(places.submission, storage).read(places.submission).data, Submitted)
+    except InputNotFoundError:
+        return None
+    located = located_at(places, run_id, storage)
+    if sent.sweep:
+        located = replace(located, spec_uri=SweepPlaces(places.folder).plan)
+    return Run(sent.handle, located, backend_of(sent.handle))
 
 
 def _latest(runs: str, profile: Profile) -> str:

@@ -17,6 +17,8 @@ PARTIAL_ENDING: Final = ".partial.ipynb"
 LOG_ENDING: Final = ".log.jsonl"
 ATTEMPTS: Final = ".attempts"
 """The folder of what earlier attempts left, numbered: ``1.verdict.json``, ``1.log.jsonl``."""
+OWN_ENDINGS: Final = (PAGE_ENDING, PARTIAL_ENDING, LOG_ENDING)
+"""Endings of what a run may leave beside its notebook and its record."""
 VERDICT_ENDING: Final = ".verdict.json"
 FILES: Final = ".files"
 """The folder of the files that a run has collected, by their paths in its working directory."""
