@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -16,7 +17,7 @@ from nbstep.runs.attempts import earlier_verdicts
 from nbstep.runs.files import chosen, download
 from nbstep.runs.log import complete, stored_log
 from nbstep.runs.settle import settle
-from nbstep.runs.verdict import can_be_retried, combine, final_record
+from nbstep.runs.verdict import GIVEN_UP_AFTER, can_be_retried, combine, final_record, is_doubtful
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
@@ -53,6 +54,7 @@ class Run:
         self._located = located
         self._backend = backend
         self._final: RunResult | None = None
+        self._unchanged: tuple[str, float] | None = None
 
     def __str__(self) -> str:
         return self.handle
@@ -124,10 +126,16 @@ class Run:
         if seen.phase in (Phase.PENDING, Phase.RUNNING) and not read_record:
             return combine(seen, None)
         record, version = self._read_record()
+        silent = self._is_silent(record, version)
         status = combine(seen, record)
         if status.state.final and (record is None or not record.state.final):
-            record = self._write_verdict(seen, record, version)
-            status = combine(seen, record)
+            if is_doubtful(seen, record) and not silent:
+                words = f"{seen.words}; its last heartbeat is old, and it is given up if no other comes"
+                return RunStatus(state=RunState.RUNNING, words=words, problems=seen.problems, record=record)
+            settled = self._write_verdict(seen, record, version)
+            if settled is None:
+                return RunStatus(state=RunState.RUNNING, words=seen.words, problems=seen.problems)
+            record, status = settled, combine(seen, settled)
         if status.state.final:
             self._final = record
         return status
@@ -280,8 +288,16 @@ class Run:
             return None, ABSENT
         return decode(blob.data, RunResult), blob.version
 
-    def _write_verdict(self, status: Status, record: RunResult | None, version: str) -> RunResult:
-        """Write the verdict that the run could not write.
+    def _is_silent(self, record: RunResult | None, version: str) -> bool:
+        """Whether the record has stayed at its version for so long that its run is given up, as this process saw it."""
+        now = time.monotonic()
+        if self._unchanged is None or self._unchanged[0] != version:
+            self._unchanged = version, now
+        lease = record.claim.lease_seconds if record and record.claim else 0.0
+        return now - self._unchanged[1] >= GIVEN_UP_AFTER * lease
+
+    def _write_verdict(self, status: Status, record: RunResult | None, version: str) -> RunResult | None:
+        """Write the verdict that the run could not write; ``None`` where it has written meanwhile, and goes on.
 
         Raises:
             RunNotFoundError: It is at a place that alone writes verdicts, and that does not know it.

@@ -7,7 +7,7 @@ from nbstep_runner.errors import InputNotFoundError, OutputConflictError, Storag
 from nbstep_runner.stores import Store
 
 
-def settle(store: Store, uri: str, verdict: RunResult, version: str) -> RunResult:
+def settle(store: Store, uri: str, verdict: RunResult, version: str) -> RunResult | None:
     """Put a verdict in a record's place; if the run wrote its own in the last moment, that one stands.
 
     Args:
@@ -17,12 +17,12 @@ def settle(store: Store, uri: str, verdict: RunResult, version: str) -> RunResul
         version: Of what is known to lie there.
 
     Returns:
-        The record that stands.
+        The record that stands; ``None`` where the run has written there meanwhile, and so goes on.
     """
     try:
         store.write(uri, encode(verdict, indent=1), if_version=version)
     except OutputConflictError:
-        return _own_verdict(store, uri) or verdict
+        return _own_verdict(store, uri)
     except StorageDeniedError:
         pass  # whoever may only read still learns the verdict
     return verdict

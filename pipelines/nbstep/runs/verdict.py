@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -9,11 +10,14 @@ from typing import Final
 from nbstep.backends.protocol import Phase, Status
 from nbstep.errors import KINDS, LostRunError
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState
+from nbstep_runner import processes
+from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunState
 from nbstep_runner.errors import NbstepError, TerminatedError
 
 GIVEN_UP_AFTER: Final = 2.0
 """Leases without a heartbeat after which a run whose process cannot be seen any more is lost."""
+CERTAIN_AFTER: Final = 10.0
+"""Leases after which no error of a clock explains the heartbeat's age; a runner takes such a claim over too."""
 
 
 def combine(status: Status, record: RunResult | None) -> RunStatus:
@@ -90,11 +94,32 @@ def _may_still_run(status: Status, record: RunResult | None) -> bool:
     """Whether the process may live where nobody sees it, such as on a node that lost its network."""
     if record is None or record.claim is None or status.exit_code is not None or status.phase is Phase.ENDED:
         return False
-    try:
-        age = datetime.now(UTC) - datetime.fromisoformat(record.claim.heartbeat_at).astimezone(UTC)
-    except (ValueError, OverflowError):  # a damaged record: what is no time is no sign of life
+    claim = record.claim
+    if claim.host and claim.host == processes.host_identity():
+        return processes.runs(claim.pid, claim.pid_started)
+    return _age(claim) < GIVEN_UP_AFTER * claim.lease_seconds
+
+
+def is_doubtful(status: Status, record: RunResult | None) -> bool:
+    """Whether the age of a heartbeat is all that speaks against a run, and may be an error of a clock.
+
+    A machine that slept, clocks that differ or a store that was away make a heartbeat look old. Its run is given up for
+    good only where the record has not changed for as long by the clock of one observer.
+    """
+    if record is None or record.claim is None or status.exit_code is not None or status.phase is Phase.ENDED:
         return False
-    return age.total_seconds() < GIVEN_UP_AFTER * record.claim.lease_seconds
+    claim = record.claim
+    seen_here = bool(claim.host) and claim.host == processes.host_identity()
+    return not seen_here and _age(claim) <= CERTAIN_AFTER * claim.lease_seconds
+
+
+def _age(claim: Claim) -> float:
+    """Seconds since the heartbeat, by this machine's clock; without end where it is no time (a damaged record)."""
+    try:
+        age = datetime.now(UTC) - datetime.fromisoformat(claim.heartbeat_at).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return math.inf
+    return age.total_seconds()
 
 
 def said(record: RunResult) -> str:

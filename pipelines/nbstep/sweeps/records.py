@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
 from nbstep.backends.protocol import Status
 from nbstep.runs.settle import settle
-from nbstep.runs.verdict import combine, final_record
+from nbstep.runs.verdict import GIVEN_UP_AFTER, combine, final_record, is_doubtful
 from nbstep.submission.places import PLAN, SweepPlaces
 from nbstep_runner.contract import RunResult, SweepSpec, decode, records_among
 from nbstep_runner.stores import ABSENT, Store, join, redact
@@ -33,6 +34,7 @@ class SweepRecords:
         self.sets = plan.sets
         self._index = {name: index for index, name in enumerate(self.names)}
         self._found: dict[int, tuple[RunResult, str]] = {}
+        self._read_at: dict[int, float] = {}
         self._listed: dict[int, tuple[str, float | None]] = {}
         self._earlier: set[int] = set()
         self._settled: dict[int, RunResult] = {}
@@ -44,6 +46,7 @@ class SweepRecords:
             blobs = pool.map(lambda index: self._store.read(self._places.record(self.names[index])), changed)
             for (index, modified), blob in zip(changed.items(), blobs, strict=True):
                 self._found[index] = decode(blob.data, RunResult), blob.version
+                self._read_at[index] = time.monotonic()
                 before = modified is not None and begun is not None and modified < begun
                 (self._earlier.add if before else self._earlier.discard)(index)
         return list(changed)
@@ -85,14 +88,20 @@ class SweepRecords:
             record = self.record(index)
             if (record is not None and record.state.final) or (record is None and status.cancelled):
                 continue
-            if combine(status, record).state.final:
+            if combine(status, record).state.final and not (is_doubtful(status, record) and self._is_fresh(index)):
                 waiting.append(index)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-settle") as pool:
             found = pool.map(partial(self._settle, status), waiting)
-            self._settled |= dict(zip(waiting, found, strict=True))
+            self._settled |= {index: record for index, record in zip(waiting, found, strict=True) if record is not None}
         return all(status.cancelled or self.verdict(index, over=True) for index in range(len(self.names)))
 
-    def _settle(self, status: Status, index: int) -> RunResult:
+    def _is_fresh(self, index: int) -> bool:
+        """Whether a record has changed, as this process saw it, since its run could have been given up."""
+        record = self._found[index][0]
+        lease = record.claim.lease_seconds if record.claim else 0.0
+        return time.monotonic() - self._read_at[index] < GIVEN_UP_AFTER * lease
+
+    def _settle(self, status: Status, index: int) -> RunResult | None:
         verdict = final_record(status, self.record(index) or RunResult.blank(self._plan.specs[index], redact))
         if index in self._earlier:
             return verdict
