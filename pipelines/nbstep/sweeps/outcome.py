@@ -22,7 +22,12 @@ from nbstep_runner.nonfinite import is_number
 if TYPE_CHECKING:
     from nbstep.views.runs_table import Row
 
-LOWEST_IS_BEST: Final = re.compile(r"loss|err|mse|mae|mape|seconds|time|cost|perplexity|deviance|nll|wer")
+LOWEST_IS_BEST: Final = re.compile(
+    r"loss(es)?|logloss|crossentropy|err(ors?)?|r?mse|r?msle|mae|medae|s?mape|rmspe|brier|hinge|deviance|nll|[ab]ic|"
+    r"[wce]er|fid|perplexity|seconds?|secs?|ms|times?|duration|latency|runtime|costs?"
+)
+"""Words of a result's name by which its lowest value is the best."""
+_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 STOPPED: Final = {signal.SIGINT: ExitCode.INTERRUPTED}
 
 
@@ -101,6 +106,11 @@ class Metric:
     name: str
     lowest: bool
 
+    @classmethod
+    def named(cls, name: str) -> Metric:
+        """The result of a name, whose words say whether it is one to keep low."""
+        return cls(name, lowest=any(LOWEST_IS_BEST.fullmatch(word.lower()) for word in _WORDS.findall(name)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
@@ -146,10 +156,10 @@ class Sweep:
         """
         done = [run.result.results for run in self.runs if run.result and run.state is RunState.SUCCEEDED]
         names = (name for name in (done[0] if done else {}) if all(is_number(each.get(name)) for each in done))
-        return next((Metric(name, lowest=bool(LOWEST_IS_BEST.search(name.lower()))) for name in names), None)
+        return next(map(Metric.named, names), None)
 
     def best_first(self, by: str | None = None, *, lowest: bool | None = None) -> list[SweepRun]:
-        """The runs, the best first; those without the result come last, in the order of their sets.
+        """The runs, the best first; those that failed or have no such number come last, in the order of their sets.
 
         Args:
             by: A result's name; :attr:`metric` if left out.
@@ -158,14 +168,14 @@ class Sweep:
         Raises:
             UsageError: No result is a number.
         """
-        metric = self.metric if by is None else Metric(by, lowest=bool(LOWEST_IS_BEST.search(by.lower())))
+        metric = self.metric if by is None else Metric.named(by)
         if metric is None:
             raise UsageError("the runs have no result that is a number", hint="Report one: result('loss', loss).")
         sign = 1 if (metric.lowest if lowest is None else lowest) else -1
 
         def place(run: SweepRun) -> tuple[bool, float]:
-            value = run.result.results.get(metric.name) if run.result else None
-            return (False, sign * value) if is_number(value) else (True, 0.0)
+            value = _number(run, metric.name)
+            return (True, 0.0) if value is None else (False, sign * value)
 
         return sorted(self.runs, key=place)
 
@@ -173,12 +183,14 @@ class Sweep:
         """The first of :meth:`best_first`.
 
         Raises:
-            UsageError: No result is a number, or no run has it.
+            UsageError: No result is a number, or no run that succeeded has it.
         """
-        first = self.best_first(by, lowest=lowest)[:1]
-        if not first or first[0].result is None or (by is not None and by not in first[0].result.results):
-            raise UsageError(f"no run has the result {by}", hint="Name one that the notebook reports.")
-        return first[0]
+        ranked = [run for run in self.best_first(by, lowest=lowest) if by is None or _number(run, by) is not None]
+        if not ranked:
+            raise UsageError(
+                f"no run that succeeded has the result {by} as a number", hint="Name one that the notebook reports."
+            )
+        return ranked[0]
 
     def to_frame(self) -> Any:
         """A pandas ``DataFrame`` with a row a run, by name: parameters, state, seconds, results, error, output.
@@ -190,14 +202,13 @@ class Sweep:
             pandas: Any = import_module("pandas")
         except ImportError:
             raise UsageError("a DataFrame needs pandas", hint="Install it: pip install pandas.") from None
+        fixed = {"name", "state", "seconds", "error", "output_uri"}
+        parameters, _ = columns(self.runs)
         rows = [
             {"name": row["name"]}
-            | row["parameters"]
+            | _apart("parameters", row["parameters"], fixed)
             | {"state": row["state"], "seconds": row["seconds"]}
-            | {
-                name if name not in row["parameters"] else f"results.{name}": row["results"][name]
-                for name in row["results"]
-            }
+            | _apart("results", row["results"], fixed.union(parameters))
             | {"error": row["error"], "output_uri": row["output_uri"]}
             for row in self.rows()
         ]
@@ -247,6 +258,17 @@ class Sweep:
             cells += [row["exit_code"], row["seconds"], *(row["results"].get(name) for name in results)]
             writer.writerow(map(_cell, [*cells, row["error"], row["output_uri"]]))
         return text.getvalue()
+
+
+def _number(run: SweepRun, name: str) -> float | None:
+    """A result of a run that succeeded; ``None`` where it is no number."""
+    value = run.result.results.get(name) if run.result and run.state is RunState.SUCCEEDED else None
+    return value if is_number(value) else None
+
+
+def _apart(kind: str, values: dict[str, Any], taken: set[str]) -> dict[str, Any]:
+    """Values by columns of a frame; one whose name another column has is called after its kind."""
+    return {f"{kind}.{name}" if name in taken else name: value for name, value in values.items()}
 
 
 def _error_of(run: SweepRun) -> NbstepError:

@@ -6,12 +6,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
+from urllib.parse import unquote
 
 from nbstep.backends.protocol import Status
 from nbstep.runs.settle import settle
 from nbstep.runs.verdict import GIVEN_UP_AFTER, combine, final_record, is_doubtful
 from nbstep.submission.places import PLAN, SweepPlaces
 from nbstep_runner.contract import RunResult, SweepSpec, decode, records_among
+from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import ABSENT, Store, join, redact
 
 AT_ONCE: Final = 16
@@ -30,7 +32,7 @@ class SweepRecords:
         self._plan = plan
         self._places = places
         self._store = store
-        self.names = [spec.output_uri.split("/")[-2] for spec in plan.specs]
+        self.names = [folder_name(spec.output_uri) for spec in plan.specs]
         self.sets = plan.sets
         self._index = {name: index for index, name in enumerate(self.names)}
         self._found: dict[int, tuple[RunResult, str]] = {}
@@ -44,23 +46,24 @@ class SweepRecords:
         changed, begun = self._list()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-look") as pool:
             blobs = pool.map(lambda index: self._store.read(self._places.record(self.names[index])), changed)
-            for (index, modified), blob in zip(changed.items(), blobs, strict=True):
+            for (index, listed), blob in zip(changed.items(), blobs, strict=True):
+                _, modified = listed
                 self._found[index] = decode(blob.data, RunResult), blob.version
+                self._listed[index] = listed
                 self._read_at[index] = time.monotonic()
                 before = modified is not None and begun is not None and modified < begun
                 (self._earlier.add if before else self._earlier.discard)(index)
         return list(changed)
 
-    def _list(self) -> tuple[dict[int, float | None], float | None]:
-        """The runs whose records have changed, with the time of that, and the sweep's start; by the store's clock."""
-        changed: dict[int, float | None] = {}
+    def _list(self) -> tuple[dict[int, tuple[str, float | None]], float | None]:
+        """The runs whose records have changed, with version and time, and the sweep's start; by the store's clock."""
+        changed: dict[int, tuple[str, float | None]] = {}
         runs = join(self._places.runs, "")
         stats, begun = records_among(self._store.list(runs), runs, f"{self._places.name}/{PLAN}")
         for name, stat in stats.items():
             index = self._index.get(name)
             if index is not None and self._listed.get(index) != (stat.version, stat.modified):
-                self._listed[index] = stat.version, stat.modified  # a record that answers is written again as it is
-                changed[index] = stat.modified
+                changed[index] = stat.version, stat.modified  # a record that answers is written again as it is
         return changed, begun
 
     def record(self, index: int) -> RunResult | None:
@@ -107,3 +110,15 @@ class SweepRecords:
             return verdict
         version = self._found[index][1] if index in self._found else ABSENT
         return settle(self._store, self._places.record(self.names[index]), verdict, version)
+
+
+def folder_name(uri: str) -> str:
+    """The name of the folder that holds an object of a sweep's plan.
+
+    Raises:
+        BadInputError: It names no folder of the sweep's own: what removes the sweep would remove others'.
+    """
+    _, _, name = uri.rpartition("/")[0].rpartition("/")
+    if unquote(name) in ("", ".", ".."):
+        raise BadInputError(f"the sweep's plan names a place outside of its own folders: {uri}")
+    return name

@@ -19,7 +19,7 @@ from nbstep.runs.watch import Look, watch_of
 from nbstep.submission.places import PLAN, SweepPlaces
 from nbstep.sweeps.lines import line_of
 from nbstep.sweeps.outcome import Listener, Sweep, SweepRun
-from nbstep.sweeps.records import SweepRecords
+from nbstep.sweeps.records import SweepRecords, folder_name
 from nbstep.sweeps.told import ToldRecords
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
@@ -236,7 +236,7 @@ class SubmittedSweep:
         """
         check_ended(self.id, self.status().state)
         folders = {stat.uri.split("/")[-2] for stat in self._store.list(join(self.output, "")) if _is_plan(stat.uri)}
-        inputs = self.plan.specs[0].input_uri.split("/")[-2]
+        inputs = folder_name(self.plan.specs[0].input_uri)
         names = [*self._known().names, *([inputs] if folders == {self._places.name} else [])]
         removed = []
         for name in names:

@@ -100,7 +100,7 @@ class Engine:
 
     def signal(self, name: str, signal: str) -> None:
         """Send the first process a signal; nothing happens to a container that has ended."""
-        with _errors("sending a signal"), suppress(_ConflictError):
+        with suppress(_ConflictError), _errors("sending a signal"):
             try:
                 self._api.kill(name, signal)
             except APIError as error:
@@ -113,8 +113,8 @@ class Engine:
             self._api.stop(name, timeout=seconds)
 
     def remove(self, name: str) -> None:
-        """Remove a container and what it wrote to its own volumes; none there is as good."""
-        with _errors("removing the container"), suppress(NotFound):
+        """Remove a container and what it wrote to its own volumes; none there, or one that goes, is as good."""
+        with suppress(_ConflictError), _errors("removing the container"), suppress(NotFound):
             self._api.remove_container(name, v=True, force=True)
 
     def output(self, name: str, *, follow: bool, since: float | None) -> Iterator[bytes | None]:

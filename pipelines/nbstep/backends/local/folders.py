@@ -39,10 +39,11 @@ class Process:
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
+        if not processes.host_identity().startswith(self.boot) or processes.started_at(self.pid) != self.started:
+            return False
         with suppress(ChildProcessError):  # reap it, if it is a child of ours that has ended
             os.waitpid(self.pid, os.WNOHANG)
-        here = processes.host_identity().startswith(self.boot)
-        return here and processes.runs(self.pid, self.started)
+        return processes.runs(self.pid, self.started)
 
 
 def process_of(folder: Path) -> Process | None:

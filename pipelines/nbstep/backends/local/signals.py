@@ -15,7 +15,8 @@ STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def signals_to(receiver: Callable[[int], None], *further: int) -> Iterator[None]:
     """Inside the context, signals that ask this process to end go to the receiver instead, each once.
 
-    Off the main thread, which alone can take Python's signals, they stay with whoever handles them there.
+    A hangup that is ignored, as below ``nohup``, stays so. Off the main thread, which alone can take Python's signals,
+    they stay with whoever handles them there.
 
     Args:
         receiver: Gets each signal's number.
@@ -24,7 +25,10 @@ def signals_to(receiver: Callable[[int], None], *further: int) -> Iterator[None]
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, lambda number, _: receiver(number)) for number in (*STOPPING, *further)}
+    numbers = [*STOPPING, *further]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)
+    previous = {number: signal.signal(number, lambda number, _: receiver(number)) for number in numbers}
     try:
         yield
     finally:

@@ -25,7 +25,14 @@ from nbstep.sweeps.sets import combine, typed_axis
 from nbstep.sweeps.start import planned
 from nbstep.sweeps.submitted import SubmittedSweep
 from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StorageOptions, encode, spec_digest
-from nbstep_runner.errors import CellFailedError, OutputConflictError, TerminatedError, UsageError
+from nbstep_runner.errors import (
+    BadInputError,
+    CellFailedError,
+    OutputConflictError,
+    StorageUnavailableError,
+    TerminatedError,
+    UsageError,
+)
 from nbstep_runner.stores.memory import MemoryStore
 from support import notebooks
 from support.manifests import known_to_kubernetes, violations
@@ -204,6 +211,41 @@ def test_a_run_that_ended_is_heard_of_once_and_the_sweep_ends_with_its_job(start
     assert [run.state for run in done] == [RunState.SUCCEEDED, RunState.FAILED, RunState.SUCCEEDED]
     assert [index for index, state in heard if state in ("succeeded", "failed")] == [0, 1, 2]
     assert (str(sweep.status().state), sweep.status().words) == ("failed", "3 of 3 runs have ended, 1 of them failed")
+
+
+@pytest.mark.parametrize("place", ["memory://bucket/x/../y.ipynb", "memory://bucket/%2e%2e/y.ipynb", "y.ipynb"])
+@pytest.mark.parametrize("field", ["output_uri", "input_uri"])
+def test_a_plan_that_names_a_folder_outside_of_the_sweeps_own_removes_nothing(
+    started: Started, place: str, field: str
+) -> None:
+    specs = [replace(spec, **{field: place}) for spec in started.placed.plan.specs]  # type: ignore[arg-type]
+    started.store.write(started.places.plan, encode(replace(started.placed.plan, specs=tuple(specs))))
+    started.cluster.status = Status(phase=Phase.ENDED, exit_code=0, cancelled=True)
+    before = list(started.store.list("memory://bucket"))
+    with pytest.raises(BadInputError, match="outside of its own folders"):
+        started.found().delete()
+    assert list(started.store.list("memory://bucket")) == before
+
+
+def test_a_record_that_could_not_be_read_is_read_again_at_the_next_look(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in (1, 2, 3):
+        started.write(n)
+    started.cluster.status = Status(phase=Phase.RUNNING)
+    sweep, read, failing = started.found(), started.store.read, [True]
+
+    def once_away(uri: str) -> Any:
+        if uri.endswith("n=1/output.result.json") and failing:
+            failing.clear()
+            raise StorageUnavailableError("away")
+        return read(uri)
+
+    monkeypatch.setattr(started.store, "read", once_away)
+    with pytest.raises(StorageUnavailableError):
+        sweep.status()
+    started.cluster.status = Status(phase=Phase.ENDED, cancelled=True)
+    assert [run.state for run in sweep.wait(check=False)] == [RunState.SUCCEEDED] * 3
 
 
 def test_what_nobody_gave_a_verdict_gets_one_once_no_process_is_left(started: Started) -> None:

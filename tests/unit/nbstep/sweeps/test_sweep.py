@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -295,8 +296,45 @@ def test_the_best_run_is_that_of_the_lowest_error_or_the_highest_score() -> None
 def test_runs_without_a_number_to_compare_by_have_no_best() -> None:
     with pytest.raises(UsageError, match="no result that is a number"):
         compared(kind=["a", "b"]).best()
-    with pytest.raises(UsageError, match="no run has the result rsme"):
+    with pytest.raises(UsageError, match="no run that succeeded has the result rsme"):
         compared(rmse=[0.3, 0.1]).best("rsme")
+
+
+def test_a_run_that_failed_or_reports_no_number_is_not_the_best() -> None:
+    sweep = compared(rmse=[0.3, 0.1], kind=["a", "b"])
+    failed = replace(sweep.runs[1], result=run_record(state=RunState.FAILED, results={"rmse": 0.1}))
+    assert Sweep(runs=(failed, sweep.runs[0])).best("rmse").name == "run-0"
+    with pytest.raises(UsageError, match="no run that succeeded has the result kind as a number"):
+        sweep.best("kind")
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest"),
+    [
+        *((name, True) for name in ("rmse", "val_loss", "logLoss", "testError", "MSE", "valRMSE", "seconds", "mae2")),
+        *((name, False) for name in ("sentiment_accuracy", "power", "answer_rate", "territory", "glossary_f1", "f1")),
+    ],
+)
+def test_whole_words_of_a_name_say_whether_the_lowest_is_the_best(name: str, lowest: bool) -> None:
+    metric = compared(**{name: [1, 2]}).metric
+    assert metric is not None
+    assert metric.lowest is lowest
+
+
+def test_a_frame_keeps_what_has_the_name_of_its_own_columns_apart() -> None:
+    (run,) = compared(state=["best"], n=[3])
+    frame = Sweep(runs=(replace(run, parameters={"name": "a", "n": 1}),)).to_frame().reset_index()
+    assert frame.to_dict("records")[0] | {"error": None, "output_uri": ""} == {
+        "name": "run-0",
+        "parameters.name": "a",
+        "n": 1,
+        "state": "succeeded",
+        "seconds": 1.0,
+        "results.state": "best",
+        "results.n": 3,
+        "error": None,
+        "output_uri": "",
+    }
 
 
 def test_a_sweep_shows_as_a_table_with_the_best_first() -> None:

@@ -5,10 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from docker.errors import DockerException
+import requests
+from docker.errors import APIError, DockerException
 
 from nbstep.backends.docker import engine
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class LogBySsh:
@@ -36,3 +41,22 @@ def test_who_stops_to_follow_a_log_by_ssh_leaves_no_thread_behind() -> None:
     following.close()  # type: ignore[attr-defined]  # a generator
     copier.join(120)
     assert not copier.is_alive()
+
+
+class Busy:
+    """An API whose every call meets what another process does."""
+
+    def __getattr__(self, name: str) -> Any:
+        def refuse(*_arguments: object, **_options: object) -> None:
+            answer = requests.Response()
+            answer.status_code = 409
+            raise APIError("conflict", answer, explanation="removal is already in progress")
+
+        return refuse
+
+
+def test_what_another_process_removes_is_as_good_as_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = object.__new__(engine.Engine)
+    monkeypatch.setattr(daemon, "_api", Busy(), raising=False)
+    daemon.remove("old")
+    daemon.signal("old", "SIGTERM")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +14,15 @@ import msgspec
 import pytest
 
 from nbstep.backends.local.backend import LocalBackend
+from nbstep.backends.local.folders import Process
+from nbstep.backends.local.signals import signals_to
 from nbstep.backends.protocol import Phase, Plan, Submission
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile, Reference
-from nbstep_runner.contract import RunSpec
+from nbstep_runner.contract import RunSpec, StorageOptions
 from nbstep_runner.errors import UsageError
+from nbstep_runner.processes import host_identity, started_at
+from nbstep_runner.supervisor import Supervisor
 
 BACKEND = LocalBackend()
 WAITS = "import sys, time; print('begun', flush=True); time.sleep(600)"
@@ -128,3 +135,25 @@ def test_a_run_that_nobody_started_is_not_found() -> None:
     assert BACKEND.statuses(["local://r"])["local://r"].phase is Phase.GONE
     with pytest.raises(UsageError, match="refused"):
         BACKEND.locate("local://../../etc")
+
+
+def test_a_child_that_only_has_a_runs_pid_is_not_reaped() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(3)"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and waits for its parent
+    for boot, began in (("another boot", started_at(child.pid)), (host_identity(), 1)):
+        process = Process(pid=child.pid, started=began, boot=boot, spec_uri="", output_uri="", storage=StorageOptions())
+        assert not process.alive
+    assert child.wait() == 3
+
+
+def test_a_hangup_that_is_ignored_stays_so() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        heard: list[int] = []
+        with signals_to(heard.append), Supervisor(1.0) as supervisor:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert supervisor.stop is None
+        assert heard == []
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
