@@ -151,7 +151,7 @@ def kill_tree(
     itself is left to whoever waits for it.
 
     Args:
-        pid: A child of this process; one that is not, or no longer, is not touched.
+        pid: A child of this process; one that is not, or no longer, is not touched. 0: there is no such one.
         grace: Seconds from SIGTERM to SIGKILL; with 0 SIGKILL comes at once.
         token: Processes that carry it in ``NBSTEP_RUN_TOKEN`` belong to the child, wherever they are.
         own_all_children: Every child of this process belongs to it, as where this process does nothing else.
@@ -164,17 +164,12 @@ def kill_tree(
     return _end(_Family(pid, token, own_all_children, exclude, guardian), grace)
 
 
-def kill_marked(token: str, *, grace: float = 0.0) -> list[int]:
-    """End every process that carries the token, and what descends from it; as ``kill_tree`` does."""
-    return _end(_Family(None, token), grace)
-
-
 class _Family:
     """The processes that belong to a run, sought anew each time, for they may go on starting others."""
 
     def __init__(
         self,
-        root: int | None,
+        root: int,
         token: str | None,
         own_all_children: bool = False,
         exclude: Collection[int] = (),

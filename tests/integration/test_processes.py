@@ -21,7 +21,6 @@ from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.processes import (
     TOKEN_VARIABLE,
     descendants,
-    kill_marked,
     kill_tree,
     reap_zombies,
 )
@@ -113,7 +112,7 @@ def test_a_run_that_lost_its_runner_is_ended_by_its_token(tmp_path: Path) -> Non
     token = uuid.uuid4().hex
     kernel = python(STARTS_A_DAEMON, str(tmp_path / "pid"), env={**os.environ, TOKEN_VARIABLE: token})
     daemon = pid_in(tmp_path / "pid")
-    script = f"from nbstep_runner.processes import kill_marked; print(kill_marked({token!r}))"
+    script = f"from nbstep_runner.processes import kill_tree; print(kill_tree(0, grace=0.0, token={token!r}))"
     done = subprocess.run(
         [sys.executable, "-c", script], env={"PYTHONPATH": SOURCE}, capture_output=True, text=True, check=True
     )
@@ -125,9 +124,9 @@ def test_a_run_that_lost_its_runner_is_ended_by_its_token(tmp_path: Path) -> Non
 def test_a_token_never_ends_its_own_bearer_or_what_it_comes_from() -> None:
     script = (
         "import os, subprocess\n"
-        "from nbstep_runner.processes import kill_marked\n"
+        "from nbstep_runner.processes import kill_tree\n"
         "child = subprocess.Popen(['sleep', '600'])\n"
-        "left = kill_marked(os.environ['NBSTEP_RUN_TOKEN'])\n"
+        "left = kill_tree(0, grace=0.0, token=os.environ['NBSTEP_RUN_TOKEN'])\n"
         "print(left, child.wait())"
     )
     done = subprocess.run(
@@ -326,7 +325,7 @@ def test_a_fork_bomb_under_a_limit_is_ended(pids_cgroup: Path) -> None:
     assert not any(alive(member) for member in members)
 
 
-def test_kill_marked_without_any_is_quick_and_harmless() -> None:
+def test_a_token_that_no_process_carries_is_looked_for_quickly() -> None:
     started = time.monotonic()
-    assert kill_marked(uuid.uuid4().hex) == []
+    assert kill_tree(0, grace=0.0, token=uuid.uuid4().hex) == []
     assert time.monotonic() - started < 10

@@ -56,7 +56,8 @@ class Kernel:
         self._client = KernelClient(process.connection, open_files, bounded=bounded)
         self._poller = Poller(open_files)
         sockets = (self._client.iopub, self._client.shell, self._client.control, self._client.heartbeat)
-        for source in (*sockets, process.pidfd, process.stderr, wake):
+        self._pidfd, self._stderr = process.pidfd, process.stderr
+        for source in (*sockets, self._pidfd, self._stderr, wake):
             self._poller.register(source)
         self.last_sign_of_life = time.monotonic()
         self._heard_at = self.last_sign_of_life
@@ -65,7 +66,7 @@ class Kernel:
     def watch_native_output(self) -> None:
         """Take what native code prints where the kernel cannot do it itself. It has to be ready."""
         if self.process.spec.is_ipykernel:
-            self._native = NativeOutput(self.process.pid, self.process.stderr)
+            self._native = NativeOutput(self.process.pid, self._stderr)
             self._poller.register(self._native)
 
     def wait(self, seconds: float | None) -> Received:
@@ -74,9 +75,9 @@ class Kernel:
         stuck = self._stuck_output(ready) if self._native else ()
         if not ready:
             return Received(iopub=stuck)
-        if self.process.stderr in ready:
-            self._read_stderr()
-        died = self.process.pidfd in ready
+        if self._stderr in ready and not self.process.drain_stderr():
+            self._poller.unregister(self._stderr)
+        died = self._pidfd in ready
         take = self._drain if died else partial(self._take, ready=ready)
         heard = Received(
             iopub=(*take(self._client.iopub), *stuck),
@@ -101,7 +102,7 @@ class Kernel:
         """What native code has printed that the kernel does not take, now or ever."""
         assert self._native is not None  # noqa: S101 - whoever calls has looked
         now = time.monotonic()
-        if self.process.pidfd in ready:
+        if self._pidfd in ready:
             return tuple(self._native.take())
         if self._native in ready:
             self._native.notice(now)
@@ -132,10 +133,6 @@ class Kernel:
             elif not self._client.wait_after_death(socket, SILENCE_MS):
                 break
         return tuple(messages)
-
-    def _read_stderr(self) -> None:
-        if not self.process.drain_stderr():
-            self._poller.unregister(self.process.stderr)
 
     def request(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> str:
         """Send a request on the shell channel and return its ``msg_id``."""
