@@ -33,7 +33,7 @@ class LiteralKind(Kind):
                 return choice
         raise MismatchError(f"{shown(value)} is none of {', '.join(map(repr, self.choices))}")
 
-    def _schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
         return {"enum": list(self.choices)}
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class UnionKind(Kind):
         natural = ANY.accept(value)
         return next((found for found in fits if _same_type(found, natural)), fits[0])
 
-    def _schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
         return {"anyOf": [option.schema() for option in self.options]}
 
     def __str__(self) -> str:
@@ -75,7 +75,7 @@ class ListKind(Kind):
             raise self.mismatch(value)
         return [_accept_at(self.item, item, str(index)) for index, item in enumerate(found)]
 
-    def _schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
         return {"type": "array"} if self.item == ANY else {"type": "array", "items": self.item.schema()}
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ class TupleKind(Kind):
             _accept_at(kind, item, str(index)) for index, (kind, item) in enumerate(zip(kinds, found, strict=True))
         )
 
-    def _schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
         if self.variadic:
             return ListKind(self.items[0]).schema()
         places = {"prefixItems": [item.schema() for item in self.items]} if self.items else {}
@@ -129,7 +129,7 @@ class SetKind(Kind):
         except TypeError:
             raise MismatchError(f"{shown(found)} holds lists or mappings, which no set can") from None
 
-    def _schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
         return ListKind(self.item).schema()
 
     def __str__(self) -> str:
@@ -157,7 +157,7 @@ class DictKind(Kind):
             return _accept_at(self.key, key, shown(key))
         return _accept_at(self.key, Plain(key), shown(key))
 
-    def _schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, Any]:
         return (
             {"type": "object"} if self.item == ANY else {"type": "object", "additionalProperties": self.item.schema()}
         )

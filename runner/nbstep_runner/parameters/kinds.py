@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 from nbstep_runner.parameters.numerals import float_if_exact, number, whole_number
 from nbstep_runner.parameters.plain import Plain, Typed
@@ -45,7 +46,14 @@ class Kind:
 
     A kind with fields of its own is a dataclass too; one without inherits all that makes it a value, and costs a start
     no millisecond.
+
+    Attributes:
+        title: The kind in Python's notation, unless its parts say more.
+        plain_schema: The same for its JSON Schema.
     """
+
+    title: ClassVar[str] = "Any"
+    plain_schema: ClassVar[Mapping[str, Any]] = {}
 
     def accept(self, value: Any) -> Any:
         """The value as this kind; raises ``MismatchError`` where it does not fit."""
@@ -67,14 +75,10 @@ class Kind:
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of the values it takes; empty where it takes anything."""
-        return self._schema()
-
-    def _schema(self) -> dict[str, Any]:
-        return {}
+        return dict(self.plain_schema)
 
     def __str__(self) -> str:
-        """The kind in Python's notation."""
-        return "Any"
+        return self.title
 
     def mismatch(self, value: Any) -> MismatchError:
         """The error that says that a value is not of this kind."""
@@ -88,6 +92,8 @@ class NoneKind(Kind):
     """``None`` alone."""
 
     __slots__ = ()
+    title = "None"
+    plain_schema: ClassVar[Mapping[str, Any]] = {"type": "null"}
 
     def _convert(self, value: Any) -> None:
         words = ("None", "null", "~")
@@ -95,17 +101,13 @@ class NoneKind(Kind):
         if not is_none:
             raise self.mismatch(value)
 
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "null"}
-
-    def __str__(self) -> str:
-        return "None"
-
 
 class BoolKind(Kind):
     """``True`` or ``False``; a command line may also say 1 or 0."""
 
     __slots__ = ()
+    title = "bool"
+    plain_schema: ClassVar[Mapping[str, Any]] = {"type": "boolean"}
 
     def _convert(self, value: Any) -> bool:
         if isinstance(value, Typed) and value.text in ("0", "1"):
@@ -115,16 +117,13 @@ class BoolKind(Kind):
             return found
         raise self.mismatch(value)
 
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "boolean"}
-
-    def __str__(self) -> str:
-        return "bool"
-
 
 @dataclass(frozen=True, slots=True)
 class IntKind(Kind):
     """A whole number. ``lenient``, where only a default says so, takes a float too, which its schema does not tell."""
+
+    title = "int"
+    plain_schema: ClassVar[Mapping[str, Any]] = {"type": "integer"}
 
     lenient: bool = False
 
@@ -136,12 +135,6 @@ class IntKind(Kind):
             return _float(self, value)
         raise self.mismatch(value)
 
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "integer"}
-
-    def __str__(self) -> str:
-        return "int"
-
 
 class FloatKind(Kind):
     """A number; an int becomes a float unless that would change it.
@@ -150,21 +143,19 @@ class FloatKind(Kind):
     """
 
     __slots__ = ()
+    title = "float"
+    plain_schema: ClassVar[Mapping[str, Any]] = {"type": "number"}
 
     def _convert(self, value: Any) -> int | float:
         return _float(self, value)
-
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "number"}
-
-    def __str__(self) -> str:
-        return "float"
 
 
 class StrKind(Kind):
     """Text; plain text as it was written, so ``no`` and ``012`` stay what they look like. A YAML null is not text."""
 
     __slots__ = ()
+    title = "str"
+    plain_schema: ClassVar[Mapping[str, Any]] = {"type": "string"}
 
     def _convert(self, value: Any) -> str:
         if isinstance(value, Plain) and (isinstance(value, Typed) or value.value is not None):
@@ -175,17 +166,13 @@ class StrKind(Kind):
             raise self.mismatch(value)
         return value
 
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "string"}
-
-    def __str__(self) -> str:
-        return "str"
-
 
 class DateKind(Kind):
     """A ``datetime.date`` from its ISO 8601 text."""
 
     __slots__ = ()
+    title = "date"
+    plain_schema: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "date"}
 
     def _convert(self, value: Any) -> dt.date:
         if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
@@ -195,17 +182,13 @@ class DateKind(Kind):
         except ValueError:
             raise self.mismatch(value) from None
 
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "string", "format": "date"}
-
-    def __str__(self) -> str:
-        return "date"
-
 
 class DateTimeKind(Kind):
     """A ``datetime.datetime`` from its ISO 8601 text; a date alone is its midnight."""
 
     __slots__ = ()
+    title = "datetime"
+    plain_schema: ClassVar[Mapping[str, Any]] = {"type": "string", "format": "date-time"}
 
     def _convert(self, value: Any) -> dt.datetime:
         if isinstance(value, dt.datetime):
@@ -215,12 +198,6 @@ class DateTimeKind(Kind):
             return dt.datetime.fromisoformat(text)
         except ValueError:
             raise self.mismatch(value) from None
-
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "string", "format": "date-time"}
-
-    def __str__(self) -> str:
-        return "datetime"
 
 
 class PathText(str):
@@ -233,6 +210,9 @@ class PathText(str):
 class PathKind(Kind):
     """A path, from text. ``lenient``, where only a default says so, leaves a URI what it is: a ``Path`` damages it."""
 
+    title = "Path"
+    plain_schema: ClassVar[Mapping[str, Any]] = {"type": "string", "minLength": 1}
+
     lenient: bool = False
 
     def _convert(self, value: Any) -> str:
@@ -240,12 +220,6 @@ class PathKind(Kind):
         if not text:
             raise self.mismatch(value)
         return text if self.lenient and "://" in text else PathText(text)
-
-    def _schema(self) -> dict[str, Any]:
-        return {"type": "string", "minLength": 1}
-
-    def __str__(self) -> str:
-        return "Path"
 
 
 def shown(value: Any) -> str:

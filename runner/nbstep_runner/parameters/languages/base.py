@@ -29,11 +29,19 @@ class Language:
         identifier: What a name has to match, in ASCII for all but Python, because kernels differ beyond it.
         reserved: Names that are words of the language, or that it does not let anyone assign.
         comment_mark: What starts a comment that ends with the line.
+        null: The absent value; a language without one cannot hold it.
+        special: Not a number, infinity and its negative; as ``null``.
+        named: Characters of a text that have an escape of their own.
+        numeric: The escape of any other character that is not printable ASCII.
     """
 
     identifier: ClassVar[re.Pattern[str]] = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
     reserved: ClassVar[frozenset[str]] = frozenset()
     comment_mark: ClassVar[str] = "#"
+    null: ClassVar[str | None] = None
+    special: ClassVar[tuple[str, str, str] | None] = None
+    named: ClassVar[Mapping[str, str]] = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+    numeric: ClassVar[staticmethod[[str], str] | None] = None
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -120,8 +128,9 @@ class Language:
         raise CannotHoldError(f"a value of type {type(value).__name__}")
 
     def _none(self) -> str:
-        """The absent value."""
-        raise CannotHoldError("null")
+        if self.null is None:
+            raise CannotHoldError("null")
+        return self.null
 
     def _boolean(self, value: bool) -> str:
         """A truth value."""
@@ -136,12 +145,15 @@ class Language:
         return repr(value)
 
     def _special(self, value: float) -> str:
-        """Not a number, or an infinity."""
-        raise CannotHoldError(repr(value))
+        if self.special is None:
+            raise CannotHoldError(repr(value))
+        return self.special[0 if math.isnan(value) else 1 if value > 0 else 2]
 
     def _text(self, value: str) -> str:
         """Text."""
-        raise CannotHoldError(f"text of {len(value)} characters")
+        if self.numeric is None:
+            raise CannotHoldError(f"text of {len(value)} characters")
+        return f'"{escaped(value, self.named, self.numeric)}"'
 
     def _sequence(self, value: list[Any]) -> str:
         """A list."""

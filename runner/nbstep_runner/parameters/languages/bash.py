@@ -23,14 +23,12 @@ class Bash(Language):
         "COMP_WORDBREAKS DIRSTACK EPOCHREALTIME EPOCHSECONDS EUID FUNCNAME GROUPS HISTCMD IFS LINENO OPTIND PIPESTATUS "
         "POSIXLY_CORRECT PPID PROMPT_COMMAND PS1 PS2 RANDOM SECONDS SHELLOPTS SHLVL SRANDOM UID _"
     )
+    special = ("nan", "inf", "-inf")
 
     def _assignment(self, name: str, value: Any) -> str:
         if isinstance(value, SecretReference) and value.source == "file":
             return _read_file(name, self._text(value.name))
         return f"{name}={self._literal(value)}"
-
-    def _special(self, value: float) -> str:
-        return str(value)
 
     def _text(self, value: str) -> str:
         if _PRINTABLE.fullmatch(value):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from nbstep_runner.parameters.languages.base import (
     INT32,
     INT64,
     Language,
-    escaped,
     same_scalars,
     unicode_escape,
     words,
 )
 
-_NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _LONG = 2  # the width of the largest integers that a literal can say
 _DICTIONARY = "new System.Collections.Generic.Dictionary<string, object>"
 
@@ -34,24 +31,16 @@ class CSharp(Language):
         "public readonly ref return sbyte sealed short sizeof stackalloc static string struct switch this throw "
         "true try typeof uint ulong unchecked unsafe ushort using virtual void volatile while _"
     )
+    null = "null"
+    numeric = staticmethod(unicode_escape)
+    special = ("double.NaN", "double.PositiveInfinity", "double.NegativeInfinity")
 
     def _assignment(self, name: str, value: Any) -> str:
         return f"{'object' if value is None else 'var'} {name} = {self._literal(value)};"
 
-    def _none(self) -> str:
-        return "null"
-
     def _integer(self, value: int) -> str:
         forms = (str(value), f"{value}L", f'System.Numerics.BigInteger.Parse("{value}")')
         return forms[_width(value) - 1]
-
-    def _special(self, value: float) -> str:
-        if math.isnan(value):
-            return "double.NaN"
-        return "double.PositiveInfinity" if value > 0 else "double.NegativeInfinity"
-
-    def _text(self, value: str) -> str:
-        return f'"{escaped(value, _NAMED, unicode_escape)}"'
 
     def _sequence(self, value: list[Any]) -> str:
         """Without ``object`` C# converts the elements to one type, or finds none."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +11,11 @@ from nbstep_runner.parameters.languages.base import (
     EXACT_DOUBLE,
     CannotHoldError,
     Language,
-    escaped,
     utf16_escape,
     words,
 )
 from nbstep_runner.parameters.secret import SecretReference
 
-_NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _UNSET = '(() => { throw new Error("the secret is not set") })()'
 
 
@@ -37,6 +34,9 @@ class JavaScript(Language):
         "yield let static implements interface package private protected public await async of arguments eval "
         "undefined NaN Infinity globalThis"
     )
+    null = "null"
+    numeric = staticmethod(utf16_escape)
+    special = ("NaN", "Infinity", "-Infinity")
 
     def source(self, values: Mapping[str, Any], comment: str, cell: str = "") -> str:
         """The injected cell; see :meth:`Language.source`."""
@@ -50,21 +50,10 @@ class JavaScript(Language):
         literal = f"{value.value}n" if _is_bigint(value) else self._literal(value.value)
         return f"{keyword} {name}{annotation} = {literal};"
 
-    def _none(self) -> str:
-        return "null"
-
     def _integer(self, value: int) -> str:
         if abs(value) > EXACT_DOUBLE:
             raise CannotHoldError("an integer beyond 2^53 exactly, unless it is declared as a bigint")
         return str(value)
-
-    def _special(self, value: float) -> str:
-        if math.isnan(value):
-            return "NaN"
-        return "Infinity" if value > 0 else "-Infinity"
-
-    def _text(self, value: str) -> str:
-        return f'"{escaped(value, _NAMED, utf16_escape)}"'
 
     def _sequence(self, value: list[Any]) -> str:
         return f"[{self._items(value)}]"

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from nbstep_runner.parameters.languages.base import Language, escaped, same_scalars, unicode_escape, words
+from nbstep_runner.parameters.languages.base import Language, same_scalars, unicode_escape, words
 from nbstep_runner.parameters.secret import SecretReference
-
-_NAMED = {"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 class Julia(Language):
@@ -18,17 +16,10 @@ class Julia(Language):
         "baremodule begin break catch const continue do else elseif end export false finally for function global if "
         "import let local macro module quote return struct true try using while"
     )
-
-    def _none(self) -> str:
-        return "nothing"
-
-    def _special(self, value: float) -> str:
-        if math.isnan(value):
-            return "NaN"
-        return "Inf" if value > 0 else "-Inf"
-
-    def _text(self, value: str) -> str:
-        return f'"{escaped(value, _NAMED, unicode_escape)}"'
+    null = "nothing"
+    named: ClassVar[Mapping[str, str]] = {**Language.named, "$": "\\$"}
+    numeric = staticmethod(unicode_escape)
+    special = ("NaN", "Inf", "-Inf")
 
     def _sequence(self, value: list[Any]) -> str:
         """Without ``Any`` Julia promotes the elements to one type: ``[true, 2]`` becomes ``[1, 2]``."""

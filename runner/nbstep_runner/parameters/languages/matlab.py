@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
@@ -21,23 +20,16 @@ class Matlab(Language):
         "break case catch classdef continue else elseif end for function global if otherwise parfor persistent return "
         "spmd switch try while"
     )
+    null = "[]"
+    special = ("NaN", "Inf", "-Inf")
 
     def _assignment(self, name: str, value: Any) -> str:
         return f"{name} = {self._literal(value)};"
-
-    def _none(self) -> str:
-        """What MATLAB's own ``jsondecode`` makes of null."""
-        return "[]"
 
     def _integer(self, value: int) -> str:
         if abs(value) > EXACT_DOUBLE:
             raise CannotHoldError("an integer beyond 2^53 exactly")
         return str(value)
-
-    def _special(self, value: float) -> str:
-        if math.isnan(value):
-            return "NaN"
-        return "Inf" if value > 0 else "-Inf"
 
     def _text(self, value: str) -> str:
         return _written(value, '"')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import keyword
-import math
 import unicodedata
 from typing import Any
 
@@ -17,6 +16,9 @@ from nbstep_runner.parameters.secret import SecretReference
 class Python(Language):
     """Text stays readable: what Python prints as it is, is written as it is."""
 
+    null = "None"
+    special = ("float('nan')", "float('inf')", "float('-inf')")
+
     def name_problem(self, name: str) -> str:
         """Why a name cannot be assigned; Python's names go beyond ASCII."""
         if not name.isidentifier() or unicodedata.normalize("NFKC", name) != name:
@@ -24,14 +26,8 @@ class Python(Language):
         reserved = keyword.iskeyword(name) or name == "__debug__"
         return "a reserved word of Python" if reserved else ""
 
-    def _none(self) -> str:
-        return "None"
-
     def _boolean(self, value: bool) -> str:
         return str(value)
-
-    def _special(self, value: float) -> str:
-        return "float('nan')" if math.isnan(value) else f"float('{value}')"
 
     def _text(self, value: str) -> str:
         if isinstance(value, PathText) and "://" in value:

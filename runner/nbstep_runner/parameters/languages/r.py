@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -12,14 +11,12 @@ from nbstep_runner.parameters.languages.base import (
     EXACT_DOUBLE,
     CannotHoldError,
     Language,
-    escaped,
     unicode_escape,
     without_nul,
     words,
 )
 from nbstep_runner.parameters.secret import SecretReference
 
-_NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _MAX_BRACKETS = 45  # R's parser keeps at most 50 open
 _MAX_CHARACTERS = 5000  # R takes at most 10,000 in a literal with Unicode escapes
 _LONG_DOUBLE_BITS = 64
@@ -33,6 +30,9 @@ class R(Language):
         "if else repeat while function for next break TRUE FALSE NULL Inf NaN NA NA_integer_ NA_real_ NA_complex_ "
         "NA_character_ in ..."
     )
+    null = "NULL"
+    numeric = staticmethod(unicode_escape)
+    special = ("NaN", "Inf", "-Inf")
 
     def written_name(self, name: str) -> str:
         """No name of R starts with an underscore; papermill's rule is to leave it out."""
@@ -42,9 +42,6 @@ class R(Language):
         if _brackets(value) > _MAX_BRACKETS:
             raise CannotHoldError(f"a value nested so deep that it takes more than {_MAX_BRACKETS} brackets")
         return super()._assignment(name, value)
-
-    def _none(self) -> str:
-        return "NULL"
 
     def _boolean(self, value: bool) -> str:
         return "TRUE" if value else "FALSE"
@@ -58,14 +55,9 @@ class R(Language):
         """Decimal where R's reader, which rounds twice, ends at the same double; else hexadecimal, which is exact."""
         return repr(value) if _reads_back(value) else value.hex()
 
-    def _special(self, value: float) -> str:
-        if math.isnan(value):
-            return "NaN"
-        return "Inf" if value > 0 else "-Inf"
-
     def _text(self, value: str) -> str:
         if value.isascii() or len(value) <= _MAX_CHARACTERS:
-            return f'"{escaped(without_nul(value), _NAMED, unicode_escape)}"'
+            return super()._text(without_nul(value))
         parts = (value[start : start + _MAX_CHARACTERS] for start in range(0, len(value), _MAX_CHARACTERS))
         return f"paste0({', '.join(self._text(part) for part in parts)})"
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from nbstep_runner.parameters.languages.base import (
     INT32,
     INT64,
     CannotHoldError,
     Language,
-    escaped,
     same_scalars,
     utf16_escape,
     words,
 )
 
-_NAMED = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\b": "\\b", "\f": "\\f"}
 _MAX_CONSTANT_BYTES = 65_535  # of a JVM class file
 
 
@@ -29,27 +27,23 @@ class Scala(Language):
         "implicit import lazy macro match new null object override package private protected return sealed super "
         "then this throw trait true try type val var while with yield _"
     )
+    null = "None"
+    named: ClassVar[Mapping[str, str]] = {**Language.named, "\b": "\\b", "\f": "\\f"}
+    numeric = staticmethod(utf16_escape)
+    special = ("Double.NaN", "Double.PositiveInfinity", "Double.NegativeInfinity")
 
     def _assignment(self, name: str, value: Any) -> str:
         return f"val {name} = {self._literal(value)}"
-
-    def _none(self) -> str:
-        return "None"
 
     def _integer(self, value: int) -> str:
         if -INT32 <= value < INT32:
             return str(value)
         return f"{value}L" if -INT64 <= value < INT64 else f'BigInt("{value}")'
 
-    def _special(self, value: float) -> str:
-        if math.isnan(value):
-            return "Double.NaN"
-        return "Double.PositiveInfinity" if value > 0 else "Double.NegativeInfinity"
-
     def _text(self, value: str) -> str:
         if _constant_bytes(value) > _MAX_CONSTANT_BYTES:
             raise CannotHoldError(f"text of more than {_MAX_CONSTANT_BYTES} bytes")
-        return f'"{escaped(value, _NAMED, utf16_escape)}"'
+        return super()._text(value)
 
     def _sequence(self, value: list[Any]) -> str:
         """Without ``Any`` Scala widens numbers to one type."""
