@@ -118,42 +118,24 @@ def chosen(profile: str | None, runs: str | None, storage: Storage) -> Profile:
 
 def described(run: Run, status: RunStatus) -> dict[str, Any]:
     """A run's state as JSON has it."""
-    record = status.record
-    return {
-        "run": str(run),
-        "run_id": run.id,
-        "state": str(status.state),
-        "words": status.words,
-        "problems": list(status.problems),
-        "output_uri": run.output_uri,
-        "record": record,
-    }
+    found = {"run": str(run), "run_id": run.id, **_standing(status)}
+    return found | {"output_uri": run.output_uri, "record": status.record}
 
 
 def described_sweep(sweep: SubmittedSweep, status: RunStatus) -> dict[str, Any]:
     """A sweep's state as JSON has it; after the look that the status is of."""
-    return {
-        "sweep": str(sweep),
-        "sweep_id": sweep.id,
-        "state": str(status.state),
-        "words": status.words,
-        "problems": list(status.problems),
-        "output_uri": sweep.output,
-        "runs": sweep.outcome().rows(),
-    }
+    found = {"sweep": str(sweep), "sweep_id": sweep.id, **_standing(status)}
+    return found | {"output_uri": sweep.output, "runs": sweep.outcome().rows()}
 
 
 def described_endpoint(endpoint: Endpoint, status: EndpointStatus) -> dict[str, Any]:
     """An endpoint's state as JSON has it."""
-    return {
-        "endpoint": endpoint.name,
-        "handle": endpoint.handle,
-        "state": str(status.state),
-        "words": status.words,
-        "problems": list(status.problems),
-        "url": status.url,
-        "record": status.record,
-    }
+    found = {"endpoint": endpoint.name, "handle": endpoint.handle, **_standing(status)}
+    return found | {"url": status.url, "record": status.record}
+
+
+def _standing(status: RunStatus | EndpointStatus) -> dict[str, Any]:
+    return {"state": str(status.state), "words": status.words, "problems": list(status.problems)}
 
 
 def concluded(record: RunResult) -> int:

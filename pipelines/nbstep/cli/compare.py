@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
-from nbstep.cli.common import Storage, found, where
+from nbstep.cli.common import found, where
 from nbstep.cli.output import show_json, show_table
 
 
@@ -15,9 +16,7 @@ from nbstep.cli.output import show_json, show_table
 @where
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-def command(
-    runs_named: tuple[str, ...], profile: str | None, runs: str | None, storage: Storage, form: str | None
-) -> None:
+def command(runs_named: tuple[str, ...], form: str | None, **place: Any) -> None:
     """Show runs side by side: a line for each parameter and result, ``*`` where the runs differ.
 
     Each RUN is a run's string, its id or the beginning of it, ``latest``, or its executed notebook.
@@ -30,7 +29,7 @@ def command(
         raise UsageError("one run cannot be compared", hint="Name two runs or more.")
     records = []
     for name in runs_named:
-        run = found(name, profile, runs, storage)
+        run = found(name, **place)
         record = run.status().record
         if record is None:
             raise NotStartedError(f"the run {run.id} has not begun", hint="Compare it once it has.")

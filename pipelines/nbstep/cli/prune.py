@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nbstep.cli.ages import Age
-from nbstep.cli.common import Storage, chosen, where
+from nbstep.cli.common import chosen, where
 
 if TYPE_CHECKING:
     from nbstep.runs.removal import Removed
@@ -21,14 +21,7 @@ if TYPE_CHECKING:
 @click.option("--older-than", type=Age(), required=True, help="Only runs that ended longer ago, such as 30d or 12h.")
 @click.option("--keep-failed", is_flag=True, help="Keep the runs that did not succeed.")
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
-def command(
-    profile: str | None,
-    runs: str | None,
-    storage: Storage,
-    older_than: timedelta,
-    keep_failed: bool,
-    dry_run: bool,
-) -> None:
+def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: Any) -> None:
     """Remove the runs of a folder that ended long ago, each of them whole.
 
     Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep. A run of which
@@ -43,7 +36,7 @@ def command(
     from nbstep.submission.removal import remove
     from nbstep_runner.errors import OutputConflictError
 
-    used = chosen(profile, runs, storage)
+    used = chosen(**place)
     folder = folder_of_runs(used)
     away: set[str] = set()
     count = size = 0

@@ -1,4 +1,4 @@
-"""YAML that people write for the launcher: the safe loader, without repeated keys."""
+"""YAML that people write for the launcher, read by the safe loader without repeated keys; and YAML written for them."""
 
 from __future__ import annotations
 
@@ -39,12 +39,16 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver(BOOLEAN, re.compile("(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
+class PlainDumper(yaml.SafeDumper):
+    """Writes out what stands in two places twice, because people read it."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's interface
+        """No value is written as a reference to another."""
+        return True
+
+
 def load_file(file: Path, *, what: str) -> Any:
     """What the document of a file holds.
-
-    Args:
-        file: It.
-        what: What it is, for messages.
 
     Raises:
         InputNotFoundError: There is no such file.

@@ -90,13 +90,7 @@ def check_ended(run_id: str, state: RunState) -> None:
 
 
 def older_than(records: Iterable[RunResult], age: timedelta, *, keep_failed: bool) -> Iterator[RunResult]:
-    """Those whose run ended longer ago than ``age``; what has not ended is never among them.
-
-    Args:
-        records: Of runs.
-        age: Counted from the run's end.
-        keep_failed: Only those that succeeded.
-    """
+    """Those whose run ended longer ago than ``age``, if ``keep_failed`` of runs that succeeded; none that goes on."""
     limit = datetime.now(UTC) - age
     for record in records:
         if not record.state.final or (keep_failed and record.state is not RunState.SUCCEEDED):

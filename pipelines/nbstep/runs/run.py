@@ -47,12 +47,16 @@ class Run:
     """A run that was submitted. ``str(run)`` is its handle, by which :func:`nbstep.find` finds it again.
 
     In Jupyter it shows itself and keeps what it shows up to date.
+
+    Attributes:
+        located: Where its objects lie.
+        backend: Where it takes place.
     """
 
     def __init__(self, handle: str, located: Located, backend: Backend) -> None:
         self.handle = handle
-        self._located = located
-        self._backend = backend
+        self.located = located
+        self.backend = backend
         self._final: RunResult | None = None
         self._unchanged: tuple[str, float] | None = None
 
@@ -65,22 +69,12 @@ class Run:
     @property
     def id(self) -> str:
         """The run's id."""
-        return self._located.run_id
-
-    @property
-    def located(self) -> Located:
-        """Where its objects lie."""
-        return self._located
-
-    @property
-    def backend(self) -> Backend:
-        """Where it takes place."""
-        return self._backend
+        return self.located.run_id
 
     @property
     def output_uri(self) -> str:
         """Where the executed notebook is, or will be."""
-        return self._located.output_uri
+        return self.located.output_uri
 
     @property
     def html_uri(self) -> str:
@@ -112,7 +106,7 @@ class Run:
         """
         if self._final is not None:
             return combine(Status(phase=Phase.ENDED), self._final)
-        return self.status_seen(self._backend.statuses([self.handle])[self.handle], read_record=True)
+        return self.status_seen(self.backend.statuses([self.handle])[self.handle], read_record=True)
 
     def status_seen(self, seen: Status, *, read_record: bool = False) -> RunStatus:
         """How it stands, given what its place has just said; its record is read once that says that it is over.
@@ -197,7 +191,7 @@ class Run:
     def _raw_lines(self, *, follow: bool, until: Callable[[], bool]) -> Iterator[bytes]:
         """The lines that its place gives; none where that has forgotten it."""
         with suppress(RunNotFoundError):
-            for line in self._backend.logs(self.handle, follow=follow):
+            for line in self.backend.logs(self.handle, follow=follow):
                 if line is not None:
                     yield line
                 elif until():
@@ -209,7 +203,7 @@ class Run:
 
     def cancel(self) -> None:
         """Ask the run to save what it has and end. Returns at once; :meth:`wait` sees the end."""
-        self._backend.cancel(self.handle)
+        self.backend.cancel(self.handle)
 
     def notebook(self) -> ExecutedNotebook:
         """The executed notebook as plain data, which Jupyter shows as a page; of a run under way the newest checkpoint.
@@ -263,11 +257,11 @@ class Run:
     @property
     def store(self) -> Store:
         """Where the run's objects lie."""
-        return store_of(self.output_uri, self._located.storage)
+        return store_of(self.output_uri, self.located.storage)
 
     def spec(self) -> RunSpec:
         """What was asked for."""
-        return decode(self.store.read(self._located.spec_uri).data, RunSpec)
+        return decode(self.store.read(self.located.spec_uri).data, RunSpec)
 
     def _last_word(self) -> RunResult | None:
         """The record once no other attempt can follow; its place is asked only where one might."""
@@ -310,7 +304,7 @@ class Run:
     @property
     def storage(self) -> StorageOptions:
         """How its objects are reached."""
-        return self._located.storage
+        return self.located.storage
 
     @property
     def family(self) -> str:
@@ -328,7 +322,7 @@ class Run:
             return None
         from nbstep.runs.history import history  # who submits a run looks at no others
 
-        earlier = history(folder, storage=self._located.storage, limit=_EARLIER, state=RunState.SUCCEEDED)
+        earlier = history(folder, storage=self.located.storage, limit=_EARLIER, state=RunState.SUCCEEDED)
         return next((record.seconds for record in earlier if _MADE_ID.sub("", record.run_id) == stem), None)
 
     def _ipython_display_(self) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from nbstep.backends.arguments import storage_options
 from nbstep.profiles.exposure import CLUSTER_VARIABLE, ServedStep
+from nbstep.profiles.strict_yaml import PlainDumper
 from nbstep.steps.ports import Artifact, InputParameter
 from nbstep.steps.sizes import Held, check_argument, check_stored, container_text
 from nbstep.steps.step import Step
@@ -37,21 +38,13 @@ _FLAGS: Final = {
 }
 
 
-class _Plain(yaml.SafeDumper):
-    """Writes out what stands twice, because people read it."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - PyYAML's interface
-        """No value is written as a reference to another."""
-        return True
-
-
 def component_yaml(step: Step, extra: Mapping[str, Artifact] | None = None) -> str:
     """The component as text that any KFP SDK of version 2 loads; ``extra`` are further artifacts that come in.
 
     Raises:
         BadInputError: The step has no image, its notebook is too large to be embedded, or its state has no place.
     """
-    return yaml.dump(component_ir(step, extra), Dumper=_Plain, allow_unicode=True, width=120)
+    return yaml.dump(component_ir(step, extra), Dumper=PlainDumper, allow_unicode=True, width=120)
 
 
 def component_ir(step: Step, extra: Mapping[str, Artifact] | None = None) -> dict[str, Any]:

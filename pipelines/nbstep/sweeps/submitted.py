@@ -9,7 +9,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Final, TextIO
 
-from nbstep.backends.protocol import Backend, Phase, Status, forget
+from nbstep.backends.protocol import Phase, Status, forget
 from nbstep.backends.stores import store_of
 from nbstep.errors import WaitTimeoutError
 from nbstep.runs.removal import Removed, check_ended, remove_run
@@ -34,12 +34,15 @@ class SubmittedSweep:
 
     Args:
         run: It, as its place and the folder of its objects name it.
+
+    Attributes:
+        backend: Where it takes place.
     """
 
     def __init__(self, run: Run) -> None:
         self.handle = run.handle
         self.id = run.id
-        self._backend = run.backend
+        self.backend = run.backend
         self._places = SweepPlaces(run.located.spec_uri.rpartition("/")[0])
         self._store = store_of(self._places.plan, run.located.storage)
         self._records: SweepRecords | ToldRecords | None = None
@@ -61,11 +64,6 @@ class SubmittedSweep:
         show(self)
 
     @property
-    def backend(self) -> Backend:
-        """Where it takes place."""
-        return self._backend
-
-    @property
     def has_ended(self) -> bool:
         """Whether it had by the last look."""
         return self._final is not None
@@ -77,7 +75,7 @@ class SubmittedSweep:
 
     def status(self) -> RunStatus:
         """How it stands now; runs that ended without a verdict get one written."""
-        return self.status_seen(self._backend.statuses([self.handle])[self.handle])
+        return self.status_seen(self.backend.statuses([self.handle])[self.handle])
 
     def status_seen(self, seen: Status, *, read_record: bool = False) -> RunStatus:
         """How it stands, given what its place has just said.
@@ -119,7 +117,7 @@ class SubmittedSweep:
 
     def _known(self) -> SweepRecords | ToldRecords:
         if self._records is None:
-            told = getattr(self._backend, "sweep_told", None)
+            told = getattr(self.backend, "sweep_told", None)
             if told is None:
                 self._records = SweepRecords(self.plan, self._places, self._store)
             else:
@@ -206,7 +204,7 @@ class SubmittedSweep:
 
     def _looks(self) -> Iterator[RunStatus]:
         looks: SimpleQueue[Look] = SimpleQueue()
-        with watch_of(self._backend).listening([self], lambda _, look: looks.put(look)):
+        with watch_of(self.backend).listening([self], lambda _, look: looks.put(look)):
             while True:
                 look = looks.get()
                 if isinstance(look, Exception):
@@ -224,7 +222,7 @@ class SubmittedSweep:
 
     def cancel(self) -> None:
         """Ask it to end: runs under way save what they have, no other is begun. Returns at once."""
-        self._backend.cancel(self.handle)
+        self.backend.cancel(self.handle)
 
     def delete(self, *, dry_run: bool = False) -> list[Removed]:
         """Remove its runs and all else that it left, where it took place too.
@@ -245,7 +243,7 @@ class SubmittedSweep:
         found_by = [self._places.submission, self._places.plan]
         removed.append(remove_run(self._store, self._places.folder, found_by, dry_run=dry_run))
         if not dry_run:
-            forget(self._backend, self.handle)
+            forget(self.backend, self.handle)
         return removed
 
 

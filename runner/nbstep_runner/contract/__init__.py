@@ -9,211 +9,105 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from nbstep_runner.contract.beside import (
-    ATTEMPTS,
-    FILES,
-    LOG_ENDING,
-    OUTPUT,
-    OWN_ENDINGS,
-    OWN_FOLDERS,
-    PAGE_ENDING,
-    PARTIAL_ENDING,
-    RECORD,
-    RECORD_ENDING,
-    SPEC,
-    STATE,
-    VERDICT_ENDING,
-    of_attempt,
-)
-from nbstep_runner.contract.sources import ParameterKind, ParameterSource, UnknownParameters
-from nbstep_runner.contract.storage import STANDARD_STREAM, StorageOptions
+from nbstep_runner.contract.beside import ATTEMPTS as ATTEMPTS
+from nbstep_runner.contract.beside import FILES as FILES
+from nbstep_runner.contract.beside import LOG_ENDING as LOG_ENDING
+from nbstep_runner.contract.beside import OUTPUT as OUTPUT
+from nbstep_runner.contract.beside import OWN_ENDINGS as OWN_ENDINGS
+from nbstep_runner.contract.beside import OWN_FOLDERS as OWN_FOLDERS
+from nbstep_runner.contract.beside import PAGE_ENDING as PAGE_ENDING
+from nbstep_runner.contract.beside import PARTIAL_ENDING as PARTIAL_ENDING
+from nbstep_runner.contract.beside import RECORD as RECORD
+from nbstep_runner.contract.beside import RECORD_ENDING as RECORD_ENDING
+from nbstep_runner.contract.beside import SPEC as SPEC
+from nbstep_runner.contract.beside import STATE as STATE
+from nbstep_runner.contract.beside import VERDICT_ENDING as VERDICT_ENDING
+from nbstep_runner.contract.beside import of_attempt as of_attempt
+from nbstep_runner.contract.sources import ParameterKind as ParameterKind
+from nbstep_runner.contract.sources import ParameterSource as ParameterSource
+from nbstep_runner.contract.sources import UnknownParameters as UnknownParameters
+from nbstep_runner.contract.storage import STANDARD_STREAM as STANDARD_STREAM
+from nbstep_runner.contract.storage import StorageOptions as StorageOptions
 
 if TYPE_CHECKING:
-    from nbstep_runner.contract.codec import decode, encode, spec_digest
-    from nbstep_runner.contract.events import (
-        CellFinished,
-        CellStarted,
-        Event,
-        Notice,
-        OutputEmitted,
-        OutputsCleared,
-        RunFinished,
-        RunStarted,
-        Severity,
-        Sink,
-        StreamText,
-    )
-    from nbstep_runner.contract.kfp import (
-        DIGEST_INPUT,
-        HTML,
-        KFP_TYPES,
-        METRICS,
-        NOTEBOOK,
-        RUNS_INPUT,
-        WORKSPACE,
-        beyond_utf8mb3,
-        is_of_kfp_type,
-        lost_on_the_way,
-        structure_in,
-        whole,
-    )
-    from nbstep_runner.contract.needs import Need, knows, since
-    from nbstep_runner.contract.patterns import Pattern
-    from nbstep_runner.contract.result import (
-        CellRecord,
-        CellState,
-        Claim,
-        CollectedFile,
-        Continuation,
-        Environment,
-        ErrorInfo,
-        LeftBehind,
-        Progress,
-        RunResult,
-        RunState,
-        Serving,
-        StorePromises,
-    )
-    from nbstep_runner.contract.spec import (
-        Deadlines,
-        HtmlAllow,
-        InputFile,
-        OutputLimits,
-        RunSpec,
-        ServingOptions,
-    )
-    from nbstep_runner.contract.step import Slot, StepSpec
-    from nbstep_runner.contract.sweep import SweepEvent, SweepSpec, SweepTurn, records_among
-
-__all__ = [
-    "ATTEMPTS",
-    "DIGEST_INPUT",
-    "FILES",
-    "HTML",
-    "KFP_TYPES",
-    "LOG_ENDING",
-    "METRICS",
-    "NOTEBOOK",
-    "OUTPUT",
-    "OWN_ENDINGS",
-    "OWN_FOLDERS",
-    "PAGE_ENDING",
-    "PARTIAL_ENDING",
-    "RECORD",
-    "RECORD_ENDING",
-    "RUNS_INPUT",
-    "SPEC",
-    "STANDARD_STREAM",
-    "STATE",
-    "VERDICT_ENDING",
-    "WORKSPACE",
-    "CellFinished",
-    "CellRecord",
-    "CellStarted",
-    "CellState",
-    "Claim",
-    "CollectedFile",
-    "Continuation",
-    "Deadlines",
-    "Environment",
-    "ErrorInfo",
-    "Event",
-    "HtmlAllow",
-    "InputFile",
-    "LeftBehind",
-    "Need",
-    "Notice",
-    "OutputEmitted",
-    "OutputLimits",
-    "OutputsCleared",
-    "ParameterKind",
-    "ParameterSource",
-    "Pattern",
-    "Progress",
-    "RunFinished",
-    "RunResult",
-    "RunSpec",
-    "RunStarted",
-    "RunState",
-    "Serving",
-    "ServingOptions",
-    "Severity",
-    "Sink",
-    "Slot",
-    "StepSpec",
-    "StorageOptions",
-    "StorePromises",
-    "StreamText",
-    "SweepEvent",
-    "SweepSpec",
-    "SweepTurn",
-    "UnknownParameters",
-    "beyond_utf8mb3",
-    "decode",
-    "encode",
-    "is_of_kfp_type",
-    "knows",
-    "lost_on_the_way",
-    "of_attempt",
-    "records_among",
-    "since",
-    "spec_digest",
-    "structure_in",
-    "whole",
-]
+    from nbstep_runner.contract.codec import decode as decode
+    from nbstep_runner.contract.codec import encode as encode
+    from nbstep_runner.contract.codec import spec_digest as spec_digest
+    from nbstep_runner.contract.events import CellFinished as CellFinished
+    from nbstep_runner.contract.events import CellStarted as CellStarted
+    from nbstep_runner.contract.events import Event as Event
+    from nbstep_runner.contract.events import Notice as Notice
+    from nbstep_runner.contract.events import OutputEmitted as OutputEmitted
+    from nbstep_runner.contract.events import OutputsCleared as OutputsCleared
+    from nbstep_runner.contract.events import RunFinished as RunFinished
+    from nbstep_runner.contract.events import RunStarted as RunStarted
+    from nbstep_runner.contract.events import Severity as Severity
+    from nbstep_runner.contract.events import Sink as Sink
+    from nbstep_runner.contract.events import StreamText as StreamText
+    from nbstep_runner.contract.kfp import DIGEST_INPUT as DIGEST_INPUT
+    from nbstep_runner.contract.kfp import HTML as HTML
+    from nbstep_runner.contract.kfp import KFP_TYPES as KFP_TYPES
+    from nbstep_runner.contract.kfp import METRICS as METRICS
+    from nbstep_runner.contract.kfp import NOTEBOOK as NOTEBOOK
+    from nbstep_runner.contract.kfp import RUNS_INPUT as RUNS_INPUT
+    from nbstep_runner.contract.kfp import WORKSPACE as WORKSPACE
+    from nbstep_runner.contract.kfp import beyond_utf8mb3 as beyond_utf8mb3
+    from nbstep_runner.contract.kfp import is_of_kfp_type as is_of_kfp_type
+    from nbstep_runner.contract.kfp import lost_on_the_way as lost_on_the_way
+    from nbstep_runner.contract.kfp import structure_in as structure_in
+    from nbstep_runner.contract.kfp import whole as whole
+    from nbstep_runner.contract.needs import Need as Need
+    from nbstep_runner.contract.needs import knows as knows
+    from nbstep_runner.contract.needs import since as since
+    from nbstep_runner.contract.patterns import Pattern as Pattern
+    from nbstep_runner.contract.result import CellRecord as CellRecord
+    from nbstep_runner.contract.result import CellState as CellState
+    from nbstep_runner.contract.result import Claim as Claim
+    from nbstep_runner.contract.result import CollectedFile as CollectedFile
+    from nbstep_runner.contract.result import Continuation as Continuation
+    from nbstep_runner.contract.result import Environment as Environment
+    from nbstep_runner.contract.result import ErrorInfo as ErrorInfo
+    from nbstep_runner.contract.result import LeftBehind as LeftBehind
+    from nbstep_runner.contract.result import Progress as Progress
+    from nbstep_runner.contract.result import RunResult as RunResult
+    from nbstep_runner.contract.result import RunState as RunState
+    from nbstep_runner.contract.result import Serving as Serving
+    from nbstep_runner.contract.result import StorePromises as StorePromises
+    from nbstep_runner.contract.spec import Deadlines as Deadlines
+    from nbstep_runner.contract.spec import HtmlAllow as HtmlAllow
+    from nbstep_runner.contract.spec import InputFile as InputFile
+    from nbstep_runner.contract.spec import OutputLimits as OutputLimits
+    from nbstep_runner.contract.spec import RunSpec as RunSpec
+    from nbstep_runner.contract.spec import ServingOptions as ServingOptions
+    from nbstep_runner.contract.step import Slot as Slot
+    from nbstep_runner.contract.step import StepSpec as StepSpec
+    from nbstep_runner.contract.sweep import SweepEvent as SweepEvent
+    from nbstep_runner.contract.sweep import SweepSpec as SweepSpec
+    from nbstep_runner.contract.sweep import SweepTurn as SweepTurn
+    from nbstep_runner.contract.sweep import records_among as records_among
 
 _LATER: Final = {
-    "codec": ("decode", "encode", "spec_digest"),
+    "codec": "decode encode spec_digest",
     "events": (
-        "CellFinished",
-        "CellStarted",
-        "Event",
-        "Notice",
-        "OutputEmitted",
-        "OutputsCleared",
-        "RunFinished",
-        "RunStarted",
-        "Severity",
-        "Sink",
-        "StreamText",
+        "CellFinished CellStarted Event Notice OutputEmitted OutputsCleared RunFinished RunStarted "
+        "Severity Sink StreamText"
     ),
     "kfp": (
-        "DIGEST_INPUT",
-        "HTML",
-        "KFP_TYPES",
-        "METRICS",
-        "NOTEBOOK",
-        "RUNS_INPUT",
-        "WORKSPACE",
-        "beyond_utf8mb3",
-        "is_of_kfp_type",
-        "lost_on_the_way",
-        "structure_in",
-        "whole",
+        "DIGEST_INPUT HTML KFP_TYPES METRICS NOTEBOOK RUNS_INPUT WORKSPACE beyond_utf8mb3 is_of_kfp_type "
+        "lost_on_the_way structure_in whole"
     ),
-    "needs": ("Need", "knows", "since"),
-    "patterns": ("Pattern",),
+    "needs": "Need knows since",
+    "patterns": "Pattern",
     "result": (
-        "CellRecord",
-        "CellState",
-        "Claim",
-        "CollectedFile",
-        "Continuation",
-        "Environment",
-        "ErrorInfo",
-        "LeftBehind",
-        "Progress",
-        "RunResult",
-        "RunState",
-        "Serving",
-        "StorePromises",
+        "CellRecord CellState Claim CollectedFile Continuation Environment ErrorInfo LeftBehind Progress "
+        "RunResult RunState Serving StorePromises"
     ),
-    "spec": ("Deadlines", "HtmlAllow", "InputFile", "OutputLimits", "RunSpec", "ServingOptions"),
-    "step": ("Slot", "StepSpec"),
-    "sweep": ("SweepEvent", "SweepSpec", "SweepTurn", "records_among"),
+    "spec": "Deadlines HtmlAllow InputFile OutputLimits RunSpec ServingOptions",
+    "step": "Slot StepSpec",
+    "sweep": "SweepEvent SweepSpec SweepTurn records_among",
 }
 """Names by the module that has them, for modules that not every command needs: each costs milliseconds of a start."""
-_HOMES: Final = {name: module for module, names in _LATER.items() for name in names}
+_HOMES: Final = {name: module for module, names in _LATER.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

@@ -273,14 +273,7 @@ def _initialize_without_debugger(application: Any, imports: Any) -> None:
 
 
 def be_kernel(imports: Any, streams: Any, shell: Any, commands: Any) -> None:
-    """Be the kernel that ``sys.argv`` asks for; does not return.
-
-    Args:
-        imports: The module ``slim_imports``.
-        streams: The module ``slim_streams``.
-        shell: The module ``slim_shell``.
-        commands: The module ``slim_commands``.
-    """
+    """Be the kernel that ``sys.argv`` asks for; does not return."""
     parent = os.environ.pop(PARENT_VARIABLE, None)  # else ipykernel would look each second whether it still lives
     gc.disable()  # what is made until then is there to stay: the collector would look through it in vain
     imports.load()

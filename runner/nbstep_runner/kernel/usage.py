@@ -20,11 +20,7 @@ _PEAK: Final = re.compile(rb"^VmHWM:\s+(\d+)", re.MULTILINE)
 
 
 class ProcessUsage:
-    """Of the process itself and, as to CPU time, of the children that it has waited for.
-
-    Args:
-        pid: The process.
-    """
+    """Of the process itself and, as to CPU time, of the children that it has waited for."""
 
     def __init__(self, pid: int, *, proc: Path = _PROC) -> None:
         folder = proc / str(pid)

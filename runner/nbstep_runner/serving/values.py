@@ -61,7 +61,6 @@ class PlainValue:
         return {name: part for name, part in schema.items() if part != {}}
 
     def from_json(self, value: Any, name: str) -> Any:
-        """See :class:`Value`."""
         try:
             return msgspec.convert(value, self.annotation)
         except msgspec.ValidationError as error:
@@ -79,11 +78,9 @@ class PlainValue:
         return None if datatype is None else (datatype, shape or (1,))
 
     def plans(self, name: str) -> tuple[TensorPlan, ...]:
-        """See :class:`Value`."""
         return (TensorPlan(name, *(self._form or ("BYTES", (1,)))),)
 
     def from_tensors(self, tensors: Mapping[str, Tensor], name: str) -> Any:
-        """See :class:`Value`."""
         tensor = tensors[name]
         if self._form is None:
             return self.from_json(_from_text(tensor), name)
@@ -114,7 +111,6 @@ class ArrayValue:
         return self.dtype or "float64"
 
     def schema(self) -> Schema:
-        """See :class:`Value`."""
         element: Schema = {"type": {"b": "boolean", "f": "number"}.get(np.dtype(self._dtype).kind, "integer")}
         if self.image is not None:
             element |= {"minimum": 0, "maximum": 255}
@@ -129,17 +125,14 @@ class ArrayValue:
         return schema | {"x-nbstep": {"kind": kind, "dtype": self._dtype, "shape": self.shape}}
 
     def from_json(self, value: Any, name: str) -> np.ndarray:
-        """See :class:`Value`."""
         if not isinstance(value, list):
             raise InvalidError(f"{name}: expected a list of numbers")
         return self._fitting(array_of(value, self._dtype, name), name)
 
     def plans(self, name: str) -> tuple[TensorPlan, ...]:
-        """See :class:`Value`."""
         return (TensorPlan(name, DATATYPE_OF[self._dtype], self.shape or (ANY,)),)
 
     def from_tensors(self, tensors: Mapping[str, Tensor], name: str) -> np.ndarray:
-        """See :class:`Value`."""
         tensor = tensors[name]
         if self.dtype is not None and tensor.datatype != DATATYPE_OF[self.dtype]:
             raise InvalidError(f"{name}: expected a tensor of {DATATYPE_OF[self.dtype]}, not of {tensor.datatype}")
@@ -166,7 +159,6 @@ class TableValue:
     columns: Mapping[str, type]
 
     def schema(self) -> Schema:
-        """See :class:`Value`."""
         properties = {name: {"type": JSON_TYPES[kind]} for name, kind in self.columns.items()}
         row: Schema = {"type": "object"}
         if properties:
@@ -174,7 +166,7 @@ class TableValue:
         return {"type": "array", "items": row, "x-nbstep": {"kind": "table"}}
 
     def from_json(self, value: Any, name: str) -> Any:
-        """See :class:`Value`: a list of rows, or a mapping of columns to lists."""
+        """From a list of rows, or a mapping of columns to lists."""
         if isinstance(value, dict):
             return self._frame(value, name)
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
@@ -205,13 +197,11 @@ class TableValue:
         return frame.astype({column: kind for column, kind in types.items() if kind != "str"})
 
     def plans(self, name: str) -> tuple[TensorPlan, ...]:
-        """See :class:`Value`."""
         if not self.columns:
             return (TensorPlan(name, "BYTES", (1,)),)
         return tuple(TensorPlan(column, SCALARS[kind], (ANY,)) for column, kind in self.columns.items())
 
     def from_tensors(self, tensors: Mapping[str, Tensor], name: str) -> Any:
-        """See :class:`Value`."""
         if not self.columns:
             return self.from_json(_from_text(tensors[name]), name)
         columns = {}

@@ -15,9 +15,6 @@ class StoreSource:
 
     A process that makes one run after another keeps its stores, so that connections are made and servers are found out
     once, not in each run.
-
-    Args:
-        options: How the stores behave.
     """
 
     def __init__(self, options: StorageOptions) -> None:

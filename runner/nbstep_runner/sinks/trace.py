@@ -25,11 +25,7 @@ BAD_CELLS: Final = (CellState.FAILED, CellState.TIMED_OUT, CellState.INTERRUPTED
 
 
 class TraceSink:
-    """Turns a run's events into spans; a background thread of the SDK sends them.
-
-    Args:
-        exporter: Where the spans go.
-    """
+    """Turns a run's events into spans; a background thread of the SDK sends them."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         from opentelemetry.propagate import extract

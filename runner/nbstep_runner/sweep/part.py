@@ -45,11 +45,7 @@ LEAVE_SECONDS: Final = 1.0
 
 
 class Worker:
-    """The worker below this process: it is told what to begin, and tells what came of it.
-
-    Args:
-        options: Of its command line.
-    """
+    """The worker below this process: it is told what to begin, and tells what came of it."""
 
     def __init__(self, options: list[str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own worker; no shell

@@ -39,11 +39,7 @@ REHEARSAL: Final = {
 
 
 def warm_up(specs: Iterable[RunSpec]) -> None:
-    """Do it, best effort; none of it starts a thread or holds anything open.
-
-    Args:
-        specs: The runs.
-    """
+    """Import, compile and look up what these runs need, best effort; no thread is started, and nothing is left open."""
     for name in MODULES:
         with suppress(ImportError):
             import_module(name)

@@ -191,7 +191,8 @@ def record(folder: Path, state: RunState = RunState.SUCCEEDED, **fields: Any) ->
 def test_a_success_leaves_every_declared_file(tmp_path: Path) -> None:
     outputs = message(tmp_path).outputs
     (tmp_path / "model").mkdir()
-    done = record(tmp_path, results={"rmse": 1, "steps": 3, "note": "good", "other": [1]}, warnings=("no <html>",))
+    results = {"rmse": 1, "steps": 3, "note": "good", "other": [1], "beyond every float": 10**400}
+    done = record(tmp_path, results=results, warnings=("no <html>",))
     deliver(PLAN, done, outputs, StorageOptions())
     check_promises(PLAN, done, outputs)
     assert {name: (tmp_path / "out" / name).read_text() for name in PLAN.results} == {

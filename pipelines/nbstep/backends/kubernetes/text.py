@@ -8,16 +8,14 @@ from typing import Any, Final
 
 import yaml
 
+from nbstep.profiles.strict_yaml import PlainDumper
+
 _MEANS_MORE: Final = re.compile(r"[yYnN]|[+-]?[.\d][\d_.]*([eE][+-]?\d+)?|[+-]?0[oOxXbB][\da-fA-F_]+")
 """Text that a reader of another YAML than PyYAML's takes for a truth value or a number, such as ``y`` and ``1e3``."""
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(PlainDumper):
     """Text is text to whoever reads it, and lines stay lines."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base's
-        """Write an object that occurs twice out twice, without an anchor."""
-        return True
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
