@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -35,6 +36,25 @@ def watch(*arguments: str) -> subprocess.Popen[str]:
         bufsize=1,
         start_new_session=True,
     )
+
+
+def test_no_exit_code_depends_on_who_reads() -> None:
+    notebooks.write(Path("fails.ipynb"), ["1 / 0"])
+    with pytest.raises(nbstep.NbstepError):
+        nbstep.run("fails.ipynb", "out.ipynb")
+    for command, code in (("wait out.ipynb --json", 10), ("logs out.ipynb", 0), ("params fails.ipynb", 0)):
+        unread, write = os.pipe()
+        os.close(unread)
+        with os.fdopen(write, "wb") as pipe:
+            done = subprocess.run([NBSTEP, *command.split()], stdout=pipe, stderr=subprocess.PIPE, check=False)
+        assert (done.returncode, b"Traceback" in done.stderr) == (code, False), command
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([NBSTEP, "list", "--runs", "."], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 75
+    assert done.stderr.decode().splitlines() == [
+        "nbstep: what is printed cannot be written: No space left on device",
+        "Make room where it goes, and run it again.",
+    ]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from nbstep.cli.ages import Age
 from nbstep.cli.common import AS_JSON, Storage, chosen, where
 from nbstep.cli.output import show_json, show_table
 from nbstep.cli.parameters import Pair
-from nbstep_runner.contract import RunResult, RunState
+from nbstep_runner.contract import RunResult, RunState, moment_of
 
 
 @click.command("list", short_help="List the runs of a folder.")
@@ -58,7 +58,7 @@ def _filter(
         return (
             state in (None, record.state)
             and all(record.labels.get(name) == value for name, value in labels)
-            and (begin is None or (bool(record.started_at) and datetime.fromisoformat(record.started_at) >= begin))
+            and (begin is None or ((started := moment_of(record.started_at)) is not None and started >= begin))
             and (notebook is None or record.run_id.startswith(notebook))
         )
 

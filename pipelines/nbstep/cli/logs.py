@@ -10,6 +10,7 @@ import click
 
 from nbstep.cli.common import RUN, concluded, found_any, where
 from nbstep.cli.interrupts import CANCEL, watching
+from nbstep.cli.streams import end_with_reader
 
 if TYPE_CHECKING:
     from nbstep.endpoints.endpoint import Endpoint
@@ -32,6 +33,7 @@ def command(run: str, follow: bool, cancel: bool, as_json: bool, **place: Any) -
     from nbstep.sweeps.submitted import SubmittedSweep
 
     submitted = found_any(run, **place)
+    end_with_reader()
     followed = submitted if isinstance(submitted, Run | SubmittedSweep) else None
     with watching(followed, cancel=cancel) if followed is not None else nullcontext():
         show(submitted, follow=follow, as_json=as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import suppress
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 import click
 
 from nbstep.cli.lazy import LazyGroup
+from nbstep.cli.streams import outlive_readers
 from nbstep_runner.errors import ExitCode, NbstepError
 
 PROGRAM: Final = "nbstep"
@@ -77,10 +77,8 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line, and end with its exit code; a user's mistake is two lines, never a traceback."""
-    code = run(sys.argv[1:])
-    with suppress(BrokenPipeError):
-        sys.stdout.flush()
-    sys.exit(code)
+    outlive_readers()
+    sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
@@ -96,9 +94,6 @@ def run(arguments: list[str]) -> int:
     except NbstepError as error:
         _explain(error)
         return int(error.exit_code)
-    except BrokenPipeError:  # the reader has seen enough, as in `nbstep logs … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.SUCCEEDED)
     return int(value or 0)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 import yaml
@@ -16,7 +15,7 @@ from nbstep.backends.docker.logs import lines
 from nbstep.backends.docker.request import request
 from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.endpoints.asking import ask_url
-from nbstep.endpoints.host import IN_CONTAINER, LOOPBACK, Host
+from nbstep.endpoints.host import IN_CONTAINER, LOOPBACK, Host, begun_before
 from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
 from nbstep.errors import EndpointUnavailableError, RunNotFoundError
 from nbstep.profiles import Profile
@@ -67,7 +66,7 @@ class DockerHost(Host):
             return ""
         if record is None or record.serving is None or not found["State"]["Running"]:
             return ""
-        if datetime.fromisoformat(record.started_at) < datetime.fromisoformat(found["State"]["StartedAt"]):
+        if begun_before(record, found["State"]["StartedAt"]):
             return ""  # of a start that was killed
         if found["HostConfig"]["NetworkMode"] == "host":
             return record.serving.url
@@ -101,7 +100,7 @@ def container(deployment: Deployment) -> dict[str, Any]:
             hint="Leave `docker.network` out, or name the network that it is to be in.",
         )
     made = request(submission)
-    labels = {ENDPOINT_LABEL: deployment.name, REVISION_LABEL: deployment.revision, **submission.profile.labels}
+    labels = {**submission.profile.labels, ENDPOINT_LABEL: deployment.name, REVISION_LABEL: deployment.revision}
     host = made["HostConfig"] | {"RestartPolicy": {"Name": "unless-stopped"}}
     if network == "host":
         return made | {"Labels": labels, "HostConfig": host}

@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from typing import Any, Final, TextIO
 
@@ -14,7 +13,7 @@ import msgspec
 
 from nbstep.backends.protocol import Phase, Status
 from nbstep.backends.stores import store_of
-from nbstep.endpoints.host import Host, host_named
+from nbstep.endpoints.host import Host, begun_before, host_named
 from nbstep.endpoints.plan import REVISION_LABEL
 from nbstep.errors import KINDS, EndpointUnavailableError, LostRunError, RunNotFoundError, WaitTimeoutError, error_of
 from nbstep.profiles import Profile
@@ -236,11 +235,7 @@ def _final_end(seen: Status, newest: RunResult | None, before: Iterator[RunResul
     if not seen.since or newest is None:
         return None
     last = next((each for each in (newest, *islice(before, 1)) if each.state.final), None)
-    if (
-        last is None
-        or last.error is None
-        or datetime.fromisoformat(last.started_at) < datetime.fromisoformat(seen.since)
-    ):
+    if last is None or last.error is None or begun_before(last, seen.since):
         return None
     kind = KINDS.get(last.error.reference)
     return last if kind is not None and kind.retry is Retry.NEVER else None

@@ -12,7 +12,7 @@ from nbstep.backends.protocol import Plan, Status
 from nbstep.endpoints.plan import Deployment
 from nbstep.errors import WaitTimeoutError, missing_package
 from nbstep.profiles import Profile
-from nbstep_runner.contract import RunResult
+from nbstep_runner.contract import RunResult, moment_of
 from nbstep_runner.errors import UsageError
 
 HOSTS: Final = {
@@ -26,6 +26,12 @@ IN_CONTAINER: Final = ("0.0.0.0", 8080)  # noqa: S104 - a container's own addres
 END_SECONDS: Final = 180.0
 """How long an endpoint may take to end: well past any usual grace period."""
 LOOK_SECONDS: Final = 0.2
+
+
+def begun_before(record: RunResult, since: str) -> bool:
+    """Whether a record is that of a start before the one that its place says runs since then, or says no time."""
+    started, other = moment_of(record.started_at), moment_of(since)
+    return started is None or (other is not None and started < other)
 
 
 def await_end(runs: Callable[[], object], name: str) -> None:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 
-MAX_BYTES = 2**20
+MAX_BYTES: Final = 2**20
 
-
-BOOLEAN = "tag:yaml.org,2002:bool"
+_TAG: Final = "tag:yaml.org,2002:"
+_SCALARS: Final = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+}
+"""The patterns of what is no text though it has no quotes, beside ``null``, and the characters that they begin with."""
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader; a repeated key is an error, and only ``true`` and ``false`` are booleans, as in YAML 1.2."""
+    """The safe loader. A repeated key is an error, and text without quotes is less often something else than text.
+
+    As in YAML 1.2 ``no`` is no boolean, ``12:30`` no number in base 60 and ``2026-02-30`` no date. What begins with a
+    zero, such as ``012``, is text as well.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -33,10 +45,11 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != BOOLEAN]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) not in {*_SCALARS, "timestamp"}]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver(BOOLEAN, re.compile("(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+for _name, (_pattern, _first) in _SCALARS.items():
+    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"({_pattern})$"), list(_first))
 
 
 class PlainDumper(yaml.SafeDumper):
@@ -87,5 +100,5 @@ def load(data: bytes, *, where: str) -> Any:
         mark = error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise BadInputError(f"{where} cannot be read: {error.problem or error.context}{place}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # such as `!!int ""`
         raise BadInputError(f"{where} cannot be read: {' '.join(str(error).split())}") from None

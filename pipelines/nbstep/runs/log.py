@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from io import BytesIO
 from typing import Final
 
 from nbstep.views.log_lines import LogLine, notice, parse
@@ -44,13 +45,19 @@ def complete(
 def _rest(seen: Seen, run_id: str, attempts: range, stored: Callable[[int], bytes]) -> Iterator[LogLine]:
     """What has not come of these attempts, of which lines of the first may have been seen."""
     for number in attempts:
-        missing = () if seen.whole else [line for line in map(parse, stored(number).splitlines()) if not seen.has(line)]
-        if missing:
+        data = b"" if seen.whole else stored(number)
+        if missing := sum(1 for _ in _unseen(data, seen)):
             of_attempt = "" if len(attempts) == 1 and number == 1 else f" of attempt {number}"
-            words = f"{len(missing)} lines{of_attempt} that had not come are read from the stored log"
+            words = f"{missing} lines{of_attempt} that had not come are read from the stored log"
             yield parse(notice(run_id, words, "NOTICE"))
-            yield from missing
+            yield from _unseen(data, seen)
         seen = Seen()
+
+
+def _unseen(data: bytes, seen: Seen) -> Iterator[LogLine]:
+    """The lines of a stored log that have not come, one at a time: a log can be long."""
+    lines = (parse(line.removesuffix(b"\n")) for line in BytesIO(data))
+    return (line for line in lines if not seen.has(line))
 
 
 class Seen:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nbstep_runner.contract import OWN_ENDINGS, OWN_FOLDERS, RECORD_ENDING, RunResult, RunState
+from nbstep_runner.contract import OWN_ENDINGS, OWN_FOLDERS, RECORD_ENDING, RunResult, RunState, moment_of
 from nbstep_runner.errors import OutputConflictError
 from nbstep_runner.stores import Store, is_remote, join, sibling
 
@@ -95,5 +95,6 @@ def older_than(records: Iterable[RunResult], age: timedelta, *, keep_failed: boo
     for record in records:
         if not record.state.final or (keep_failed and record.state is not RunState.SUCCEEDED):
             continue
-        if record.ended_at and datetime.fromisoformat(record.ended_at) < limit:
+        ended = moment_of(record.ended_at or "")
+        if ended is not None and ended < limit:
             yield record

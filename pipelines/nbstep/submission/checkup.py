@@ -22,7 +22,7 @@ from nbstep.runs.removal import remove_run
 from nbstep.runs.run import Run
 from nbstep.submission.removal import remove
 from nbstep.submission.request import Prepared, Request, prepare
-from nbstep_runner.contract import RunResult
+from nbstep_runner.contract import RunResult, moment_of
 from nbstep_runner.errors import NbstepError, OutputConflictError
 from nbstep_runner.stores import join
 
@@ -148,8 +148,8 @@ def _of_record(record: RunResult, left: str) -> Iterator[Finding]:
         remedy = "" if environment.nbstep == own else f"Use an image that has nbstep {own}."
         yield Finding("runner", f"nbstep {environment.nbstep} there, {own} here", remedy)
         yield Finding("kernel", f"{environment.kernel}, Python {environment.python}")
-    if record.ended_at:
-        yield _clock("clock of the run", datetime.fromisoformat(record.ended_at).timestamp())
+    if ended := moment_of(record.ended_at or ""):
+        yield _clock("clock of the run", ended.timestamp())
 
 
 @contextmanager

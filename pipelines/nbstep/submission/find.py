@@ -19,7 +19,7 @@ from nbstep.profiles.volume_claims import ROOT, SCHEME, here
 from nbstep.runs.run import Run
 from nbstep.submission.places import PLAN, RunPlaces, SweepPlaces
 from nbstep_runner.contract import RECORD_ENDING, RunResult, StorageOptions, decode
-from nbstep_runner.errors import InputNotFoundError
+from nbstep_runner.errors import InputNotFoundError, UsageError
 from nbstep_runner.stores import join, sibling
 
 
@@ -45,7 +45,10 @@ def find_run(name: str, chosen: Profile) -> Run:
 
     Raises:
         RunNotFoundError: Neither its place nor the profile's folder knows it, or a beginning fits several.
+        UsageError: It is empty, such as a script's variable that was never set: every id begins so.
     """
+    if not name.strip():
+        raise UsageError("the name of the run is empty", hint="Write its id, its string, or `latest`.")
     keeper = keeper_of(name, chosen)
     if name.endswith(".ipynb"):
         return _of_output(absolute(here(name, chosen.kubernetes.claims)), chosen.storage)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from nbstep.views.card import CardData, card
 from nbstep.views.progress import RunProgress
 from nbstep.views.status import RunStatus, reason
+from nbstep_runner.contract import moment_of
 from nbstep_runner.page import duration
 
 SHORTEST_PAUSE: Final = 0.5
@@ -150,5 +151,5 @@ def in_jupyter() -> bool:
 
 def _since(status: RunStatus | None) -> float | None:
     """Seconds since the run's start, by the clock of the machine that wrote its record."""
-    started = status.record.started_at if status and status.record else ""
-    return max(0.0, (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()) if started else None
+    started = moment_of(status.record.started_at) if status and status.record else None
+    return max(0.0, (datetime.now(UTC) - started).total_seconds()) if started else None

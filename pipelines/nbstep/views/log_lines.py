@@ -76,7 +76,7 @@ def parse(raw: bytes) -> LogLine:
     """A line's members; what is not a line of ours, such as the last words of a crash, is a message on stderr."""
     try:
         line = _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = visible_line(raw.decode(errors="replace").rstrip("\r\n"))
         return LogLine(message=text, stream="stderr", raw=raw)
     msgspec.structs.force_setattr(line, "raw", raw)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nbstep.views.text import visible_line
-from nbstep_runner.contract import RunResult, RunState
+from nbstep_runner.contract import RunResult, RunState, moment_of
 from nbstep_runner.page import cut, duration, shown
 
 STYLES: Final = {
@@ -68,9 +68,10 @@ def _time(record: RunResult, now: datetime) -> str:
 
 def seconds_of(record: RunResult, now: datetime) -> float | None:
     """What a run took, or has taken so far; ``None`` where that is unknown."""
-    if record.seconds is not None or record.state is not RunState.RUNNING or not record.started_at:
+    if record.seconds is not None or record.state is not RunState.RUNNING:
         return record.seconds
-    return max(0.0, (now - datetime.fromisoformat(record.started_at)).total_seconds())
+    started = moment_of(record.started_at)
+    return None if started is None else max(0.0, (now - started).total_seconds())
 
 
 def plain_row(record: RunResult, now: datetime) -> tuple[str, ...]:

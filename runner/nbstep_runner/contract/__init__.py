@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from nbstep_runner.contract.kfp import lost_on_the_way as lost_on_the_way
     from nbstep_runner.contract.kfp import structure_in as structure_in
     from nbstep_runner.contract.kfp import whole as whole
+    from nbstep_runner.contract.moments import moment_of as moment_of
     from nbstep_runner.contract.needs import Need as Need
     from nbstep_runner.contract.needs import knows as knows
     from nbstep_runner.contract.needs import since as since
@@ -96,6 +97,7 @@ _LATER: Final = {
         "DIGEST_INPUT HTML KFP_TYPES METRICS NOTEBOOK RUNS_INPUT WORKSPACE beyond_utf8mb3 is_of_kfp_type "
         "lost_on_the_way structure_in whole"
     ),
+    "moments": "moment_of",
     "needs": "Need knows since",
     "patterns": "Pattern",
     "result": (

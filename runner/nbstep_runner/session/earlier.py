@@ -13,6 +13,7 @@ from typing import Final
 
 from nbstep_runner import processes
 from nbstep_runner.contract import Claim, RunResult, RunSpec, RunState, decode
+from nbstep_runner.contract.moments import moment_of
 from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
 from nbstep_runner.session.places import Places
 from nbstep_runner.stores import ABSENT, Store, check_name, check_output, checksum, sibling
@@ -199,7 +200,5 @@ def _conflict(record: RunResult, claim: Claim) -> OutputConflictError:
 
 def _looks_expired(claim: Claim) -> bool:
     """Whether the last heartbeat is old, as far as two machines' clocks can be compared."""
-    with suppress(ValueError):
-        age = datetime.now(UTC) - datetime.fromisoformat(claim.heartbeat_at)
-        return age.total_seconds() > 10 * claim.lease_seconds
-    return False
+    beat = moment_of(claim.heartbeat_at)
+    return beat is not None and (datetime.now(UTC) - beat).total_seconds() > 10 * claim.lease_seconds

@@ -211,6 +211,11 @@ def test_a_variable_that_the_engine_would_change_is_refused(tmp_path: Path, valu
         dsl.pipeline(placed)
 
 
+def test_labels_are_those_that_a_pod_can_have(tmp_path: Path) -> None:
+    _, platform = placed(tmp_path, Profile(labels={"team": "flights", "owner": "somebody else", "run": "{{x}}"}))
+    assert platform["podMetadata"]["labels"] == {"team": "flights"}
+
+
 @pytest.mark.fault(69)
 def test_a_text_around_another_steps_output_has_to_pass_the_engine_too(tmp_path: Path) -> None:
     prepare = steps.prepare_step(tmp_path)

@@ -10,7 +10,8 @@ from typing import Final
 from nbstep.backends.docker.engine import Engine
 from nbstep.errors import ClusterUnavailableError
 
-TRIES: Final = 5
+AWAY_SECONDS: Final = 60.0
+"""For so long a daemon that answers no more, such as one that is started again, is waited for."""
 PAUSE_SECONDS: Final = 1.0
 
 
@@ -64,16 +65,19 @@ def lines(daemon: Engine, name: str, *, follow: bool) -> Iterator[bytes | None]:
         ClusterUnavailableError: The daemon does not come back.
         RunNotFoundError: There is no such container.
     """
-    joiner, failures = Joiner(), 0
+    joiner, away_since = Joiner(), None
     daemon.inspect(name)
     while True:
         try:
-            yield from joiner.feed(daemon.output(name, follow=follow, since=joiner.since))
+            for line in joiner.feed(daemon.output(name, follow=follow, since=joiner.since)):
+                away_since = None
+                yield line
             if not follow or _over(daemon, name):
                 break
+            away_since = None
         except ClusterUnavailableError:
-            failures += 1
-            if failures == TRIES:
+            away_since = away_since or time.monotonic()
+            if time.monotonic() - away_since > AWAY_SECONDS:
                 raise
         time.sleep(PAUSE_SECONDS)
     if _over(daemon, name):

@@ -37,7 +37,7 @@ def request(submission: Submission) -> dict[str, Any]:
         arguments(spec, submission.spec_uri, None if submission.workers is None else "0/1"),
         writable=[*_writable(submission), *_folder(spec.working_directory)],
         readable=_files(spec.storage),
-        labels={RUN_LABEL: encode(located).decode(), **profile.labels},
+        labels={**profile.labels, RUN_LABEL: encode(located).decode()},
         grace=spec.deadlines.grace,
     )
 

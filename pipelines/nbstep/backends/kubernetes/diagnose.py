@@ -134,7 +134,7 @@ def _verdict(message: str) -> str:
     """The error in a termination message, or its last line where it is the end of a log."""
     try:
         verdict = msgspec.json.decode(message.encode())
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         lines = message.strip().splitlines()
         return lines[-1][:500] if lines else ""
     error = verdict.get("error") if isinstance(verdict, dict) else None

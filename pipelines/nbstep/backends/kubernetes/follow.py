@@ -134,6 +134,7 @@ class Follower:
         while True:
             ended = not follow or self._ended(name)  # looked at before the log is read: after it there is no more
             since = None if ended else since  # the last look is at all of it, so that nothing depends on clocks
+            before = log.last_line_at
             try:
                 yield from self._connection(name, log, follow=follow and not ended, since=since, again=again)
             except RunNotFoundError:
@@ -141,10 +142,11 @@ class Follower:
             except LogNotReadyError:
                 if ended:
                     return
-                time.sleep(LOOK_SECONDS)
             if ended:
                 return
             yield None
+            if log.last_line_at == before:  # such as a connection that the node ends at once
+                time.sleep(LOOK_SECONDS)
             since, again = int(time.monotonic() - log.last_line_at) + OVERLAP_SECONDS, True
 
     def _connection(self, name: str, log: PodLog, *, follow: bool, since: int | None, again: bool) -> Iterator[bytes]:
@@ -181,5 +183,5 @@ _DECODER: Final = msgspec.json.Decoder(_Numbered)
 def _seq(line: bytes) -> int | None:
     try:
         return _DECODER.decode(line).seq
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None

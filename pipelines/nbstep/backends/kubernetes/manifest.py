@@ -47,7 +47,7 @@ def job(submission: Submission, namespace: str) -> dict[str, Any]:
                 f"credentials do not belong into a URI: {redact(uri)}",
                 hint="Mount them from a Secret, or use the service account.",
             )
-    labels = _labels(submission.profile.labels) | MANAGED_BY | {RUN_LABEL: spec.run_id}
+    labels = held_labels(submission.profile.labels) | MANAGED_BY | {RUN_LABEL: spec.run_id}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -91,7 +91,7 @@ def _work(submission: Submission) -> dict[str, Any]:
     }
 
 
-def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+def held_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Those that a cluster can hold; free text is in the record alone."""
     return {key: value for key, value in labels.items() if _KEY.fullmatch(key) and _VALUE.fullmatch(value)}
 

@@ -6,7 +6,7 @@ The level: https://kubernetes.io/docs/concepts/security/pod-security-standards/.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -65,15 +65,16 @@ def _container(submission: Submission, mounts: list[dict[str, Any]]) -> dict[str
     profile = submission.profile
     if not profile.image:
         raise UsageError("a cluster needs an image", hint="Name one with image=, or in the profile.")
+    own = {"HOME": SCRATCH, "TMPDIR": SCRATCH, "NBSTEP_IMAGE": profile.image}
     container = {
         "name": CONTAINER,
         "image": profile.image,
         "imagePullPolicy": profile.kubernetes.pull_policy,
         "command": profile.kubernetes.command,
-        "args": arguments(submission.spec, submission.spec_uri, _share(submission.workers)),
+        "args": _arguments(submission),
         "workingDir": WORK,
-        "env": list(_environment(submission)),
-        "resources": _resources(profile.resources) | _devices(profile.kubernetes.resource_claims),
+        "env": environment({**own, **profile.env}),
+        "resources": requested(profile.resources) | _devices(profile.kubernetes.resource_claims),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": dict(UNPRIVILEGED),
         "volumeMounts": mounts,
@@ -81,24 +82,30 @@ def _container(submission: Submission, mounts: list[dict[str, Any]]) -> dict[str
     return without_empty(container)
 
 
-def _share(workers: int | None) -> str | None:
-    """A pod's part of a sweep; the cluster puts its index in."""
-    return None if workers is None else f"$(JOB_COMPLETION_INDEX)/{workers}"
+def _arguments(submission: Submission) -> list[str]:
+    """The runner's, whose share of a sweep is the only text that the cluster puts something into."""
+    index = "$(JOB_COMPLETION_INDEX)"
+    share = None if submission.workers is None else f"{index}/{submission.workers}"
+    given = arguments(submission.spec, submission.spec_uri, share)
+    return [each if each == share else literal(each) for each in given]
 
 
-def _environment(submission: Submission) -> Iterator[dict[str, Any]]:
-    yield {"name": "HOME", "value": SCRATCH}
-    yield {"name": "TMPDIR", "value": SCRATCH}
-    yield {"name": "NBSTEP_IMAGE", "value": submission.profile.image}
-    for name, value in submission.profile.env.items():
-        yield (
-            {"name": name, "valueFrom": _reference(value)}
-            if isinstance(value, Reference)
-            else {
-                "name": name,
-                "value": value,
-            }
-        )
+def literal(text: str) -> str:
+    """A text of a container as it has to be written to arrive as it is: ``$(NAME)`` and ``$$`` are replaced.
+
+    https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+    """
+    return text.replace("$", "$$")
+
+
+def environment(variables: Mapping[str, str | Reference]) -> list[dict[str, Any]]:
+    """A container's variables: texts as they are, and references to Secrets and ConfigMaps."""
+    return [
+        {"name": name, "valueFrom": _reference(value)}
+        if isinstance(value, Reference)
+        else {"name": name, "value": literal(value)}
+        for name, value in variables.items()
+    ]
 
 
 def _reference(value: Reference) -> dict[str, Any]:
@@ -107,7 +114,7 @@ def _reference(value: Reference) -> dict[str, Any]:
     return {"configMapKeyRef": {"name": value.config_map, "key": value.key}}
 
 
-def _resources(resources: Resources) -> dict[str, Any]:
+def requested(resources: Resources) -> dict[str, Any]:
     """Memory and disk are reserved and limited alike; CPU is reserved, and bounded only on request."""
     gpu = {resources.gpu_resource: str(resources.gpu)} if resources.gpu else {}
     both = without_empty({"memory": resources.memory, "ephemeral-storage": resources.disk})

@@ -31,6 +31,8 @@ from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import UsageError
 
 LOOK_SECONDS: Final = 0.05
+PIECE_BYTES: Final = 2**20
+"""So much of a log is read at once."""
 _ASKED: Final = "asked-to-end"
 """The file that says that somebody asked for the end: a runner that had not begun to listen left no record of it."""
 
@@ -186,11 +188,14 @@ def _tail(folder: Path, *, follow: bool) -> Iterator[bytes | None]:
     with (folder / "log.jsonl").open("rb") as file:
         while True:
             ended = not follow or _status(folder).phase is not Phase.RUNNING  # looked at before the last read
-            *lines, rest = (rest + file.read()).split(b"\n")
-            yield from lines
+            quiet = True
+            while piece := file.read(PIECE_BYTES):
+                *lines, rest = (rest + piece).split(b"\n")
+                quiet = quiet and not lines
+                yield from lines
             if ended:
                 break
-            if not lines:
+            if quiet:
                 yield None
             time.sleep(LOOK_SECONDS)
     if rest:

@@ -6,10 +6,8 @@ import hashlib
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from nbstep.backends.kubernetes.pod import UNPRIVILEGED
+from nbstep.backends.kubernetes.pod import UNPRIVILEGED, environment, requested
 from nbstep.backends.kubernetes.text import as_yaml
-from nbstep.profiles import Reference, Resources
-from nbstep.profiles.quantities import written
 from nbstep.server.app import application
 from nbstep.server.config import Config
 from nbstep.server.config_file import read_config
@@ -175,16 +173,17 @@ def _pod(deployment: Deployment, config: Config) -> Object:
     if tokens:
         volumes.append({"name": "tokens", "secret": {"secretName": f"{deployment.name}-tokens"}})
         mounts.append({"name": "tokens", "mountPath": str(PurePosixPath(tokens).parent), "readOnly": True})
+    own = {"HOME": SCRATCH, "TMPDIR": SCRATCH, "NBSTEP_CLUSTER_PATIENCE": CLUSTER_PATIENCE}
     container = {
         "name": "server",
         "image": deployment.image,
         "imagePullPolicy": deployment.pull_policy,
         "command": ["nbstep", "server"],
         "args": ["--config", f"{CONFIG_FOLDER}/{CONFIG_FILE}", "--host", "0.0.0.0", "--port", str(PORT)],  # noqa: S104 - the pod's own
-        "env": _environment(deployment),
+        "env": environment({**own, **deployment.env}),
         "envFrom": [{"secretRef": {"name": name}} for name in deployment.env_from],
         "ports": [{"name": "http", "containerPort": PORT}],
-        "resources": _resources(deployment.resources),
+        "resources": requested(deployment.resources),
         "startupProbe": _probe("/healthz", period=1, failures=60),
         "readinessProbe": _probe("/readyz", period=5, failures=1),
         "livenessProbe": _probe("/healthz", period=10, failures=6),
@@ -202,30 +201,6 @@ def _pod(deployment: Deployment, config: Config) -> Object:
         "imagePullSecrets": [{"name": name} for name in deployment.pull_secrets],
         "containers": [container],
         "volumes": volumes,
-    }
-
-
-def _environment(deployment: Deployment) -> list[Object]:
-    own: dict[str, str | Reference] = {"HOME": SCRATCH, "TMPDIR": SCRATCH, "NBSTEP_CLUSTER_PATIENCE": CLUSTER_PATIENCE}
-    return [
-        {"name": name, "value": value} if isinstance(value, str) else {"name": name, "valueFrom": _reference(value)}
-        for name, value in (own | deployment.env).items()
-    ]
-
-
-def _reference(value: Reference) -> Object:
-    kind, name = ("secretKeyRef", value.secret) if value.secret is not None else ("configMapKeyRef", value.config_map)
-    return {kind: {"name": name, "key": value.key}}
-
-
-def _resources(resources: Resources) -> Object:
-    """Memory and disk are reserved and limited alike; CPU is reserved, and bounded only on request."""
-    both = {"memory": resources.memory, "ephemeral-storage": resources.disk}
-    limits = both | {"cpu": None if resources.cpu_limit is None else written(resources.cpu_limit)}
-    requests = both | {"cpu": None if resources.cpu is None else written(resources.cpu)}
-    return {
-        name: {each: value for each, value in values.items() if value is not None}
-        for name, values in (("requests", requests), ("limits", limits))
     }
 
 

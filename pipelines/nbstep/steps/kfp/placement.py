@@ -6,6 +6,7 @@ from typing import Any
 
 from kfp import kubernetes
 
+from nbstep.backends.kubernetes.manifest import held_labels
 from nbstep.profiles import Profile, Resources, load_profile, overlaid
 from nbstep.profiles.kubernetes import KubernetesOptions, Toleration
 from nbstep.profiles.quantities import written
@@ -35,7 +36,7 @@ def place(task: Any, profile: Profile | str, **overrides: Any) -> Any:
     _set_environment(task, chosen)
     _set_pod(task, chosen.kubernetes)
     _mount(task, chosen.kubernetes)
-    for key, value in chosen.labels.items():
+    for key, value in held_labels(chosen.labels).items():
         kubernetes.add_pod_label(task, key, value)
     if chosen.retries:
         task.set_retry(num_retries=chosen.retries)
@@ -81,7 +82,9 @@ def _set_resources(task: Any, resources: Resources) -> None:
 def _set_environment(task: Any, profile: Profile) -> None:
     for name, value in profile.env.items():
         if isinstance(value, str):
-            _check_text(name, value)
+            _check_text(
+                f"the environment variable {name}", value, "Let the profile take it from a Secret or a ConfigMap."
+            )
             task.set_env_variable(name, value)
         elif value.secret is not None:
             kubernetes.use_secret_as_env(task, value.secret, {value.key: name})
@@ -89,13 +92,10 @@ def _set_environment(task: Any, profile: Profile) -> None:
             kubernetes.use_config_map_as_env(task, value.config_map, {value.key: name})
 
 
-def _check_text(variable: str, value: str) -> None:
-    """Whether a variable's value passes Argo and Kubernetes."""
+def _check_text(what: str, value: str, hint: str) -> None:
+    """Whether a text passes Argo and Kubernetes."""
     if lost := lost_on_the_way(value):
-        raise BadInputError(
-            f"the environment variable {variable} holds {lost}",
-            hint="Let the profile take it from a Secret or a ConfigMap, whose values nobody changes.",
-        )
+        raise BadInputError(f"{what} holds {lost}", hint=hint)
 
 
 def _set_pod(task: Any, options: KubernetesOptions) -> None:
@@ -108,6 +108,7 @@ def _set_pod(task: Any, options: KubernetesOptions) -> None:
         _tolerate(task, toleration)
     _prefer_nodes(task, options)
     for key, value in options.annotations.items():
+        _check_text(f"the annotation {key}", value, "Use a profile without it.")
         kubernetes.add_pod_annotation(task, key, value)
     if options.run_as_user is not None:
         kubernetes.set_security_context(task, run_as_user=options.run_as_user, run_as_non_root=True)

@@ -50,6 +50,13 @@ def test_the_beginning_of_an_id_is_enough_where_no_other_has_it() -> None:
         nbstep.find("other", runs="runs")
 
 
+@pytest.mark.parametrize("name", ["", " "])
+def test_no_name_is_no_beginning_of_all_ids(name: str) -> None:
+    submitted("train-alpha")
+    with pytest.raises(UsageError, match="the name of the run is empty"):
+        nbstep.find(name, runs="runs")
+
+
 def test_the_latest_run_is_the_one_that_was_last_heard_of() -> None:
     with pytest.raises(nbstep.errors.RunNotFoundError, match="there is no run below"):
         nbstep.find("latest", runs="runs")

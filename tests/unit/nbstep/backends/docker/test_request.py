@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep.backends.docker.logs import Joiner
-from nbstep.backends.docker.request import request
-from nbstep.backends.protocol import Submission
+from nbstep.backends.docker.request import RUN_LABEL, request
+from nbstep.backends.protocol import Located, Submission
 from nbstep.profiles import Profile
 from nbstep.profiles.quantities import quantity
-from nbstep_runner.contract import RunSpec, StorageOptions
+from nbstep_runner.contract import RunSpec, StorageOptions, decode
 from nbstep_runner.errors import UsageError
 
 REMOTE = "gs://bucket/runs/r"
@@ -50,6 +50,12 @@ def test_objects_of_a_store_need_no_mount_and_no_user() -> None:
             "LogConfig": {"Type": "json-file"},
         },
     }
+
+
+def test_a_label_of_the_profile_does_not_say_where_the_run_lies() -> None:
+    labels = request(submission(labels={RUN_LABEL: "{}", "team": "flights"}))["Labels"]
+    assert labels["team"] == "flights"
+    assert decode(labels[RUN_LABEL].encode(), Located).run_id == "r"
 
 
 def test_local_paths_are_mounted_where_they_are(tmp_path: Path) -> None:

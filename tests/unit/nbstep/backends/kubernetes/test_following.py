@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from nbstep.backends.kubernetes import follow
 from nbstep.backends.kubernetes.api.cluster import Cluster
-from nbstep.backends.kubernetes.follow import Follower
+from nbstep.backends.kubernetes.diagnose import termination
+from nbstep.backends.kubernetes.follow import Follower, PodLog
 from nbstep.backends.kubernetes.names import JobName
 from nbstep.runs.log import Seen, complete, stored_log
 from nbstep.views.log_lines import LogLine, for_people, notice, parse
@@ -69,7 +70,34 @@ def test_connections_that_break_anywhere_lose_and_repeat_nothing(count: int, cut
     log = numbered(count)
     cluster = BreakingCluster(log, [min(cut, len(log)) for cut in sorted(cuts)], overlap)
     follower = Follower(cast("Cluster", cluster), JobName("c", "n", "r"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(follow, "LOOK_SECONDS", 0.0)
+        assert [line for line in follower.lines(follow=True) if line is not None] == log.splitlines()
+
+
+@pytest.mark.fault(48)
+def test_a_line_nested_as_deep_as_nothing_of_ours_is_a_line_like_any_other() -> None:
+    deep = b"[" * 100_000
+    assert parse(deep).message.startswith("[[[")
+    assert PodLog().fresh(deep, again=False)
+    ended = {"terminated": {"exitCode": 3, "message": deep.decode()}}
+    pod = {
+        "spec": {"containers": [{"name": "nbstep"}]},
+        "status": {"containerStatuses": [{"name": "nbstep", "state": ended}]},
+    }
+    found = termination(pod)
+    assert found is not None
+    assert found.words.startswith("[[[")
+
+
+def test_a_connection_that_ends_at_once_is_not_made_again_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(follow.time, "sleep", pauses.append)
+    log = numbered(3)
+    cluster = BreakingCluster(log, [0, 0, 0, len(log)], 0)
+    follower = Follower(cast("Cluster", cluster), JobName("c", "n", "r"))
     assert [line for line in follower.lines(follow=True) if line is not None] == log.splitlines()
+    assert pauses.count(follow.LOOK_SECONDS) >= 3
 
 
 def test_lines_that_are_not_the_runners_come_once(monkeypatch: Any) -> None:

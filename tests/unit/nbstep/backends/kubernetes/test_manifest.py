@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep.backends.kubernetes.manifest import job, located
-from nbstep.backends.kubernetes.names import WORK, JobName
+from nbstep.backends.kubernetes.names import SCRATCH, WORK, JobName
 from nbstep.backends.kubernetes.policy import permanent_codes
 from nbstep.backends.protocol import Submission
 from nbstep.profiles import Profile, load_profile
@@ -101,6 +101,20 @@ FULL: dict[str, Any] = {
 def test_the_manifest_is_this_one(name: str, values: dict[str, Any]) -> None:
     expected = yaml.safe_load((DATA / f"{name}.yaml").read_text())
     assert job(submission(load_profile(None, values)), "flights") == expected
+
+
+@pytest.mark.fault(69)
+def test_texts_arrive_as_they_are_and_a_name_is_there_once() -> None:
+    profile = load_profile(None, {**PLAIN, "env": {"PASSWORD": "pa$$word $(HOME)", "HOME": "/work"}})
+    container = job(submission(profile), "default")["spec"]["template"]["spec"]["containers"][0]
+    variables = [(each["name"], each["value"]) for each in container["env"]]
+    assert dict(variables) == {
+        "HOME": "/work",
+        "TMPDIR": SCRATCH,
+        "NBSTEP_IMAGE": PLAIN["image"],
+        "PASSWORD": "pa$$$$word $$(HOME)",
+    }
+    assert len(variables) == 4
 
 
 def test_what_is_found_again_is_what_was_submitted() -> None:
