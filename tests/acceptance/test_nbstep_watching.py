@@ -12,6 +12,7 @@ import pytest
 
 import nbstep
 from nbstep_runner.contract import RunState
+from nbstep_runner.errors import CellFailedError
 from support import notebooks
 
 pytestmark = pytest.mark.usefixtures("own_state")
@@ -40,7 +41,7 @@ def watch(*arguments: str) -> subprocess.Popen[str]:
 
 def test_no_exit_code_depends_on_who_reads() -> None:
     notebooks.write(Path("fails.ipynb"), ["1 / 0"])
-    with pytest.raises(nbstep.NbstepError):
+    with pytest.raises(CellFailedError):
         nbstep.run("fails.ipynb", "out.ipynb")
     for command, code in (("wait out.ipynb --json", 10), ("logs out.ipynb", 0), ("params fails.ipynb", 0)):
         unread, write = os.pipe()

@@ -5,6 +5,7 @@ Every option can be given by the environment as ``NBSTEP_`` and its long name in
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -34,7 +35,10 @@ class Size(click.ParamType[int]):
         found = SIZE.fullmatch(str(value).strip().lower())
         if found is None:
             self.fail(f"{value!r} is not a size such as 16M", param, ctx)
-        return int(float(found["number"]) * FACTORS[found["unit"]])
+        size = float(found["number"]) * FACTORS[found["unit"]]
+        if math.isinf(size):
+            self.fail(f"{value!r} is larger than any memory", param, ctx)
+        return int(size)
 
 
 class Seconds(click.FloatRange):

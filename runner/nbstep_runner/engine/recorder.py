@@ -251,6 +251,8 @@ class Recorder:
         """What is at a place now; what an id named there before has been cleared away."""
         if (before := self._display_at.pop(place, None)) is not None:
             self._displays[before].discard(place)
+            if not self._displays[before]:
+                del self._displays[before]
         if display_id is not None:
             self._display_at[place] = display_id
             self._displays.setdefault(display_id, set()).add(place)

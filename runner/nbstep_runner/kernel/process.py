@@ -83,7 +83,7 @@ class KernelProcess:
 
     def _launch(self) -> StartedProcess:
         try:
-            environment = os.environ | self.spec.env | self._mark
+            environment = self.spec.environment(os.environ) | self._mark
             command, folder = self._command(), self.options.working_directory
             if self.options.watchdog is not None:
                 with suppress(ConnectionError, TimeoutError):
@@ -146,7 +146,7 @@ class KernelProcess:
         argv = argv_here(self.spec)
         if self.spec.is_ipykernel and not self.options.stock:
             argv[-4:-2] = [str(SLIM_LAUNCHER)]
-        places = {"{connection_file}": str(self.connection.file), "{resource_dir}": self.spec.resource_dir}
+        places = {"{connection_file}": str(self.connection.file), "{resource_dir}": self.spec.resource_dir, "{prefix}": sys.prefix}
         return [_fill(part, places) for part in argv]
 
     def drain_stderr(self) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import Template
 from typing import Annotated, Any
 
 import msgspec
@@ -42,7 +43,7 @@ class KernelSpec:
     """How to launch a kernel.
 
     Attributes:
-        argv: The command; ``{connection_file}`` and ``{resource_dir}`` are replaced at launch.
+        argv: The command; ``{connection_file}``, ``{resource_dir}`` and ``{prefix}`` are replaced at launch.
         interrupt_mode: ``signal`` (SIGINT) or ``message`` (``interrupt_request`` on the control channel).
     """
 
@@ -59,6 +60,10 @@ class KernelSpec:
     def runs_python(self) -> bool:
         """Whether the kernel is a Python process: such kernels are built on ipykernel and share its transports."""
         return Path(self.argv[0]).name.startswith("python")
+
+    def environment(self, own: Mapping[str, str]) -> dict[str, str]:
+        """This process's variables and the kernel's, in which ``${NAME}`` is replaced by the former, as in Jupyter."""
+        return {**own, **{name: Template(value).safe_substitute(own) for name, value in self.env.items()}}
 
     def name_in(self, metadata: dict[str, Any]) -> None:
         """Write into a notebook's metadata that this is its kernel; what they said of this very one is kept."""

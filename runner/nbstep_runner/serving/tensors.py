@@ -147,7 +147,10 @@ def shaped(head: TensorHead, data: np.ndarray) -> np.ndarray:
     """The elements in the shape that is said; JSON may nest them or not."""
     if any(size < 0 for size in head.shape) or math.prod(head.shape) != data.size:
         raise InvalidError(f"{head.name}: {data.size} elements do not have the shape {head.shape}")
-    return data.reshape(head.shape)
+    try:
+        return data.reshape(head.shape)
+    except (ValueError, OverflowError) as error:  # more dimensions, or a larger one, than NumPy has
+        raise InvalidError(f"{head.name}: no array has the shape {head.shape}") from error
 
 
 def array_of(value: Any, dtype: str, name: str) -> np.ndarray:
@@ -199,7 +202,10 @@ def _text_of(value: Any, name: str) -> np.ndarray:
     if not isinstance(value, list):
         return data.reshape(())
     sizes = [size // before for before, size in zip([1, *shape], [*shape, len(level)], strict=True)]
-    return data.reshape(sizes)
+    try:
+        return data.reshape(sizes)
+    except ValueError as error:  # more dimensions than NumPy has
+        raise InvalidError(f"{name}: the lists are nested too deep") from error
 
 
 def write_response(

@@ -11,11 +11,14 @@ from nbstep_runner.kernel import specs
 
 
 def language_of(spec: RunSpec, notebook: dict[str, Any]) -> str | None:
-    """What the caller says, by its name or by the kernel's; else what the notebook says, by either; else ``None``."""
+    """What the caller says, by its name or by the kernel's; else that of the notebook's kernel; else what it says.
+
+    The kernel that runs the cells decides before what another one may have left in the metadata. ``None``: Nobody says.
+    """
     metadata = _mapping(notebook.get("metadata"))
     kernelspec = _mapping(metadata.get("kernelspec"))
     said = _text(_mapping(metadata.get("language_info")).get("name")) or _text(kernelspec.get("language"))
-    return spec.language or _language_of(spec.kernel) or said or _language_of(_text(kernelspec.get("name")))
+    return spec.language or _language_of(spec.kernel) or _language_of(_text(kernelspec.get("name"))) or said
 
 
 def _language_of(kernel: str | None) -> str | None:

@@ -38,8 +38,10 @@ class StreamFile:
 
 
 def _open_at_end(path: str, flags: int) -> int:
-    """Every write goes to the end of what is there by then, whoever wrote it."""
-    return os.open(path, flags | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    """Every write goes to the end of what is there by then, whoever wrote it. A pipe has to have its reader already."""
+    descriptor = os.open(path, flags | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def stream_files(stdout: str | None, stderr: str | None) -> tuple[StreamFile, ...]:

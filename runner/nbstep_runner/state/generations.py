@@ -20,6 +20,7 @@ from nbstep_runner.contract import decode, encode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError
 from nbstep_runner.inventory import is_plain
 from nbstep_runner.stores import ABSENT, Store, join
+from nbstep_runner.stores.uris import name_below
 
 PIECE_BYTES: Final = 4 * 2**20
 """Several are held in memory at once; smaller ones would cost more requests."""
@@ -114,7 +115,7 @@ class Shelf:
             StorageUnavailableError, StorageDeniedError: The folder cannot be listed.
         """
         for stat in self._store.list(self.root):
-            name = stat.uri.removeprefix(self.root)
+            name = name_below(self.root, stat.uri)
             if found := _GENERATION.fullmatch(name):
                 self._generations[int(found[1])] = stat.version
             elif found := _PIECE.fullmatch(name):

@@ -20,10 +20,13 @@ _CARRY_IPV4: Final = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0:0/96
 _NOT_PUBLIC: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/10", "192.88.99.0/24")))
 """Networks that ``ipaddress`` takes for global, with no public server: local NAT64, site-local, 6to4 relays."""
 _METADATA: Final = frozenset(
-    map(ipaddress.ip_address, ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254", "fe80::a9fe:a9fe"))
+    map(
+        ipaddress.ip_address,
+        ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fe80::a9fe:a9fe"),
+    )
 )
-"""Metadata services that are not at link-local addresses of IPv4: Azure's, Oracle's, Alibaba's; Amazon's and
-OpenStack's by IPv6."""
+"""Metadata services that are not at link-local addresses of IPv4: Azure's, Oracle's, Alibaba's; by IPv6 Amazon's two,
+Google's and OpenStack's."""
 
 
 def checked_addresses(host: str, port: int, *, allow_private: bool) -> tuple[str, ...]:

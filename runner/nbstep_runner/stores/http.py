@@ -28,7 +28,7 @@ from nbstep_runner.stores.http_requests import DIGEST, Requests, condition_of, d
 from nbstep_runner.stores.protocol import Blob, Source, Stat
 from nbstep_runner.stores.registry import check_name
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
-from nbstep_runner.stores.uris import beside, checked, redact
+from nbstep_runner.stores.uris import beside, checked, join, redact
 
 FOLDERS_AT_ONCE: Final = 32
 
@@ -114,7 +114,7 @@ class HttpStore:
         """What is in a folder, nothing for a folder."""
         contents: list[tuple[str, Stat | None]] = []
         for entry in self._entries(folder):
-            uri = folder + quote(entry.name)
+            uri = join(folder, quote(entry.name))
             if entry.name.endswith("/"):
                 contents.append((uri, None))
             elif not is_temporary(entry.name):

@@ -90,7 +90,8 @@ class S3Store:
         place = _place(uri)
         if if_version is not None and self.stat(uri) is not None:
             self.expect(uri, if_version)
-        self._retrier.call("deleting", uri, lambda _: self._client.delete_object(**place))
+        with suppress(InputNotFoundError):  # Google's servers say so; Amazon's say nothing
+            self._retrier.call("deleting", uri, lambda _: self._client.delete_object(**place))
 
     def expect(self, uri: str, version: str) -> None:
         """Compare the version now; see :class:`~nbstep_runner.stores.conditions.Writer`."""

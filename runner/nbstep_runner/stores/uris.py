@@ -23,6 +23,7 @@ _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 _USER_IS_A_SECRET = frozenset({"http", "https"})
 _WITH_QUERY = frozenset({"http", "https"})
 _SIGNATURES = frozenset({"x-amz-signature", "x-goog-signature", "signature", "sig"})
+_ROUNDS_OF_DECODING = 8
 _WITH_PORT = frozenset({"http", "https", "sftp"})
 
 
@@ -87,7 +88,7 @@ def _segment_problem(uri: str) -> str:
     if not _has_authority(uri):
         return "its host or port is not valid"
     segments = re.split(r"[/\\?#]", rest)
-    climbs = any(_decoded(segment) in {".", ".."} for segment in segments)
+    climbs = any(map(_climbs, segments))
     return "'..' and '.' segments are not followed in a URI" if climbs else ""
 
 
@@ -100,10 +101,16 @@ def _has_authority(uri: str) -> bool:
         return False
 
 
+def _climbs(segment: str) -> bool:
+    """Whether a layer below could decode it to ``.`` or ``..``; what is encoded more often than anybody does may."""
+    plain = _decoded(segment)
+    return plain in {".", ".."} or unquote(plain) != plain
+
+
 def _decoded(segment: str) -> str:
     """Percent-decoded until nothing changes, so that no layer below can decode it to something else."""
-    while (plain := unquote(segment)) != segment:
-        segment = plain
+    for _ in range(_ROUNDS_OF_DECODING):
+        segment = unquote(segment)
     return segment
 
 
@@ -175,6 +182,11 @@ def join(prefix: str, name: str) -> str:
     path, query = _split_query(prefix)
     separator = "" if path.endswith("/") or not path else "/"
     return f"{path}{separator}{name.lstrip('/')}{query}"
+
+
+def name_below(prefix: str, uri: str) -> str:
+    """What follows the prefix in the URI of an object below it, without the query that both may have."""
+    return _split_query(uri)[0].removeprefix(_split_query(prefix)[0])
 
 
 def below(folder: str, path: str) -> str:

@@ -63,7 +63,7 @@ class ServerProcess:
             return subprocess.Popen(  # noqa: S603 - the interpreter of an installed kernelspec, no shell
                 [*interpreter, str(PROGRAM), *map(str, descriptors)],
                 cwd=self.kernels.folder,
-                env=os.environ | self.kernels.spec.env | {TOKEN_VARIABLE: token},
+                env=self.kernels.spec.environment(os.environ) | {TOKEN_VARIABLE: token},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,

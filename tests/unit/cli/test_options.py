@@ -27,6 +27,11 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         Size().convert(text, None, None)
 
 
+def test_no_size_is_larger_than_numbers() -> None:
+    with pytest.raises(click.BadParameter, match="is larger than any memory"):
+        Size().convert("9" * 400, None, None)
+
+
 @given(st.text(max_size=8))
 def test_any_other_text_is_a_size_or_refused(text: str) -> None:
     with suppress(click.BadParameter):

@@ -85,3 +85,10 @@ def test_a_kernelspec_may_leave_out_what_it_does_not_say(kernels: Path) -> None:
     (kernels / "small/kernel.json").write_text(json.dumps(spec))
     found = specs.find("small")
     assert (found.display_name, found.language, found.env, found.metadata) == ("small", "5", {"N": "4"}, {})
+
+
+def test_a_kernels_variables_may_name_those_of_its_runner(kernels: Path) -> None:
+    spec = {"argv": ["ir"], "env": {"PATH": "/opt/conda/bin:${PATH}", "MONEY": "$$5", "NONE": "${nowhere}"}}
+    (kernels / "ir" / "kernel.json").write_text(json.dumps(spec))
+    found = specs.find("ir").environment({"PATH": "/bin", "HOME": "/home"})
+    assert found == {"PATH": "/opt/conda/bin:/bin", "HOME": "/home", "MONEY": "$5", "NONE": "${nowhere}"}

@@ -32,6 +32,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
         (SAYS_PYTHON, None, "ir", "R"),
         (SAYS_PYTHON, None, "missing", "python"),
         ({"metadata": {"kernelspec": {"name": "ir"}}}, None, None, "R"),
+        ({"metadata": {**SAYS_PYTHON["metadata"], "kernelspec": {"name": "ir"}}}, None, None, "R"),
         ({"metadata": {"kernelspec": {"name": "x", "language": "bash"}}}, None, None, "bash"),
         ({"metadata": {"kernelspec": 3, "language_info": "x"}}, None, None, None),
         ({"metadata": {"kernelspec": {"name": "ir", "language": 5}, "language_info": {"name": ""}}}, None, None, "R"),

@@ -29,6 +29,7 @@ REFUSED = [
     "s3://bucket/./a",
     "https://host/%2e%2e/a",
     "https://host/%252e%252e/a",
+    "s3://b/%" + "25" * 20_000 + "2e",
     "sftp://host/a/..%2fb/../c",
     "file:///data/../etc/passwd",
     "out_{alpha}.ipynb",
