@@ -146,7 +146,11 @@ class KernelProcess:
         argv = argv_here(self.spec)
         if self.spec.is_ipykernel and not self.options.stock:
             argv[-4:-2] = [str(SLIM_LAUNCHER)]
-        places = {"{connection_file}": str(self.connection.file), "{resource_dir}": self.spec.resource_dir, "{prefix}": sys.prefix}
+        places = {
+            "{connection_file}": str(self.connection.file),
+            "{resource_dir}": self.spec.resource_dir,
+            "{prefix}": sys.prefix,
+        }
         return [_fill(part, places) for part in argv]
 
     def drain_stderr(self) -> bool:

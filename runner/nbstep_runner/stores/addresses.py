@@ -22,7 +22,15 @@ _NOT_PUBLIC: Final = tuple(map(ipaddress.ip_network, ("64:ff9b:1::/48", "fec0::/
 _METADATA: Final = frozenset(
     map(
         ipaddress.ip_address,
-        ("168.63.129.16", "192.0.0.192", "100.100.100.200", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fe80::a9fe:a9fe"),
+        (
+            "168.63.129.16",
+            "192.0.0.192",
+            "100.100.100.200",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fe80::a9fe:a9fe",
+        ),
     )
 )
 """Metadata services that are not at link-local addresses of IPv4: Azure's, Oracle's, Alibaba's; by IPv6 Amazon's two,

@@ -218,7 +218,16 @@ def test_an_address_that_is_not_public_is_known(address: str) -> None:
 @pytest.mark.fault(37)
 @pytest.mark.parametrize(
     "address",
-    ["169.254.169.254", "2852039166", "::ffff:169.254.169.254", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "100.100.100.200", "fe80::a9fe:a9fe"],
+    [
+        "169.254.169.254",
+        "2852039166",
+        "::ffff:169.254.169.254",
+        "fd00:ec2::254",
+        "fd00:ec2::23",
+        "fd20:ce::254",
+        "100.100.100.200",
+        "fe80::a9fe:a9fe",
+    ],
 )
 def test_where_machines_ask_for_credentials_nothing_is_read_whatever_is_allowed(address: str) -> None:
     with pytest.raises(BadInputError, match="its own credentials"):
