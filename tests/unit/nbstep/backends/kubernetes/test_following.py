@@ -92,7 +92,7 @@ def test_a_line_nested_as_deep_as_nothing_of_ours_is_a_line_like_any_other() -> 
 
 def test_a_connection_that_ends_at_once_is_not_made_again_without_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(follow.time, "sleep", pauses.append)
+    monkeypatch.setattr("nbstep.backends.kubernetes.follow.time.sleep", pauses.append)
     log = numbered(3)
     cluster = BreakingCluster(log, [0, 0, 0, len(log)], 0)
     follower = Follower(cast("Cluster", cluster), JobName("c", "n", "r"))
