@@ -83,6 +83,14 @@ def test_a_run_that_was_not_submitted_runs_here_over_its_output(folder: Path) ->
     failed = nbstep(folder, "rerun", "out.ipynb", "-p", "n=9")
     assert failed.returncode == 10
     assert json.loads((folder / "out.result.json").read_text())["parameters"] == {"n": 9, "factor": 10}
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "profiles.yaml").write_text("profiles: {}\n")
+    notebooks.write(elsewhere / "train.ipynb", ["raise SystemError('another notebook of that name')"])
+    assert nbstep(elsewhere, "rerun", "../out.ipynb", "-p", "n=5").returncode == 0
+    refused = nbstep(folder, "rerun", "out.ipynb", "--on", "docker")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "a run that was not submitted runs here again, and takes no on" in refused.stderr
 
 
 @pytest.mark.slow

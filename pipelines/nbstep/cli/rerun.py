@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,9 +13,11 @@ from nbstep.cli.parameters import parameter_sources
 from nbstep.cli.placing import PLACE, overrides
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
+from nbstep_runner.errors import UsageError
 
 if TYPE_CHECKING:
     from nbstep.runs.run import Run
+    from nbstep_runner.contract import RunResult
 
 
 @click.command("rerun", cls=SectionedCommand, short_help="Run what a run ran once more.")
@@ -58,16 +61,16 @@ def _here(earlier: Run, options: dict[str, Any]) -> int:
     from nbstep.backends.arguments import storage_options
     from nbstep.cli.run import command as run_command
     from nbstep_runner.contract import STANDARD_STREAM, StorageOptions
-    from nbstep_runner.errors import UsageError
     from nbstep_runner.parameters import dump_yaml
 
+    _check_place(options)
     record = earlier.record()
     environment = record.environment if record else None
     if record is None or record.input_uri == STANDARD_STREAM or (environment and environment.pod):
         raise UsageError(
             f"the run {earlier.id} cannot be made again from its record", hint="Run its notebook with nbstep run."
         )
-    arguments = [options["notebook"] or record.input_uri, earlier.output_uri]
+    arguments = [options["notebook"] or _input_of(record, earlier.output_uri), earlier.output_uri]
     arguments += ["--resume" if options["resume"] else "--force", "-y", dump_yaml(record.parameters).decode()]
     arguments += ["--html"] if record.html_uri else []
     arguments += storage_options(StorageOptions(**reached(options)))
@@ -78,3 +81,37 @@ def _here(earlier: Run, options: dict[str, Any]) -> int:
     arguments += [f"--parameters_raw={name}={value}" for name, value in options["parameters_raw"]]
     code: int = run_command.main(arguments, prog_name="nbstep rerun", standalone_mode=False)
     return code
+
+
+def _check_place(options: dict[str, Any]) -> None:
+    """Whether nothing is named that such a run does not have.
+
+    Raises:
+        UsageError: A place, a profile's field or an id is.
+    """
+    named = [name for name, value in overrides(options).items() if value and name not in ("runs", "storage")]
+    named += ["run_id"] if options["run_id"] else []
+    if named:
+        raise UsageError(
+            f"a run that was not submitted runs here again, and takes no {named[0].replace('_', ' ')}",
+            hint="Leave it out, or start a run of its notebook elsewhere with nbstep submit.",
+        )
+
+
+def _input_of(record: RunResult, output_uri: str) -> str:
+    """The notebook that a run read; a path that was typed counts from where the run's output does.
+
+    Raises:
+        UsageError: It is not known from where.
+    """
+    from nbstep.profiles.storage import absolute
+
+    if "://" in record.input_uri or Path(record.input_uri).is_absolute():
+        return record.input_uri
+    written = record.output_uri or ""
+    folder = absolute(output_uri).removesuffix(f"/{written}")
+    if "://" in written or folder == absolute(output_uri):
+        raise UsageError(
+            f"the record does not say in which folder {record.input_uri} lies", hint="Name it with --notebook."
+        )
+    return str(Path(folder, record.input_uri))

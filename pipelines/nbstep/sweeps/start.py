@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,6 +17,8 @@ from nbstep.submission.upload import upload
 from nbstep.sweeps.elsewhere import PlacedSweep
 from nbstep.sweeps.submitted import SubmittedSweep
 from nbstep_runner.contract import OUTPUT, encode
+from nbstep_runner.errors import OutputConflictError
+from nbstep_runner.stores import ABSENT
 
 END_SECONDS: Final = 120.0
 """How long a sweep that was cancelled may take to end before the same one is started anew."""
@@ -40,6 +43,8 @@ def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
         run_id=places.name, spec_uri=places.plan, output_uri=f"{places.folder}/{OUTPUT}", storage=profile.storage
     )
     sweep = SubmittedSweep(Run(request.handle, located, backend))
+    store = store_of(places.plan, profile.storage)
+    found = store.stat(places.plan) if placed.stored else None
     if _goes_on(backend, request.handle):
         return sweep
     if placed.image is not None:
@@ -48,8 +53,8 @@ def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
         backend.submit(request)
         return sweep
     upload(placed.uploads, profile.storage)
-    store = store_of(places.plan, profile.storage)
-    store.write(places.plan, encode(placed.plan))
+    with suppress(OutputConflictError):  # another launcher has begun the same sweep meanwhile, and its plan stands
+        store.write(places.plan, encode(placed.plan), if_version=found.version if found else ABSENT)
     backend.submit(request)
     sent = Submitted(
         handle=request.handle,
