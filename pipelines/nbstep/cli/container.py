@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +25,7 @@ from nbstep.profiles import load_profile
 from nbstep.runs.run import Run
 from nbstep.views.log_lines import for_people, parse
 from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec
-from nbstep_runner.errors import OutOfMemoryError
+from nbstep_runner.errors import NbstepError, OutOfMemoryError
 
 GRACE_SECONDS: Final = 25.0
 STARTED: Final = "run-started"
@@ -126,9 +127,18 @@ def _concluded(ended: Status, log: Watched, *, as_json: bool) -> int:
 
 
 def _record(ended: Status, log: Watched) -> RunResult | None:
+    """The record that the runner wrote. Where it was killed one is written here; else this machine only reads.
+
+    It may not be able to read: the runner may have had other credentials, or another endpoint.
+    """
     if log.output_uri == STANDARD_STREAM:
         return None
-    return _Started(log).status_seen(ended).record
+    run = _Started(log)
+    if ended.exit_code is None or ended.exit_code > 128:
+        return run.status_seen(ended).record
+    with suppress(NbstepError):
+        return run.record()
+    return None
 
 
 class _Started(Run):
