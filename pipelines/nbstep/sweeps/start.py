@@ -43,8 +43,7 @@ def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
         run_id=places.name, spec_uri=places.plan, output_uri=f"{places.folder}/{OUTPUT}", storage=profile.storage
     )
     sweep = SubmittedSweep(Run(request.handle, located, backend))
-    store = store_of(places.plan, profile.storage)
-    found = store.stat(places.plan) if placed.stored else None
+    found = store_of(places.plan, profile.storage).stat(places.plan) if placed.stored else None
     if _goes_on(backend, request.handle):
         return sweep
     if placed.image is not None:
@@ -52,6 +51,7 @@ def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
     if not placed.stored:
         backend.submit(request)
         return sweep
+    store = store_of(places.plan, profile.storage)
     upload(placed.uploads, profile.storage)
     with suppress(OutputConflictError):  # another launcher has begun the same sweep meanwhile, and its plan stands
         store.write(places.plan, encode(placed.plan), if_version=found.version if found else ABSENT)
