@@ -61,7 +61,7 @@ def _paths_of_runs() -> Member:
     return {
         "/v1/runs": {
             "get": _operation("List runs, newest first", _query(), {"200": _content("Runs.", JSON, _ref(Page))}),
-            "post": _operation("Start a run", [KEY], taken, _asked(Asked, Again)),
+            "post": _operation("Start a run", [KEY], taken, _asked(Asked)),
         },
         "/v1/runs/{id}": {"get": _operation("Tell of one run", [run], found)},
         "/v1/runs/{id}/events": {"get": _events(run)},
@@ -97,7 +97,7 @@ def _paths_of_sweeps() -> Member:
     return {
         "/v1/sweeps": {
             "get": _operation("List sweeps, the last written first", [beginning], sweeps),
-            "post": _operation("Start a sweep", [KEY], taken, _asked(AskedSweep, AskedSweep)),
+            "post": _operation("Start a sweep", [KEY], taken, _asked(AskedSweep)),
         },
         "/v1/sweeps/{path}": {"get": _operation("Tell of one sweep", [path], sweep)},
         "/v1/sweeps/{path}/cancel": {"post": _operation("Ask a sweep to save and end", [path], ended)},
@@ -115,14 +115,14 @@ def _taken(description: str) -> Member:
     return {"202": _content(description, JSON, _ref(Accepted), location=True)}
 
 
-def _asked(kind: type, beside: type) -> Member:
-    """The body of a submission: a notebook that is named, or one that comes with it, beside JSON of another type."""
+def _asked(kind: type) -> Member:
+    """The body of a submission: JSON that names a notebook, or a form with the notebook and the same JSON without."""
     upload = {
         "type": "object",
         "required": ["notebook"],
         "properties": {
             "notebook": {"type": "string", "contentMediaType": "application/x-ipynb+json"},
-            "request": {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(beside)},
+            "request": {"type": "string", "contentMediaType": JSON, "contentSchema": _ref(kind)},
         },
     }
     return {"required": True, "content": {JSON: {"schema": _ref(kind)}, "multipart/form-data": {"schema": upload}}}

@@ -10,7 +10,7 @@ from nbstep.backends.server.interface import ProblemTold
 from nbstep.errors import KINDS, RunNotFoundError, ServiceDeniedError, ServiceUnavailableError, error_of
 from nbstep.views.text import visible_line
 from nbstep_runner.contract import ErrorInfo
-from nbstep_runner.errors import BadInputError, NbstepError
+from nbstep_runner.errors import BadInputError, NbstepError, UsageError
 
 LONGEST_SENTENCE: Final = 2000
 """Characters of what a service says that are shown."""
@@ -48,6 +48,10 @@ def error_told(status: int, body: bytes, url: str) -> NbstepError:
         problem = msgspec.json.decode(body, type=ProblemTold)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _of_status(status, url)
+    if status == 405:  # all other requests have been in the interface from its first version on
+        return UsageError(
+            f"the service at {url} starts and ends no sweeps", hint="It is an older one: ask whoever runs it."
+        )
     detail, hint = (visible_line(text[:LONGEST_SENTENCE]) for text in (problem.detail, problem.hint))
     if problem.reference in KINDS:
         return error_of(ErrorInfo(reference=problem.reference, message=detail, hint=hint))

@@ -74,7 +74,7 @@ class ServerBackend:
         """Ask for it. Its id is in the request: however often that arrives, it is one run."""
         place = self._places.of(plan.handle)
         answer = place.service.post(plan.body.path, place.top, **plan.body.form)
-        self._accepted(place, answer, place.sweep if place.group else place.run_id)
+        self._accepted(place, answer, place.below if place.group else place.run_id)
 
     def check(self, plan: Plan) -> str:
         """Say that the service lets the token's owner look into the folder.
@@ -130,7 +130,7 @@ class ServerBackend:
     def cancel(self, handle: str) -> None:
         """Have the service ask for the end."""
         place = self._places.of(handle)
-        path = f"/v1/sweeps/{quote(place.sweep)}" if place.group else self._run(handle).path
+        path = f"/v1/sweeps/{quote(place.below)}" if place.group else self._run(handle).path
         place.service.post(f"{path}/cancel", place.top)
 
     def sweep_told(self, handle: str) -> SweepDetail:
@@ -143,10 +143,10 @@ class ServerBackend:
         if known is not None:
             return known
         place = self._places.of(handle)
-        answer = place.service.get(f"/v1/sweeps/{quote(place.sweep)}", place.top)
+        answer = place.service.get(f"/v1/sweeps/{quote(place.below)}", place.top)
         told = decoded(answer, SweepDetail, place.service.url)
         if told.standing is None:
-            raise RunNotFoundError(f"{place.sweep} is no sweep that was started in {place.options.folder}")
+            raise RunNotFoundError(f"{place.below} is no sweep that was started in {place.options.folder}")
         return told
 
     def _run(self, handle: str) -> Place:

@@ -56,9 +56,9 @@ class Place:
         return f"/v1/runs/{quote(self.run_id, safe='')}"
 
     @property
-    def sweep(self) -> str:
-        """The path of the sweep below its folder."""
-        return f"{self.group}/{self.run_id}"
+    def below(self) -> str:
+        """The path of the run or the sweep below the service's folder."""
+        return f"{self.group}/{self.run_id}".removeprefix("/")
 
 
 class Places:

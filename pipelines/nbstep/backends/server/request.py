@@ -75,8 +75,11 @@ def upload(submission: Submission) -> Upload:
         "overrides": over,
         "run_id": spec.run_id,
         "labels": profile.labels,
-        "html": spec.html,
     }
+    if spec.html is not (
+        brought.swept is None
+    ):  # unasked, runs get a page and sweeps none; older services know no such field
+        asked["html"] = spec.html
     if brought.swept is None:
         return Upload(options, "/v1/runs", _encoded(asked), brought.name, brought.notebook)
     group = spec.output_uri.removeprefix(f"{options.runs}/").rpartition("/")[0].rpartition("/")[0]

@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 from urllib.parse import quote, unquote
 
 from nbstep.backends.server.answers import decoded
-from nbstep.backends.server.interface import Detail, Page, Summary, record_of
+from nbstep.backends.server.interface import Detail, Page, Summary, SweepDetail, record_of
 from nbstep.backends.server.places import STEM, Place, Places
 from nbstep.errors import RunNotFoundError
 from nbstep_runner.contract import OUTPUT, RECORD, RunResult
@@ -64,7 +64,7 @@ class ServiceStore:
             for summary in summaries(place):
                 yield Stat(uri=join(place.options.runs, f"{summary.id}/{RECORD}"), size=0, version="")
             return
-        folder = join(place.options.runs, place.run_id)
+        folder = join(place.options.runs, place.below)
         try:
             objects = detail(place).objects
         except RunNotFoundError:
@@ -80,8 +80,8 @@ class ServiceStore:
     def records(self, uri: str) -> Iterator[RunResult]:
         """What the service's list tells of the runs of a folder, newest first: no cells, files or warnings."""
         place = self._places.of(uri)
-        for summary in summaries(place):
-            yield record_of(summary, join(place.options.runs, f"{summary.id}/{OUTPUT}"))
+        for summary in runs_of_sweep(place) if place.run_id else summaries(place):
+            yield record_of(summary, join(place.options.runs, f"{place.below}/{summary.id}/{OUTPUT}"))
 
 
 def summaries(place: Place) -> Iterator[Summary]:
@@ -93,6 +93,18 @@ def summaries(place: Place) -> Iterator[Summary]:
         if not page.next or page.next == query.get("cursor"):
             return
         query["cursor"] = page.next
+
+
+def runs_of_sweep(place: Place) -> list[Summary]:
+    """The runs of a folder below a service's own, as far as they have begun: the last to begin first.
+
+    Raises:
+        RunNotFoundError: There are none there.
+    """
+    answer = place.service.get(f"/v1/sweeps/{quote(place.below)}", place.top)
+    told = decoded(answer, SweepDetail, place.service.url)
+    begun = [each.run for each in told.sets if each.run is not None]
+    return sorted(begun, key=lambda run: run.started_at, reverse=True)
 
 
 def detail(place: Place) -> Detail:

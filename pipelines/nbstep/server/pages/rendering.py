@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -36,8 +37,9 @@ SIGNED_IN: Final = "nbstep-token"
 """The cookie of a browser that was given a token to keep; pages lead such a browser to where it forgets it."""
 
 
+@cache
 def templates() -> Environment:
-    """The templates of all pages: what they are given is text."""
+    """The templates of all pages, each compiled once: what they are given is text."""
     found = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )

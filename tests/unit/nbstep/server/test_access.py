@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -82,6 +83,14 @@ def test_a_name_that_is_not_this_machines_is_refused(service: Service, host: str
     """A page of another site may make its own name point to loopback; the browser then says that name."""
     for path in (f"/v1/runs?token={TOKEN}", "/healthz"):
         assert service.get(path, headers={"host": host}).status_code == 403
+
+
+@pytest.mark.fault(44)
+def test_a_refusal_compiles_no_template_anew(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has no token must not keep the server at work."""
+    first = service.get("/v1/runs", headers=BROWSER)
+    monkeypatch.delattr(Environment, "compile")
+    assert service.get("/v1/runs", headers=BROWSER).text == first.text
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8000", "localhost", "[::1]:8000", "LOCALHOST:8000"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from nbstep.profiles.storage import store_of
 from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StorageOptions, SweepSpec, decode, encode
 from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError, StorageDeniedError, UsageError
 from nbstep_runner.stores import redact, sibling
+from support.answering import Answer, Request, asking
 from support.service import Service
 from support.through_service import Team
 
@@ -85,13 +87,34 @@ def test_a_sweep_goes_its_whole_way(team: Team, place: Place) -> None:
     ]
     assert done.runs[0].result.results == {"rmse": math.inf}
     assert done.runs[0].output_uri == f"{team.profile.runs}/lr/rate=0.5/output.ipynb"
-    assert nbstep.find(done.runs[0].output_uri, profile=team.profile).results == {"rmse": math.inf}
+    first = nbstep.find(done.runs[0].output_uri, profile=team.profile)
+    assert first.results == {"rmse": math.inf}
+    place.store.write(f"{team.runs}/lr/rate=0.5/output.ipynb", Path("train.ipynb").read_bytes())
+    assert first.notebook()["cells"][1]["source"] == "rate"
+    stat = first.store.stat(first.output_uri)
+    assert stat is not None
+    assert (stat.uri, stat.size) == (first.output_uri, Path("train.ipynb").stat().st_size)
     assert done.exit_code == 10
     with pytest.raises(CellFailedError, match="no"):
         found.wait(120)
     assert [line.message for line in found.lines()][-1] == "sweep failed: 2 of 2 runs have ended, 1 of them failed"
     with pytest.raises(StorageDeniedError, match="which alone writes and removes"):
         found.delete()
+
+
+def test_a_folder_of_runs_is_listed_alone(team: Team, place: Place) -> None:
+    """Not all of the service's folder, whose runs others know by the same call."""
+    team.end(team.submit(run_id="elsewhere"))
+    for output in ("lr", "deep/lr"):
+        name = sweep(team, output=output).handle.removeprefix(f"{team.profile.runs}/")
+        for number, begun in ((0, "2026-01-02T00:00:00Z"), (1, "2026-01-01T00:00:00Z")):
+            place.leave(name, number, started_at=begun)
+        listed = nbstep.history(f"{team.profile.runs}/{output}")
+        assert [each.output_uri for each in listed] == [
+            f"{team.profile.runs}/{output}/rate={rate}/output.ipynb" for rate in (0.5, 0.25)
+        ]
+    with pytest.raises(RunNotFoundError, match="there is no sweep 'team/none'"):
+        nbstep.history(f"{team.profile.runs}/none")
 
 
 def test_the_same_sweep_again_is_that_sweep_and_makes_what_is_missing_once_it_has_ended(
@@ -226,6 +249,27 @@ class TestInterface:
         store.write(f"{team.runs}/{path}/submission.json", sent.replace(path.rpartition("/")[2].encode(), b"other"))
         assert service.request("POST", f"/v1/sweeps/{path}/cancel").status_code == 404
         assert other.state is RunState.PENDING
+
+
+def test_an_older_service_is_told_nothing_that_it_does_not_know(team: Team) -> None:
+    """Its bodies are closed, without ``html``; what it has for sweeps is to be looked at alone."""
+    refused = {"title": "Method Not Allowed", "status": 405, "detail": "Method Not Allowed", "reference": "usage"}
+    sent: list[bytes] = []
+
+    def older(request: Request) -> Answer:
+        sent.append(request.body)
+        if request.path.startswith("/v1/sweeps"):
+            return 405, {}, json.dumps(refused)
+        return 202, {}, json.dumps({"id": "r", "folder": "team"})
+
+    with asking(older) as url:
+        of_old = Team(url, team.runs)
+        of_old.submit(run_id="r")
+        with pytest.raises(UsageError, match=f"the service at {url} starts and ends no sweeps"):
+            sweep(of_old)
+        assert [b"html" in body for body in sent] == [False, False]
+        of_old.submit(run_id="r", html=False)
+        assert b'"html":false' in sent[-1]
 
 
 def test_whoever_may_not_submit_starts_no_sweep() -> None:
