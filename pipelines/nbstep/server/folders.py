@@ -148,6 +148,8 @@ class RunFolder:
             return None
         runs = join(self.folder.uri, group)
         places = SweepPlaces.of(runs, name)
+        if links_out(places.folder, self.folder.uri):
+            return None
         sent = self._submitted(places.submission)
         if sent is None or not sent.sweep:
             return None

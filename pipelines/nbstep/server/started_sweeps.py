@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -13,11 +14,12 @@ from nbstep.backends.server.interface import SetOfSweep, StandingOfSweep, SweepD
 from nbstep.server.asked import Asked, check_one_notebook, digest_of, named_by, sources_of, usage
 from nbstep.server.claims import Claim
 from nbstep.server.folders import RunFolder, is_group_path
-from nbstep.server.problems import Problem
+from nbstep.server.links import lies_in
+from nbstep.server.problems import Problem, not_found
 from nbstep.server.starting import Starting
 from nbstep.server.summaries import short
 from nbstep.submission.places import RunPlaces
-from nbstep.sweeps.elsewhere import place
+from nbstep.sweeps.elsewhere import PlacedSweep, place
 from nbstep.sweeps.outcome import SweepRun
 from nbstep.sweeps.plan import SweepRequest
 from nbstep.sweeps.sets import axis, combine, row
@@ -66,10 +68,21 @@ def _check_name(folder: RunFolder, name: str) -> None:
     ):
         hint = "Use letters, digits and ._+=,- in up to 128 characters, and / between folders."
         raise usage(f"{name[:80]!r} is none that a sweep can have", hint)
-    first = RunPlaces.of(folder.folder.uri, name.partition("/")[0])
-    if any(folder.store.stat(uri) is not None for uri in first.found_by):
-        detail = f"a run of {folder.name} is named {name.partition('/')[0]}"
-        raise Problem(status=409, reference="output-conflict", detail=detail, hint="Give the sweep another name.")
+    for above in accumulate(name.split("/"), "{}/{}".format):
+        if any(folder.store.stat(uri) is not None for uri in RunPlaces.of(folder.folder.uri, above).found_by):
+            detail = f"a run of {folder.name} is named {above}"
+            raise Problem(status=409, reference="output-conflict", detail=detail, hint="Give the sweep another name.")
+
+
+def _check_places(folder: RunFolder, placed: PlacedSweep) -> None:
+    """Whether what a sweep writes before it starts lies in the folder: nothing is written where a link leads.
+
+    Raises:
+        Problem: It does not.
+    """
+    written = (placed.places.plan, placed.places.submission, *(uri for uri, _ in placed.uploads))
+    if not all(lies_in(uri, folder.folder.uri) for uri in written):
+        raise not_found(f"folder {placed.places.name[:80]!r} in {folder.name}")
 
 
 class StartedSweeps:
@@ -101,11 +114,12 @@ class StartedSweeps:
         check_one_notebook(asked, uploaded)
         profile = self._starting.profile(folder, caller, asked)
         _check_name(folder, asked.name)
-        named = named_by(caller, folder, key, asked)
+        group, named = folder.within(asked.name), named_by(caller, folder, key, asked)
         placed = place(self._request(folder, asked, uploaded), profile, per_worker=asked.per_worker, name=named)
+        _check_places(group, placed)
         path = f"{asked.name}/{placed.places.name}"
         if named is not None:
-            claim = Claim(folder.within(asked.name), named, [caller, asked, digest_of(uploaded)])
+            claim = Claim(group, named, [caller, asked, digest_of(uploaded)])
             if claim.is_done() and key is not None:
                 return path
             claim.take()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import pytest
 
+from nbstep.backends.memory import MemoryBackend
 from nbstep.profiles.storage import store_of
 from nbstep.server.following import Streams
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, encode
@@ -289,13 +291,33 @@ def test_no_link_in_a_folder_leads_out_of_it(others: Path, name: str, target: st
 
 
 @pytest.mark.fault(62)
-def test_nothing_is_written_where_a_link_leads(others: Path) -> None:
+def test_nothing_is_written_where_a_link_leads(others: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MemoryBackend, "sweep_workers", lambda _, jobs: (jobs or 1, 1), raising=False)
     notebook = others / "n.ipynb"
-    notebook.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}))
+    code = {"cell_type": "code", "source": "a = 0", "metadata": {"tags": ["parameters"]}, "outputs": []}
+    cell = {"id": "one", "execution_count": None, **code}
+    notebook.write_text(json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}))
     (others / "runs/mine").symlink_to(others / "theirs")
     folders = {"team": {"uri": str(others / "runs"), "profiles": ["small"]}}
     service = Service.of(folders=folders, profiles={"small": {"on": "memory"}}, notebooks=[str(others)])
-    for path, asked in (("/v1/runs", {"run_id": "mine"}), ("/v1/sweeps", {"name": "mine", "grid": {"a": [1]}})):
+    sweep: dict[str, Any] = {"name": "lr", "grid": {"a": [1]}}
+    started = service.post("/v1/sweeps", json={"notebook": str(notebook), **sweep})
+    assert started.status_code == 202, started.text
+    lr, own = others / "runs/lr", started.json()["id"].rpartition("/")[2]
+    plan, moved = lr / own / "sweep.json", others / "theirs/sweep.json"
+    plan.rename(moved)
+    plan.symlink_to(moved)
+    assert service.get(f"/v1/sweeps/lr/{own}").status_code == 404
+    moved.unlink()
+    (inputs,) = lr.glob("inputs-*")
+    for linked in (inputs, lr / own, lr / "r2"):
+        shutil.rmtree(linked, ignore_errors=True)
+        linked.symlink_to(others / "theirs")
+        named = {"run_id": "r2"} if linked.name == "r2" else {}
+        answer = service.post("/v1/sweeps", json={"notebook": str(notebook), **sweep, **named})
+        assert (answer.status_code, answer.json()["reference"]) == (404, "not-found"), answer.text
+        linked.unlink()
+    for path, asked in (("/v1/runs", {"run_id": "mine"}), ("/v1/sweeps", sweep | {"name": "mine"})):
         answer = service.post(path, json={"notebook": str(notebook), **asked})
-        assert answer.status_code in (400, 404), answer.text
+        assert answer.status_code == 404, answer.text
     assert sorted(each.name for each in (others / "theirs").iterdir()) == ["run"]

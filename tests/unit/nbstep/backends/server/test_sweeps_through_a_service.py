@@ -200,6 +200,8 @@ class TestInterface:
         ]
         assert (told["folder"], told["standing"]["state"]) == ("team/lr", "pending")
         assert service.get("/v1/sweeps/lr").json()["standing"] is None
+        taken = service.request("POST", "/v1/sweeps", json=self.body(name=f"{answer.json()['id']}/x"))
+        assert (taken.status_code, taken.json()["reference"]) == (409, "output-conflict")
         ended = service.request("POST", where.replace("?", "/cancel?"))
         assert (ended.status_code, ended.json()) == (202, answer.json())
         assert team.memory._run(f"memory://{answer.json()['id'].rpartition('/')[2]}").status.phase is Phase.ENDED
