@@ -15,7 +15,7 @@ from nbstep_runner.errors import InputNotFoundError, OutputConflictError
 from nbstep_runner.stores import join
 
 MARK: Final = "request.sha256"
-"""The object in a run's folder that says which request started it."""
+"""The object in a run's folder, or in one of the key's name, that says which request started it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,15 @@ class Claim:
     """The claim of a request on an id that it names, itself or by its key.
 
     Attributes:
+        folder: Where the claim is kept.
         request: All of the request that decides what is started, and who sent it.
+        group: Where what it starts lies; in ``folder`` if ``None``.
     """
 
     folder: RunFolder
     run_id: str
     request: list[Any]
+    group: RunFolder | None = None
 
     def is_done(self) -> bool:
         """Whether this very request has started its run.
@@ -36,8 +39,9 @@ class Claim:
         Raises:
             Problem: The id belongs to another request, or to a run that none started.
         """
-        places = self.folder.places(self.run_id)
-        there = [uri for uri in places.found_by if self.folder.store.stat(uri) is not None]
+        group = self.group or self.folder
+        places = group.places(self.run_id)
+        there = [uri for uri in places.found_by if group.store.stat(uri) is not None]
         try:
             mark = self.folder.store.read(self._mark).data
         except InputNotFoundError:

@@ -20,6 +20,7 @@ STATUSES: Final = {
     "input-not-found": 404,
     "run-not-found": 404,
     "output-conflict": 409,
+    "still-running": 409,
     "bad-input": 422,
     "storage-denied": 502,  # it is the server that is denied: nothing about the caller is wrong
     "cluster-denied": 502,

@@ -119,11 +119,12 @@ class StartedSweeps:
         _check_places(group, placed)
         path = f"{asked.name}/{placed.places.name}"
         if named is not None:
-            claim = Claim(group, named, [caller, asked, digest_of(uploaded)])
+            marked = group if key is None else folder  # a key is one request's, whatever that starts
+            claim = Claim(marked, named, [caller, asked, digest_of(uploaded)], group)
             if claim.is_done() and key is not None:
                 return path
             claim.take()
-        start_sweep(placed)
+        start_sweep(placed, patience=0.0)  # one that ends keeps nobody else's submission waiting
         return path
 
     def _request(self, folder: RunFolder, asked: AskedSweep, uploaded: Path | None) -> SweepRequest:

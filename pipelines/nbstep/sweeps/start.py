@@ -30,10 +30,16 @@ def planned(placed: PlacedSweep) -> Plan:
     return backend_named(placed.submission.profile.on).plan(placed.submission)
 
 
-def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
+def start_sweep(placed: PlacedSweep, *, patience: float = END_SECONDS) -> SubmittedSweep:
     """Build a sweep's image if there is none, upload what it reads, and start it. One that goes on is that sweep.
 
+    Args:
+        placed: It.
+        patience: Seconds that the same sweep may take to end if it was cancelled.
+
     Raises:
+        WaitTimeoutError: It was cancelled, and has not ended by then.
+        OutputConflictError: Its place knows another run by its name.
         NbstepError: What keeps it from starting.
     """
     profile, places = placed.submission.profile, placed.places
@@ -44,7 +50,9 @@ def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
     )
     sweep = SubmittedSweep(Run(request.handle, located, backend))
     found = store_of(places.plan, profile.storage).stat(places.plan) if placed.stored else None
-    if _goes_on(backend, request.handle):
+    if _goes_on(backend, request.handle, patience):
+        if placed.stored:
+            _check_same(backend, request.handle, placed.submission.spec_uri)
         return sweep
     if placed.image is not None:
         placed.image.provide()
@@ -67,13 +75,23 @@ def start_sweep(placed: PlacedSweep) -> SubmittedSweep:
     return sweep
 
 
-def _goes_on(backend: Backend, handle: str) -> bool:
-    """Whether that very sweep is under way; one that was cancelled is waited for, since it ends."""
-    deadline = time.monotonic() + END_SECONDS
+def _check_same(backend: Backend, handle: str, plan: str) -> None:
+    """Whether what goes on by that handle, which may not name the folder, is the sweep of that plan.
+
+    Raises:
+        OutputConflictError: It is another run or sweep.
+    """
+    if backend.locate(handle).spec_uri != plan:
+        raise OutputConflictError(f"another run goes on as {handle}", hint="Give the sweep another name.")
+
+
+def _goes_on(backend: Backend, handle: str, patience: float) -> bool:
+    """Whether a sweep is under way; one that was cancelled is waited for, since it ends."""
+    deadline = time.monotonic() + patience
     while (seen := backend.statuses([handle])[handle]).phase in (Phase.PENDING, Phase.RUNNING):
         if not seen.cancelled:
             return True
-        if time.monotonic() > deadline:
+        if time.monotonic() >= deadline:
             raise WaitTimeoutError(f"the same sweep was cancelled, and has not ended: {seen.words}")
         time.sleep(LOOK_SECONDS)
     return False

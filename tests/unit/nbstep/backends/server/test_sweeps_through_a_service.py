@@ -212,8 +212,28 @@ class TestInterface:
         first, again = (service.request("POST", "/v1/sweeps", json=self.body(), headers=key) for _ in range(2))
         assert (first.status_code, again.status_code, first.json()) == (202, 202, again.json())
         other = service.request("POST", "/v1/sweeps", json=self.body(matrix=[]), headers=key)
-        assert (other.status_code, other.json()["reference"]) == (409, "output-conflict")
+        run = {"notebook": self.notebook}
+        elsewhere = service.request("POST", "/v1/sweeps", json=self.body(name="other"), headers=key)
+        as_run = service.request("POST", "/v1/runs", json=run, headers=key)
+        for refused in (other, elsewhere, as_run):
+            assert (refused.status_code, refused.json()["reference"]) == (409, "output-conflict"), refused.text
         assert len(team.memory._runs) == before + 1
+        assert service.request("POST", "/v1/runs", json=run, headers={"idempotency-key": "run"}).status_code == 202
+        after = service.request("POST", "/v1/sweeps", json=self.body(), headers={"idempotency-key": "run"})
+        assert (after.status_code, after.json()["reference"]) == (409, "output-conflict")
+
+    def test_what_goes_on_by_its_name_is_that_very_sweep_or_keeps_it_from_starting(
+        self, service: Service, team: Team
+    ) -> None:
+        team.submit(run_id="r1")
+        taken = service.request("POST", "/v1/sweeps", json=self.body(run_id="r1"))
+        assert (taken.status_code, taken.json()["reference"]) == (409, "output-conflict")
+        first, again = (service.request("POST", "/v1/sweeps", json=self.body(run_id="s1")) for _ in range(2))
+        assert (first.status_code, again.status_code, first.json()) == (202, 202, again.json())
+        team.memory._say("memory://s1", Status(phase=Phase.RUNNING, words="it saves", cancelled=True))
+        ends = service.request("POST", "/v1/sweeps", json=self.body(run_id="s1"))
+        assert (ends.status_code, ends.json()["reference"]) == (409, "still-running")
+        assert "it saves" in ends.json()["detail"]
 
     @pytest.mark.parametrize(
         ("members", "status", "reference"),
