@@ -9,21 +9,24 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nbstep_runner.parameters.annotations import union
 from nbstep_runner.parameters.containers import DictKind, ListKind, LiteralKind
 from nbstep_runner.parameters.kinds import ANY, BoolKind, FloatKind, IntKind, Kind, NoneKind, StrKind
+from nbstep_runner.parameters.limits import MAX_CELL_CHARACTERS
 from nbstep_runner.parameters.model import MISSING, Parameter
 
 _TOKEN = re.compile(
     r"""(?P<comment>//[^\n]*|/\*.*?\*/)|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\.|[^`\\])*`)"""
-    r"""|(?P<end>;|\n)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<odd>["'`])|(?P<other>[^\s"'`;/()\[\]{}]+|/|[^\S\n]+)""",
+    r"""|(?P<end>;|\n)|(?P<open>[(\[{])|(?P<close>[)\]}])|(?P<odd>["'`]|/\*)|(?P<other>[^\s"'`;/()\[\]{}]+|/|[^\S\n]+)""",
     re.DOTALL,
 )
 _DECLARATION = re.compile(r"\s*(?:export\s+)?(?P<keyword>let|const|var)\s+(?P<rest>.*)", re.DOTALL)
-_DECLARATOR = re.compile(r"\s*(?P<name>[A-Za-z_$][\w$]*)\s*!?\s*(?P<rest>[:=].*)?", re.DOTALL)
-_GOES_ON = re.compile(r"[,=+\-*/%&|?:.<([{]\s*$")
+_DECLARATOR = re.compile(r"\s*(?P<name>[A-Za-z_$][\w$]*)\s*(?:!\s*)?(?P<rest>[:=].*)?", re.DOTALL)
+_GOES_ON = frozenset(",=+-*/%&|?:.<([{")
+_DEEPEST_TYPE = 16
 _SIMPLE = {"number": FloatKind(), "string": StrKind(), "boolean": BoolKind(), "bigint": IntKind()}
 _SIMPLE |= {"null": NoneKind(), "undefined": NoneKind()}
 _DEFAULTS: dict[type, Kind] = {bool: BoolKind(), int: FloatKind(), float: FloatKind(), str: StrKind()}
@@ -47,7 +50,7 @@ class Declaration:
 
 
 def javascript_parameters(source: str) -> tuple[Parameter, ...] | None:
-    """The parameters in the order of their declarations; ``None`` where the cell cannot be read."""
+    """The parameters in the order of their declarations; ``None`` where the cell cannot be read, or is far too long."""
     declared = javascript_declarations(source)
     return None if declared is None else tuple(_parameter(found) for found in declared.values())
 
@@ -58,6 +61,8 @@ def javascript_declarations(source: str) -> dict[str, Declaration] | None:
     A declaration that takes a value apart (``const {a} = …``) names what only running it tells.
     """
     found: dict[str, Declaration] = {}
+    if len(source) > MAX_CELL_CHARACTERS:
+        return None
     try:
         for statement, comment in _statements(source):
             if declaration := _DECLARATION.fullmatch(statement):
@@ -73,21 +78,23 @@ def _statements(source: str) -> list[tuple[str, str]]:
     """Each statement without its comments, and the comment on its last line; raises ``ValueError``."""
     found: list[tuple[str, int]] = []
     comments: dict[int, str] = {}
-    text, depth, line = "", 0, 0
+    text: list[str] = []
+    last, depth, line = "", 0, 0
     for token in _tokens(source):
-        ends = token.lastgroup == "end" and depth == 0 and not (token[0] == "\n" and _GOES_ON.search(text))
+        ends = token.lastgroup == "end" and depth == 0 and not (token[0] == "\n" and last in _GOES_ON)
         if token.lastgroup == "comment":
             comments[line] = token[0].strip("/* \t")
         elif ends:
-            found.append((text, line))
-            text = ""
+            found.append(("".join(text), line))
+            text, last = [], ""
         else:
             depth += (token.lastgroup == "open") - (token.lastgroup == "close")
-            text += token[0]
+            text.append(token[0])
+            last = token[0].rstrip()[-1:] or last
         line += token[0].count("\n")
     if depth:
         raise ValueError(source)
-    return [(statement, comments.get(last, "")) for statement, last in (*found, (text, line))]
+    return [(statement, comments.get(end, "")) for statement, end in (*found, ("".join(text), line))]
 
 
 def _tokens(source: str) -> Iterator[re.Match[str]]:
@@ -156,21 +163,23 @@ def _value(source: str) -> Any:
         return MISSING
 
 
-def _kind(annotation: str) -> Kind:  # noqa: PLR0911 - a return for each type
-    """The kind of value that a TypeScript type asks for; what is not recognised takes anything."""
-    text = annotation.strip()
+def _kind(annotation: str, depth: int = 0) -> Kind:  # noqa: PLR0911 - a return for each type
+    """The kind of value that a TypeScript type asks for; what is not recognised, or too deep, takes anything."""
+    if depth > _DEEPEST_TYPE:
+        return ANY
+    text, inner = annotation.strip(), partial(_kind, depth=depth + 1)
     options = [part for part in _split(f":{text}", "|") if part.strip(": ")]
     if len(options) > 1:
-        return union([_kind(part.strip().removeprefix(":")) for part in options])
+        return union([inner(part.strip().removeprefix(":")) for part in options])
     if text in _SIMPLE:
         return _SIMPLE[text]
     if text.endswith("[]"):
-        return ListKind(_kind(text[:-2].removeprefix("readonly ")))
+        return ListKind(inner(text[:-2].removeprefix("readonly ")))
     if found := re.fullmatch(r"(?:Readonly)?Array<(.*)>", text, re.DOTALL):
-        return ListKind(_kind(found[1]))
+        return ListKind(inner(found[1]))
     if found := re.fullmatch(r"Record<\s*string\s*,(.*)>", text, re.DOTALL):
-        return DictKind(item=_kind(found[1]))
+        return DictKind(item=inner(found[1]))
     if found := re.fullmatch(r"\((.*)\)", text, re.DOTALL):
-        return _kind(found[1])
+        return inner(found[1])
     literal = _value(text)
     return LiteralKind((literal,)) if isinstance(literal, (str, int)) else DictKind() if text[:1] == "{" else ANY

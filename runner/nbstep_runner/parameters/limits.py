@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+MAX_CELL_CHARACTERS: Final = 2**18
+"""Of a parameters cell that is read as the notebook's signature."""
 MAX_BYTES: Final = 2**20
 MAX_DEPTH: Final = 64
 MAX_NODES: Final = 50_000

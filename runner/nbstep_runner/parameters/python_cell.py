@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 
 from nbstep_runner.parameters.annotations import Annotation, parse_annotation
 from nbstep_runner.parameters.defaults import read_default
@@ -14,6 +15,7 @@ from nbstep_runner.parameters.model import MISSING, Parameter
 from nbstep_runner.parameters.python_source import PythonSource, parse_python
 
 _TYPE_COMMENT = re.compile(r"type:\s*(?!ignore\b)(?P<rest>\S.*)")
+_MARK = re.compile(r"[\[\]()]|\s+")
 _HEADINGS = frozenset(("parameters", "parameter", "params", "papermill", "papermill parameters"))
 
 
@@ -36,8 +38,9 @@ def python_parameters(source: str) -> tuple[Parameter, ...] | None:
     parsed = parse_python(source)
     if parsed is None:
         return None
+    reader = _Reader(parsed)
     try:
-        return _merged([_parameter(parsed, found) for found in _assignments(parsed.tree.body, certain=True)])
+        return _merged([reader.parameter(found) for found in _assignments(parsed.tree.body, certain=True)])
     except RecursionError:
         return None
 
@@ -95,35 +98,44 @@ def _targets(target: ast.expr, value: ast.expr, statement: ast.stmt, *, certain:
             yield from _targets(inner, values[index] if same else value, statement, certain=certain and same)
 
 
-def _parameter(parsed: PythonSource, found: _Assignment) -> Parameter:
-    comment, help_text = _help(parsed, found.statement)
-    annotation, written = _annotation(parsed, found, comment)
-    default = read_default(found.value) if found.value is not None and found.certain else None
-    return Parameter(
-        name=found.name,
-        annotation=written,
-        default=default.value if default else MISSING,
-        default_source=parsed.segment(found.value) if found.value is not None else "",
-        help=annotation.help or help_text,
-        required=found.value is None and found.certain,
-        kind=annotation.kind if written is not None else default.kind if default else ANY,
-    )
+class _Reader:
+    """Reads what the statements of one cell say; what many names share, such as a value or a comment, is read once."""
 
+    def __init__(self, parsed: PythonSource) -> None:
+        self._parsed = parsed
+        self._segment = cache(parsed.segment)
+        self._default = cache(read_default)
+        self._typed = cache(parse_annotation)
+        self._split = cache(_split_type)
+        self._above = cache(partial(_above, parsed))
 
-def _annotation(parsed: PythonSource, found: _Assignment, type_comment: str) -> tuple[Annotation, str | None]:
-    if found.annotation is not None:
-        return parse_annotation(found.annotation), parsed.segment(found.annotation)
-    if type_comment:
-        return parse_annotation(type_comment), type_comment
-    return Annotation(), None
+    def parameter(self, found: _Assignment) -> Parameter:
+        """What is said of one name."""
+        comment, help_text = self._help(found.statement)
+        annotation, written = self._annotation(found, comment)
+        default = self._default(found.value) if found.value is not None and found.certain else None
+        return Parameter(
+            name=found.name,
+            annotation=written,
+            default=default.value if default else MISSING,
+            default_source=self._segment(found.value) if found.value is not None else "",
+            help=annotation.help or help_text,
+            required=found.value is None and found.certain,
+            kind=annotation.kind if written is not None else default.kind if default else ANY,
+        )
 
+    def _annotation(self, found: _Assignment, type_comment: str) -> tuple[Annotation, str | None]:
+        if found.annotation is not None:
+            return self._typed(found.annotation), self._segment(found.annotation)
+        if type_comment:
+            return self._typed(type_comment), type_comment
+        return Annotation(), None
 
-def _help(parsed: PythonSource, statement: ast.stmt) -> tuple[str, str]:
-    """The type comment and the help text: beside the statement, else in the lines directly above it."""
-    last = statement.end_lineno or statement.lineno
-    beside = parsed.comments.get(last) or parsed.comments.get(statement.lineno, "")
-    type_comment, text = _split_type(beside)
-    return type_comment, text or _above(parsed, statement.lineno)
+    def _help(self, statement: ast.stmt) -> tuple[str, str]:
+        """The type comment and the help text: beside the statement, else in the lines directly above it."""
+        comments, last = self._parsed.comments, statement.end_lineno or statement.lineno
+        type_comment, text = self._split(comments.get(last) or comments.get(statement.lineno, ""))
+        return type_comment, text or self._above(statement.lineno)
 
 
 def _above(parsed: PythonSource, line: int) -> str:
@@ -140,8 +152,9 @@ def _split_type(comment: str) -> tuple[str, str]:
     if not found:
         return "", comment
     rest, depth = found["rest"], 0
-    for index, character in enumerate(rest):
-        depth += (character in "[(") - (character in "])")
-        if character.isspace() and depth <= 0 and "|" not in (rest[:index].rstrip()[-1:], rest[index:].lstrip()[:1]):
-            return rest[:index], rest[index:].strip().lstrip("#").strip()
+    for mark in _MARK.finditer(rest):
+        before, after = rest[mark.start() - 1 : mark.start()], rest[mark.end() : mark.end() + 1]
+        depth += (mark[0] in "[(") - (mark[0] in "])")
+        if mark[0].isspace() and depth <= 0 and "|" not in (before, after):
+            return rest[: mark.start()], rest[mark.end() :].strip().lstrip("#").strip()
     return rest, ""

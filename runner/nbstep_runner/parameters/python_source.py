@@ -8,15 +8,17 @@ import re
 import tokenize
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 
-MAX_CHARACTERS = 2**18
+from nbstep_runner.parameters.limits import MAX_CELL_CHARACTERS
+
 # Cell magics that run the rest of the cell as Python in the notebook's own namespace.
 _PYTHON_MAGICS = ("%%time", "%%capture", "%%prun")
 _SHELL_OR_MAGIC = re.compile(r"^(?P<indent>\s*)(!|%[A-Za-z]|\?|[\w.]+\?{1,2}\s*$)")
 _CAPTURED = re.compile(r"^(?P<target>\s*[\w, ]+=\s*)(!|%[A-Za-z])")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PythonSource:
     """A parsed cell.
 
@@ -35,15 +37,20 @@ class PythonSource:
     def segment(self, node: ast.expr) -> str:
         """The source of an expression."""
         last = node.end_lineno or node.lineno
-        lines = [line.encode() for line in self.lines[node.lineno - 1 : last]]
-        lines[-1] = lines[-1][: node.end_col_offset]
-        lines[0] = lines[0][node.col_offset :]
-        return b"\n".join(lines).decode()
+        if last == node.lineno:
+            return self._encoded[last - 1][node.col_offset : node.end_col_offset].decode()
+        first, *inner, end = self._encoded[node.lineno - 1 : last]
+        return b"\n".join((first[node.col_offset :], *inner, end[: node.end_col_offset])).decode()
+
+    @cached_property
+    def _encoded(self) -> list[bytes]:
+        """The lines in UTF-8, which the tree counts its columns in."""
+        return [line.encode() for line in self.lines]
 
 
 def parse_python(source: str) -> PythonSource | None:
     """The parsed cell; ``None`` where it is not Python even without IPython's lines."""
-    if len(source) > MAX_CHARACTERS:
+    if len(source) > MAX_CELL_CHARACTERS:
         return None
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     for text in (source, _without_ipython(source)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -58,6 +59,21 @@ def test_a_declaration_is_read(source: str, kind: str, default: Any) -> None:
     parameter = only(source)
     assert (parameter.name, str(parameter.kind), parameter.default) == ("x", kind, default)
     assert parameter.required == (source == "let x: Date")
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("text", ["let a=1;", "let a = (", "[", "/*", "a |", "let a: number", "`"])
+def test_a_long_cell_costs_by_its_length(text: str) -> None:
+    """Each character was looked at once for each statement: these took minutes."""
+    started = time.monotonic()
+    javascript_declarations(text * (2**16 // len(text)))
+    assert time.monotonic() - started < 30
+    assert javascript_declarations(text * (2**18 // len(text) + 1)) is None
+
+
+def test_a_type_that_is_nested_without_end_takes_anything() -> None:
+    (parameter,) = javascript_parameters(f"let a: {'Array<' * 5000}number{'>' * 5000} = []") or ()
+    assert parameter.default == []
 
 
 def test_all_declarations_of_a_cell_with_what_is_said_beside_them() -> None:

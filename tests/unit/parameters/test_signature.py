@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import jsonschema
@@ -294,3 +295,12 @@ def test_a_notebook_of_any_shape_is_read(broken: dict[str, Any]) -> None:
 
 def test_a_huge_cell_is_read_in_little_time() -> None:
     assert len(signature("".join(f"name{n} = {n}  # help\n" for n in range(9000))).parameters) == 9000
+
+
+@pytest.mark.fault(36)
+@pytest.mark.parametrize("text", ["a=1;", "# x\n", "a = 1  # type: list[int] x\n", "a = b = c = 1;", "é=1;"])
+def test_a_long_cell_costs_by_its_length(text: str) -> None:
+    """A line was encoded once for each value in it: these took minutes."""
+    started = time.monotonic()
+    signature(text * (2**16 // len(text)))
+    assert time.monotonic() - started < 30
