@@ -117,14 +117,14 @@ def write_runs() -> None:
             ended,
             parameters={"year": 2021 + number, "rate": 0.1},
             results={} if failed else {"rmse": round(0.35 - number / 100, 3), "rows": 40054 + number * 300},
-            labels={"nbstep/submitted-by": "nightly" if number < 2 else "grace"},
+            labels={"nbstep/submitted-by": "nightly" if number < 2 else "analysts"},
         )
         put(f"{run_id}/output.result.json", encode(given))
     newest = replace(
         record(RUN_ID, RunState.SUCCEEDED, "2026-01-02T12:00:01+00:00", 31.2),
         parameters={"year": 2025, "rate": 0.3},
         results={"rmse": 0.291, "rows": 41254},
-        labels={"nbstep/submitted-by": "ada", "team": "delays"},
+        labels={"nbstep/submitted-by": "delays", "team": "delays"},
     )
     put(f"{RUN_ID}/output.result.json", encode(newest))
     lines = [

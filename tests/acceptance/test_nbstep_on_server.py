@@ -45,8 +45,10 @@ def port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     """Where the service will listen; the profile ``team`` names it, and its configuration lies beside it."""
     port = free_port()
     token = yaml.safe_load(nbstep("server", "--new-token").stdout)
-    (tmp_path / "tokens.yaml").write_text(yaml.safe_dump({"tokens": [{"name": "ada", "sha256": token["sha256"]}]}))
-    rights = {"readers": ["ada"], "submitters": ["ada"]}
+    (tmp_path / "tokens.yaml").write_text(
+        yaml.safe_dump({"tokens": [{"name": "submitter", "sha256": token["sha256"]}]})
+    )
+    rights = {"readers": ["submitter"], "submitters": ["submitter"]}
     config = {
         "folders": {"vision": {"uri": str(tmp_path / "runs"), "profiles": ["here"], **rights}},
         "profiles": {"here": {"on": "local", "open": ["retries"]}},

@@ -38,14 +38,16 @@ def token(tmp_path: Path) -> str:
     made = nbstep("server", "--new-token")
     assert (made.returncode, made.stderr) == (0, "")
     entry = yaml.safe_load(made.stdout)
-    (tmp_path / "tokens.yaml").write_text(yaml.safe_dump({"tokens": [{"name": "ada", "sha256": entry["sha256"]}]}))
+    (tmp_path / "tokens.yaml").write_text(
+        yaml.safe_dump({"tokens": [{"name": "submitter", "sha256": entry["sha256"]}]})
+    )
     config = {
         "folders": {
             "team": {
                 "uri": str(tmp_path / "runs"),
                 "profiles": ["here"],
-                "readers": ["ada"],
-                "submitters": ["ada"],
+                "readers": ["submitter"],
+                "submitters": ["submitter"],
             }
         },
         "notebooks": [str(tmp_path)],
@@ -110,7 +112,7 @@ def test_two_servers_are_one_service_and_each_ends_when_it_is_told(tmp_path: Pat
     assert (refused["status"], "caller" in refused) == (401, False)
     assert {name: submitted[name] for name in ("severity", "caller", "method", "folder", "run", "status")} == {
         "severity": "INFO",
-        "caller": "ada",
+        "caller": "submitter",
         "method": "POST",
         "folder": "team",
         "run": started.json()["id"],
@@ -145,7 +147,7 @@ def test_what_cannot_be_served_is_said_in_two_lines(tmp_path: Path, config: str,
 
 def test_an_address_at_which_it_could_not_be_shown_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     config = {
-        "folders": {"team": {"uri": str(tmp_path / "runs"), "readers": ["ada"]}},
+        "folders": {"team": {"uri": str(tmp_path / "runs"), "readers": ["submitter"]}},
         "access": {"tokens": str(tmp_path / "tokens.yaml")},
         "url": "https://runs.example/runs",
     }

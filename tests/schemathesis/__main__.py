@@ -64,10 +64,15 @@ def served(folder: Path, token: str) -> Iterator[str]:
         SystemExit: It has told of a fault.
     """
     notebooks.write(folder / "notebooks/a.ipynb", [notebooks.Code("n: int = 1", tags=("parameters",)), "n"])
-    (folder / "tokens.yaml").write_text(yaml.safe_dump({"tokens": [{"name": "ada", "sha256": digest(token)}]}))
+    (folder / "tokens.yaml").write_text(yaml.safe_dump({"tokens": [{"name": "submitter", "sha256": digest(token)}]}))
     document = {
         "folders": {
-            "team": {"uri": str(folder / "runs"), "profiles": ["p"], "readers": ["ada"], "submitters": ["ada"]}
+            "team": {
+                "uri": str(folder / "runs"),
+                "profiles": ["p"],
+                "readers": ["submitter"],
+                "submitters": ["submitter"],
+            }
         },
         "notebooks": [str(folder / "notebooks")],
         "profiles": {"p": {"on": "memory", "open": ["retries"]}},

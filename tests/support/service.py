@@ -35,7 +35,7 @@ class Service(Asked):
         self.headers = {"authorization": f"Bearer {token}"} if token else {}
 
     @classmethod
-    def of(cls, caller: str = "ada", **document: Any) -> Service:
+    def of(cls, caller: str = "submitter", **document: Any) -> Service:
         """The service of a configuration, written as a file has it, for one caller."""
         return cls(LocalAccess(application(config(**document)), TOKEN, caller), token=TOKEN)
 
@@ -48,7 +48,7 @@ class Service(Asked):
 def listening(config: Config) -> Iterator[tuple[str, Streams]]:
     """A server of its own, at the address given, until the end of the block."""
     streams = Streams(config.limits.streams)
-    with serving(LocalAccess(application(config, streams), TOKEN, "ada"), streams) as port:
+    with serving(LocalAccess(application(config, streams), TOKEN, "submitter"), streams) as port:
         yield f"http://127.0.0.1:{port}", streams
 
 

@@ -149,10 +149,10 @@ def test_a_notebook_is_sent_and_started_by_forms(browser: Browser, tmp_path: Pat
     cells: list[notebooks.Cell] = [notebooks.Code("alpha: float = 0.5\nepochs: int", tags=("parameters",)), "alpha"]
     notebook = notebooks.write(tmp_path / "train.ipynb", cells)
     tokens = tmp_path / "tokens.yaml"
-    tokens.write_text(f"tokens: [{{name: ada, sha256: {hashlib.sha256(TOKEN.encode()).hexdigest()}}}]")
+    tokens.write_text(f"tokens: [{{name: submitter, sha256: {hashlib.sha256(TOKEN.encode()).hexdigest()}}}]")
     places = {"uri": f"memory://{secrets.token_hex(4)}/runs", "profiles": ["small"]}
     document = config(
-        folders={"team": {**places, "readers": ["ada"], "submitters": ["ada"]}},
+        folders={"team": {**places, "readers": ["submitter"], "submitters": ["submitter"]}},
         profiles={"small": {"on": "memory", "open": ["resources", "kubernetes.node_selector"]}},
         access={"tokens": str(tokens)},
     )

@@ -27,7 +27,7 @@ def service() -> Service:
         return PlainTextResponse(request.state.caller)
 
     routes = [Route(path, who, methods=["GET", "POST"]) for path in ("/v1/runs", "/runs/{id:path}", "/healthz")]
-    return Service(LocalAccess(Starlette(routes=routes), TOKEN, "ada"))
+    return Service(LocalAccess(Starlette(routes=routes), TOKEN, "submitter"))
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def service() -> Service:
 )
 def test_whoever_has_the_token_is_let_through_by_name(service: Service, path: str, headers: dict[str, str]) -> None:
     answer = service.get(path, headers=headers)
-    assert (answer.status_code, answer.text) == (200, "ada")
+    assert (answer.status_code, answer.text) == (200, "submitter")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_page_opened_with_the_token_keeps_it_in_a_cookie_and_not_in_its_addres
     cookie = answer.headers["set-cookie"]
     assert {"HttpOnly", "SameSite=lax"} <= {part.strip() for part in cookie.split(";")}
     followed = service.get(answer.headers["location"], headers={"cookie": cookie.partition(";")[0]})
-    assert (followed.status_code, followed.text) == (200, "ada")
+    assert (followed.status_code, followed.text) == (200, "submitter")
 
 
 @pytest.mark.parametrize("path", ["//evil.example/", "/%2Fevil.example/", "/\\evil.example/"])

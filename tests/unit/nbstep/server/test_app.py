@@ -76,7 +76,7 @@ def test_whether_it_is_ready(service: Service, tmp_path: Path) -> None:
     assert (service.get("/healthz").status_code, service.get("/readyz").status_code) == (200, 200)
     streams = Streams(1)
     app = application(config(folders={"team": {"uri": str(tmp_path)}}), streams)
-    ending = Service(LocalAccess(app, TOKEN, "ada"), token=TOKEN)
+    ending = Service(LocalAccess(app, TOKEN, "submitter"), token=TOKEN)
     streams.close()
     assert (ending.get("/healthz").status_code, ending.get("/readyz").status_code) == (200, 503)
     assert ending.get("/v1/runs").json()["runs"] == []

@@ -34,7 +34,7 @@ class Allowing:
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        let_in(scope, "ada", lambda folder, right: right in self._held.get(folder, set()))
+        let_in(scope, "submitter", lambda folder, right: right in self._held.get(folder, set()))
         await self._app(scope, receive, send)
 
 

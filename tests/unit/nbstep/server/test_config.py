@@ -76,7 +76,7 @@ A = "folders: {a: {uri: /runs}}\n"
         ("- a", "does not fit"),
         (f"{A}access: {{}}", "name one of kubernetes, proxy and tokens"),
         (f"{A}access: {{tokens: /t}}", "nobody may look into folders.a"),
-        ("folders: {a: {uri: /runs, readers: [ada]}}", "nothing says how they are known"),
+        ("folders: {a: {uri: /runs, readers: [submitter]}}", "nothing says how they are known"),
         (f"{A}access: {{proxy: {{addresses: []}}}}", "addresses that the proxy connects from"),
         (f"{A}access: {{proxy: {{addresses: [10.0.0.1/8]}}}}", "10.0.0.1/8 has host bits set"),
         (f"{A}url: runs.example", "url"),

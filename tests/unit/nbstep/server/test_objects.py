@@ -48,7 +48,7 @@ class Reader:
         self._head: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         path = f"/v1/runs/train-1/objects/{name}"
         scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "headers": [], "query_string": b""}
-        let_in(scope, "ada", lambda _folder, _right: True)
+        let_in(scope, "submitter", lambda _folder, _right: True)
         self.answer = asyncio.create_task(self._ask(service, scope))
 
     async def status(self) -> int:

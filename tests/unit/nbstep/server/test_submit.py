@@ -40,7 +40,7 @@ class World:
             "profiles": {"small": {"on": "memory"}, "large": {"on": "memory", "resources": {"memory": "8Gi"}}},
             **document,
         }
-        self.service = self.of("ada")
+        self.service = self.of("submitter")
 
     def of(self, caller: str) -> Service:
         return Service.of(caller=caller, **self.document)
@@ -88,7 +88,7 @@ def test_a_named_notebook_is_run_with_the_servers_profile(world: World) -> None:
     assert world.service.get(answer.headers["location"]).json()["state"] == "pending"
     run = world.run(told["id"])
     spec = run.spec()
-    assert spec.labels == {"team": "a", "nbstep/submitted-by": "ada"}
+    assert spec.labels == {"team": "a", "nbstep/submitted-by": "submitter"}
     assert spec.html
     assert b"0.9" in world.store.read(world.places(run.id).params).data
     sent = decode(world.store.read(world.places(run.id).submission).data, Submitted)
@@ -118,7 +118,7 @@ def test_an_uploaded_notebook_is_run(world: World) -> None:
         ({"image": "evil"}, 422, "image"),
         ({"runs": "s3://other"}, 422, "runs"),
         ({"labels": {"kueue.x-k8s.io/queue-name": "theirs"}}, 400, "kueue"),
-        ({"labels": {"nbstep/submitted-by": "bob"}}, 400, "submitted-by"),
+        ({"labels": {"nbstep/submitted-by": "reader"}}, 400, "submitted-by"),
         ({"run_id": "../other"}, 400, "../other"),
         ({"run_id": "latest.ipynb"}, 400, "latest.ipynb"),
         ({"notebook": "/etc/passwd"}, 403, "/etc/passwd"),
@@ -156,11 +156,11 @@ def test_a_repeated_request_is_one_run_and_another_none(world: World, name: str)
 
 
 def test_a_key_is_its_callers_own(world: World) -> None:
-    ids = {world.submit(key="k", service=world.of(caller)).json()["id"] for caller in ("ada", "bob")}
+    ids = {world.submit(key="k", service=world.of(caller)).json()["id"] for caller in ("submitter", "reader")}
     assert len(ids) == 2
     run_id = new_id()
     assert world.submit(run_id=run_id).status_code == 202
-    assert world.submit(run_id=run_id, service=world.of("bob")).status_code == 409
+    assert world.submit(run_id=run_id, service=world.of("reader")).status_code == 409
 
 
 def test_a_request_that_broke_off_is_taken_up(world: World) -> None:
@@ -274,7 +274,7 @@ def test_a_run_is_run_again_with_the_servers_own_profile(world: World) -> None:
     assert answer.status_code == 202
     again = world.run(answer.json()["id"])
     assert again.backend is memory()
-    assert again.spec().labels == {"nbstep/submitted-by": "ada"}
+    assert again.spec().labels == {"nbstep/submitted-by": "submitter"}
     assert b"0.1" in world.store.read(world.places(again.id).params).data
     repeated = world.service.post(
         f"/v1/runs/{run_id}/rerun", json={"parameters": {"alpha": 0.1}}, headers={"idempotency-key": "k"}
@@ -290,7 +290,7 @@ def local(tmp_path: Path) -> tuple[World, Path]:
     world = World(tmp_path)
     folder = tmp_path / "runs"
     world.document["folders"]["team"] = {"uri": str(folder), "profiles": ["small"]}
-    world.service = world.of("ada")
+    world.service = world.of("submitter")
     places = RunPlaces.of(str(folder), "made")
     notebooks.write(Path(places.input), ["1"])
     Path(places.params).write_text("{}")

@@ -214,7 +214,7 @@ def test_objects_are_read_and_never_written(team: Team) -> None:
         ({"resources": {"cpu": 2}}, ServiceDeniedError, "does not let a request set resources.cpu"),
         ({"options": {"server": {"profile": "none"}}}, UsageError, "team has no profile 'none'"),
         ({"options": {"server": {"folder": "none"}}}, RunNotFoundError, "there is no folder 'none'"),
-        ({"labels": {"nbstep/submitted-by": "eve"}}, UsageError, "none that a request may set"),
+        ({"labels": {"nbstep/submitted-by": "stranger"}}, UsageError, "none that a request may set"),
     ],
 )
 def test_what_cannot_be_done_is_told_and_nothing_is_started(

@@ -155,7 +155,7 @@ def test_a_token_that_is_none_is_never_sent(monkeypatch: pytest.MonkeyPatch) -> 
     [
         ("http://runs.example", "by http on this machine alone"),
         ("http://127.0.0.1.evil.example", "by http on this machine alone"),
-        ("https://ada:word@runs.example", "and nothing else"),
+        ("https://submitter:word@runs.example", "and nothing else"),
         ("https://runs.example/?token=a", "and nothing else"),
         ("ftp://runs.example", "and nothing else"),
         ("https://", "no host"),

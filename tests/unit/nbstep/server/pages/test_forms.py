@@ -137,7 +137,7 @@ def test_a_named_notebook_is_started_with_what_was_changed(world: World) -> None
         world.send(form, {"parameter.epochs": "3", "parameter.model": "1", "labels": "team=a\nnote = b"})
     )
     assert world.parameters(run) == {"epochs": 3, "model": 1}
-    assert run.spec().labels == {"team": "a", "note": "b", "nbstep/submitted-by": "ada"}
+    assert run.spec().labels == {"team": "a", "note": "b", "nbstep/submitted-by": "submitter"}
     assert run.id.startswith("train-")
     everything = world.send(
         world.form(),
@@ -175,7 +175,7 @@ def test_an_uploaded_notebook_is_carried_from_step_to_step(world: World) -> None
 def test_what_cannot_be_taken_is_said_at_its_field_and_nothing_typed_is_lost(world: World) -> None:
     typed = {
         "parameter.alpha": HOSTILE, "parameter.layers": "[1,\n 'x']", "parameter.model": "3",
-        "override.retries": "-1", "override.resources.memory": "much", "labels": "nbstep/submitted-by=bob",
+        "override.retries": "-1", "override.resources.memory": "much", "labels": "nbstep/submitted-by=reader",
         "way.parameter.token": "file", "parameter.token": "not a path",
     }  # fmt: skip
     answer = world.send(world.form(profile="large"), typed)

@@ -198,7 +198,7 @@ def test_attempts_spec_and_record_are_there_to_read(run: Run) -> None:
     assert newest is not None
     store = store_of(run.output_uri, StorageOptions())
     error = ErrorInfo(reference="lost", message=f"the node went away {HOSTILE}")
-    earlier = replace(newest, state=RunState.LOST, error=error, input_uri="https://ada:word@host/train.ipynb")
+    earlier = replace(newest, state=RunState.LOST, error=error, input_uri="https://submitter:word@host/train.ipynb")
     store.write(sibling(run.output_uri, f"{ATTEMPTS}/1{VERDICT_ENDING}"), encode(earlier))
     store.write(sibling(run.output_uri, ".result.json"), encode(replace(earlier, attempt=2)))
     text = service_for(run).get(f"/runs/{run.id}", headers=BROWSER).text
@@ -206,7 +206,7 @@ def test_attempts_spec_and_record_are_there_to_read(run: Run) -> None:
     assert rows == [("1", "lost"), ("2", "lost")]
     assert text.count("the node went away") >= 2
     assert re.findall("<summary>(.*)</summary>", text) == ["Spec", "Record"]
-    assert "ada:word" not in text
+    assert "submitter:word" not in text
     assert "<img" not in text
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-TOKENS: Final = {name: f"token-of-{name}" for name in ("ada", "bob", "eve", "old")}
+TOKENS: Final = {name: f"token-of-{name}" for name in ("submitter", "reader", "stranger", "old")}
 OWN: Final = "https://runs.example"
 HTML: Final = {"accept": "text/html"}
 LIMITS: Final = {"requests_per_minute": 1000}
@@ -31,7 +31,7 @@ LIMITS: Final = {"requests_per_minute": 1000}
 
 @dataclass
 class World:
-    """A team: ada starts runs in ``a``, bob is one of the group that looks; eve has nothing to do with it."""
+    """A team: one starts runs in ``a``, one is of the group that looks, and a stranger has nothing to do with it."""
 
     folder: Path
     more: dict[str, Any]
@@ -40,9 +40,12 @@ class World:
         self.file = self.folder / "tokens.yaml"
         self.write_tokens(*TOKENS)
         self.notebook = str(notebooks.write(self.folder / "notebooks/a.ipynb", ["1"]))
-        folder = {"profiles": ["small"], "submitters": ["ada"], "readers": ["ada", "group:readers"]}
+        folder = {"profiles": ["small"], "submitters": ["submitter"], "readers": ["submitter", "group:readers"]}
         document: dict[str, Any] = {
-            "folders": {"a": {"uri": str(self.folder / "a"), **folder}, "b": {"uri": "/nowhere", "readers": ["bob"]}},
+            "folders": {
+                "a": {"uri": str(self.folder / "a"), **folder},
+                "b": {"uri": "/nowhere", "readers": ["reader"]},
+            },
             "notebooks": [str(self.folder / "notebooks")],
             "profiles": {"small": {"on": "memory", "open": ["resources.memory", "retries", "env.MODE"]}},
             "access": {"tokens": str(self.file)},
@@ -54,7 +57,7 @@ class World:
     def write_tokens(self, *names: str) -> None:
         tokens = [
             {"name": name, "sha256": hashlib.sha256(TOKENS[name].encode()).hexdigest()}
-            | ({"groups": ["readers"]} if name == "bob" else {})
+            | ({"groups": ["readers"]} if name == "reader" else {})
             | ({"until": "2020-01-01T00:00:00Z"} if name == "old" else {})
             for name in names
         ]
@@ -94,18 +97,18 @@ def test_whoever_is_not_known_learns_nothing(world: World, who: str) -> None:
 
 
 def test_each_may_what_the_configuration_says(world: World) -> None:
-    assert world.submit("bob").json()["detail"] == "you may not submit in a"
-    started = world.submit("ada")
+    assert world.submit("reader").json()["detail"] == "you may not submit in a"
+    started = world.submit("submitter")
     assert started.status_code == 202
     place = started.headers["location"]
-    for who in ("ada", "bob"):
+    for who in ("submitter", "reader"):
         told = world.get(place, who).json()
-        assert (told["state"], told["labels"]) == ("pending", {"nbstep/submitted-by": "ada"})
-    assert world.post(place.replace("?", "/cancel?"), "bob").status_code == 403
+        assert (told["state"], told["labels"]) == ("pending", {"nbstep/submitted-by": "submitter"})
+    assert world.post(place.replace("?", "/cancel?"), "reader").status_code == 403
     for path in (place, "/v1/runs?folder=a", "/v1/runs?folder=c"):
-        answer = world.get(path, "eve")
+        answer = world.get(path, "stranger")
         assert (answer.status_code, answer.json()["reference"]) == (404, "not-found")
-    assert world.get("/v1/runs?folder=b", "ada").json()["detail"] == "there is no folder 'b'"
+    assert world.get("/v1/runs?folder=b", "submitter").json()["detail"] == "there is no folder 'b'"
 
 
 @pytest.mark.parametrize(
@@ -126,17 +129,17 @@ def test_each_may_what_the_configuration_says(world: World) -> None:
 def test_a_request_sets_what_its_profile_opens(
     world: World, overrides: dict[str, Any], status: int, named: str | None
 ) -> None:
-    answer = world.post("/v1/runs", "ada", {"notebook": world.notebook, "overrides": overrides})
+    answer = world.post("/v1/runs", "submitter", {"notebook": world.notebook, "overrides": overrides})
     assert answer.status_code == status
     assert named is None or named in answer.json()["detail"]
 
 
 def test_tokens_that_are_taken_away_or_changed_count_at_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    assert world.get("/v1/runs", "ada").status_code == 200
-    world.write_tokens("bob")
-    assert (world.get("/v1/runs", "ada").status_code, world.get("/v1/runs", "bob").status_code) == (401, 200)
-    world.file.write_text("tokens: [{name: bob}]")
-    answer = world.get("/v1/runs", "bob")
+    assert world.get("/v1/runs", "submitter").status_code == 200
+    world.write_tokens("reader")
+    assert (world.get("/v1/runs", "submitter").status_code, world.get("/v1/runs", "reader").status_code) == (401, 200)
+    world.file.write_text("tokens: [{name: reader}]")
+    answer = world.get("/v1/runs", "reader")
     assert (answer.status_code, str(world.file) in answer.text) == (503, False)
     assert "sha256" in caplog.text
 
@@ -144,7 +147,7 @@ def test_tokens_that_are_taken_away_or_changed_count_at_once(world: World, caplo
 def test_a_page_asks_for_a_token_and_a_cookie_keeps_it(world: World) -> None:
     page = world.get("/runs/x?folder=a", **HTML)
     assert (page.status_code, 'value="/runs/x?folder=a"' in page.text) == (401, True)
-    form = {"token": TOKENS["ada"], "wanted": "//evil.example/"}
+    form = {"token": TOKENS["submitter"], "wanted": "//evil.example/"}
     headers = {"origin": OWN, **HTML}
     answer = world.service.post("/sign-in", data=form, headers=headers)
     assert (answer.status_code, answer.headers["location"]) == (303, "/evil.example/")
@@ -171,13 +174,13 @@ def test_a_form_that_is_sent_once_signed_out_is_sent_again_once_signed_in(world:
     assert base64.b64decode(kept["carried"]) == content
     wrong = world.service.post("/sign-in", headers=headers, files=form_of(kept | {"token": "x"}))
     assert (wrong.status_code, dict(HIDDEN.findall(wrong.text)).keys()) == (401, kept.keys())
-    sent = form_of(kept | {"token": TOKENS["ada"]})
+    sent = form_of(kept | {"token": TOKENS["submitter"]})
     answer = world.service.post("/sign-in", headers=headers, files=sent)
     assert (answer.status_code, answer.headers["location"]) == (307, "/submit?folder=a")
     cookie = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
     form = world.service.post("/submit?folder=a", headers=headers | cookie, files=sent)
     assert (form.status_code, "my own.ipynb" in form.text) == (200, True)
-    assert TOKENS["ada"] not in form.text
+    assert TOKENS["submitter"] not in form.text
     for further in ({"origin": "https://evil.example"}, {"content-type": "multipart/form-data"}):
         refused = world.service.post("/submit", headers=HTML | further, content=b"x")
         assert (refused.status_code, "carried" in refused.text) == (403, False)
@@ -195,7 +198,7 @@ def form_of(fields: dict[str, str]) -> dict[str, tuple[None, str]]:
 
 def test_signing_out_takes_the_cookie_away_and_only_one_of_our_pages_does_that(tmp_path: Path) -> None:
     world = World(tmp_path, {"url": f"{OWN}/nbstep"})
-    cookie = {"cookie": f"nbstep-token={TOKENS['ada']}"}
+    cookie = {"cookie": f"nbstep-token={TOKENS['submitter']}"}
     asked = world.get("/sign-out", **cookie, **HTML)
     assert (asked.status_code, "set-cookie" in asked.headers) == (200, False)
     assert 'action="/nbstep/sign-out" method="post"' in asked.text
@@ -210,20 +213,20 @@ PROXY: Final = {"access": {"proxy": {"addresses": ["127.0.0.1/32"]}}, "url": Non
 
 
 def test_runs_are_counted_for_whoever_may_read_their_folder(world: World) -> None:
-    world.submit("ada")
-    told = world.get("/metrics", "ada").text
+    world.submit("submitter")
+    told = world.get("/metrics", "submitter").text
     assert 'nbstep_runs{folder="a",state="pending"} 1.0' in told or 'nbstep_runs{folder="a",state="unread"} 1.0' in told
-    assert "nbstep_runs{" not in world.get("/metrics", "eve").text
+    assert "nbstep_runs{" not in world.get("/metrics", "stranger").text
 
 
 def test_a_proxy_says_who_somebody_is(tmp_path: Path) -> None:
     world = World(tmp_path, PROXY)
-    ada = {"x-forwarded-user": "ada"}
-    assert world.get("/v1/runs", **ada).status_code == 200
+    submitter = {"x-forwarded-user": "submitter"}
+    assert world.get("/v1/runs", **submitter).status_code == 200
     assert world.get("/v1/runs", **{"x-forwarded-user": "zoe", "x-forwarded-groups": "all, readers"}).status_code == 200
-    assert world.get("/v1/runs", "ada").status_code == 401
-    assert world.submit(**ada).json()["detail"] == "the request has no Origin"
-    assert world.submit(**ada, origin=OWN).status_code == 202
+    assert world.get("/v1/runs", "submitter").status_code == 401
+    assert world.submit(**submitter).json()["detail"] == "the request has no Origin"
+    assert world.submit(**submitter, origin=OWN).status_code == 202
     assert "no token" in world.get("/", **HTML).text
 
 
@@ -231,13 +234,13 @@ def test_a_proxy_says_who_somebody_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ([("x-forwarded-user", "ada"), ("x-forwarded-user", "bob")], 403),
-        ([("x-forwarded-user", "eve"), ("x-forwarded-groups", "x"), ("x-forwarded-groups", "readers")], 403),
+        ([("x-forwarded-user", "submitter"), ("x-forwarded-user", "reader")], 403),
+        ([("x-forwarded-user", "stranger"), ("x-forwarded-groups", "x"), ("x-forwarded-groups", "readers")], 403),
         ([("x-forwarded-user", "system:serviceaccount:a:b")], 403),
-        ([("x-forwarded-user", "eve"), ("x-forwarded-groups", "x,system:masters")], 403),
+        ([("x-forwarded-user", "stranger"), ("x-forwarded-groups", "x,system:masters")], 403),
         ([("x-forwarded-user", " ")], 403),
         ([("x-forwarded-user", "group:readers")], 404),
-        ([("x-remote-user", "ada")], 401),
+        ([("x-remote-user", "submitter")], 401),
     ],
 )
 def test_nobody_is_made_somebody_else_by_a_header(tmp_path: Path, headers: list[tuple[str, str]], status: int) -> None:
@@ -263,34 +266,36 @@ def test_a_name_is_utf_8(tmp_path: Path, user: bytes, status: int, said: str) ->
 @pytest.mark.fault(62)
 def test_a_header_from_elsewhere_than_the_proxy_means_nothing(tmp_path: Path) -> None:
     elsewhere = {"access": {"proxy": {"addresses": ["10.0.0.0/8", "::1/128"]}}}
-    assert World(tmp_path, elsewhere).get("/v1/runs", **{"x-forwarded-user": "ada"}).status_code == 401
+    assert World(tmp_path, elsewhere).get("/v1/runs", **{"x-forwarded-user": "submitter"}).status_code == 401
 
 
 def test_a_caller_who_asks_too_often_waits_and_no_other_does(tmp_path: Path) -> None:
     world = World(tmp_path, {"limits": {"requests_per_minute": 20, "submissions_per_minute": 2}})
-    assert [world.submit("ada").status_code for _ in range(3)] == [202, 202, 429]
-    asked = ((number, world.get("/v1/runs", "ada")) for number in range(1, 500))  # a slow machine has time for more
+    assert [world.submit("submitter").status_code for _ in range(3)] == [202, 202, 429]
+    asked = (
+        (number, world.get("/v1/runs", "submitter")) for number in range(1, 500)
+    )  # a slow machine has time for more
     number, refused = next(each for each in asked if each[1].status_code != 200)
     assert number >= 18
     assert (refused.status_code, refused.json()["reference"]) == (429, "busy")
     assert 1 <= int(refused.headers["retry-after"]) <= 3
-    assert world.get("/v1/runs", "bob").status_code == 200
+    assert world.get("/v1/runs", "reader").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/team/nbstep", ""])
 def test_behind_a_prefix_whether_or_not_the_proxy_takes_it_away(tmp_path: Path, path: str) -> None:
     world = World(tmp_path, {"url": "https://runs.example/team/nbstep/"})
-    started = world.post(f"{path}/v1/runs", "ada", {"notebook": world.notebook})
+    started = world.post(f"{path}/v1/runs", "submitter", {"notebook": world.notebook})
     assert started.status_code == 202
     assert started.headers["location"].startswith("/team/nbstep/v1/runs/")
-    assert world.get(started.headers["location"], "ada").status_code == 200
-    page = world.get(f"{path}/", "ada", **HTML).text
+    assert world.get(started.headers["location"], "submitter").status_code == 200
+    page = world.get(f"{path}/", "submitter", **HTML).text
     assert 'href="/team/nbstep/static/style.css"' in page
-    assert world.get(path or "/", "ada", **HTML).status_code == 200
+    assert world.get(path or "/", "submitter", **HTML).status_code == 200
     assert world.get(f"{path}/healthz").status_code == 200
     sign_in = world.get(f"{path}/", **HTML)
     assert 'action="/team/nbstep/sign-in"' in sign_in.text
-    missing = world.get(f"{path}/runs/none?folder=a", "ada", **HTML)
+    missing = world.get(f"{path}/runs/none?folder=a", "submitter", **HTML)
     assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
 
@@ -302,18 +307,18 @@ def test_a_prefix_that_could_be_an_address_of_the_service_is_refused(tmp_path: P
 
 def test_the_port_that_is_meant_anyway_may_be_written(tmp_path: Path) -> None:
     world = World(tmp_path, {"url": f"{OWN}:443/nbstep"})
-    form = {"token": TOKENS["ada"], "wanted": "/"}
+    form = {"token": TOKENS["submitter"], "wanted": "/"}
     assert world.service.post("/nbstep/sign-in", data=form, headers={"origin": OWN}).status_code == 303
 
 
 def test_who_has_done_what_to_which_run_is_told(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="nbstep.audit")
-    run_id = world.submit("ada").json()["id"]
-    world.get(f"/v1/runs/{run_id}?folder=a", "eve")
+    run_id = world.submit("submitter").json()["id"]
+    world.get(f"/v1/runs/{run_id}?folder=a", "stranger")
     world.get("/v1/runs/" + "x" * 3000)
     world.get("/healthz")
     submitted, denied, unknown = [record.told for record in caplog.records if record.name == "nbstep.audit"]  # type: ignore[attr-defined]  # ours
     kept = ("caller", "method", "path", "folder", "run", "status")
-    assert [submitted[name] for name in kept] == ["ada", "POST", "/v1/runs", "a", run_id, 202]
-    assert (denied["caller"], denied["run"], denied["status"], "folder" in denied) == ("eve", run_id, 404, False)
+    assert [submitted[name] for name in kept] == ["submitter", "POST", "/v1/runs", "a", run_id, 202]
+    assert (denied["caller"], denied["run"], denied["status"], "folder" in denied) == ("stranger", run_id, 404, False)
     assert (unknown["status"], "caller" in unknown, len(unknown["path"])) == (401, False, 400)

@@ -58,10 +58,10 @@ def write_tokens(file: Path, *names: str) -> None:
 
 
 def client_of(tmp_path: Path, cluster: Cluster) -> httpx.AsyncClient:
-    """Of a server that knows ``ada`` by a file, and others by a cluster."""
+    """Of a server that knows ``submitter`` by a file, and others by a cluster."""
     file = tmp_path / "tokens.yaml"
-    write_tokens(file, "ada")
-    told = config(folders={"a": {"uri": "/runs", "readers": ["ada"]}}, access={"tokens": str(file)})
+    write_tokens(file, "submitter")
+    told = config(folders={"a": {"uri": "/runs", "readers": ["submitter"]}}, access={"tokens": str(file)})
     doors = Doors(FileOfTokens(file), cluster, None)
     app = TeamAccess(PlainTextResponse("in"), told, doors, Rights(told, None))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://team")
@@ -78,8 +78,8 @@ def test_while_a_cluster_is_slow_only_tokens_that_it_has_to_review_wait(
     answers = threading.Event()
 
     def review(token: str) -> Identity | None:
-        if token == "bob":  # noqa: S105 - no secret
-            return Identity("bob")
+        if token == "reader":  # noqa: S105 - no secret
+            return Identity("reader")
         answers.wait(GENEROUS)
         return None
 
@@ -87,14 +87,14 @@ def test_while_a_cluster_is_slow_only_tokens_that_it_has_to_review_wait(
 
     async def during_an_outage() -> tuple[list[int], httpx.Response]:
         async with client_of(tmp_path, cluster) as client:
-            first = await ask(client, "bob")
+            first = await ask(client, "reader")
             wrong = [asyncio.create_task(ask(client, f"wrong {number}")) for number in range(REVIEWS_AT_ONCE)]
             for _ in range(1 + REVIEWS_AT_ONCE):
                 assert await asyncio.to_thread(cluster.asked.acquire, timeout=GENEROUS)
             try:
-                at_once = [await ask(client, token) for token in ("ada", "bob")]
+                at_once = [await ask(client, token) for token in ("submitter", "reader")]
                 monkeypatch.setattr(access, "LOOKUP_SECONDS", 0.01)
-                late = await ask(client, "eve")
+                late = await ask(client, "stranger")
             finally:
                 answers.set()
                 await asyncio.gather(*wrong)
@@ -111,7 +111,7 @@ def test_why_nobody_can_be_looked_up_is_for_the_log(tmp_path: Path, caplog: pyte
 
     async def ask_as_a_stranger() -> httpx.Response:
         async with client_of(tmp_path, Cluster(denied)) as client:
-            return await ask(client, "eve")
+            return await ask(client, "stranger")
 
     answer = asyncio.run(ask_as_a_stranger())
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
@@ -134,19 +134,19 @@ def test_what_is_open_is_that_alone(tmp_path: Path, path: str, status: int) -> N
 def test_a_file_of_tokens_that_cannot_be_read_lets_nobody_in(tmp_path: Path) -> None:
     file = tmp_path / "folder/tokens.yaml"
     file.parent.mkdir()
-    write_tokens(file, "ada")
+    write_tokens(file, "submitter")
     tokens = FileOfTokens(file)
-    assert tokens.identity("ada") == Identity("ada")
+    assert tokens.identity("submitter") == Identity("submitter")
     file.unlink()
     file.mkdir()
     with pytest.raises(BadInputError, match=r"the file of tokens .* cannot be read: Is a directory"):
-        tokens.identity("ada")
+        tokens.identity("submitter")
 
 
 def test_a_file_of_tokens_is_read_by_one_thread_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that has read what was there before a change must not keep it in the place of what another read since."""
     file = tmp_path / "tokens.yaml"
-    write_tokens(file, "ada")
+    write_tokens(file, "submitter")
     tokens = FileOfTokens(file)
     read_bytes, is_reading, told = type(file).read_bytes, threading.Event(), []
 
@@ -154,7 +154,7 @@ def test_a_file_of_tokens_is_read_by_one_thread_at_a_time(tmp_path: Path, monkey
         data = read_bytes(path)
         if not is_reading.is_set():
             told.append("one reads")
-            write_tokens(file, "ada", "eve", "zoe")  # of another size: clocks of file systems are coarse
+            write_tokens(file, "submitter", "stranger", "zoe")  # of another size: clocks of file systems are coarse
             is_reading.set()
             other.join(0.1)  # if it read as well, it would be over by now
             told.append("one has read")
@@ -164,13 +164,13 @@ def test_a_file_of_tokens_is_read_by_one_thread_at_a_time(tmp_path: Path, monkey
 
     def ask_during_a_read() -> None:
         assert is_reading.wait(GENEROUS)
-        assert tokens.identity("eve") == Identity("eve")
+        assert tokens.identity("stranger") == Identity("stranger")
 
-    write_tokens(file, "ada", "bob")
+    write_tokens(file, "submitter", "reader")
     monkeypatch.setattr(type(file), "read_bytes", read_slowly)
     other = threading.Thread(target=ask_during_a_read)
     other.start()
-    tokens.identity("bob")
+    tokens.identity("reader")
     other.join(GENEROUS)
     assert told == ["one reads", "one has read", "the other reads"]
-    assert [tokens.identity(name) for name in ("eve", "bob")] == [Identity("eve"), None]
+    assert [tokens.identity(name) for name in ("stranger", "reader")] == [Identity("stranger"), None]
