@@ -46,11 +46,6 @@ class CellOutcome:
     died: bool
     seconds: float
 
-    @property
-    def is_plain_success(self) -> bool:
-        """Whether the kernel says so, and nothing was done to end the cell."""
-        return self.cut is None and self.reply is not None and self.reply.get("status") == "ok"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellContext:
@@ -73,7 +68,7 @@ class CellContext:
 
 
 class CellRun:
-    """Sends one cell, and listens until it has ended or has been ended."""
+    """Sends one cell and listens until it has ended, or has been ended."""
 
     def __init__(self, around: CellContext, index: int, cell: dict[str, Any]) -> None:
         self._around = around
@@ -90,8 +85,8 @@ class CellRun:
         self._died = False
         self._cut: Escalation | None = None
 
-    def send(self) -> None:
-        """Let the kernel have the cell; nothing is heard of it before :meth:`run`."""
+    def run(self) -> CellOutcome:
+        """Run the cell to its end; in bounded time once a deadline passes or a signal comes."""
         self._request_id = self._kernel.request(
             "execute_request",
             {
@@ -104,14 +99,9 @@ class CellRun:
             },
             {"cellId": self._cell.get("id")},
         )
-
-    def run(self) -> CellOutcome:
-        """Run the cell that was sent to its end; in bounded time once a deadline passes or a signal comes."""
         self._lost = LostReply(self._kernel, self._request_id)
         self._around.recorder.begin(self._index, self._request_id)
         self._around.stall.begin()
-        if self._around.supervisor.stop is not None:
-            self._stop()  # the signal came since the cell was sent
         while not self._ended(now := time.monotonic()):
             self._take(self._kernel.wait(self._seconds_to_wait(now)))
         return CellOutcome(self._reply, self._cut, self._died, time.monotonic() - self._started)

@@ -32,7 +32,7 @@ from nbstep_runner.errors import (
 )
 from nbstep_runner.kernel.death import explain
 from nbstep_runner.kernel.memory import MemoryWatch
-from nbstep_runner.kernel.usage import UsageSince, Used
+from nbstep_runner.kernel.usage import UsageSince
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +78,8 @@ class Rules:
     selection: cells.Selection
 
 
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """A cell whose request the kernel has."""
-
-    index: int
-    run: CellRun
-    usage: UsageSince
-
-
 class Executor:
     """Runs the cells of one document on one kernel.
-
-    A cell that succeeded is recorded while the kernel has the next one already; see :meth:`_send_next`.
 
     Args:
         document: The notebook, parameterized and cleared.
@@ -116,19 +105,15 @@ class Executor:
         self._records: list[CellRecord] = []
         self._allowed = 0
         self._command_warnings: list[str] = []
-        self._sent: _Sent | None = None
 
     def run(self) -> Execution:
         """Run every cell, or as far as it goes; the cells after that are ``not_run``."""
         started = time.monotonic()
         verdict: Verdict | None = None
         for index, cell in enumerate(self._document.cells):
-            has_it = self._sent is not None and self._sent.index == index
-            verdict = verdict or (None if has_it else self._stopped())
+            verdict = verdict or self._stopped()
             if verdict is None:
                 verdict = self._attempt(index, cell)
-            elif has_it:
-                self._give_up(index, cell)
             else:
                 self._leave(index, cell)
         verdict = verdict or SUCCESS
@@ -186,12 +171,6 @@ class Executor:
             return None
         return self._run(index, cell)
 
-    def _give_up(self, index: int, cell: dict[str, Any]) -> None:
-        """A cell that the kernel has when the run ends for a fault of ours: it has not finished, and may have begun."""
-        metadata.end_cell(cell, CellState.FAILED, 0.0, raised=True)
-        self._document.finish(index)
-        self._note(index, cell, CellState.FAILED, 0.0)
-
     def _leave(self, index: int, cell: dict[str, Any]) -> None:
         """Pass a cell that the run does not reach."""
         if cells.is_code(cell):
@@ -200,49 +179,18 @@ class Executor:
             self._document.finish(index)
 
     def _run(self, index: int, cell: dict[str, Any]) -> Verdict | None:
+        metadata.begin_cell(cell)
+        self._emit(CellStarted(index=index, id=cell.get("id"), title=cells.title_of(cell)))
         if not cells.source_of(cell).strip():
-            metadata.begin_cell(cell)
-            self._emit(CellStarted(index=index, id=cell.get("id"), title=cells.title_of(cell)))
             self._close(index, cell, CellState.SUCCEEDED, 0.0)
             return None
-        if self._sent is None:
-            self._tell_widgets()
-            self._sent = self._send(index, cell)
-        sent = self._sent
-        self._emit(CellStarted(index=index, id=cell.get("id"), title=cells.title_of(cell)))
-        ending = sent.run.run()
-        self._sent = None
-        used = sent.usage.so_far()
+        self._tell_widgets()
+        usage = UsageSince(self._around.kernel.process.usage)
+        ending = CellRun(self._around, index, cell).run()
         self._around.supervisor.restore_limits()  # before a thread is made that those the cell has lowered would end
         state, verdict = self._judge(index, cell, ending)
-        if verdict is None and ending.is_plain_success:
-            self._send_next(index)
-        self._close(index, cell, state, ending.seconds, used=used, raised=state is not CellState.SUCCEEDED)
+        self._close(index, cell, state, ending.seconds, usage=usage, raised=state is not CellState.SUCCEEDED)
         return verdict
-
-    def _send(self, index: int, cell: dict[str, Any]) -> _Sent:
-        metadata.begin_cell(cell)
-        usage = UsageSince(self._around.kernel.process.usage)
-        run = CellRun(self._around, index, cell)
-        run.send()
-        return _Sent(index, run, usage)
-
-    def _send_next(self, index: int) -> None:
-        """Send the code cell after one that has succeeded before that one is recorded, so the kernel does not wait.
-
-        Recording a small cell takes about as long as running one, and is done on another processor. Nothing is heard of
-        the next cell until it is its turn. Where recording would take longer, which the next cell would seem to have
-        taken, or may leave news for an output widget, which go first, the next cell is sent in its turn only.
-        """
-        if self._around.supervisor.stop is not None or not self._around.recorder.is_recorded_soon(index):
-            return
-        following = enumerate(self._document.cells[index + 1 :], index + 1)
-        found = next(((at, cell) for at, cell in following if cells.is_code(cell)), None)
-        if found is None:
-            return
-        at, cell = found
-        if cells.source_of(cell).strip() and not self._rules.selection.leaves_out(cell):
-            self._sent = self._send(at, cell)
 
     def _tell_widgets(self) -> None:
         """Let the kernel's output widgets know what they hold by now, as a page would that shows them."""
@@ -317,13 +265,13 @@ class Executor:
         state: CellState,
         seconds: float | None,
         *,
-        used: Used | None = None,
+        usage: UsageSince | None = None,
         raised: bool = False,
     ) -> None:
         metadata.end_cell(cell, state, seconds, raised=raised)
-        self._around.recorder.end(index) if used else self._document.finish(index)
+        self._around.recorder.end(index) if usage else self._document.finish(index)
         self._warn_of_commands(index)
-        self._note(index, cell, state, seconds, used)
+        self._note(index, cell, state, seconds, usage)
 
     def _warn_of_commands(self, index: int) -> None:
         failed = self._around.recorder.failed_commands.get(index, [])
@@ -333,7 +281,7 @@ class Executor:
             self._emit(Notice(message=self._command_warnings[-1], severity=Severity.WARNING))
 
     def _note(
-        self, index: int, cell: dict[str, Any], state: CellState, seconds: float | None, used: Used | None = None
+        self, index: int, cell: dict[str, Any], state: CellState, seconds: float | None, usage: UsageSince | None = None
     ) -> None:
         """Write the cell's record; tell of it where the cell has been begun."""
         record = CellRecord(
@@ -341,10 +289,10 @@ class Executor:
             id=cell.get("id"),
             state=state,
             title=cells.title_of(cell),
-            execution_count=cell.get("execution_count") if used else None,
+            execution_count=cell.get("execution_count") if usage else None,
             seconds=seconds,
-            cpu_seconds=used.cpu_seconds if used else None,
-            peak_memory_bytes=used.peak_bytes if used else None,
+            cpu_seconds=usage.cpu_seconds if usage else None,
+            peak_memory_bytes=usage.peak_bytes if usage else None,
             output_bytes=self._around.recorder.output_bytes.get(index, 0),
         )
         self._records.append(record)

@@ -21,8 +21,6 @@ OUTPUTS: Final = frozenset({"stream", "display_data", "execute_result", "error"}
 STATES: Final = ("busy", "idle")
 COMMANDS_KEPT: Final = 100
 FILES_KEPT: Final = 1000
-LITTLE_OUTPUT: Final = 2**16
-"""Bytes of a cell's outputs that are encoded in no time."""
 
 Place = int | str
 """Whose outputs: a cell's, by its index, or an output widget's, by its comm id."""
@@ -141,10 +139,6 @@ class Recorder:
         names = (stream,) if stream else (outputs[-1].get("name"),) if outputs else ()
         texts = (messages.text_of(output["text"]) for output in reversed(outputs) if output.get("name", "") in names)
         return next(texts, "")
-
-    def is_recorded_soon(self, index: int) -> bool:
-        """Whether :meth:`end` will take no longer than a small cell runs, and will leave no news for the kernel."""
-        return self._open[index].outputs.received <= LITTLE_OUTPUT and not any(self._widgets.output_widgets())
 
     def widget_news(self) -> list[tuple[str, dict[str, Any]]]:
         """State by widget (comm id) that the kernel has to be told, as a page that shows the notebook would."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -53,18 +52,6 @@ class ProcessUsage:
         self._stat = self._status = self._clear_refs = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What a process used in a while; ``None`` where that is unknown, as of a dead kernel.
-
-    Attributes:
-        peak_bytes: The peak of its resident memory.
-    """
-
-    cpu_seconds: float | None
-    peak_bytes: int | None
-
-
 class UsageSince:
     """What a process uses from now on, as a cell has used it when it has ended."""
 
@@ -73,11 +60,16 @@ class UsageSince:
         self._cpu_before = process.cpu_seconds()
         process.reset_peak()
 
-    def so_far(self) -> Used:
-        """What it has used until now."""
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time used since; ``None`` where unknown, as of a dead kernel."""
         used = self._process.cpu_seconds()
-        seconds = None if used is None or self._cpu_before is None else used - self._cpu_before
-        return Used(seconds, self._process.peak_bytes())
+        return None if used is None or self._cpu_before is None else used - self._cpu_before
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """The peak of resident memory since."""
+        return self._process.peak_bytes()
 
 
 def _open(path: Path, mode: int) -> int:

@@ -130,9 +130,7 @@ def play(kernel: ScriptedKernel, folder: Path, **how: Any) -> Outcome:
     )
     metadata.begin_cell(document.cells[0])
     began = time.monotonic()
-    run = CellRun(around, 0, document.cells[0])
-    run.send()
-    ending = run.run()
+    ending = CellRun(around, 0, document.cells[0]).run()
     took = time.monotonic() - began
     recorder.end(0)
     printed = "".join("".join(output["text"]) for output in document.reopen(0)["outputs"])
