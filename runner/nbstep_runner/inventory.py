@@ -196,6 +196,8 @@ def _below(
         return
     try:
         yield from _walk(inner, f"{path}/", enter)
+    except OSError as error:  # it can be opened, and not be read
+        yield path, error
     finally:
         os.close(inner)
 

@@ -167,7 +167,7 @@ class Supervisor:
         self._news.put(None)  # SimpleQueue.put is reentrant: made for handlers
 
     def __enter__(self) -> Self:
-        for number in _stopping():
+        for number in stopping():
             self._old_handlers[number] = signal.signal(number, self._note)
         self._old_handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         self._old_handlers[signal.SIGXCPU] = signal.signal(signal.SIGXCPU, lambda *_: self.restore_limits())
@@ -197,11 +197,11 @@ def note_signals() -> None:
     Without it a signal during the start of a PID 1 would be lost, and one at the very end would turn the exit code of a
     run that has its verdict into that of a killed process.
     """
-    for number in _stopping():
+    for number in stopping():
         signal.signal(number, _note_early)
 
 
-def _stopping() -> list[signal.Signals]:
+def stopping() -> list[signal.Signals]:
     """The signals that stop a run; a hangup that is ignored, as below ``nohup``, is none."""
     ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     return [number for number in STOPPING if not (ignored and number == signal.SIGHUP)]

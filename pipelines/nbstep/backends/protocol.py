@@ -16,7 +16,7 @@ A backend promises:
 Third parties add backends by the entry point group ``nbstep.backends``: the name is what ``on=`` takes, the object a
 class without arguments for its constructor. A backend whose runs do not see what this machine sees, or that takes
 required packages, has a method ``reach(profile)`` besides, which returns a :class:`nbstep.backends.reach.Reach`. One
-that remembers runs which have ended may have ``forget(handle)``, which ``nbstep delete`` calls. One that can say
+that remembers runs which have ended may have ``forget(handle)``, called once a run is removed. One that can say
 whether it would take a plan, without starting it, may have ``check(plan)``, which returns a sentence for ``nbstep
 doctor``. One that starts sweeps has ``sweep_workers(jobs)``: how many processes it starts for one, and how many runs
 each makes at once, as far as that follows from what was asked for. One that also finds a run by a shorter string than

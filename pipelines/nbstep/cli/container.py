@@ -28,6 +28,8 @@ from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec
 from nbstep_runner.errors import NbstepError, OutOfMemoryError
 
 GRACE_SECONDS: Final = 25.0
+KILLED: Final = 137
+"""What ends with a signal that the runner cannot answer; for all others it has a verdict of its own."""
 STARTED: Final = "run-started"
 
 
@@ -110,34 +112,37 @@ def _view(log: Watched) -> None:
 
 def _concluded(ended: Status, log: Watched, *, as_json: bool) -> int:
     """The exit code; where the runner could not write its verdict, it is written now."""
-    record = _record(ended, log) if log.output_uri else None
+    own = ended.exit_code is not None and ended.exit_code != KILLED
+    record = _record(ended, log, own=own) if log.output_uri else None
     if as_json and record is not None:
         from nbstep.cli.output import show_json
 
         show_json(record)
+    if own:
+        return int(ended.exit_code or 0)
     if record is not None and record.exit_code is not None:
-        if ended.exit_code != record.exit_code and record.error:
+        if record.error:
             click.echo(f"nbstep: {record.error.message}\n{record.error.hint}", err=True)
         return record.exit_code
     if ended.reference == OutOfMemoryError.reference:
         raise OutOfMemoryError(ended.words)
-    if ended.exit_code is None or ended.exit_code > 128:
-        raise LostRunError(ended.words)
-    return ended.exit_code
+    raise LostRunError(ended.words)
 
 
-def _record(ended: Status, log: Watched) -> RunResult | None:
-    """The record that the runner wrote. Where it was killed one is written here; else this machine only reads.
+def _record(ended: Status, log: Watched, *, own: bool) -> RunResult | None:
+    """The run's verdict as it lies in storage, if this machine can read it; one of a killed runner is written here.
 
-    It may not be able to read: the runner may have had other credentials, or another endpoint.
+    Args:
+        ended: How the container ended.
+        log: Of the run.
+        own: The runner itself has ended.
     """
     if log.output_uri == STANDARD_STREAM:
         return None
     run = _Started(log)
-    if ended.exit_code is None or ended.exit_code > 128:
-        return run.status_seen(ended).record
-    with suppress(NbstepError):
-        return run.record()
+    with suppress(NbstepError):  # the runner may have had other credentials, or another endpoint
+        record = run.record() if own else run.status_seen(ended).record
+        return record if record and record.state.final and record.run_id == log.run_id else None
     return None
 
 

@@ -98,4 +98,5 @@ def run(arguments: list[str]) -> int:
 
 
 def _explain(error: NbstepError) -> None:
-    click.echo(f"{PROGRAM}: {error.message}\n{error.hint}", err=True)
+    with suppress(NbstepError):  # where that cannot be written either, the exit code says it
+        click.echo(f"{PROGRAM}: {error.message}\n{error.hint}", err=True)

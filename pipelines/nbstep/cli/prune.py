@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from nbstep.cli.common import chosen, where
 if TYPE_CHECKING:
     from nbstep.runs.removal import Removed
     from nbstep.runs.run import Run
+    from nbstep_runner.errors import NbstepError
 
 
 @click.command("prune", short_help="Remove old runs of a folder.")
@@ -34,35 +34,43 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     from nbstep.submission.find import submitted_at
     from nbstep.submission.places import RunPlaces
     from nbstep.submission.removal import remove
-    from nbstep_runner.errors import OutputConflictError
+    from nbstep_runner.errors import NbstepError, OutputConflictError
 
     used = chosen(**place)
     folder = folder_of_runs(used)
-    away: set[str] = set()
+    silent: set[str] = set()
+    away: dict[str, NbstepError] = {}
     count = size = 0
     for record in ended_before(history(folder, storage=used.storage), older_than, keep_failed=keep_failed):
-        run = submitted_at(RunPlaces.of(folder, record.run_id), record.run_id, used.storage)
-        if run is None or (can_be_retried(record) and _cannot_say(run, away)):
-            continue
-        with suppress(OutputConflictError):  # another attempt of it may follow
+        try:
+            run = submitted_at(RunPlaces.of(folder, record.run_id), record.run_id, used.storage)
+            if run is None or (can_be_retried(record) and _cannot_say(run, silent)):
+                continue
             removed = remove(run, dry_run=dry_run, away=away)
-            click.echo(line_of(removed, dry_run=dry_run))
-            count, size = count + 1, size + removed.size
+        except OutputConflictError:  # another attempt of it may follow
+            continue
+        except NbstepError as error:  # such as one of a backend that is not installed here
+            click.echo(f"nbstep: {record.run_id} is kept: {error.message}", err=True)
+            continue
+        click.echo(line_of(removed, dry_run=dry_run))
+        count, size = count + 1, size + removed.size
+    for there, problem in away.items():
+        click.echo(f"nbstep: {there} has not forgotten what was removed: {problem.message}", err=True)
     click.echo(f"{count} runs, {megabytes(size)}" + (", nothing was removed" if dry_run else ""))
 
 
-def _cannot_say(run: Run, away: set[str]) -> bool:
+def _cannot_say(run: Run, silent: set[str]) -> bool:
     """Whether the place of a run does not say how it stands; a place that does not is asked once, and told of."""
+    from nbstep.errors import ClusterUnavailableError
     from nbstep.submission.removal import place_of
-    from nbstep_runner.errors import NbstepError
 
-    if place_of(run) not in away:
+    if place_of(run) not in silent:
         try:
             run.status()
-        except NbstepError as error:
-            away.add(place_of(run))
+        except ClusterUnavailableError as error:
+            silent.add(place_of(run))
             click.echo(f"nbstep: runs that may go on at {place_of(run)} are kept: {error.message}", err=True)
-    return place_of(run) in away
+    return place_of(run) in silent
 
 
 def line_of(removed: Removed, *, dry_run: bool) -> str:

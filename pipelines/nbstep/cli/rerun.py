@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from nbstep.cli.common import AS_JSON, RUN, found, reached
 from nbstep.cli.interrupts import CANCEL
 from nbstep.cli.parameters import parameter_sources
 from nbstep.cli.placing import PLACE, overrides
+from nbstep.profiles.storage import absolute
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.errors import UsageError
@@ -70,7 +72,13 @@ def _here(earlier: Run, options: dict[str, Any]) -> int:
         raise UsageError(
             f"the run {earlier.id} cannot be made again from its record", hint="Run its notebook with nbstep run."
         )
-    arguments = [options["notebook"] or _input_of(record, earlier.output_uri), earlier.output_uri]
+    read, folder = _read_from(record, earlier.output_uri)
+    notebook: str | None = options["notebook"] or read
+    if notebook is None:
+        raise UsageError(
+            f"the record does not say in which folder {record.input_uri} lies", hint="Name it with --notebook."
+        )
+    arguments = [notebook, earlier.output_uri, *(["--cwd", folder] if folder else [])]
     arguments += ["--resume" if options["resume"] else "--force", "-y", dump_yaml(record.parameters).decode()]
     arguments += ["--html"] if record.html_uri else []
     arguments += storage_options(StorageOptions(**reached(options)))
@@ -98,20 +106,15 @@ def _check_place(options: dict[str, Any]) -> None:
         )
 
 
-def _input_of(record: RunResult, output_uri: str) -> str:
-    """The notebook that a run read; a path that was typed counts from where the run's output does.
+def _read_from(record: RunResult, output_uri: str) -> tuple[str | None, str | None]:
+    """The notebook that a run read, and the folder in which it was run; ``None`` where they are not known.
 
-    Raises:
-        UsageError: It is not known from where.
+    Paths that were typed count from that folder, and so does the output's, whose place is known.
     """
-    from nbstep.profiles.storage import absolute
-
+    written = os.path.normpath(record.output_uri or "")
+    there = os.path.normpath(absolute(output_uri))
+    typed = "://" not in written + output_uri and not Path(written).is_absolute() and not written.startswith("..")
+    folder = there.removesuffix(f"/{written}") if typed and there.endswith(f"/{written}") else None
     if "://" in record.input_uri or Path(record.input_uri).is_absolute():
-        return record.input_uri
-    written = record.output_uri or ""
-    folder = absolute(output_uri).removesuffix(f"/{written}")
-    if "://" in written or folder == absolute(output_uri):
-        raise UsageError(
-            f"the record does not say in which folder {record.input_uri} lies", hint="Name it with --notebook."
-        )
-    return str(Path(folder, record.input_uri))
+        return record.input_uri, folder
+    return (None if folder is None else str(Path(folder, record.input_uri))), folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -24,13 +25,12 @@ class _Stream(io.FileIO):
         """
         try:
             return super().write(data)
-        except BrokenPipeError:
-            self._lead_nowhere()
-            if self.ends_with_reader:
-                raise SystemExit(0) from None
-            return len(data)
         except OSError as error:
             self._lead_nowhere()
+            if error.errno in (errno.EPIPE, errno.EIO):  # a pipe without a reader, a terminal that was closed
+                if self.ends_with_reader:
+                    raise SystemExit(0) from None
+                return len(data)
             raise StorageUnavailableError(
                 f"what is printed cannot be written: {error.strerror}",
                 hint="Make room where it goes, and run it again.",
@@ -56,5 +56,5 @@ def _outliving(stream: Any) -> Any:
     stream.flush()
     raw = io.BufferedWriter(_Stream(stream.fileno(), "wb", closefd=False))
     return io.TextIOWrapper(
-        raw, stream.encoding, stream.errors, line_buffering=stream.line_buffering, write_through=stream.write_through
+        raw, stream.encoding, stream.errors, line_buffering=stream.line_buffering or stream.write_through
     )

@@ -100,5 +100,12 @@ def load(data: bytes, *, where: str) -> Any:
         mark = error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise BadInputError(f"{where} cannot be read: {error.problem or error.context}{place}") from None
-    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # such as `!!int ""`
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:  # such as `!!int ""`
         raise BadInputError(f"{where} cannot be read: {' '.join(str(error).split())}") from None

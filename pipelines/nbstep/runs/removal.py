@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from nbstep_runner.contract import OWN_ENDINGS, OWN_FOLDERS, RECORD_ENDING, RunResult, RunState, moment_of
+from nbstep_runner.contract import (
+    FILES,
+    OWN_ENDINGS,
+    OWN_FOLDERS,
+    PAGE_ENDING,
+    RECORD_ENDING,
+    RunResult,
+    RunState,
+    moment_of,
+)
 from nbstep_runner.errors import OutputConflictError
 from nbstep_runner.stores import Store, is_remote, join, sibling
 
@@ -50,21 +59,23 @@ def remove_run(store: Store, folder: str, first: Sequence[str], *, dry_run: bool
     return Removed(folder.rpartition("/")[2], len(stats), sum(stat.size for stat in stats))
 
 
-def remove_beside(store: Store, output: str, run_id: str, *, dry_run: bool = False) -> Removed:
+def remove_beside(store: Store, output: str, record: RunResult | None, *, dry_run: bool = False) -> Removed:
     """Remove an executed notebook and what its run left beside it; all else in the folder is not the run's.
 
     Args:
         store: Of the output.
         output: The executed notebook.
-        run_id: Of the run that wrote it.
+        record: Of the run that wrote it: a page or collected files that it does not name are not the run's.
         dry_run: Only count.
 
     Raises:
         NbstepError: The store denies it, or does not answer.
     """
-    found = map(store.stat, (sibling(output, RECORD_ENDING), output, *(sibling(output, each) for each in OWN_ENDINGS)))
+    named = {PAGE_ENDING: record and record.html_uri, FILES: record and record.files}
+    own = [sibling(output, each) for each in OWN_ENDINGS if named.get(each, True)]
+    found = map(store.stat, (sibling(output, RECORD_ENDING), output, *own))
     stats = [stat for stat in found if stat is not None]  # the record first: by it the run is found
-    folders = [sibling(output, each) for each in OWN_FOLDERS]
+    folders = [sibling(output, each) for each in OWN_FOLDERS if named.get(each, True)]
     for folder in folders:
         stats += store.list(join(folder, ""))
     if not dry_run:
@@ -73,7 +84,7 @@ def remove_beside(store: Store, output: str, run_id: str, *, dry_run: bool = Fal
         if not is_remote(output):
             for folder in folders:
                 shutil.rmtree(Path(folder), ignore_errors=True)
-    return Removed(run_id, len(stats), sum(stat.size for stat in stats))
+    return Removed(record.run_id if record else "", len(stats), sum(stat.size for stat in stats))
 
 
 def check_ended(run_id: str, state: RunState) -> None:

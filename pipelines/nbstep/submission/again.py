@@ -31,6 +31,8 @@ def kept_profile(submission: Submission) -> dict[str, Any]:
     """
     kept: dict[str, Any] = msgspec.to_builtins(submission.profile)
     del kept["storage"]
+    if kept["server"] is not None:
+        del kept["server"]["named"]  # is worked out anew, and nobody may write it
     kept["env"] = {name: None if isinstance(value, str) else value for name, value in kept["env"].items()}
     claims = kept["kubernetes"]["claims"]
     kept["kubernetes"]["claims"] = {name: claims.get(name, {}) for name in submission.claims}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from nbstep.backends.protocol import forget
 from nbstep.backends.recorded import RecordedBackend
+from nbstep.errors import ClusterUnavailableError, RunNotFoundError
+from nbstep.profiles.volume_claims import ROOT
 from nbstep.runs.removal import Removed, check_ended, remove_beside, remove_run
 from nbstep.runs.run import Run
 from nbstep.runs.verdict import can_be_retried
@@ -13,7 +15,7 @@ from nbstep_runner.contract import RunState
 from nbstep_runner.errors import NbstepError
 
 
-def remove(run: Run, *, dry_run: bool = False, away: set[str] | None = None) -> Removed:
+def remove(run: Run, *, dry_run: bool = False, away: dict[str, NbstepError] | None = None) -> Removed:
     """Remove a run that has ended, and let its place forget it.
 
     A run that was submitted has a folder of its own, which goes whole. Of any other run only its notebook goes and what
@@ -22,8 +24,8 @@ def remove(run: Run, *, dry_run: bool = False, away: set[str] | None = None) -> 
     Args:
         run: However it was found.
         dry_run: Only count.
-        away: Places that do not answer, for whoever removes many runs: one that only has to forget a run is asked
-            once, and noted here instead of raised.
+        away: For whoever removes many runs: where a run cannot be forgotten that is noted here, and not raised. The
+            key is the run's place where nobody answers there, which is asked once; else its handle.
 
     Raises:
         OutputConflictError: It has not ended.
@@ -36,11 +38,12 @@ def remove(run: Run, *, dry_run: bool = False, away: set[str] | None = None) -> 
         own = sent is not None or run.store.stat(places.spec) is not None
         run = sent or run
     check_ended(run.id, _state(run))
+    remembered = not dry_run and _is_remembered(run, away)
     if own:
         removed = remove_run(run.store, places.folder, places.found_by, dry_run=dry_run)
     else:
-        removed = remove_beside(run.store, run.output_uri, run.id, dry_run=dry_run)
-    if not dry_run:
+        removed = remove_beside(run.store, run.output_uri, run.record(), dry_run=dry_run)
+    if remembered:
         _forget(run, away)
     return removed
 
@@ -56,11 +59,28 @@ def _state(run: Run) -> RunState:
     return record.state if record and record.state.final and not can_be_retried(record) else run.state
 
 
-def _forget(run: Run, away: set[str] | None) -> None:
-    if away is None:
+def _is_remembered(run: Run, away: dict[str, NbstepError] | None) -> bool:
+    """Whether the place knows this very run by its handle: that can be another's of the same name by now."""
+    if not hasattr(run.backend, "forget") or (away is not None and place_of(run) in away):
+        return False
+    try:
+        there = run.backend.locate(run.handle).output_uri
+    except RunNotFoundError:
+        return False
+    except ClusterUnavailableError as error:
+        if away is None:
+            raise
+        away[place_of(run)] = error
+        return False
+    claim = there.removeprefix(f"{ROOT}/")
+    in_claim = claim != there and run.output_uri.endswith(claim[claim.find("/") :])
+    return in_claim or there == run.output_uri
+
+
+def _forget(run: Run, away: dict[str, NbstepError] | None) -> None:
+    try:
         forget(run.backend, run.handle)
-    elif place_of(run) not in away:
-        try:
-            forget(run.backend, run.handle)
-        except NbstepError:
-            away.add(place_of(run))
+    except NbstepError as error:
+        if away is None:
+            raise
+        away[place_of(run) if isinstance(error, ClusterUnavailableError) else run.handle] = error

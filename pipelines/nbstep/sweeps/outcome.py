@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOWEST_IS_BEST: Final = re.compile(
     r"loss(es)?|logloss|crossentropy|err(ors?)?|r?mse|r?msle|mae|medae|s?mape|rmspe|brier|hinge|deviance|nll|[ab]ic|"
-    r"[wce]er|fid|perplexity|seconds?|secs?|ms|times?|duration|latency|runtime|costs?"
+    r"[wce]er|fid|perplexity|seconds?|secs?|ms|times?|duration|latency|costs?|(?!up)[a-z]+time|[a-z]+(loss|mse|mape)"
 )
 """Words of a result's name by which its lowest value is the best."""
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")

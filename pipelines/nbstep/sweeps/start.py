@@ -59,8 +59,8 @@ def start_sweep(placed: PlacedSweep, *, patience: float = END_SECONDS) -> Submit
     if not placed.stored:
         backend.submit(request)
         return sweep
-    store = store_of(places.plan, profile.storage)
     upload(placed.uploads, profile.storage)
+    store = store_of(places.plan, profile.storage)
     with suppress(OutputConflictError):  # another launcher has begun the same sweep meanwhile, and its plan stands
         store.write(places.plan, encode(placed.plan), if_version=found.version if found else ABSENT)
     backend.submit(request)

@@ -80,8 +80,7 @@ def _command(arguments: list[str], watchdog: Watchdog | None) -> Any:
         from nbstep_runner.kfp_adapter.command import RunnerCommand, run_step
 
         code = run_step(arguments[1:], RunnerCommand(partial(_run, watchdog=step), _step_options))
-        if code == ExitCode.SUCCEEDED:
-            step.dismiss()  # else it may find something to clear away
+        step.dismiss()  # what an attempt has left behind is kept on purpose, such as a notebook that found no place
         return code
     from nbstep_runner.cli.command import command
 

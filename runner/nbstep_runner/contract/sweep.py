@@ -90,7 +90,7 @@ AnyListed = TypeVar("AnyListed", bound=Listed)
 
 
 def records_among(
-    listed: Iterable[AnyListed], runs: str, plan: str, ending: str = RECORD
+    listed: Iterable[AnyListed], runs: str, plan: str, ending: str = f"/{RECORD}"
 ) -> tuple[dict[str, AnyListed], float | None]:
     """The records of a sweep's runs by the runs' names, and when the sweep began.
 
@@ -98,7 +98,7 @@ def records_among(
         listed: All objects below the folder of its runs.
         runs: The URI of that folder; it ends with ``/``.
         plan: The place of the sweep's plan, relative to it: it is written when the sweep begins.
-        ending: Of the records' names.
+        ending: Of the records' places.
     """
     records: dict[str, AnyListed] = {}
     begun = None
@@ -108,6 +108,6 @@ def records_among(
             continue  # deeper down a notebook may put anything
         if f"{folder}/{name}" == plan:
             begun = each.modified
-        elif name.endswith(ending):
+        elif f"/{name}".endswith(ending):
             records[folder] = each
     return records, begun

@@ -322,7 +322,7 @@ class StoredOutput:
         """Put the record in the claim's place: the run has ended as it says.
 
         A run that failed before it had a claim leaves another run's final record alone; a record that has answered is
-        left as it is.
+        left as it is, but for a run of a sweep, whose turn is written into it.
 
         Raises:
             OutputConflictError: The claim is another's by now; what was published is withdrawn, unless a record that

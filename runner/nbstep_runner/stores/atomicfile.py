@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,8 +26,8 @@ LEFTOVER_SECONDS: Final = 3600.0
 LOCK_SECONDS: Final = 30.0
 """Locks are held for a rename; one that is held this long belongs to a process that is stopped."""
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
-_PER_CLIENT: Final = ("nfs", "cifs", "smb3", "fuse.", "9p", "virtiofs")
-"""How the types of these filesystems begin; a plain ``fuseblk`` is a disk of this machine."""
+_PER_CLIENT: Final = re.compile(r"nfs.*|cifs|smb3|fuse(\..*)?|9p|virtiofs|lustre|afs|beegfs|gpfs|prl_fs|vboxsf")
+"""The types of filesystems that lock a folder for one client alone; ``fuseblk`` is a disk of this machine."""
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
@@ -136,7 +137,7 @@ def _locks_per_client(device: int) -> bool:
         mounts = Path("/proc/self/mountinfo").read_text(errors="replace")
     except OSError:
         return False
-    return filesystem_of(device, mounts).startswith(_PER_CLIENT)
+    return _PER_CLIENT.fullmatch(filesystem_of(device, mounts)) is not None
 
 
 def filesystem_of(device: int, mounts: str) -> str:

@@ -180,6 +180,7 @@ class OtherStore:
         try:
             self._put(temporary, data)
             self._rename(temporary, path)
+            self._confirm(path, data)
         except Exception:
             with suppress(Exception):  # the first failure is the one to tell of
                 self._fs.rm_file(temporary)
@@ -197,8 +198,8 @@ class OtherStore:
         try:
             self._fs.mv(temporary, path)
         except Exception as error:
-            there = self._fs.exists(path)
-            if there and not self._fs.exists(temporary):
+            there = self._is_there(path)
+            if there and not self._is_there(temporary):
                 return  # it was renamed, and the answer was lost
             if not there or isinstance(error, ConnectionError | TimeoutError):
                 raise
@@ -211,12 +212,20 @@ class OtherStore:
             self._fs.mv(path, old)
             self._fs.mv(temporary, path)
         except Exception:
-            if self._fs.exists(temporary):
-                if not self._fs.exists(path):
+            if self._is_there(temporary):
+                if not self._is_there(path):
                     self._fs.mv(old, path)
                 raise
         with suppress(Exception):  # the new object is in place
             self._fs.rm_file(old)
+
+    def _is_there(self, path: str) -> bool:
+        """Whether there is such an object, or an error: ``exists`` of fsspec says no where nobody answers."""
+        try:
+            self._fs.info(path)
+        except FileNotFoundError:
+            return False
+        return True
 
 
 def _temporary_beside(path: str) -> str:

@@ -63,7 +63,8 @@ class PartsUpload:
         numbers = range(1, -(-upload.size // PART_BYTES) + 1)
         try:
             sending = [self.threads.submit(self._send_part, upload, begun, number) for number in numbers]
-        except RuntimeError:  # the limit of processes leaves no room for a thread
+        except RuntimeError:  # the limit of processes leaves no room for a thread: from now on one after another
+            self.threads.shutdown(cancel_futures=True)
             return [self._send_part(upload, begun, number) for number in numbers]
         _, unfinished = wait(sending, return_when=FIRST_EXCEPTION)
         if unfinished:

@@ -29,7 +29,7 @@ from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.trace import tracing
-from nbstep_runner.supervisor import STOPPING
+from nbstep_runner.supervisor import STOPPING, stopping
 
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
@@ -97,7 +97,7 @@ def _next(tasks: Connection) -> Task | None:
 def _detach(parent: int, let_go: Callable[[], None]) -> None:
     """Take the state of a process that was started by itself; the worker's death is a SIGTERM."""
     signal.set_wakeup_fd(-1)
-    for number in (*STOPPING, signal.SIGCHLD):
+    for number in (*stopping(), signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

@@ -35,7 +35,7 @@ from nbstep_runner.processes import become_subreaper, reap_zombies
 from nbstep_runner.sinks.json_lines import JsonLines
 from nbstep_runner.sinks.records import describe
 from nbstep_runner.stores import open_store
-from nbstep_runner.supervisor import STOPPING
+from nbstep_runner.supervisor import stopping
 from nbstep_runner.sweep.share import LOOK_SECONDS, Portion, Share
 
 PROGRAM: Final = (sys.executable, "-P", "-m", "nbstep_runner.sweep", "--told")
@@ -106,7 +106,7 @@ class Part:
         self._worker = worker
         self._say = say
         self._stop: signal.Signals | None = None
-        for number in STOPPING:
+        for number in stopping():
             signal.signal(number, self._pass_on)
 
     def _pass_on(self, number: int, _: FrameType | None) -> None:

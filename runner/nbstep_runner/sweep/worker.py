@@ -18,7 +18,7 @@ from nbstep_runner.contract import RunResult, RunState, SweepEvent, SweepSpec, S
 from nbstep_runner.errors import BadInputError, ExitCode, InternalError
 from nbstep_runner.processes import become_subreaper, kill_tree, reap_zombies
 from nbstep_runner.session import results
-from nbstep_runner.supervisor import STOPPING
+from nbstep_runner.supervisor import STOPPING, stopping
 from nbstep_runner.sweep.child import Task, serve
 from nbstep_runner.sweep.pool import WarmPool
 from nbstep_runner.sweep.warm import warm_up
@@ -85,7 +85,7 @@ class Worker:
         os.set_blocking(self._writer, False)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for number in STOPPING:
+        for number in stopping():
             signal.signal(number, self._note)
 
     def _note(self, number: int, _: FrameType | None) -> None:

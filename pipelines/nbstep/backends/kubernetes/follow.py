@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -67,6 +67,7 @@ class Follower:
         self._name = name
         self._told: set[str] = set()
         self._read: set[str] = set()
+        self._seen: Object = {}
         self._waiting_since = time.monotonic()
 
     def lines(self, *, follow: bool) -> Iterator[bytes | None]:
@@ -86,7 +87,9 @@ class Follower:
             yield from self._trouble(job, pods, of_queue)
             ready = next((pod for pod in pods if started(pod) and pod["metadata"]["uid"] not in self._read), None)
             if ready is not None:
+                self._seen = ready
                 yield from self._pod_lines(ready, follow=follow)
+                yield from self._tell(problems(self._seen))  # the next look may find the pod gone
                 self._read.add(ready["metadata"]["uid"])
                 self._waiting_since, pause = time.monotonic(), LOOK_SECONDS
             elif not follow or self._over(job, pods, of_queue):
@@ -121,6 +124,9 @@ class Follower:
             end = termination(pod)
             if end is not None and end.reference in ("lost", "out-of-memory"):
                 sentences.append(end.words)
+        yield from self._tell(sentences)
+
+    def _tell(self, sentences: Iterable[str]) -> Iterator[bytes]:
         for sentence in sentences:
             if sentence not in self._told:
                 self._told.add(sentence)
@@ -130,10 +136,12 @@ class Follower:
         """The lines of one pod, until its container has ended and all of them have come."""
         name, log = pod["metadata"]["name"], PodLog()
         since: int | None = None
-        again = False
+        again = idle = False
         while True:
             ended = not follow or self._ended(name)  # looked at before the log is read: after it there is no more
             since = None if ended else since  # the last look is at all of it, so that nothing depends on clocks
+            if idle and not ended:  # such as a connection that the node ends at once
+                time.sleep(LOOK_SECONDS)
             before = log.last_line_at
             try:
                 yield from self._connection(name, log, follow=follow and not ended, since=since, again=again)
@@ -145,8 +153,7 @@ class Follower:
             if ended:
                 return
             yield None
-            if log.last_line_at == before:  # such as a connection that the node ends at once
-                time.sleep(LOOK_SECONDS)
+            idle = log.last_line_at == before
             since, again = int(time.monotonic() - log.last_line_at) + OVERLAP_SECONDS, True
 
     def _connection(self, name: str, log: PodLog, *, follow: bool, since: int | None, again: bool) -> Iterator[bytes]:
@@ -168,9 +175,10 @@ class Follower:
 
     def _ended(self, name: str) -> bool:
         try:
-            return termination(self._cluster.pod(self._name.namespace, name)) is not None
+            self._seen = self._cluster.pod(self._name.namespace, name)
         except RunNotFoundError:
             return True
+        return termination(self._seen) is not None
 
 
 class _Numbered(msgspec.Struct):

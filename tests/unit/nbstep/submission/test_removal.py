@@ -20,7 +20,7 @@ from nbstep.errors import ClusterUnavailableError
 from nbstep.profiles import Profile
 from nbstep.submission import checkup
 from nbstep.submission.request import Prepared
-from nbstep_runner.contract import RunState, StorageOptions, encode
+from nbstep_runner.contract import CollectedFile, RunState, StorageOptions, encode
 from nbstep_runner.errors import TerminatedError
 from support.memory_runs import backend_of, submit
 from support.records import run_record
@@ -51,7 +51,10 @@ def test_of_a_run_in_somebodys_project_only_its_own_is_removed(project: Path, na
     own |= {f"{stem}.files/a/b.csv", f"{stem}.state/1/a", f"{stem}.attempts/1.verdict.json"}
     for path in theirs | own:
         written(path)
-    record = run_record(output_uri=str(project / name), run_id="train-1", exit_code=0)
+    collected = (CollectedFile(path="a/b.csv", size=2, checksum=""),)
+    record = run_record(
+        output_uri=str(project / name), run_id="train-1", exit_code=0, html_uri=f"{stem}.html", files=collected
+    )
     Path(f"{stem}.result.json").write_bytes(encode(record))
 
     told = CliRunner().invoke(delete, [name, "--dry-run"])

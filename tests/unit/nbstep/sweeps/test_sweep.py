@@ -312,7 +312,11 @@ def test_a_run_that_failed_or_reports_no_number_is_not_the_best() -> None:
     ("name", "lowest"),
     [
         *((name, True) for name in ("rmse", "val_loss", "logLoss", "testError", "MSE", "valRMSE", "seconds", "mae2")),
-        *((name, False) for name in ("sentiment_accuracy", "power", "answer_rate", "territory", "glossary_f1", "f1")),
+        *((name, True) for name in ("trainloss", "nrmse", "wmape", "walltime", "elapsed_time")),
+        *(
+            (name, False)
+            for name in ("sentiment_accuracy", "power", "answer_rate", "territory", "glossary_f1", "f1", "uptime")
+        ),
     ],
 )
 def test_whole_words_of_a_name_say_whether_the_lowest_is_the_best(name: str, lowest: bool) -> None:
