@@ -22,6 +22,8 @@ STOP_SECONDS: Final = 10
 BACKLOG: Final = 256
 HEAD_SECONDS: Final = 10.0
 """How long a connection is kept without the whole head of a request: from its beginning, and from each answer on."""
+TAKE_SECONDS: Final = 120.0
+"""How long a connection is kept whose client takes nothing of an answer that it was sent."""
 
 
 class Connection(H11Protocol):
@@ -70,7 +72,21 @@ class Connection(H11Protocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self._unwatch()
         elif self._deadline is None:
-            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self._end, 0, self.loop.time())
+
+    def _end(self, waiting: int, since: float) -> None:
+        """Close it, or look again later: uvicorn calls an answer complete while much of it may be on its way.
+
+        Args:
+            waiting: Bytes that the client had still to take when this was looked at last.
+            since: When it last took some.
+        """
+        left, now = self.transport.get_write_buffer_size(), self.loop.time()
+        since = since if left == waiting else now
+        if left == 0 or now - since >= TAKE_SECONDS:
+            self.transport.abort()
+        else:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self._end, left, since)
 
     def _unwatch(self) -> None:
         if self._deadline is not None:

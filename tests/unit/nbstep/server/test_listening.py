@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -71,3 +72,22 @@ def test_a_request_is_answered_however_long_that_takes_and_the_next_has_to_come(
             received += some
         assert received.count(b"answered") == 2
         until_closed(connected, b"G")
+
+
+@pytest.mark.fault(62)
+def test_an_answer_is_sent_whole_however_slowly_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "HEAD_SECONDS", GENEROUS)
+    body = b"x" * 2**24
+
+    async def answer_at_length(scope: Scope, receive: Receive, send: Send) -> None:
+        listening.HEAD_SECONDS = SOON  # type: ignore[misc]  # from now on: the client has asked
+        await PlainTextResponse(body)(scope, receive, send)
+
+    with serving(answer_at_length, Streams(1)) as port, connection(port) as connected:
+        connected.sendall(REQUEST)
+        received = len(connected.recv(2**16))
+        time.sleep(4 * SOON)
+        with suppress(ConnectionError):
+            while some := connected.recv(2**16):
+                received += len(some)
+        assert received > len(body)
