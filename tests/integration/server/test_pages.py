@@ -94,6 +94,27 @@ def check_readable(browser: Browser) -> None:
     assert browser.fits(1200)
 
 
+def check_list_is_followed(browser: Browser, url: str, run: Run) -> None:
+    """The list is kept up to date: what is the same stays, and the keyboard is where it was."""
+    backend = memory_runs.backend_of(run)
+    browser.show(f"{url}/")
+    browser.until("return document.querySelectorAll('.state.succeeded').length == 1")
+    browser.script("window.kept = true; window.table = document.querySelector('table')")
+    asked = "performance.getEntriesByType('resource').filter(each => each.initiatorType == 'fetch').length"
+    before = browser.script(f"return {asked}")
+    browser.until(f"return {asked} > {before}")
+    assert browser.script("return document.contains(window.table)"), "what is the same was replaced"
+    browser.script("document.querySelector('tbody a').focus()")
+    newer = memory_runs.submit(runs=runs_of(run), run_id=f"other-{secrets.token_hex(4)}")
+    browser.until(f"return document.querySelector('tbody').innerText.includes('{newer.id}')")
+    assert browser.script("return document.activeElement.innerText") == run.id
+    browser.script("document.querySelector('.scroll').focus()")
+    backend.begin(newer.handle)
+    backend.end(newer.handle)
+    browser.until("return document.querySelectorAll('.state.succeeded').length == 2")
+    assert browser.script("return [window.kept, document.activeElement.className]") == [True, "scroll"]
+
+
 def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Run) -> None:
     """All of it without a reload until the run ends, and each line once: a mark on the window tells reloads."""
     backend = memory_runs.backend_of(run)
@@ -132,14 +153,7 @@ def test_a_run_is_followed_on_its_page_and_in_the_list(browser: Browser, run: Ru
         browser.until("return document.querySelector('.state').textContent == 'succeeded'")
         browser.until("return document.body.innerText.includes('rmse')")
 
-        browser.show(f"{url}/")
-        browser.script("window.kept = true; document.querySelector('tbody a').focus()")
-        newer = memory_runs.submit(runs=runs_of(run), run_id=f"other-{secrets.token_hex(4)}")
-        browser.until(f"return document.querySelector('tbody').innerText.includes('{newer.id}')")
-        backend.begin(newer.handle)
-        backend.end(newer.handle)
-        browser.until("return document.querySelectorAll('.state.succeeded').length == 2")
-        assert browser.script("return [window.kept, document.activeElement.innerText]") == [True, run.id]
+        check_list_is_followed(browser, url, run)
         refused = [each for each in browser("POST", "/se/log", {"type": "browser"}) if "Security" in each["message"]]
         assert refused == []
 

@@ -7,11 +7,22 @@ import { localTimes } from "./times.js";
 const LONGEST_SECONDS = 60;
 const SHARE = 4; // of the time, at most a fifth is spent on answers
 
-let shown = document.getElementById("live").innerHTML;
+const FOCUSABLE = "a, input, button, [tabindex]";
+
+let shown = contentOf(document.getElementById("live"));
 let failures = 0;
 
+// All but when it was listed, which is another time in each answer.
+function contentOf(live) {
+  const copy = live.cloneNode(true);
+  copy.querySelector("#listed")?.remove();
+  return copy.innerHTML;
+}
+
+// What an element is found by again: rows come and go, and several of them may lead to one address.
 function nameOf(element) {
-  return element.getAttribute("href") ?? element.getAttribute("value") ?? element.textContent;
+  const own = ["href", "value", "aria-label"].map((name) => element.getAttribute(name)).find((value) => value !== null);
+  return JSON.stringify([element.closest("tr")?.querySelector("th")?.textContent, own ?? element.textContent]);
 }
 
 function isSelected(element) {
@@ -25,9 +36,11 @@ function replace(older, newer) {
   for (const box of newer.querySelectorAll("input[name=run]")) box.checked = chosen.has(box.value);
   const scrolled = older.querySelector(".scroll")?.scrollLeft ?? 0;
   older.replaceWith(document.adoptNode(newer));
-  localTimes(newer);
   newer.querySelector(".scroll")?.scrollTo({ left: scrolled });
-  if (focused) [...newer.querySelectorAll("a, input, button")].find((each) => nameOf(each) === focused)?.focus();
+  if (focused) {
+    const same = [...newer.querySelectorAll(FOCUSABLE)].find((each) => nameOf(each) === focused);
+    same?.focus({ preventScroll: true });
+  }
 }
 
 async function refresh(older) {
@@ -35,9 +48,15 @@ async function refresh(older) {
   if (!answer.ok) throw new Error(answer.status === 401 ? "you are signed out" : `the server says ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const newer = page.getElementById("live");
-  if (!newer || newer.innerHTML === shown || isSelected(older)) return;
-  shown = newer.innerHTML;
-  replace(older, newer);
+  if (!newer || isSelected(older)) return;
+  localTimes(newer);
+  const content = contentOf(newer);
+  if (content !== shown) {
+    shown = content;
+    replace(older, newer);
+  } else if (newer.querySelector("#listed")) {
+    older.querySelector("#listed").replaceWith(document.adoptNode(newer.querySelector("#listed")));
+  }
 }
 
 let pause = 0;
