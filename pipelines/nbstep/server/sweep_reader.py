@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -17,13 +17,38 @@ from nbstep.server.summaries import has_room
 from nbstep.server.sweep_table import SweepTable
 from nbstep.submission.places import PLAN
 from nbstep.sweeps.outcome import SweepRun
-from nbstep_runner.contract import OUTPUT, RECORD, RunResult, RunState, SweepSpec, decode, encode
+from nbstep_runner.contract import OUTPUT, RECORD, ErrorInfo, RunResult, RunState, SweepSpec, decode, encode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join
 
 AT_ONCE: Final = 32
 KEPT_BYTES: Final = 2**24
-"""How much of records that do not change any more is kept in memory, as JSON."""
+"""How much of what is shown of records that do not change any more is kept in memory, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a row shows of a run's record: a large one must not take the room of a thousand others.
+
+    Attributes:
+        whole: Whether the parameters and results are there.
+    """
+
+    record: RunResult
+    whole: bool
+
+    @classmethod
+    def of(cls, record: RunResult) -> Shown:
+        """Of a whole record."""
+        error = record.error and _brief(record.error)
+        told = replace(record, error=error, cells=(), files=(), warnings=(), left_behind=None, environment=None)
+        if has_room(record.parameters, record.results, record.labels):
+            return cls(told, whole=True)
+        return cls(replace(told, parameters={}, results={}, labels={}), whole=False)
+
+
+def _brief(error: ErrorInfo) -> ErrorInfo:
+    return ErrorInfo(reference=error.reference, message=error.message, hint=error.hint)
 
 
 class SweepReader:
@@ -38,7 +63,7 @@ class SweepReader:
 
     def __init__(self, most: int, kept_bytes: int = KEPT_BYTES) -> None:
         self._most = most
-        self._kept: OrderedDict[tuple[str, str], tuple[RunResult, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], tuple[Shown, int]] = OrderedDict()
         self._room = kept_bytes
         self._lock = threading.Lock()
 
@@ -62,19 +87,20 @@ class SweepReader:
         names = list(dict.fromkeys([*sets, *sorted(records)]))
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-sweep") as pool:
             read = pool.map(lambda name: self._record(group.store, records.get(name)), names[: self._most])
-            runs = [
-                SweepRun(
-                    name=name,
-                    parameters=sets.get(name) or (record.parameters if record else {}),
-                    output_uri=join(group.prefix, f"{name}/{OUTPUT}"),
-                    result=record,
-                )
-                for name, record in zip(names, read, strict=False)
-            ]
-        return SweepTable.of(runs, len(names) - len(runs))
+            shown = dict(zip(names, read, strict=False))
+        runs = [
+            SweepRun(
+                name=name,
+                parameters=sets.get(name) or (row.record.parameters if row else {}),
+                output_uri=join(group.prefix, f"{name}/{OUTPUT}"),
+                result=row and row.record,
+            )
+            for name, row in shown.items()
+        ]
+        cut = frozenset(name for name, row in shown.items() if row and not row.whole)
+        return SweepTable.of(runs, len(names) - len(runs), cut)
 
-    def _record(self, store: Store, stat: Stat | None) -> RunResult | None:
-        """What a row shows of a run's record: a large one must not take the room of a thousand others."""
+    def _record(self, store: Store, stat: Stat | None) -> Shown | None:
         if stat is None:
             return None
         with self._lock:
@@ -85,18 +111,16 @@ class SweepReader:
         record = read_run(store, stat.uri)
         if record is None:
             return None
-        record = replace(record, cells=(), files=(), warnings=())
-        if not has_room(record.parameters, record.results, record.labels):
-            record = replace(record, parameters={}, results={})
+        shown = Shown.of(record)
         if record.state.final and record.state is not RunState.LOST:  # one that looks lost may show signs of life again
-            self._keep(stat, record)
-        return record
+            self._keep(stat, shown)
+        return shown
 
-    def _keep(self, stat: Stat, record: RunResult) -> None:
-        size = len(encode(record))
+    def _keep(self, stat: Stat, shown: Shown) -> None:
+        size = len(encode(shown.record))
         with self._lock:
             if (stat.uri, stat.version) not in self._kept:
-                self._kept[stat.uri, stat.version] = record, size
+                self._kept[stat.uri, stat.version] = shown, size
                 self._room -= size
             while self._room < 0:
                 _, (_, size) = self._kept.popitem(last=False)

@@ -27,6 +27,7 @@ class SweepTable:
         shared: The parameters that all runs have alike.
         parameters: The names of the others, which head columns.
         results: The names of what was found, which do too.
+        cut: The names of the runs whose parameters and results are too large to be shown.
     """
 
     sweep: Sweep
@@ -34,9 +35,10 @@ class SweepTable:
     shared: dict[str, Any]
     parameters: tuple[str, ...]
     results: tuple[str, ...]
+    cut: frozenset[str]
 
     @classmethod
-    def of(cls, runs: Sequence[SweepRun], left_out: int) -> SweepTable:
+    def of(cls, runs: Sequence[SweepRun], left_out: int, cut: frozenset[str] = frozenset()) -> SweepTable:
         """The table of these runs."""
         parameters = _names(run.parameters for run in runs)
         shared = {name: runs[0].parameters[name] for name in parameters if len(runs) > 1 and _is_shared(name, runs)}
@@ -46,6 +48,7 @@ class SweepTable:
             shared=shared,
             parameters=tuple(name for name in parameters if name not in shared),
             results=tuple(_names(run.result.results for run in runs if run.result)),
+            cut=cut,
         )
 
     def ordered(self, by: str, *, descending: bool, failures_first: bool) -> list[SweepRun]:

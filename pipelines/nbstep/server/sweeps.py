@@ -10,7 +10,7 @@ import msgspec
 from anyio import to_thread
 from starlette.routing import Route
 
-from nbstep.backends.server.interface import Accepted, SweepDetail
+from nbstep.backends.server.interface import Accepted, SetOfSweep, SweepDetail
 from nbstep.errors import RunNotFoundError
 from nbstep.server.bodies import asked_for
 from nbstep.server.callers import Right, caller_of, folder_of
@@ -23,6 +23,7 @@ from nbstep.server.started_sweeps import AskedSweep, StartedSweeps, set_of
 from nbstep.server.starting import Starting
 from nbstep.server.submit import KEY_HEADER
 from nbstep.server.sweep_reader import SweepReader
+from nbstep.sweeps.outcome import SweepRun
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -93,7 +94,7 @@ class Sweeps:
             folder=group.name,
             metric=getattr(table.sweep.metric, "name", None),
             shared=table.shared,
-            sets=tuple(set_of(group.name, each) for each in rows),
+            sets=tuple(_row(group.name, each, cut=each.name in table.cut) for each in rows),
             left_out=table.left_out,
         )
 
@@ -113,6 +114,14 @@ class Sweeps:
         request.state.run = path
         await to_thread.run_sync(_end, folder, path)
         return as_json(Accepted(path, folder.name), 202)
+
+
+def _row(group: str, run: SweepRun, *, cut: bool) -> SetOfSweep:
+    """A row, which says so where the run's values are left out of it."""
+    row = set_of(group, run)
+    if row.run is None or not cut:
+        return row
+    return msgspec.structs.replace(row, parameters={}, run=msgspec.structs.replace(row.run, whole=False))
 
 
 def _end(folder: RunFolder, path: str) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from nbstep.profiles.storage import store_of
 from nbstep.server.folders import RunFolders
 from nbstep.server.sweep_reader import SweepReader
-from nbstep_runner.contract import RECORD, RunResult, RunSpec, RunState, StorageOptions, encode
+from nbstep_runner.contract import RECORD, ErrorInfo, LeftBehind, RunResult, RunSpec, RunState, StorageOptions, encode
 from nbstep_runner.stores import redact
 from nbstep_runner.testing import MemoryStore
-from support.service import config
+from support.service import Service, config
 
 if TYPE_CHECKING:
     from nbstep.server.folders import RunFolder
@@ -41,10 +41,11 @@ class World:
         self.put("n=3", RunState.RUNNING)
         self.put("n=4", RunState.LOST)
 
-    def put(self, name: str, state: RunState) -> None:
+    def put(self, name: str, state: RunState, **members: Any) -> None:
         record = RunResult.blank(RunSpec(run_id=name, input_uri="", output_uri=f"{self.uri}/{name}/o.ipynb"), redact)
         uri = f"{self.uri}/{name}/{RECORD}"
-        store_of(uri, StorageOptions()).write(uri, encode(replace(record, state=state, results={"rmse": 1})))
+        left = replace(record, **{"state": state, "results": {"rmse": 1}, **members})
+        store_of(uri, StorageOptions()).write(uri, encode(left))
 
     def states(self, reader: SweepReader) -> list[RunState]:
         return [run.state for run in reader.table(self.group).sweep.runs]
@@ -72,3 +73,24 @@ def test_what_has_no_room_is_read_again(world: World) -> None:
     for _ in range(2):
         assert len(world.states(reader)) == 5
     assert sum(world.reads[f"n={number}"] for number in range(3)) > 3
+
+
+def test_no_more_of_a_failure_is_kept_than_is_shown(world: World) -> None:
+    error = ErrorInfo(reference="cell-failed", message="it raised", hint="Look.", traceback=("at a line",) * 10_000)
+    behind = LeftBehind(count=1, size=1, names=("a",) * 10_000)
+    for number in range(3):
+        world.put(f"n={number}", RunState.FAILED, error=error, left_behind=behind)
+    reader = SweepReader(most=100, kept_bytes=10_000)
+    (run, *_) = [reader.table(world.group).sweep.runs for _ in range(2)][1]
+    assert run.result is not None
+    assert run.result.error == ErrorInfo(reference="cell-failed", message="it raised", hint="Look.")
+    assert [world.reads[f"n={number}"] for number in range(3)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("large", ["parameters", "results", "labels"])
+def test_a_run_whose_values_are_too_large_says_so(world: World, large: str) -> None:
+    world.put("n=0", RunState.SUCCEEDED, **{large: {"text": "x" * 2**16}})
+    service = Service.of(folders={"team": {"uri": world.uri.rpartition("/")[0]}})
+    told = {each["name"]: each for each in service.get("/v1/sweeps/lr").json()["sets"]}
+    assert [told[name]["run"]["whole"] for name in ("n=0", "n=1")] == [False, True]
+    assert [told["n=0"]["run"][name] for name in ("parameters", "results", "labels")] == [{}, {}, {}]
