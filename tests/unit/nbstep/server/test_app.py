@@ -46,6 +46,14 @@ def test_the_description_is_valid_and_of_every_route(service: Service, tmp_path:
     assert offered == {(path, method) for path, methods in described["paths"].items() for method in methods}
 
 
+@pytest.mark.parametrize(("path", "kind"), [("/v1/runs", "Asked"), ("/v1/sweeps", "AskedSweep")])
+def test_the_json_of_a_form_is_described_as_it_is_read(path: str, kind: str) -> None:
+    told = document()["paths"][path]["post"]["requestBody"]["content"]
+    beside = told["multipart/form-data"]["schema"]["properties"]["request"]["contentSchema"]
+    assert beside == told["application/json"]["schema"] == {"$ref": f"#/components/schemas/{kind}"}
+    assert "html" in document()["components"]["schemas"][kind]["properties"]
+
+
 def fits(method: str, path: str, answer: Any) -> None:
     """Check an answer against its description."""
     described = document()
