@@ -93,7 +93,7 @@ class SweepReader:
                 name=name,
                 parameters=sets.get(name) or (row.record.parameters if row else {}),
                 output_uri=join(group.prefix, f"{name}/{OUTPUT}"),
-                result=row and row.record,
+                result=row.record if row else None,
             )
             for name, row in shown.items()
         ]
