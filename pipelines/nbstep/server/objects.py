@@ -18,13 +18,12 @@ from nbstep.runs.files import file_uri
 from nbstep.runs.run import Run
 from nbstep.server.links import lies_in
 from nbstep.server.problems import Problem, not_found
-from nbstep_runner.contract import FILES, LOG_ENDING, PAGE_ENDING, PARTIAL_ENDING, RECORD_ENDING
+from nbstep_runner.contract import FILES, LOG_ENDING, OUTPUT, PAGE_ENDING, PARTIAL_ENDING, RECORD_ENDING
 from nbstep_runner.stores import checksum, sibling
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-STEM: Final = "output"
 KINDS: Final = {
     ".ipynb": "application/x-ipynb+json",
     RECORD_ENDING: "application/json",
@@ -65,12 +64,12 @@ class RunObject:
 def objects_of(run: Run) -> dict[str, RunObject]:
     """What may be asked for of a run, by name, whether or not it is there."""
     beside = (
-        RunObject(f"{STEM}{ending}", sibling(run.output_uri, ending), media_type)
+        RunObject(sibling(OUTPUT, ending), sibling(run.output_uri, ending), media_type)
         for ending, media_type in KINDS.items()
     )
     record = run.record()
     left = (
-        RunObject(f"{STEM}{FILES}/{file.path}", file_uri(run.output_uri, file.path), BINARY, file.checksum)
+        RunObject(f"{sibling(OUTPUT, FILES)}/{file.path}", file_uri(run.output_uri, file.path), BINARY, file.checksum)
         for file in (record.files if record else ())
     )
     return {each.name: each for each in (*beside, *left)}

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from nbstep.backends.server.interface import SetOfSweep, StandingOfSweep, SweepDetail, summary_of
+from nbstep.backends.server.places import STEM
 from nbstep.server.asked import Asked, check_one_notebook, digest_of, named_by, sources_of, usage
 from nbstep.server.claims import Claim
 from nbstep.server.folders import RunFolder, is_group_path
@@ -63,9 +64,7 @@ def _check_name(folder: RunFolder, name: str) -> None:
     Raises:
         Problem: It is no path, or a run of the folder lies there.
     """
-    if not is_group_path(name) or any(
-        each.endswith(OWN_FOLDERS) or each.startswith("output.") for each in name.split("/")
-    ):
+    if not is_group_path(name) or any(each.endswith(OWN_FOLDERS) or each.startswith(STEM) for each in name.split("/")):
         hint = "Use letters, digits and ._+=,- in up to 128 characters, and / between folders."
         raise usage(f"{name[:80]!r} is none that a sweep can have", hint)
     for above in accumulate(name.split("/"), "{}/{}".format):

@@ -15,9 +15,8 @@ from nbstep.server.folders import RunFolder, is_set_name
 from nbstep.server.problems import not_found
 from nbstep.server.summaries import has_room
 from nbstep.server.sweep_table import SweepTable
-from nbstep.submission.places import PLAN
 from nbstep.sweeps.outcome import SweepRun
-from nbstep_runner.contract import OUTPUT, RECORD, ErrorInfo, RunResult, RunState, SweepSpec, decode, encode
+from nbstep_runner.contract import OUTPUT, PLAN, RECORD, ErrorInfo, RunResult, RunState, SweepSpec, decode, encode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join
 

@@ -17,8 +17,8 @@ from nbstep.profiles import Profile
 from nbstep.profiles.storage import absolute, folder_of_runs
 from nbstep.profiles.volume_claims import ROOT, SCHEME, here
 from nbstep.runs.run import Run
-from nbstep.submission.places import PLAN, RunPlaces, SweepPlaces
-from nbstep_runner.contract import RECORD_ENDING, RunResult, StorageOptions, decode
+from nbstep.submission.places import RunPlaces, SweepPlaces
+from nbstep_runner.contract import PLAN, RECORD_ENDING, RunResult, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError, UsageError
 from nbstep_runner.stores import join, sibling
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 
 from nbstep.authoring.notebook import label_of
-from nbstep_runner.contract import OUTPUT, RECORD, SPEC
+from nbstep_runner.contract import OUTPUT, PLAN, RECORD, SPEC
 from nbstep_runner.stores import join
-
-PLAN: Final = "sweep.json"
 
 
 @dataclass(frozen=True, slots=True)

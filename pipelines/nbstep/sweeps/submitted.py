@@ -16,14 +16,14 @@ from nbstep.runs.removal import Removed, check_ended, remove_run
 from nbstep.runs.run import Run
 from nbstep.runs.wait import until_ended
 from nbstep.runs.watch import Look, watch_of
-from nbstep.submission.places import PLAN, SweepPlaces
+from nbstep.submission.places import SweepPlaces
 from nbstep.sweeps.lines import line_of
 from nbstep.sweeps.outcome import Listener, Sweep, SweepRun
 from nbstep.sweeps.records import SweepRecords, folder_name
 from nbstep.sweeps.told import ToldRecords
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import OUTPUT, RunState, SweepSpec, decode
+from nbstep_runner.contract import OUTPUT, PLAN, RunState, SweepSpec, decode
 from nbstep_runner.stores import join
 
 SEVERITIES: Final = {RunState.SUCCEEDED: "INFO", RunState.CANCELLED: "WARNING"}

@@ -17,6 +17,7 @@ from nbstep_runner.contract.beside import OWN_ENDINGS as OWN_ENDINGS
 from nbstep_runner.contract.beside import OWN_FOLDERS as OWN_FOLDERS
 from nbstep_runner.contract.beside import PAGE_ENDING as PAGE_ENDING
 from nbstep_runner.contract.beside import PARTIAL_ENDING as PARTIAL_ENDING
+from nbstep_runner.contract.beside import PLAN as PLAN
 from nbstep_runner.contract.beside import RECORD as RECORD
 from nbstep_runner.contract.beside import RECORD_ENDING as RECORD_ENDING
 from nbstep_runner.contract.beside import SPEC as SPEC

@@ -10,6 +10,8 @@ RECORD: Final = "output.result.json"
 """The record beside :data:`OUTPUT`."""
 SPEC: Final = "spec.json"
 """What was asked for, in the same folder."""
+PLAN: Final = "sweep.json"
+"""What was asked for of a sweep that was submitted, in a folder of its own."""
 
 RECORD_ENDING: Final = ".result.json"
 PAGE_ENDING: Final = ".html"

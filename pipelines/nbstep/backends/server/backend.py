@@ -14,11 +14,11 @@ from nbstep.backends.server.events import Follower, lines_so_far
 from nbstep.backends.server.interface import Accepted, Detail, StandingOfSweep, SweepDetail
 from nbstep.backends.server.places import HANDLE, Place, Places
 from nbstep.backends.server.request import again, service_of, upload
-from nbstep.backends.server.store import PLAN, ServiceStore, detail
+from nbstep.backends.server.store import ServiceStore, detail
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.service import SCHEME
-from nbstep_runner.contract import OUTPUT, SPEC, RunState, StorageOptions
+from nbstep_runner.contract import OUTPUT, PLAN, SPEC, RunState, StorageOptions
 from nbstep_runner.errors import UsageError
 from nbstep_runner.stores import Store, join
 

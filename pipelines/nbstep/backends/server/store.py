@@ -11,13 +11,12 @@ from nbstep.backends.server.answers import decoded
 from nbstep.backends.server.interface import Detail, Page, Summary, SweepDetail, record_of
 from nbstep.backends.server.places import STEM, Place, Places
 from nbstep.errors import RunNotFoundError
-from nbstep_runner.contract import OUTPUT, RECORD, RunResult
+from nbstep_runner.contract import OUTPUT, PLAN, RECORD, RunResult
 from nbstep_runner.errors import InputNotFoundError, StorageDeniedError
 from nbstep_runner.stores import Blob, Source, Stat, join
 
 OBJECT_BYTES: Final = 2**31
 """Of one object; no larger file is collected of a run."""
-PLAN: Final = "sweep.json"
 PAGE: Final = "200"
 
 
