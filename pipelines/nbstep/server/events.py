@@ -21,6 +21,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from nbstep.backends.server.interface import Standing
 from nbstep.runs.run import Run
 from nbstep.server.callers import place_of
 from nbstep.server.config import Limits
@@ -30,7 +31,6 @@ from nbstep.server.problems import Problem, as_problem
 from nbstep.server.spool import Entry, Number
 from nbstep.views.log_lines import parse
 from nbstep.views.status import RunStatus
-from nbstep_runner.contract import Progress, RunState
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -43,22 +43,6 @@ MEDIA_TYPE: Final = "text/event-stream"
 HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 """nginx passes events on as they come."""
 _ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})")
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run stands.
-
-    Attributes:
-        words: One sentence for people.
-        problems: What holds it up or went wrong, a sentence each.
-    """
-
-    state: RunState
-    words: str
-    problems: tuple[str, ...]
-    attempt: int | None = None
-    exit_code: int | None = None
-    progress: Progress | None = None
 
 
 class Events:

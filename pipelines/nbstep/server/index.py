@@ -35,8 +35,6 @@ from nbstep_runner.contract import RECORD, SPEC, RunState
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.stores import Stat, Store, join
 
-"""The names, in a run's own folder, by which a run is found."""
-
 AT_ONCE: Final = 32
 ENTRIES: Final = 1000
 """How many runs of a listing are entered at once."""

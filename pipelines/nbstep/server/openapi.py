@@ -7,13 +7,11 @@ from typing import Any, Final
 
 import msgspec
 
-from nbstep.backends.server.interface import Accepted, Detail, Page, ProblemTold, SweepDetail
+from nbstep.backends.server.interface import Accepted, Detail, Page, ProblemTold, Standing, SweepDetail, SweepList
 from nbstep.server.asked import Again, Asked
-from nbstep.server.events import Standing
 from nbstep.server.listing import Query
 from nbstep.server.problems import MEDIA_TYPE
 from nbstep.server.started_sweeps import AskedSweep
-from nbstep.server.sweeps import SweepList
 from nbstep_runner.contract import RunState
 
 JSON: Final = "application/json"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -19,7 +20,7 @@ from nbstep.server.links import lies_in
 from nbstep.server.problems import Problem, not_found
 from nbstep.server.starting import Starting
 from nbstep.server.summaries import short
-from nbstep.submission.places import RunPlaces
+from nbstep.submission.places import RunPlaces, SweepPlaces
 from nbstep.sweeps.elsewhere import PlacedSweep, place
 from nbstep.sweeps.outcome import SweepRun
 from nbstep.sweeps.plan import SweepRequest
@@ -28,7 +29,7 @@ from nbstep.sweeps.start import start_sweep
 from nbstep.sweeps.submitted import SubmittedSweep
 from nbstep_runner.contract import OWN_FOLDERS
 from nbstep_runner.nonfinite import read
-from nbstep_runner.stores import join
+from nbstep_runner.stores import Stat, join
 
 KEPT: Final = 4
 """Sweeps whose records are kept between two requests: those that were asked about last."""
@@ -84,6 +85,19 @@ def _check_places(folder: RunFolder, placed: PlacedSweep) -> None:
         raise not_found(f"folder {placed.places.name[:80]!r} in {folder.name}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A sweep with the records that were read of it, for one request at a time.
+
+    Attributes:
+        begun: Version and time of its plan, which each start writes.
+    """
+
+    sweep: SubmittedSweep
+    begun: Stat | None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 class StartedSweeps:
     """Starts sweeps for callers who may, and tells how one stands.
 
@@ -97,7 +111,7 @@ class StartedSweeps:
     def __init__(self, starting: Starting, most: int) -> None:
         self._starting = starting
         self._most = most
-        self._kept: OrderedDict[tuple[str, str, str], tuple[SubmittedSweep, threading.Lock]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
     def start(self, folder: RunFolder, caller: str, key: str | None, asked: AskedSweep, uploaded: Path | None) -> str:
@@ -145,9 +159,18 @@ class StartedSweeps:
         )
 
     def told(self, folder: RunFolder, path: str, found: SubmittedSweep) -> SweepDetail:
-        """How a sweep stands, with each of its runs; those that ended without a verdict get one. Blocks."""
-        sweep, lock = self._entry((folder.name, path, found.handle), found)
-        with lock:
+        """How a sweep stands, with each of its runs; those that ended without a verdict get one. Blocks.
+
+        Raises:
+            Problem: It has more sets than this server starts.
+        """
+        if len(found.plan.specs) > self._most:
+            detail = f"{len(found.plan.specs)} sets; this server tells of sweeps of up to {self._most}"
+            raise Problem(status=413, reference="too-large", detail=detail)
+        begun = folder.store.stat(SweepPlaces(join(folder.folder.uri, path)).plan)
+        kept = self._entry((folder.name, path, found.handle), _Kept(found, begun))
+        sweep = kept.sweep
+        with kept.lock:
             seen = sweep.backend.statuses([sweep.handle])[sweep.handle]
             status = sweep.status_seen(seen)
             group = f"{folder.name}/{path.rpartition('/')[0]}"
@@ -158,12 +181,12 @@ class StartedSweeps:
         )
         return SweepDetail(folder=group, metric=metric, shared={}, sets=rows, left_out=0, standing=standing)
 
-    def _entry(self, key: tuple[str, str, str], found: SubmittedSweep) -> tuple[SubmittedSweep, threading.Lock]:
-        """The one that is kept, unless it was started anew since."""
+    def _entry(self, key: tuple[str, str, str], found: _Kept) -> _Kept:
+        """The one that is kept, unless it was started anew since: its plan is then written anew."""
         with self._lock:
             kept = self._kept.get(key)
-            if kept is None or kept[0].plan != found.plan or kept[0].has_ended:
-                kept = self._kept[key] = (found, threading.Lock())
+            if kept is None or kept.begun != found.begun:
+                kept = self._kept[key] = found
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)

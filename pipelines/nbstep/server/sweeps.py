@@ -10,7 +10,7 @@ import msgspec
 from anyio import to_thread
 from starlette.routing import Route
 
-from nbstep.backends.server.interface import Accepted, SetOfSweep, SweepDetail
+from nbstep.backends.server.interface import Accepted, SetOfSweep, SweepDetail, SweepList, SweepListed
 from nbstep.errors import RunNotFoundError
 from nbstep.server.bodies import asked_for
 from nbstep.server.callers import Right, caller_of, folder_of
@@ -31,27 +31,6 @@ if TYPE_CHECKING:
 
 MOST_SHOWN: Final = 500
 """How many sweeps a list has."""
-
-
-class SweepListed(msgspec.Struct, frozen=True, kw_only=True):
-    """One sweep of a list.
-
-    Attributes:
-        path: By which it is asked for, below its folder.
-        runs: How many of its runs have a record.
-        modified: When the last of these was written, in seconds since the epoch.
-    """
-
-    path: str
-    runs: int
-    modified: float
-
-
-class SweepList(msgspec.Struct, frozen=True, kw_only=True):
-    """The sweeps below a folder, the last written first; ``left_out`` more are not told of."""
-
-    sweeps: tuple[SweepListed, ...]
-    left_out: int
 
 
 class Sweeps:

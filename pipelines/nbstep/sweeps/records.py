@@ -13,7 +13,7 @@ from nbstep.runs.settle import settle
 from nbstep.runs.verdict import GIVEN_UP_AFTER, combine, final_record, is_doubtful
 from nbstep.submission.places import SweepPlaces
 from nbstep_runner.contract import PLAN, RunResult, SweepSpec, decode, records_among
-from nbstep_runner.errors import BadInputError
+from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import ABSENT, Store, join, redact
 
 AT_ONCE: Final = 16
@@ -35,7 +35,7 @@ class SweepRecords:
         self.names = [folder_name(spec.output_uri) for spec in plan.specs]
         self.sets = plan.sets
         self._index = {name: index for index, name in enumerate(self.names)}
-        self._found: dict[int, tuple[RunResult, str]] = {}
+        self._found: dict[int, tuple[RunResult | None, str]] = {}
         self._read_at: dict[int, float] = {}
         self._listed: dict[int, tuple[str, float | None]] = {}
         self._earlier: set[int] = set()
@@ -45,15 +45,25 @@ class SweepRecords:
         """Learn what has changed since the last look; the runs whose records have."""
         changed, begun = self._list()
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-look") as pool:
-            blobs = pool.map(lambda index: self._store.read(self._places.record(self.names[index])), changed)
-            for (index, listed), blob in zip(changed.items(), blobs, strict=True):
+            for (index, listed), found in zip(changed.items(), pool.map(self._read, changed), strict=True):
                 _, modified = listed
-                self._found[index] = decode(blob.data, RunResult), blob.version
+                self._found[index] = found
                 self._listed[index] = listed
                 self._read_at[index] = time.monotonic()
                 before = modified is not None and begun is not None and modified < begun
                 (self._earlier.add if before else self._earlier.discard)(index)
         return list(changed)
+
+    def _read(self, index: int) -> tuple[RunResult | None, str]:
+        """A run's record and its version; one that is gone or damaged says nothing, and keeps no other from it."""
+        try:
+            blob = self._store.read(self._places.record(self.names[index]))
+        except InputNotFoundError:
+            return None, ABSENT
+        try:
+            return decode(blob.data, RunResult), blob.version
+        except BadInputError:
+            return None, blob.version
 
     def _list(self) -> tuple[dict[int, tuple[str, float | None]], float | None]:
         """The runs whose records have changed, with version and time, and the sweep's start; by the store's clock."""
@@ -101,7 +111,7 @@ class SweepRecords:
     def _is_fresh(self, index: int) -> bool:
         """Whether a record has changed, as this process saw it, since its run could have been given up."""
         record = self._found[index][0]
-        lease = record.claim.lease_seconds if record.claim else 0.0
+        lease = record.claim.lease_seconds if record and record.claim else 0.0
         return time.monotonic() - self._read_at[index] < GIVEN_UP_AFTER * lease
 
     def _settle(self, status: Status, index: int) -> RunResult | None:

@@ -108,6 +108,22 @@ class Detail(Summary, frozen=True, kw_only=True):
     objects: tuple[ObjectOfRun, ...]
 
 
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run stands.
+
+    Attributes:
+        words: One sentence for people.
+        problems: What holds it up or went wrong, a sentence each.
+    """
+
+    state: RunState
+    words: str
+    problems: tuple[str, ...]
+    attempt: int | None = None
+    exit_code: int | None = None
+    progress: Progress | None = None
+
+
 class SetOfSweep(msgspec.Struct, frozen=True, kw_only=True):
     """One set of parameters of a sweep.
 
@@ -159,6 +175,27 @@ class SweepDetail(msgspec.Struct, frozen=True, kw_only=True):
     sets: tuple[SetOfSweep, ...]
     left_out: int
     standing: StandingOfSweep | None = None
+
+
+class SweepListed(msgspec.Struct, frozen=True, kw_only=True):
+    """One sweep of a list.
+
+    Attributes:
+        path: By which it is asked for, below its folder.
+        runs: How many of its runs have a record.
+        modified: When the last of these was written, in seconds since the epoch.
+    """
+
+    path: str
+    runs: int
+    modified: float
+
+
+class SweepList(msgspec.Struct, frozen=True, kw_only=True):
+    """The sweeps below a folder, the last written first; ``left_out`` more are not told of."""
+
+    sweeps: tuple[SweepListed, ...]
+    left_out: int
 
 
 def summary_of(folder: str, run_id: str, record: RunResult) -> Summary:

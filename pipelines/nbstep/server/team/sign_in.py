@@ -57,7 +57,9 @@ class SignIn:
         sent = Headers(scope=scope).get("content-type", "").startswith(FORMS)
         if scope["method"] in SAFE or not sent or not self._keeping.available_tokens:
             return self._page(scope, _wanted(scope))
-        return self._page(scope, _wanted(scope), kept=await self._fields(scope, receive))
+        fields = await self._fields(scope, receive)
+        kept = {name: value for name, value in fields.items() if name not in (TOKEN, WANTED, AGAIN)}
+        return self._page(scope, _wanted(scope), kept=kept)
 
     async def answer(self, scope: Scope, receive: Receive) -> Response:
         """The answer to a form with a token, or to one that wants it forgotten.
@@ -92,10 +94,10 @@ class SignIn:
         return Response(text, 401, HEADERS | {"WWW-Authenticate": "Bearer"}, "text/html")
 
     async def _fields(self, scope: Scope, receive: Receive) -> dict[str, str]:
-        """The fields of a form; of a file, those that carry it. Large ones wait for one another."""
+        """The fields of a form; of a file, those that carry it. Those that may be large wait for one another."""
         request, small = Request(scope, receive), self._limits.body_bytes
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > small:
+        if not length.isdecimal() or int(length) > small:
             async with self._keeping:
                 fields, file = await read_fields(request, self._limits, self._most)
         else:

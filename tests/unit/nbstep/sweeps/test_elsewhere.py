@@ -248,6 +248,17 @@ def test_a_record_that_could_not_be_read_is_read_again_at_the_next_look(
     assert [run.state for run in sweep.wait(check=False)] == [RunState.SUCCEEDED] * 3
 
 
+def test_a_damaged_record_keeps_no_other_run_from_its_verdict(started: Started) -> None:
+    started.write(1)
+    started.store.write(started.places.record("n=2"), b"{")
+    started.cluster.status = Status(phase=Phase.RUNNING)
+    sweep = started.found()
+    assert sweep.status().words.startswith("1 of 3 runs have ended, 0 of them failed")
+    started.write(3)
+    started.cluster.status = Status(phase=Phase.ENDED, exit_code=0)
+    assert [run.state for run in sweep.wait(check=False)] == [RunState.SUCCEEDED, RunState.LOST, RunState.SUCCEEDED]
+
+
 def test_what_nobody_gave_a_verdict_gets_one_once_no_process_is_left(started: Started) -> None:
     started.write(1)
     started.write(2, RunState.RUNNING)

@@ -235,6 +235,33 @@ class TestInterface:
         assert (ends.status_code, ends.json()["reference"]) == (409, "still-running")
         assert "it saves" in ends.json()["detail"]
 
+    def test_what_has_ended_is_read_once_and_anew_once_it_is_started_again(
+        self, service: Service, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        body = self.body(run_id="s2", matrix=[])
+        where = service.request("POST", "/v1/sweeps", json=body).headers["location"]
+        for number in (0, 1):
+            place.leave("lr/s2", number, state=RunState.FAILED, exit_code=10)
+        place.say("lr/s2", Phase.ENDED)
+        assert [each["ended"] for each in service.get(where).json()["sets"]] == [True, True]
+        reads, read = list[str](), type(place.store).read
+
+        def counted(store: Any, uri: str) -> Any:
+            reads.append(uri)
+            return read(store, uri)
+
+        monkeypatch.setattr(type(place.store), "read", counted)
+        assert service.get(where).json()["standing"]["state"] == "failed"
+        assert not [uri for uri in reads if uri.endswith("output.result.json")]
+        assert service.request("POST", "/v1/sweeps", json=body).status_code == 202
+        place.say("lr/s2", Phase.RUNNING)
+        again = service.get(where).json()
+        assert (again["standing"]["state"], {each["ended"] for each in again["sets"]}) == ("running", {False})
+        plan = place.plan("lr/s2")
+        more = replace(plan, specs=plan.specs * 3, sets=plan.sets * 3)
+        place.store.write(f"{place.team.runs}/lr/s2/sweep.json", encode(more))
+        assert service.get(where).status_code == 413
+
     @pytest.mark.parametrize(
         ("members", "status", "reference"),
         [

@@ -180,7 +180,9 @@ def test_a_form_that_is_sent_once_signed_out_is_sent_again_once_signed_in(world:
     cookie = {"cookie": answer.headers["set-cookie"].partition(";")[0]}
     form = world.service.post("/submit?folder=a", headers=headers | cookie, files=sent)
     assert (form.status_code, "my own.ipynb" in form.text) == (200, True)
-    assert TOKENS["submitter"] not in form.text
+    refused = world.service.post("/submit?folder=a", headers=headers, files=sent)  # by a browser without the cookie
+    assert (refused.status_code, "my own.ipynb" in refused.text) == (401, True)
+    assert TOKENS["submitter"] not in form.text + refused.text
     for further in ({"origin": "https://evil.example"}, {"content-type": "multipart/form-data"}):
         refused = world.service.post("/submit", headers=HTML | further, content=b"x")
         assert (refused.status_code, "carried" in refused.text) == (403, False)
