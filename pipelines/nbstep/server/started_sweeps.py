@@ -33,6 +33,8 @@ from nbstep_runner.stores import Stat, join
 
 KEPT: Final = 4
 """Sweeps whose records are kept between two requests: those that were asked about last."""
+KEPT_BYTES: Final = 2**26
+"""How much of their records, as they are stored; of the sweep that was asked about last, all are kept."""
 Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 
 
@@ -188,9 +190,12 @@ class StartedSweeps:
             if kept is None or kept.begun != found.begun:
                 kept = self._kept[key] = found
             self._kept.move_to_end(key)
-            while len(self._kept) > KEPT:
+            while len(self._kept) > KEPT or (len(self._kept) > 1 and self._size() > KEPT_BYTES):
                 self._kept.popitem(last=False)
             return kept
+
+    def _size(self) -> int:
+        return sum(each.sweep.size for each in self._kept.values())
 
 
 def set_of(folder: str, run: SweepRun, *, ended: bool = False) -> SetOfSweep:

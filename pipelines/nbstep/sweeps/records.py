@@ -36,10 +36,16 @@ class SweepRecords:
         self.sets = plan.sets
         self._index = {name: index for index, name in enumerate(self.names)}
         self._found: dict[int, tuple[RunResult | None, str]] = {}
+        self._sizes: dict[int, int] = {}
         self._read_at: dict[int, float] = {}
         self._listed: dict[int, tuple[str, float | None]] = {}
         self._earlier: set[int] = set()
         self._settled: dict[int, RunResult] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of the records that were read, as they are stored."""
+        return sum(list(self._sizes.values()))
 
     def look(self) -> list[int]:
         """Learn what has changed since the last look; the runs whose records have."""
@@ -60,6 +66,7 @@ class SweepRecords:
             blob = self._store.read(self._places.record(self.names[index]))
         except InputNotFoundError:
             return None, ABSENT
+        self._sizes[index] = len(blob.data)
         try:
             return decode(blob.data, RunResult), blob.version
         except BadInputError:

@@ -69,6 +69,11 @@ class SubmittedSweep:
         return self._final is not None
 
     @property
+    def size(self) -> int:
+        """Bytes of the records that it keeps in memory, as they are stored."""
+        return self._records.size if isinstance(self._records, SweepRecords) else 0
+
+    @property
     def output(self) -> str:
         """The folder in which each run has its own."""
         return self._places.runs

@@ -15,6 +15,7 @@ from nbstep.backends.memory import MemoryBackend
 from nbstep.backends.protocol import Phase, Status
 from nbstep.errors import RunNotFoundError, ServiceDeniedError
 from nbstep.profiles.storage import store_of
+from nbstep.server import started_sweeps
 from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StorageOptions, SweepSpec, decode, encode
 from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError, StorageDeniedError, UsageError
 from nbstep_runner.stores import redact, sibling
@@ -253,6 +254,10 @@ class TestInterface:
         monkeypatch.setattr(type(place.store), "read", counted)
         assert service.get(where).json()["standing"]["state"] == "failed"
         assert not [uri for uri in reads if uri.endswith("output.result.json")]
+        monkeypatch.setattr(started_sweeps, "KEPT_BYTES", 1)
+        other = service.request("POST", "/v1/sweeps", json=self.body(name="small")).headers["location"]
+        assert (service.get(other).status_code, service.get(where).status_code) == (200, 200)
+        assert len([uri for uri in reads if uri.endswith("output.result.json")]) == 2
         assert service.request("POST", "/v1/sweeps", json=body).status_code == 202
         place.say("lr/s2", Phase.RUNNING)
         again = service.get(where).json()
