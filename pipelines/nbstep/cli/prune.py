@@ -34,7 +34,12 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     from nbstep.submission.find import submitted_at
     from nbstep.submission.places import RunPlaces
     from nbstep.submission.removal import remove
-    from nbstep_runner.errors import NbstepError, OutputConflictError
+    from nbstep_runner.errors import (
+        NbstepError,
+        OutputConflictError,
+        StorageDeniedError,
+        StorageUnavailableError,
+    )
 
     used = chosen(**place)
     folder = folder_of_runs(used)
@@ -49,6 +54,8 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
             removed = remove(run, dry_run=dry_run, away=away)
         except OutputConflictError:  # another attempt of it may follow
             continue
+        except (StorageDeniedError, StorageUnavailableError):
+            raise
         except NbstepError as error:  # such as one of a backend that is not installed here
             click.echo(f"nbstep: {record.run_id} is kept: {error.message}", err=True)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import chdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,21 +74,23 @@ def _here(earlier: Run, options: dict[str, Any]) -> int:
             f"the run {earlier.id} cannot be made again from its record", hint="Run its notebook with nbstep run."
         )
     read, folder = _read_from(record, earlier.output_uri)
-    notebook: str | None = options["notebook"] or read
+    notebook = absolute(options["notebook"]) if options["notebook"] else read
     if notebook is None:
         raise UsageError(
             f"the record does not say in which folder {record.input_uri} lies", hint="Name it with --notebook."
         )
-    arguments = [notebook, earlier.output_uri, *(["--cwd", folder] if folder else [])]
+    # From the folder of the first run: cells read other files by paths that count from it.
+    arguments = [notebook, str(record.output_uri) if folder else earlier.output_uri]
     arguments += ["--resume" if options["resume"] else "--force", "-y", dump_yaml(record.parameters).decode()]
     arguments += ["--html"] if record.html_uri else []
     arguments += storage_options(StorageOptions(**reached(options)))
     arguments += ["--json"] if options["as_json"] else []
-    arguments += [f"--parameters_file={each}" for each in options["parameters_file"]]
+    arguments += [f"--parameters_file={absolute(each)}" for each in options["parameters_file"]]
     arguments += [f"--parameters_yaml={each}" for each in options["parameters_yaml"]]
     arguments += [f"--parameters={name}={value}" for name, value in options["parameters"]]
     arguments += [f"--parameters_raw={name}={value}" for name, value in options["parameters_raw"]]
-    code: int = run_command.main(arguments, prog_name="nbstep rerun", standalone_mode=False)
+    with chdir(folder or "."):
+        code: int = run_command.main(arguments, prog_name="nbstep rerun", standalone_mode=False)
     return code
 
 
@@ -117,4 +120,4 @@ def _read_from(record: RunResult, output_uri: str) -> tuple[str | None, str | No
     folder = there.removesuffix(f"/{written}") if typed and there.endswith(f"/{written}") else None
     if "://" in record.input_uri or Path(record.input_uri).is_absolute():
         return record.input_uri, folder
-    return (None if folder is None else str(Path(folder, record.input_uri))), folder
+    return (None if folder is None else record.input_uri), folder

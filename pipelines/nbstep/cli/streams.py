@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 import sys
 from typing import Any, ClassVar
 
@@ -26,8 +27,9 @@ class _Stream(io.FileIO):
         try:
             return super().write(data)
         except OSError as error:
+            closed = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(self.fileno()).st_mode)  # a terminal
             self._lead_nowhere()
-            if error.errno in (errno.EPIPE, errno.EIO):  # a pipe without a reader, a terminal that was closed
+            if error.errno == errno.EPIPE or closed:
                 if self.ends_with_reader:
                     raise SystemExit(0) from None
                 return len(data)

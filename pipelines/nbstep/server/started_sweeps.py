@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from nbstep.backends.protocol import Phase
 from nbstep.backends.server.interface import SetOfSweep, StandingOfSweep, SweepDetail, summary_of
 from nbstep.backends.server.places import STEM
 from nbstep.server.asked import Asked, check_one_notebook, digest_of, named_by, sources_of, usage
@@ -87,7 +88,7 @@ def _check_places(folder: RunFolder, placed: PlacedSweep) -> None:
         raise not_found(f"folder {placed.places.name[:80]!r} in {folder.name}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Kept:
     """A sweep with the records that were read of it, for one request at a time.
 
@@ -174,6 +175,8 @@ class StartedSweeps:
         sweep = kept.sweep
         with kept.lock:
             seen = sweep.backend.statuses([sweep.handle])[sweep.handle]
+            if sweep.has_ended and seen.phase in (Phase.PENDING, Phase.RUNNING):  # it was looked at while it began anew
+                sweep = kept.sweep = found
             status = sweep.status_seen(seen)
             group = f"{folder.name}/{path.rpartition('/')[0]}"
             rows = tuple(set_of(group, run, ended=ended) for run, ended in sweep.standing())

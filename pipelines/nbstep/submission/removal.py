@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from nbstep.backends.protocol import forget
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.errors import ClusterUnavailableError, RunNotFoundError
-from nbstep.profiles.volume_claims import ROOT
 from nbstep.runs.removal import Removed, check_ended, remove_beside, remove_run
 from nbstep.runs.run import Run
 from nbstep.runs.verdict import can_be_retried
 from nbstep.submission.find import submitted_at
 from nbstep.submission.places import RunPlaces
 from nbstep_runner.contract import RunState
-from nbstep_runner.errors import NbstepError
+from nbstep_runner.errors import BadInputError, NbstepError
 
 
 def remove(run: Run, *, dry_run: bool = False, away: dict[str, NbstepError] | None = None) -> Removed:
@@ -29,8 +30,9 @@ def remove(run: Run, *, dry_run: bool = False, away: dict[str, NbstepError] | No
 
     Raises:
         OutputConflictError: It has not ended.
-        NbstepError: Its place or its store does not answer, or denies it.
+        NbstepError: Its store does not answer, or denies it; without ``away`` its place, once its objects are gone.
     """
+    unforgotten: dict[str, NbstepError] = {} if away is None else away
     places = RunPlaces(run.output_uri.rpartition("/")[0])
     own = not isinstance(run.backend, RecordedBackend)
     if not own and run.output_uri == places.output and places.folder.rpartition("/")[2] == run.id:
@@ -38,13 +40,15 @@ def remove(run: Run, *, dry_run: bool = False, away: dict[str, NbstepError] | No
         own = sent is not None or run.store.stat(places.spec) is not None
         run = sent or run
     check_ended(run.id, _state(run))
-    remembered = not dry_run and _is_remembered(run, away)
+    remembered = not dry_run and _is_remembered(run, unforgotten)
     if own:
         removed = remove_run(run.store, places.folder, places.found_by, dry_run=dry_run)
     else:
         removed = remove_beside(run.store, run.output_uri, run.record(), dry_run=dry_run)
     if remembered:
-        _forget(run, away)
+        _forget(run, unforgotten)
+    if away is None and unforgotten:
+        raise next(iter(unforgotten.values()))
     return removed
 
 
@@ -59,28 +63,24 @@ def _state(run: Run) -> RunState:
     return record.state if record and record.state.final and not can_be_retried(record) else run.state
 
 
-def _is_remembered(run: Run, away: dict[str, NbstepError] | None) -> bool:
+def _is_remembered(run: Run, away: dict[str, NbstepError]) -> bool:
     """Whether the place knows this very run by its handle: that can be another's of the same name by now."""
-    if not hasattr(run.backend, "forget") or (away is not None and place_of(run) in away):
+    if not hasattr(run.backend, "forget") or place_of(run) in away:
         return False
+    expected = run.output_uri
+    with suppress(NbstepError):
+        expected = run.spec().output_uri  # as the place sees it
     try:
-        there = run.backend.locate(run.handle).output_uri
-    except RunNotFoundError:
+        return run.backend.locate(run.handle).output_uri == expected
+    except (RunNotFoundError, BadInputError):
         return False
-    except ClusterUnavailableError as error:
-        if away is None:
-            raise
+    except NbstepError as error:
         away[place_of(run)] = error
         return False
-    claim = there.removeprefix(f"{ROOT}/")
-    in_claim = claim != there and run.output_uri.endswith(claim[claim.find("/") :])
-    return in_claim or there == run.output_uri
 
 
-def _forget(run: Run, away: dict[str, NbstepError] | None) -> None:
+def _forget(run: Run, away: dict[str, NbstepError]) -> None:
     try:
         forget(run.backend, run.handle)
     except NbstepError as error:
-        if away is None:
-            raise
         away[place_of(run) if isinstance(error, ClusterUnavailableError) else run.handle] = error

@@ -179,8 +179,7 @@ class OtherStore:
     def _put_and_rename(self, temporary: str, path: str, data: Source) -> None:
         try:
             self._put(temporary, data)
-            self._rename(temporary, path)
-            self._confirm(path, data)
+            self._rename(temporary, path, data)
         except Exception:
             with suppress(Exception):  # the first failure is the one to tell of
                 self._fs.rm_file(temporary)
@@ -193,19 +192,20 @@ class OtherStore:
             self._fs.pipe_file(path, data)
         self._confirm(path, data)
 
-    def _rename(self, temporary: str, path: str) -> None:
+    def _rename(self, temporary: str, path: str, data: Source) -> None:
         """Put the new object in the old one's place; the old one is not removed before the new one is there."""
         try:
             self._fs.mv(temporary, path)
         except Exception as error:
             there = self._is_there(path)
             if there and not self._is_there(temporary):
-                return  # it was renamed, and the answer was lost
+                self._confirm(path, data)  # it was renamed, and the answer was lost
+                return
             if not there or isinstance(error, ConnectionError | TimeoutError):
                 raise
-            self._move_aside_and_rename(temporary, path)
+            self._move_aside_and_rename(temporary, path, data)
 
-    def _move_aside_and_rename(self, temporary: str, path: str) -> None:
+    def _move_aside_and_rename(self, temporary: str, path: str, data: Source) -> None:
         """For a filesystem that renames to a free name alone: there is a moment without the object."""
         old = _temporary_beside(path)
         try:
@@ -216,6 +216,7 @@ class OtherStore:
                 if not self._is_there(path):
                     self._fs.mv(old, path)
                 raise
+            self._confirm(path, data)
         with suppress(Exception):  # the new object is in place
             self._fs.rm_file(old)
 

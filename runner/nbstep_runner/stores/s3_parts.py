@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -61,10 +61,12 @@ class PartsUpload:
     def _send_all(self, upload: content.Upload, begun: dict[str, str]) -> list[tuple[dict[str, Any], bool]]:
         """What names each part, and whether the store showed its MD5. When one has failed, none is on its way."""
         numbers = range(1, -(-upload.size // PART_BYTES) + 1)
+        sending: list[Future[tuple[dict[str, Any], bool]]] = []
         try:
-            sending = [self.threads.submit(self._send_part, upload, begun, number) for number in numbers]
-        except RuntimeError:  # the limit of processes leaves no room for a thread: from now on one after another
-            self.threads.shutdown(cancel_futures=True)
+            for number in numbers:
+                sending.append(self.threads.submit(self._send_part, upload, begun, number))  # noqa: PERF401 - those before an error are needed
+        except RuntimeError:  # the limit of processes leaves no room for a thread
+            wait([part for part in sending if not part.cancel()])
             return [self._send_part(upload, begun, number) for number in numbers]
         _, unfinished = wait(sending, return_when=FIRST_EXCEPTION)
         if unfinished:

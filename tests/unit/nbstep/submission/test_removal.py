@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from nbstep.cli.prune import command as prune
 from nbstep.errors import ClusterUnavailableError
 from nbstep.profiles import Profile
 from nbstep.submission import checkup
+from nbstep.submission.removal import remove
 from nbstep.submission.request import Prepared
 from nbstep_runner.contract import CollectedFile, RunState, StorageOptions, encode
 from nbstep_runner.errors import TerminatedError
@@ -75,6 +77,29 @@ def test_a_submitted_run_that_is_named_by_its_notebook_goes_whole_and_is_forgott
     assert CliRunner().invoke(delete, [run.output_uri]).exit_code == 0
     assert list(run.store.list(run.output_uri.rpartition("/")[0])) == []
     assert memory.statuses([run.handle])[run.handle].phase is Phase.GONE
+
+
+def test_another_run_of_that_name_is_not_forgotten_with_it() -> None:
+    run = submit(run_id="nightly")
+    memory = backend_of(run)
+    memory.end(run.handle)
+    with patch.object(
+        memory, "locate", return_value=replace(run.located, output_uri="memory://other/nightly/output.ipynb")
+    ):
+        assert CliRunner().invoke(delete, [run.output_uri]).exit_code == 0
+    assert memory.statuses([run.handle])[run.handle].phase is not Phase.GONE
+
+
+def test_objects_go_where_the_place_of_their_run_is_away() -> None:
+    run = submit(run_id="nightly")
+    memory = backend_of(run)
+    memory.end(run.handle)
+    with (
+        patch.object(memory, "locate", side_effect=ClusterUnavailableError("no answer")),
+        pytest.raises(ClusterUnavailableError),
+    ):
+        remove(run)
+    assert list(run.store.list(run.output_uri.rpartition("/")[0])) == []
 
 
 def ended_long_ago(run: nbstep.Run, **members: object) -> None:
