@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
 
 import click
@@ -35,6 +36,8 @@ def reference() -> str:
 
 
 def section(command: click.Command, name: str, parent: click.Context | None) -> str:
+    command = copy(command)
+    command._help_option = None  # click keeps that of the context in which the command was first used
     context = click.Context(command, info_name=name.rpartition(" ")[2], parent=parent, **command.context_settings)
     usage = " ".join(command.collect_usage_pieces(context))
     text = inspect.cleandoc(command.help or "").replace("\b\n", "")
