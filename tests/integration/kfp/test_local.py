@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import json
+import logging
 import os
 import re
 import signal
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 from kfp import dsl
-from kfp.local import config, docker_task_handler
+from kfp.local import config, docker_task_handler, logging_utils
 
 from nbstep.errors import ClusterUnavailableError
 from nbstep.steps.kfp import component_of, local_runs, notebook_step
@@ -170,6 +172,21 @@ def test_tasks_of_one_component_do_not_write_over_each_other(folder: Path) -> No
         dsl.pipeline(several)()
     left = [len(path.read_text().split()) for path in (folder / "runs").glob("**/data")]
     assert sorted(left) == [1, 2, 3, 4]
+
+
+def test_tasks_that_overlap_leave_prints_and_logs_as_they_were(folder: Path) -> None:
+    logger = logging.getLogger()
+    before = (builtins.print, logger.handlers[:], logger.level)
+    with local_runs(folder / "runs"):
+        tasks = [(logging_utils.local_logger_context(), logging_utils.indented_print()) for _ in range(2)]
+        for logs, prints in tasks:
+            logs.__enter__()
+            prints.__enter__()
+        for logs, prints in tasks:
+            prints.__exit__(None, None, None)
+            logs.__exit__(None, None, None)
+        assert builtins.print is not before[0]
+    assert (builtins.print, logger.handlers, logger.level) == before
 
 
 def test_a_retry_by_the_engine_runs_no_cell_again(folder: Path) -> None:

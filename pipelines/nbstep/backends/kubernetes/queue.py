@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nbstep.backends.kubernetes.diagnose import one_line, termination
-from nbstep.backends.kubernetes.names import QUEUE_LABEL, Object
+from nbstep.backends.kubernetes.names import CANCELLED_ANNOTATION, QUEUE_LABEL, Object
 
 JOB_UID_LABEL: Final = "kueue.x-k8s.io/job-uid"
 """Of a Workload: the Job that it stands for."""
@@ -28,7 +28,9 @@ class Queued:
 
 
 def held_back(job: Object, pods: Sequence[Object]) -> bool:
-    """Whether a Job waits for its queue, and no pod of it is left."""
+    """Whether a Job waits for its queue, and no pod of it is left. One that is cancelled waits for nothing."""
+    if CANCELLED_ANNOTATION in job["metadata"].get("annotations", {}):
+        return False
     queued = QUEUE_LABEL in job["metadata"].get("labels", {}) and bool(job["spec"].get("suspend"))
     return queued and all(termination(pod) is not None for pod in pods)
 

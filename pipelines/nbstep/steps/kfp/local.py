@@ -1,4 +1,4 @@
-"""Local runs of compiled pipelines through kfp's own local orchestrator, with five of its faults mended.
+"""Local runs of compiled pipelines through kfp's own local orchestrator, with six of its faults mended.
 
 In kfp 2.17
 
@@ -8,13 +8,18 @@ In kfp 2.17
 * an optional int that is not given ends either with a TypeError (``executor_input_utils.executor_input_to_dict``);
 * a whole number inside a text becomes ``2.0``, where a cluster writes ``2`` (the same function);
 * two tasks of one component write over each other's outputs, because a task's folder has its component's name
-  (``executor_input_utils.construct_local_task_root``).
+  (``executor_input_utils.construct_local_task_root``);
+* tasks that run at once each indent ``print`` and replace the root logger's handlers, and put back what another of them
+  had put there (``logging_utils``): afterwards the whole process prints with an indent.
 
-Inside :func:`local_runs` each of these is replaced. Everything else (order, conditions, caching, outputs) is kfp's.
+:func:`local_runs` replaces the first five while it lasts, and puts ``print`` and the root logger back at its end.
+Everything else (order, conditions, caching, outputs) is kfp's.
 """
 
 from __future__ import annotations
 
+import builtins
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -63,9 +68,23 @@ def local_runs(
         for owner, name, ours in _MENDED:
             stack.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, ours)
+        stack.enter_context(_unchanged_output())
         runner = _runner(dict(environment or {}), container_options, containers=containers)
         local.init(runner=runner, pipeline_root=str(folder), enable_caching=cache)
         yield
+
+
+@contextmanager
+def _unchanged_output() -> Iterator[None]:
+    """What prints and logs in this process is afterwards what it was before."""
+    logger = logging.getLogger()
+    printing, handlers, level = builtins.print, logger.handlers[:], logger.level
+    try:
+        yield
+    finally:
+        builtins.print = printing
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
 
 
 def _runner(environment: dict[str, str], options: Mapping[str, Any], *, containers: bool) -> Any:

@@ -100,3 +100,4 @@ def test_only_a_job_without_a_pod_is_held_back() -> None:
     assert not held_back(job(), [RUNNING])
     assert not held_back(job(suspend=False), [])
     assert not held_back(job(queue=False), [])
+    assert not held_back(job(cancelled="true"), [])
