@@ -114,8 +114,11 @@ def told(console: Console, measured: Iterable[Told]) -> Iterator[Told]:
         yield each
 
 
-def figures(arguments: argparse.Namespace, folder: Path) -> Iterator[Figures]:
-    """What is measured besides the workloads, as far as it is asked for and the servers that it needs are here."""
+def figures(arguments: argparse.Namespace, folder: Path, failed: list[str]) -> Iterator[Figures]:
+    """What is measured besides the workloads, as far as it is asked for and the servers that it needs are here.
+
+    The names of what could not be measured go to ``failed``.
+    """
     wanted: dict[str, Callable[[], Figures]] = {
         "growth": lambda: measure_growth(nbstep, folder),
         "latency": lambda: measure_latency(folder),
@@ -136,6 +139,9 @@ def figures(arguments: argparse.Namespace, folder: Path) -> Iterator[Figures]:
                 yield make()
             except pytest.skip.Exception as missing:
                 print(f"{name} is not measured: {missing}")  # noqa: T201 - what it is run for
+            except Exception as failure:  # noqa: BLE001 - half an hour's other figures are told all the same
+                print(f"{name} could not be measured: {failure!r}")  # noqa: T201 - what it is run for
+                failed.append(name)
 
 
 def _is_wanted(name: str, arguments: argparse.Namespace, *, slow: bool) -> bool:
@@ -163,7 +169,8 @@ def main() -> int:
         if chosen:
             warm_up(Path(folder))
         outcomes = list(told(console, (run(workload, Path(folder)) for workload in chosen)))
-        others = list(told(console, figures(arguments, Path(folder))))
+        failed: list[str] = []
+        others = list(told(console, figures(arguments, Path(folder), failed)))
     medians = [(outcome.workload.name, outcome.medians) for outcome in outcomes]
     console.print(*page.table(medians), sep="\n", soft_wrap=True)
     if arguments.plot:
@@ -174,7 +181,7 @@ def main() -> int:
     missed = targets.misses(measured)
     for miss in missed:
         console.print(f"missed: {miss}")
-    return 1 if missed else 0
+    return 1 if missed or failed else 0
 
 
 if __name__ == "__main__":
