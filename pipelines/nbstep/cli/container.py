@@ -28,8 +28,6 @@ from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec
 from nbstep_runner.errors import ExitCode, NbstepError, OutOfMemoryError
 
 GRACE_SECONDS: Final = 25.0
-OF_SIGNALS: Final = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED})
-"""Codes of the runner itself; others above 128 are of a signal that ended it without a word."""
 STARTED: Final = "run-started"
 
 
@@ -112,7 +110,7 @@ def _view(log: Watched) -> None:
 
 def _concluded(ended: Status, log: Watched, *, as_json: bool) -> int:
     """The exit code; where the runner could not write its verdict, it is written now."""
-    own = ended.exit_code is not None and (ended.exit_code <= 128 or ended.exit_code in OF_SIGNALS)
+    own = ended.exit_code in frozenset(ExitCode)  # any other is of what ended the runner without a word
     record = _record(ended, log, own=own) if log.output_uri else None
     if as_json and record is not None:
         from nbstep.cli.output import show_json

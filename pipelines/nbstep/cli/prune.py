@@ -46,24 +46,26 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     silent: set[str] = set()
     away: dict[str, NbstepError] = {}
     count = size = 0
-    for record in ended_before(history(folder, storage=used.storage), older_than, keep_failed=keep_failed):
-        try:
-            run = submitted_at(RunPlaces.of(folder, record.run_id), record.run_id, used.storage)
-            if run is None or (can_be_retried(record) and _cannot_say(run, silent)):
+    try:
+        for record in ended_before(history(folder, storage=used.storage), older_than, keep_failed=keep_failed):
+            try:
+                run = submitted_at(RunPlaces.of(folder, record.run_id), record.run_id, used.storage)
+                if run is None or (can_be_retried(record) and _cannot_say(run, silent)):
+                    continue
+                removed = remove(run, dry_run=dry_run, away=away)
+            except OutputConflictError:  # another attempt of it may follow
                 continue
-            removed = remove(run, dry_run=dry_run, away=away)
-        except OutputConflictError:  # another attempt of it may follow
-            continue
-        except (StorageDeniedError, StorageUnavailableError):
-            raise
-        except NbstepError as error:  # such as one of a backend that is not installed here
-            click.echo(f"nbstep: {record.run_id} is kept: {error.message}", err=True)
-            continue
-        click.echo(line_of(removed, dry_run=dry_run))
-        count, size = count + 1, size + removed.size
-    for there, problem in away.items():
-        click.echo(f"nbstep: {there} has not forgotten what was removed: {problem.message}", err=True)
-    click.echo(f"{count} runs, {megabytes(size)}" + (", nothing was removed" if dry_run else ""))
+            except (StorageDeniedError, StorageUnavailableError):
+                raise
+            except NbstepError as error:  # such as one of a backend that is not installed here
+                click.echo(f"nbstep: {record.run_id} is kept: {error.message}", err=True)
+                continue
+            click.echo(line_of(removed, dry_run=dry_run))
+            count, size = count + 1, size + removed.size
+    finally:
+        for there, problem in away.items():
+            click.echo(f"nbstep: {there} has not forgotten what was removed: {problem.message}", err=True)
+        click.echo(f"{count} runs, {megabytes(size)}" + (", nothing was removed" if dry_run else ""))
 
 
 def _cannot_say(run: Run, silent: set[str]) -> bool:

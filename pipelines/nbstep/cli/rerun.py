@@ -83,7 +83,11 @@ def _here(earlier: Run, options: dict[str, Any]) -> int:
     arguments = [notebook, str(record.output_uri) if folder else earlier.output_uri]
     arguments += ["--resume" if options["resume"] else "--force", "-y", dump_yaml(record.parameters).decode()]
     arguments += ["--html"] if record.html_uri else []
-    arguments += storage_options(StorageOptions(**reached(options)))
+    files = ("known_hosts", "identity_file")
+    reach: dict[str, Any] = {
+        name: absolute(value) if name in files else value for name, value in reached(options).items()
+    }
+    arguments += storage_options(StorageOptions(**reach))
     arguments += ["--json"] if options["as_json"] else []
     arguments += [f"--parameters_file={absolute(each)}" for each in options["parameters_file"]]
     arguments += [f"--parameters_yaml={each}" for each in options["parameters_yaml"]]
@@ -117,7 +121,7 @@ def _read_from(record: RunResult, output_uri: str) -> tuple[str | None, str | No
     written = os.path.normpath(record.output_uri or "")
     there = os.path.normpath(absolute(output_uri))
     typed = "://" not in written + output_uri and not Path(written).is_absolute() and not written.startswith("..")
-    folder = there.removesuffix(f"/{written}") if typed and there.endswith(f"/{written}") else None
+    folder = (there.removesuffix(f"/{written}") or "/") if typed and there.endswith(f"/{written}") else None
     if "://" in record.input_uri or Path(record.input_uri).is_absolute():
         return record.input_uri, folder
     return (None if folder is None else record.input_uri), folder

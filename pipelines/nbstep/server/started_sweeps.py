@@ -172,8 +172,8 @@ class StartedSweeps:
             raise Problem(status=413, reference="too-large", detail=detail)
         begun = folder.store.stat(SweepPlaces(join(folder.folder.uri, path)).plan)
         kept = self._entry((folder.name, path, found.handle), _Kept(found, begun))
-        sweep = kept.sweep
         with kept.lock:
+            sweep = kept.sweep
             seen = sweep.backend.statuses([sweep.handle])[sweep.handle]
             if sweep.has_ended and seen.phase in (Phase.PENDING, Phase.RUNNING):  # it was looked at while it began anew
                 sweep = kept.sweep = found

@@ -48,7 +48,9 @@ def remove(run: Run, *, dry_run: bool = False, away: dict[str, NbstepError] | No
     if remembered:
         _forget(run, unforgotten)
     if away is None and unforgotten:
-        raise next(iter(unforgotten.values()))
+        error = next(iter(unforgotten.values()))
+        error.hint = f"What the run left in storage is removed; {place_of(run)} has not forgotten the run."
+        raise error
     return removed
 
 

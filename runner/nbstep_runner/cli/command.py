@@ -37,10 +37,18 @@ class Version:
 @click.argument("output_uri", metavar="[OUTPUT]", required=False)
 @click.argument("params_uri", metavar="[PARAMS]", required=False)
 @click.option(
-    "--spec", "spec_uri", metavar="URI", help="Run what this JSON file of a run's spec says, instead of INPUT OUTPUT."
+    "--spec",
+    "spec_uri",
+    metavar="URI",
+    envvar="NBSTEP_SPEC",
+    help="Run what this JSON file of a run's spec says, instead of INPUT OUTPUT.",
 )
 @click.option(
-    "--sweep", "plan_uri", metavar="URI", help="Take part in the sweep that this JSON file of its runs describes."
+    "--sweep",
+    "plan_uri",
+    metavar="URI",
+    envvar="NBSTEP_SWEEP",
+    help="Take part in the sweep that this JSON file of its runs describes.",
 )
 @click.option(
     "--share", metavar="I/N", default="0/1", show_default=True, help="The part of the sweep to begin with, from 0."

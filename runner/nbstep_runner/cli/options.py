@@ -176,7 +176,9 @@ IDENTITY: Final = section(
         show_default=True,
         help="Which attempt this is; next: one more than the run's record says.",
     ),
-    click.option("--label", "labels", type=Label(), multiple=True, help="A label to find the run by."),
+    click.option(
+        "--label", "labels", type=Label(), multiple=True, envvar="NBSTEP_LABEL", help="A label to find the run by."
+    ),
     click.option("--force", is_flag=True, help="Run even if this very run has already ended; begin without its state."),
 )
 

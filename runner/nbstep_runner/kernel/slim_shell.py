@@ -133,8 +133,15 @@ def _kept(stream: Any, printed: "_Printed") -> Iterator[None]:
     before = stream.__dict__.get("write")
 
     def write(text: Any) -> Any:
-        with printed.noted(text):
+        if printed.keeps_nothing:
             return type(stream).write(stream, text)  # looked up each time: a forked child has another one
+        printed.keeps_nothing = True  # what the stream itself writes for it, a piece at a time, is no other text
+        try:
+            written = type(stream).write(stream, text)
+        finally:
+            printed.keeps_nothing = False
+        printed.keep(text)
+        return written
 
     stream.write = write
     try:
@@ -147,37 +154,33 @@ def _kept(stream: Any, printed: "_Printed") -> Iterator[None]:
 
 
 class _Printed:
-    """What one cell prints to one stream."""
+    """What one cell prints to one stream; one call for each text, so that it costs little.
+
+    Attributes:
+        keeps_nothing: While the stream writes a text, maybe piece by piece, and once there is no room.
+    """
 
     def __init__(self, shell: Any, outputs: _Outputs, kind: str) -> None:
+        from IPython.core.history import HistoryOutput
+
         self._shell = shell
         self._outputs = outputs
         self._count = shell.execution_count
         self._kind = kind
-        self._within = False
+        self._output: Any = HistoryOutput
+        self.keeps_nothing = False
 
-    @contextmanager
-    def noted(self, text: Any) -> Iterator[None]:
-        """Keep a text that is being written; what the stream itself writes for it, a piece at a time, is no other."""
-        within, self._within = self._within, True
-        try:
-            yield
-        finally:
-            self._within = within
-        if text and not within and self._outputs.spend(len(text)) and not self._is_display():
-            self._keep(text)
-
-    def _is_display(self) -> bool:
-        """Whether it is part of an output that is kept by other means."""
-        shell = self._shell
-        return bool(shell.display_pub.is_publishing or shell.displayhook.is_active or shell.showing_traceback)
-
-    def _keep(self, text: str) -> None:
-        from IPython.core.history import HistoryOutput
-
-        kept = self._outputs[self._count]
-        if not kept or kept[-1].output_type != self._kind:
-            made: Any = HistoryOutput
-            kept.append(made(output_type=self._kind, bundle={"stream": []}))
-        if kept:
-            kept[-1].bundle["stream"].append(text)
+    def keep(self, text: Any) -> None:
+        """Keep a text that was written, but for what is part of an output that is kept by other means."""
+        if not text:
+            return
+        outputs, shell = self._outputs, self._shell
+        outputs.room -= len(text)
+        if outputs.room < 0:
+            self.keeps_nothing = True
+        elif not (shell.display_pub.is_publishing or shell.displayhook.is_active or shell.showing_traceback):
+            kept = outputs[self._count]
+            if not kept or kept[-1].output_type != self._kind:
+                kept.append(self._output(output_type=self._kind, bundle={"stream": []}))
+            if kept:
+                kept[-1].bundle["stream"].append(text)

@@ -212,9 +212,10 @@ class OtherStore:
             self._fs.mv(path, old)
             self._fs.mv(temporary, path)
         except Exception:
+            if not self._is_there(path):
+                self._fs.mv(old, path)
+                raise
             if self._is_there(temporary):
-                if not self._is_there(path):
-                    self._fs.mv(old, path)
                 raise
             self._confirm(path, data)
         with suppress(Exception):  # the new object is in place

@@ -65,8 +65,9 @@ def test_a_file_that_was_put_below_a_gateway_has_a_version_too(gateway: GatewayS
 
 
 @pytest.mark.fault(59)
+@pytest.mark.parametrize("before", ["UploadPart", "CompleteMultipartUpload"])
 def test_parts_whose_upload_the_store_forgot_are_sent_anew(
-    gateway: GatewayServer, gateway_folder: str, tmp_path: Path
+    gateway: GatewayServer, gateway_folder: str, tmp_path: Path, before: str
 ) -> None:
     (tmp_path / "large").write_bytes(bytes(20_000_000))
     lines: list[str] = []
@@ -80,7 +81,7 @@ def test_parts_whose_upload_the_store_forgot_are_sent_anew(
                 Bucket=params["Bucket"], Key=params["Key"], UploadId=params["UploadId"]
             )
 
-    store._client.meta.events.register("provide-client-params.s3.CompleteMultipartUpload", forget)  # type: ignore[attr-defined]  # the one way to come between
+    store._client.meta.events.register(f"provide-client-params.s3.{before}", forget)  # type: ignore[attr-defined]  # the one way to come between
     store.write(gateway_folder + "large", tmp_path / "large", if_version=ABSENT)
     assert store.read(gateway_folder + "large").data == bytes(20_000_000)
     assert "NoSuchUpload" in lines[0]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nbstep_runner.cli.command import command
 from nbstep_runner.cli.options import LONGEST_SECONDS, POSITIVE, SECONDS, Size
 
 
@@ -48,3 +49,11 @@ def test_what_no_clock_can_wait_for_is_refused(kind: click.ParamType[float], tex
 def test_seconds_of_any_usual_length_are_taken() -> None:
     assert [SECONDS.convert(text, None, None) for text in ("0", "0.5", "1e9")] == [0, 0.5, LONGEST_SECONDS]
     assert math.isclose(POSITIVE.convert("1e-9", None, None), 1e-9)
+
+
+def test_every_option_is_given_by_the_environment_under_its_long_name() -> None:
+    for option in command.params:
+        if isinstance(option, click.Option):
+            long = next(name for name in option.opts if name.startswith("--"))
+            variable = option.envvar or f"NBSTEP_{str(option.name).upper()}"
+            assert variable == f"NBSTEP_{long[2:].replace('-', '_').upper()}"

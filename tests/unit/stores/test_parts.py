@@ -108,6 +108,7 @@ class Parts:
     def __init__(self, refuses: int = 0) -> None:
         self.refuses = refuses
         self.sent: dict[int, bytes] = {}
+        self.numbers: list[int] = []
         self.at_once = self.most = 0
         self.aborted_with: int | None = None
         self.object: bytes | None = None
@@ -126,6 +127,7 @@ class Parts:
         with self._lock:
             self.at_once -= 1
             self.sent[PartNumber] = Body
+            self.numbers.append(PartNumber)
         if PartNumber == self.refuses:
             raise StorageUnavailableError("no room")
         return {"ETag": f'"{hashlib.md5(Body, usedforsecurity=False).hexdigest()}"'}
@@ -167,20 +169,21 @@ def test_a_part_that_fails_drops_all_once_none_is_on_its_way(monkeypatch: pytest
 def test_where_no_thread_can_be_started_parts_go_up_one_after_another(
     monkeypatch: pytest.MonkeyPatch, begun: int
 ) -> None:
-    """Those that were begun before are not on their way any more, and another object's are left alone."""
+    """None that was begun or queued before is on its way any more, and another object's are left alone."""
     monkeypatch.setattr(s3_parts, "PART_BYTES", 10)
     client = Parts()
     monkeypatch.setattr(Barrier, "wait", lambda *_: 0)
-    submit, calls = ThreadPoolExecutor.submit, count()
+    start, calls = ThreadPoolExecutor._adjust_thread_count, count()
 
-    def scarce(pool: ThreadPoolExecutor, *task: Any) -> Any:
+    def scarce(pool: ThreadPoolExecutor) -> None:
         if next(calls) >= begun:
             raise RuntimeError("can't start new thread")
-        return submit(pool, *task)
+        start(pool)
 
-    monkeypatch.setattr(ThreadPoolExecutor, "submit", scarce)
+    monkeypatch.setattr(ThreadPoolExecutor, "_adjust_thread_count", scarce)
     send_parts(client, bytes(range(45)))
     assert client.object == bytes(range(45))
+    assert client.numbers[-5:] == [1, 2, 3, 4, 5]
     assert begun or client.most == 1
 
 

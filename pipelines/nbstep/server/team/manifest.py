@@ -29,7 +29,7 @@ SPARE_SECONDS: Final = 15
 CLUSTER_PATIENCE: Final = "20"
 """Seconds that a request waits for an API that does not answer, rather than the minutes that a person does."""
 LAUNCHER: Final = (
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "get", "list", "patch"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "get", "list", "patch"]},
     {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads"], "verbs": ["list"]},

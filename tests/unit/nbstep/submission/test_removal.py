@@ -19,11 +19,12 @@ from nbstep.cli.delete import command as delete
 from nbstep.cli.prune import command as prune
 from nbstep.errors import ClusterUnavailableError
 from nbstep.profiles import Profile
-from nbstep.submission import checkup
+from nbstep.runs.removal import Removed
+from nbstep.submission import checkup, removal
 from nbstep.submission.removal import remove
 from nbstep.submission.request import Prepared
 from nbstep_runner.contract import CollectedFile, RunState, StorageOptions, encode
-from nbstep_runner.errors import TerminatedError
+from nbstep_runner.errors import StorageDeniedError, TerminatedError
 from support.memory_runs import backend_of, submit
 from support.records import run_record
 
@@ -96,9 +97,10 @@ def test_objects_go_where_the_place_of_their_run_is_away() -> None:
     memory.end(run.handle)
     with (
         patch.object(memory, "locate", side_effect=ClusterUnavailableError("no answer")),
-        pytest.raises(ClusterUnavailableError),
+        pytest.raises(ClusterUnavailableError) as raised,
     ):
         remove(run)
+    assert raised.value.hint == "What the run left in storage is removed; memory:/ has not forgotten the run."
     assert list(run.store.list(run.output_uri.rpartition("/")[0])) == []
 
 
@@ -136,6 +138,18 @@ def test_prune_removes_what_has_ended_from_its_place_too_and_keeps_what_may_go_o
     told = CliRunner().invoke(prune, ["--runs", runs, "--older-than", "30d"])
     assert (told.exit_code, told.stdout) == (0, "0 runs, 0.0 MB\n")
     assert told.stderr == "nbstep: runs that may go on at memory:/ are kept: no answer\n"
+
+
+def test_prune_tells_what_it_removed_before_its_store_failed() -> None:
+    runs = f"memory://{secrets.token_hex(4)}/runs"
+    for name in ("a", "b"):
+        run = submit(runs=runs, run_id=name)
+        backend_of(run).end(run.handle)
+        ended_long_ago(run)
+    with patch.object(removal, "remove_run", side_effect=[Removed("a", 3, 10**6), StorageDeniedError("no right")]):
+        told = CliRunner().invoke(prune, ["--runs", runs, "--older-than", "30d"])
+    assert isinstance(told.exception, StorageDeniedError)
+    assert told.stdout == "a: 3 objects, 1.0 MB removed\n1 runs, 1.0 MB\n"
 
 
 def test_the_small_run_of_a_checkup_is_ended_before_its_folder_goes(monkeypatch: pytest.MonkeyPatch) -> None:
