@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -62,10 +63,17 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
                 continue
             click.echo(line_of(removed, dry_run=dry_run))
             count, size = count + 1, size + removed.size
-    finally:
-        for there, problem in away.items():
-            click.echo(f"nbstep: {there} has not forgotten what was removed: {problem.message}", err=True)
-        click.echo(f"{count} runs, {megabytes(size)}" + (", nothing was removed" if dry_run else ""))
+    except NbstepError:
+        if count:
+            _tell(count, size, away, dry_run=dry_run)
+        raise
+    _tell(count, size, away, dry_run=dry_run)
+
+
+def _tell(count: int, size: int, away: Mapping[str, NbstepError], *, dry_run: bool) -> None:
+    for there, problem in away.items():
+        click.echo(f"nbstep: {there} has not forgotten what was removed: {problem.message}", err=True)
+    click.echo(f"{count} runs, {megabytes(size)}" + (", nothing was removed" if dry_run else ""))
 
 
 def _cannot_say(run: Run, silent: set[str]) -> bool:

@@ -142,14 +142,14 @@ def test_prune_removes_what_has_ended_from_its_place_too_and_keeps_what_may_go_o
 
 def test_prune_tells_what_it_removed_before_its_store_failed() -> None:
     runs = f"memory://{secrets.token_hex(4)}/runs"
-    for name in ("a", "b"):
+    for name in ("told", "untold"):
         run = submit(runs=runs, run_id=name)
         backend_of(run).end(run.handle)
         ended_long_ago(run)
-    with patch.object(removal, "remove_run", side_effect=[Removed("a", 3, 10**6), StorageDeniedError("no right")]):
+    with patch.object(removal, "remove_run", side_effect=[Removed("told", 3, 10**6), StorageDeniedError("no right")]):
         told = CliRunner().invoke(prune, ["--runs", runs, "--older-than", "30d"])
     assert isinstance(told.exception, StorageDeniedError)
-    assert told.stdout == "a: 3 objects, 1.0 MB removed\n1 runs, 1.0 MB\n"
+    assert told.stdout == "told: 3 objects, 1.0 MB removed\n1 runs, 1.0 MB\n"
 
 
 def test_the_small_run_of_a_checkup_is_ended_before_its_folder_goes(monkeypatch: pytest.MonkeyPatch) -> None:
