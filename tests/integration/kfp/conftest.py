@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from servers.docker_fixtures import docker, image
 from servers.dockerd import Docker
 from servers.fixtures import gcs_folder, gcs_server, s3_server
 
-__all__ = ["docker", "gcs_folder", "gcs_server", "image", "s3_server"]
+__all__ = ["gcs_folder", "gcs_server", "s3_server"]
 
 DATA_SCIENCE = "nbstep-test-runner:data-science"
 
