@@ -164,6 +164,7 @@ class _Printed:
         from IPython.core.history import HistoryOutput
 
         self._shell = shell
+        self._displays, self._results = shell.display_pub, shell.displayhook  # traits, which are slow to ask for
         self._outputs = outputs
         self._count = shell.execution_count
         self._kind = kind
@@ -174,11 +175,11 @@ class _Printed:
         """Keep a text that was written, but for what is part of an output that is kept by other means."""
         if not text:
             return
-        outputs, shell = self._outputs, self._shell
+        outputs = self._outputs
         outputs.room -= len(text)
         if outputs.room < 0:
             self.keeps_nothing = True
-        elif not (shell.display_pub.is_publishing or shell.displayhook.is_active or shell.showing_traceback):
+        elif not (self._displays.is_publishing or self._results.is_active or self._shell.showing_traceback):
             kept = outputs[self._count]
             if not kept or kept[-1].output_type != self._kind:
                 kept.append(self._output(output_type=self._kind, bundle={"stream": []}))
