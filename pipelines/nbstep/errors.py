@@ -114,3 +114,11 @@ def missing_package(whose: str, error: ModuleNotFoundError, extra: str) -> error
         f"{whose} needs a package that is not installed: {error.name}",
         hint=f"Install it: pip install 'nbstep[{extra}]'",
     )
+
+
+def kept_by_a_service(uri: str) -> errors.StorageDeniedError:
+    """Say that what lies there is not written or removed from here."""
+    return errors.StorageDeniedError(
+        f"{uri} is of a service, which alone writes and removes what its runs are made of",
+        hint="Ask whoever runs the service.",
+    )

@@ -6,6 +6,7 @@ from typing import Any
 
 from nbstep.backends.protocol import Backend
 from nbstep.backends.registry import SCHEMES, backend_named
+from nbstep.errors import kept_by_a_service
 from nbstep.profiles import Profile
 from nbstep.profiles import storage as of_storage
 from nbstep_runner.contract import StorageOptions
@@ -38,3 +39,13 @@ def keeper_of(uri: str, profile: Profile | None = None) -> Backend | None:
         backend.know(profile)
     kept: Backend = backend
     return kept
+
+
+def check_removable(uri: str) -> None:
+    """Whether runs that lie there may be removed from here: what a place alone gives, it alone removes.
+
+    Raises:
+        StorageDeniedError: They may not.
+    """
+    if keeper_of(uri) is not None:
+        raise kept_by_a_service(uri)

@@ -28,6 +28,7 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep. A run of which
     another attempt may follow is kept too where its place does not answer.
     """
+    from nbstep.backends.stores import check_removable
     from nbstep.profiles.storage import folder_of_runs
     from nbstep.runs.history import history
     from nbstep.runs.removal import older_than as ended_before
@@ -44,6 +45,7 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
 
     used = chosen(**place)
     folder = folder_of_runs(used)
+    check_removable(folder)
     silent: set[str] = set()
     away: dict[str, NbstepError] = {}
     count = size = 0

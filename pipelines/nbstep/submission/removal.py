@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from nbstep.backends.protocol import forget
 from nbstep.backends.recorded import RecordedBackend
+from nbstep.backends.stores import check_removable
 from nbstep.errors import ClusterUnavailableError, RunNotFoundError
 from nbstep.runs.removal import Removed, check_ended, remove_beside, remove_run
 from nbstep.runs.run import Run
@@ -30,8 +31,10 @@ def remove(run: Run, *, dry_run: bool = False, away: dict[str, NbstepError] | No
 
     Raises:
         OutputConflictError: It has not ended.
+        StorageDeniedError: It is a service's.
         NbstepError: Its store does not answer, or denies it; without ``away`` its place, once its objects are gone.
     """
+    check_removable(run.output_uri)
     unforgotten: dict[str, NbstepError] = {} if away is None else away
     places = RunPlaces(run.output_uri.rpartition("/")[0])
     own = not isinstance(run.backend, RecordedBackend)

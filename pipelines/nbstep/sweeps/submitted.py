@@ -10,7 +10,7 @@ from queue import SimpleQueue
 from typing import Final, TextIO
 
 from nbstep.backends.protocol import Phase, Status, forget
-from nbstep.backends.stores import store_of
+from nbstep.backends.stores import check_removable, store_of
 from nbstep.errors import WaitTimeoutError
 from nbstep.runs.removal import Removed, check_ended, remove_run
 from nbstep.runs.run import Run
@@ -236,7 +236,9 @@ class SubmittedSweep:
 
         Raises:
             OutputConflictError: It has not ended.
+            StorageDeniedError: It is a service's.
         """
+        check_removable(self.output)
         check_ended(self.id, self.status().state)
         folders = {stat.uri.split("/")[-2] for stat in self._store.list(join(self.output, "")) if _is_plan(stat.uri)}
         inputs = folder_name(self.plan.specs[0].input_uri)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from typing import Final, NoReturn
+from typing import Final
 from urllib.parse import quote, unquote
 
 from nbstep.backends.server.answers import decoded
 from nbstep.backends.server.interface import Detail, Page, Summary, SweepDetail, record_of
 from nbstep.backends.server.places import STEM, Place, Places
-from nbstep.errors import RunNotFoundError
+from nbstep.errors import RunNotFoundError, kept_by_a_service
 from nbstep_runner.contract import OUTPUT, PLAN, RECORD, RunResult
-from nbstep_runner.errors import InputNotFoundError, StorageDeniedError
+from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import Blob, Source, Stat, join
 
 OBJECT_BYTES: Final = 2**31
@@ -39,7 +39,7 @@ class ServiceStore:
         place = self._places.of(uri)
         name = unquote(place.name)
         if place.group and place.run_id == PLAN:
-            _refuse(uri)
+            raise kept_by_a_service(uri)
         if not name.startswith(STEM):
             raise InputNotFoundError(f"a service has no object {uri}")
         try:
@@ -50,7 +50,7 @@ class ServiceStore:
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:  # noqa: ARG002 - the protocol's
         """Refuse."""
-        _refuse(uri)
+        raise kept_by_a_service(uri)
 
     def stat(self, uri: str) -> Stat | None:
         """Whether an object of a run is there."""
@@ -74,7 +74,7 @@ class ServiceStore:
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:  # noqa: ARG002 - the protocol's
         """Refuse."""
-        _refuse(uri)
+        raise kept_by_a_service(uri)
 
     def records(self, uri: str) -> Iterator[RunResult]:
         """What the service's list tells of the runs of a folder, newest first: no cells, files or warnings."""
@@ -120,10 +120,3 @@ def _object_uri(folder: str, name: str) -> str:
     from nbstep_runner.stores import below
 
     return below(folder, name)
-
-
-def _refuse(uri: str) -> NoReturn:
-    raise StorageDeniedError(
-        f"{uri} is of a service, which alone writes and removes what its runs are made of",
-        hint="Ask whoever runs the service.",
-    )

@@ -18,10 +18,12 @@ import nbstep
 from nbstep import Profile, Run
 from nbstep.api import start
 from nbstep.backends.server.request import overrides
+from nbstep.cli.prune import command
 from nbstep.errors import RunNotFoundError, ServiceDeniedError
 from nbstep.profiles.storage import store_of
 from nbstep.submission.checkup import check_up
 from nbstep.submission.places import RunPlaces
+from nbstep.submission.removal import remove
 from nbstep.submission.request import Prepared
 from nbstep_runner.contract import RunState, StorageOptions
 from nbstep_runner.errors import (
@@ -196,9 +198,15 @@ def test_objects_are_read_and_never_written(team: Team) -> None:
     assert stats[run.output_uri] == Path("train.ipynb").stat().st_size
     assert run.store.stat(run.output_uri) is not None
     assert run.store.stat(sibling(run.output_uri, ".html")) is None
-    for change in (run.store.delete, lambda uri: run.store.write(uri, b"")):
+    prune = ["--older-than", "1d", "--runs", str(team.profile.runs)]
+    for change in (
+        lambda: run.store.delete(run.output_uri),
+        lambda: run.store.write(run.output_uri, b""),
+        lambda: remove(run, dry_run=True),
+        lambda: command.main(prune, standalone_mode=False),
+    ):
         with pytest.raises(StorageDeniedError, match="which alone writes and removes"):
-            change(run.output_uri)
+            change()
 
 
 @pytest.mark.parametrize(
