@@ -18,7 +18,9 @@ import pytest
 from support.needs import missing
 
 ENTER: Final = "\ue007"
-"""The key, as WebDriver writes it."""
+TAB: Final = "\ue004"
+SHIFT: Final = "\ue008"
+"""Keys, as WebDriver writes them."""
 AXE: Final = Path(sys.prefix, "axe/node_modules/axe-core/axe.min.js")
 SERIOUS: Final = """
 return axe.run().then(found => found.violations.filter(each => ["serious", "critical"].includes(each.impact))
@@ -82,6 +84,13 @@ class Browser:
         element = self("POST", "/element", {"using": "css selector", "value": selector})
         (key,) = element.values()
         self("POST", f"/element/{key}/value", {"text": text})
+
+    def press(self, *keys: str, holding: str = "") -> None:
+        """Press keys one after the other, wherever the keyboard is, while another is held."""
+        pressed = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        held = [{"type": kind, "value": holding} for kind in ("keyDown", "keyUp")] if holding else []
+        actions = [*held[:1], *pressed, *held[1:]]
+        self("POST", "/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
 
     def barriers(self) -> list[Any]:
         """The serious findings of axe-core on the page: what keeps somebody from reading or using it."""

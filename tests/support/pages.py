@@ -11,8 +11,8 @@ HOSTILE: Final = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
 
 
 def links(text: str) -> list[str]:
-    """Where a page leads, and what it fetches."""
-    return [unescape(link) for link in re.findall(r'(?:href|src|action)="([^"]*)"', text)]
+    """Where a page leads, but for places in itself, and what it fetches."""
+    return [unescape(link) for link in re.findall(r'(?:href|src|action)="(?!#)([^"]*)"', text)]
 
 
 def without_ours(text: str) -> str:

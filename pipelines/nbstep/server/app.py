@@ -25,6 +25,7 @@ from nbstep.server.pages.run_pages import RunPages
 from nbstep.server.pages.sweep_page import SweepPage
 from nbstep.server.problems import Problem, as_problem
 from nbstep.server.runs import Runs, as_json
+from nbstep.server.started_sweeps import StartedSweeps
 from nbstep.server.starting import Starting
 from nbstep.server.submit import Submitting
 from nbstep.server.sweep_reader import SweepReader
@@ -47,19 +48,20 @@ def application(config: Config, streams: Streams | None = None) -> Starlette:
     folders, starting, limits = RunFolders(config), Starting(config), config.limits
     streams = streams or Streams(limits.streams)
     rendering, reader = Rendering(folders), SweepReader(limits.records)
+    sweeps = StartedSweeps(starting, limits.records)
     metrics, pages = Metrics(streams), RunPages(folders, rendering, limits.records)
 
     routes = [
         *_operation(folders, streams, metrics),
         *Runs(folders, limits).routes(),
-        *Sweeps(folders, starting, reader, limits).routes(),
+        *Sweeps(folders, starting, sweeps, reader, limits).routes(),
         *Events(folders, streams, limits).routes(),
         *Submitting(starting, folders, limits).routes(),
         *pages.routes(),
         *GroupPages(folders, rendering).routes(),
         *SweepPage(folders, rendering, reader).routes(),
         *ComparePage(folders, rendering).routes(),
-        *FormPages(folders, starting, rendering, limits).routes(),
+        *FormPages(folders, starting, sweeps, rendering, limits).routes(),
     ]
 
     def tell(request: Request, error: Exception) -> Response:

@@ -82,6 +82,11 @@ def _found(request: Request, folders: RunFolders, named: str | None, *rights: Ri
     )
 
 
+def is_allowed(request: Request, folder: RunFolder, right: Right) -> bool:
+    """Whether the caller has a right in a folder, or in the one that a group lies in. May block."""
+    return _may(request)(folder.top, right)
+
+
 def allowed(request: Request, folders: RunFolders, right: Right) -> list[str]:
     """The names of the folders in which the caller has a right. May block."""
     may = _may(request)

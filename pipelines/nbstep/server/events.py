@@ -27,7 +27,7 @@ from nbstep.server.callers import place_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Following, Streams, is_over, number_of
-from nbstep.server.problems import Problem, as_problem
+from nbstep.server.problems import UNSHARED, Problem, as_problem
 from nbstep.server.spool import Entry, Number
 from nbstep.views.log_lines import parse
 from nbstep.views.status import RunStatus
@@ -40,7 +40,7 @@ RECONNECT_MILLISECONDS: Final = 2000
 QUIET_SECONDS: Final = 15.0
 """After so long without an event a comment is sent: proxies do not give up, and readers that are gone are found."""
 MEDIA_TYPE: Final = "text/event-stream"
-HEADERS: Final = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS: Final = UNSHARED | {"X-Accel-Buffering": "no"}
 """nginx passes events on as they come."""
 _ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})")
 

@@ -24,6 +24,7 @@ from nbstep.server.links import confined, lies_in, links_out
 from nbstep.server.problems import Problem, not_found
 from nbstep.submission.find import Submitted, located_at
 from nbstep.submission.places import RunPlaces, SweepPlaces
+from nbstep.sweeps.elsewhere import starts_sweeps
 from nbstep.sweeps.submitted import SubmittedSweep
 from nbstep_runner.contract import LOG_ENDING, RECORD_ENDING, RunResult, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
@@ -79,6 +80,11 @@ class RunFolder:
     def top(self) -> str:
         """The name of the configured folder."""
         return self.name.partition("/")[0]
+
+    @property
+    def sweepers(self) -> list[str]:
+        """The names of the profiles with which sweeps are started here."""
+        return [name for name, profile in self.profiles.items() if starts_sweeps(profile.on)]
 
     def within(self, path: str) -> RunFolder:
         """The group of runs at a path below it. No runs are submitted there.

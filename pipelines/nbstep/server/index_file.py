@@ -151,15 +151,18 @@ class IndexFile(IndexDatabase):
             name = "CASE WHEN run_id GLOB ? THEN substr(run_id, 1, length(run_id) - ?) ELSE run_id END"
             source, values = "runs r", [f"*{MADE_ENDING}", MADE_LENGTH]
         query = (
-            f"SELECT {name} AS alike, count(*), coalesce(sum(state = 'succeeded'), 0), "  # noqa: S608 - names alone
-            "coalesce(sum(state IN ('failed', 'lost')), 0), max(modified) AS latest "
-            f"FROM {source} GROUP BY alike ORDER BY latest DESC, alike LIMIT ?"
+            f"WITH found AS (SELECT {name} AS alike, count(*) AS count, "  # noqa: S608 - names alone
+            "coalesce(sum(state = 'succeeded'), 0) AS succeeded, "
+            "coalesce(sum(state IN ('failed', 'lost')), 0) AS failed, "
+            "max(modified) AS latest, r.key AS newest "  # of the row that has the latest time
+            f"FROM {source} GROUP BY alike ORDER BY latest DESC, alike LIMIT ?) "
+            f"SELECT alike, count, succeeded, failed, {_COLUMNS} FROM found JOIN runs ON key = newest "
+            "ORDER BY latest DESC, alike"
         )
         with self.using() as connection:
-            rows = connection.execute(query, [*values, most])
             return [
-                Alike(name=name, runs=runs, succeeded=succeeded, failed=failed, modified=modified)
-                for name, runs, succeeded, failed, modified in rows
+                Alike(name=name, runs=runs, succeeded=succeeded, failed=failed, latest=Row(*row))
+                for name, runs, succeeded, failed, *row in connection.execute(query, [*values, most])
             ]
 
     def groups(self, *, endpoints: bool) -> list[Group]:

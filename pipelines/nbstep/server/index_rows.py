@@ -61,14 +61,14 @@ class Alike:
         name: Of the notebook, or a label as ``NAME=VALUE``.
         succeeded: How many of them did, as far as their records have been read.
         failed: How many failed or were lost.
-        modified: When the last of their objects was written.
+        latest: The one whose object was written last.
     """
 
     name: str
     runs: int
     succeeded: int
     failed: int
-    modified: float
+    latest: Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from nbstep.runs.files import file_uri
 from nbstep.runs.run import Run
 from nbstep.server.links import lies_in
-from nbstep.server.problems import Problem, not_found
+from nbstep.server.problems import UNSHARED, Problem, not_found
 from nbstep_runner.contract import FILES, LOG_ENDING, OUTPUT, PAGE_ENDING, PARTIAL_ENDING, RECORD_ENDING
 from nbstep_runner.stores import checksum, sibling
 
@@ -171,10 +171,9 @@ def _read(run: Run, wanted: RunObject) -> bytes:
 def _headers(wanted: RunObject) -> dict[str, str]:
     shown = wanted.media_type.startswith("text/html")
     name = quote(wanted.name.rpartition("/")[2], safe="")
-    return {
+    return UNSHARED | {
         "Content-Disposition": "inline" if shown else f"attachment; filename*=UTF-8''{name}",
         "Content-Security-Policy": PAGE_POLICY,
-        "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-cache",
         "Referrer-Policy": "no-referrer",
     }

@@ -14,6 +14,12 @@ from nbstep.backends.server.interface import ProblemTold
 from nbstep_runner.errors import NbstepError
 
 MEDIA_TYPE: Final = "application/problem+json"
+UNSHARED: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Headers of answers that nobody keeps, takes for something else, or puts into a page of another site."""
 
 STATUSES: Final = {
     "usage": 400,
@@ -59,7 +65,7 @@ class Problem(Exception):  # noqa: N818 - the term of RFC 9457
 
     def response(self) -> Response:
         """The answer that tells it."""
-        return Response(msgspec.json.encode(self.told), self.status, self.headers, MEDIA_TYPE)
+        return Response(msgspec.json.encode(self.told), self.status, {**UNSHARED, **self.headers}, MEDIA_TYPE)
 
 
 def problem_of(error: NbstepError) -> Problem:

@@ -17,7 +17,7 @@ from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.listing import Query, page
 from nbstep.server.objects import Sender, objects_of
-from nbstep.server.problems import Problem
+from nbstep.server.problems import UNSHARED, Problem
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunResult, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError
@@ -117,4 +117,4 @@ def query_of(request: Request) -> Query:
 
 def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A value of the interface's types as an answer."""
-    return Response(msgspec.json.encode(value), status, headers, JSON)
+    return Response(msgspec.json.encode(value), status, {**UNSHARED, **(headers or {})}, JSON)

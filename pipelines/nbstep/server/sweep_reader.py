@@ -23,6 +23,8 @@ from nbstep_runner.stores import Stat, Store, join
 AT_ONCE: Final = 32
 KEPT_BYTES: Final = 2**24
 """How much of what is shown of records that do not change any more is kept in memory, as JSON."""
+Sets = dict[str, dict[str, Any]]
+"""The parameters of each set of a plan, by the name of its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,14 @@ class SweepReader:
             NbstepError: The folder cannot be listed or read.
         """
         records: dict[str, Stat] = {}
-        sets: dict[str, dict[str, Any]] = {}
+        plans: dict[str, tuple[Stat, Sets]] = {}
         for stat in group.store.list(group.prefix):
             name, _, rest = unquote(stat.uri.removeprefix(group.prefix)).partition("/")
             if rest == RECORD:
                 records[name] = stat
             elif rest == PLAN:
-                sets |= _sets(group.store, stat.uri)
+                plans[name] = stat, _sets(group.store, stat.uri)
+        sets = {name: values for _, own in plans.values() for name, values in own.items()}
         if not records and not sets:
             raise not_found(f"sweep {group.name[:80]!r}")
         names = list(dict.fromkeys([*sets, *sorted(records)]))
@@ -97,7 +100,10 @@ class SweepReader:
             for name, row in shown.items()
         ]
         cut = frozenset(name for name, row in shown.items() if row and not row.whole)
-        return SweepTable.of(runs, len(names) - len(runs), cut)
+        ended = {run.name for run in runs if run.state.final}
+        begun = sorted(plans, key=lambda plan: plans[plan][0].modified or 0.0, reverse=True)
+        unfinished = tuple(plan for plan in begun if not plans[plan][1].keys() <= ended)
+        return SweepTable.of(runs, len(names) - len(runs), cut, unfinished)
 
     def _record(self, store: Store, stat: Stat | None) -> Shown | None:
         if stat is None:
@@ -126,8 +132,8 @@ class SweepReader:
                 self._room += size
 
 
-def _sets(store: Store, plan: str) -> dict[str, dict[str, Any]]:
-    """The parameters of each set of a plan, by the name of its folder; none where the plan is damaged."""
+def _sets(store: Store, plan: str) -> Sets:
+    """The sets of a plan; none where it is damaged."""
     with suppress(InputNotFoundError, BadInputError):
         spec = decode(store.read(plan).data, SweepSpec)
         names = (each.output_uri.rpartition("/")[0].rpartition("/")[2] for each in spec.specs)

@@ -28,6 +28,8 @@ class SweepTable:
         parameters: The names of the others, which head columns.
         results: The names of what was found, which do too.
         cut: The names of the runs whose parameters and results are too large to be shown.
+        unfinished: The names of the sweeps that were started there and have runs that have not ended, the last started
+            first.
     """
 
     sweep: Sweep
@@ -36,10 +38,17 @@ class SweepTable:
     parameters: tuple[str, ...]
     results: tuple[str, ...]
     cut: frozenset[str]
+    unfinished: tuple[str, ...]
 
     @classmethod
-    def of(cls, runs: Sequence[SweepRun], left_out: int, cut: frozenset[str] = frozenset()) -> SweepTable:
-        """The table of these runs."""
+    def of(
+        cls,
+        runs: Sequence[SweepRun],
+        left_out: int,
+        cut: frozenset[str],
+        unfinished: tuple[str, ...],
+    ) -> SweepTable:
+        """The table of these runs; the rest as of the class."""
         parameters = _names(run.parameters for run in runs)
         shared = {name: runs[0].parameters[name] for name in parameters if len(runs) > 1 and _is_shared(name, runs)}
         return cls(
@@ -49,6 +58,7 @@ class SweepTable:
             parameters=tuple(name for name in parameters if name not in shared),
             results=tuple(_names(run.result.results for run in runs if run.result)),
             cut=cut,
+            unfinished=unfinished,
         )
 
     def ordered(self, by: str, *, descending: bool, failures_first: bool) -> list[SweepRun]:

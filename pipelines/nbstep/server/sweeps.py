@@ -36,12 +36,14 @@ MOST_SHOWN: Final = 500
 class Sweeps:
     """Answers what is asked about sweeps, and what starts and ends them."""
 
-    def __init__(self, folders: RunFolders, starting: Starting, reader: SweepReader, limits: Limits) -> None:
+    def __init__(
+        self, folders: RunFolders, starting: Starting, started: StartedSweeps, reader: SweepReader, limits: Limits
+    ) -> None:
         self._folders = folders
-        self._reader = reader
         self._starting = starting
+        self._started = started
+        self._reader = reader
         self._limits = limits
-        self._started = StartedSweeps(starting, limits.records)
 
     def routes(self) -> list[Route]:
         """Where it answers."""
@@ -91,7 +93,7 @@ class Sweeps:
         folder = await to_thread.run_sync(folder_of, request, self._folders, Right.SUBMIT)
         path = request.path_params["path"]
         request.state.run = path
-        await to_thread.run_sync(_end, folder, path)
+        await to_thread.run_sync(end_sweep, folder, path)
         return as_json(Accepted(path, folder.name), 202)
 
 
@@ -103,7 +105,12 @@ def _row(group: str, run: SweepRun, *, cut: bool) -> SetOfSweep:
     return msgspec.structs.replace(row, parameters={}, run=msgspec.structs.replace(row.run, whole=False))
 
 
-def _end(folder: RunFolder, path: str) -> None:
+def end_sweep(folder: RunFolder, path: str) -> None:
+    """Ask a sweep to save and end; one that has ended stays as it is.
+
+    Raises:
+        Problem: None was started there with a profile of the folder.
+    """
     sweep = folder.sweep(path)
     if sweep is None:
         raise not_found(f"sweep {path[:80]!r} that was started in {folder.name}")

@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +59,13 @@ class PlacedSweep:
     image: RunImage | None = None
     stored: bool = True
     warnings: tuple[str, ...] = ()
+
+
+def starts_sweeps(on: str) -> bool:
+    """Whether a backend starts sweeps; one that is not installed here starts none."""
+    with suppress(UsageError):
+        return hasattr(backend_named(on), "sweep_workers")
+    return False
 
 
 def place(

@@ -51,12 +51,27 @@ def typed_axis(text: str) -> Axis:
     name, equals, values = text.partition("=")
     if not name or not equals or not values.strip():
         raise UsageError(f"--grid {text!r} is not NAME=VALUE,VALUE")
-    if values.lstrip().startswith("["):
-        listed = load_document(values.encode(), where=f"the list of --grid {name}")
+    return typed_values(name, values, where=f"--grid {name}")
+
+
+def typed_values(name: str, text: str, where: str) -> Axis:
+    """An axis whose values are typed: ``A,B,C``, or a YAML list.
+
+    Args:
+        name: The parameter's.
+        text: Not blank.
+        where: Where they are typed, for messages.
+
+    Raises:
+        UsageError: The list is none, or has no value.
+        BadInputError: The list is no YAML.
+    """
+    if text.lstrip().startswith("["):
+        listed = load_document(text.encode(), where=f"the list of {where}")
         if not isinstance(listed, list):
-            raise UsageError(f"the values of --grid {name} are no list")
+            raise UsageError(f"the values of {where} are no list")
         return axis(name, listed)
-    return name, tuple(ParameterSource.typed(name, value) for value in values.split(","))
+    return name, tuple(ParameterSource.typed(name, value) for value in text.split(","))
 
 
 def axis(name: str, values: Iterable[Any]) -> Axis:

@@ -15,7 +15,7 @@ from nbstep.server.team.service import team
 from nbstep_runner.contract import RunState, StorageOptions, encode
 from nbstep_runner.stores import sibling
 from support import memory_runs, notebooks
-from support.browser import ENTER
+from support.browser import ENTER, SHIFT, TAB
 from support.service import TOKEN, config, listening, serving
 
 if TYPE_CHECKING:
@@ -242,3 +242,60 @@ def test_runs_are_chosen_and_compared_and_sweeps_and_endpoints_are_looked_at(bro
         browser.script("document.querySelector('[aria-sort] a').click()")
         browser.until("return document.querySelector('[aria-sort=descending]')")
         assert texts(browser, "tbody th")[0] == "rate=0.4"
+
+
+STOP = """
+const here = document.activeElement, box = here.getBoundingClientRect(), style = getComputedStyle(here);
+const seen = box.width > 0 && box.bottom > 0 && box.top < innerHeight;
+return [here.matches(arguments[0]), seen && style.outlineStyle == "solid" && parseFloat(style.outlineWidth) >= 2,
+  here.outerHTML.slice(0, 200)];
+"""
+
+
+def reach(browser: Browser, selector: str, *, back: bool = False) -> None:
+    """Press Tab until the keyboard is there; on the way it can be seen at each stop where it is."""
+    for _ in range(60):
+        browser.press(TAB, holding=SHIFT if back else "")
+        is_there, is_seen, element = browser.script(STOP, selector)
+        assert is_seen, f"nobody sees that the keyboard is at {element}"
+        if is_there:
+            return
+    raise AssertionError(f"the keyboard does not come to {selector}")
+
+
+def test_all_is_reached_by_the_keyboard_alone(browser: Browser, run: Run) -> None:
+    """From the list to a run, to a line of its log, and to the form that runs it again."""
+    backend = memory_runs.backend_of(run)
+    for line in ("epoch 1", "a disk"):
+        backend.log(run.handle, line)
+    backend.end(run.handle)
+    loaded = "return document.readyState == 'complete' && location.href.includes"
+    with listening(config_for(run)) as (url, _):
+        browser.fits(1200)
+        browser.show(f"{url}/?token={TOKEN}")
+        reach(browser, ".skip")
+        browser.press(ENTER)
+        assert browser.script("return document.activeElement.id") == "main"
+        reach(browser, "[name=notebook]")
+        browser.press(*"train", ENTER)
+        browser.until(f"{loaded}('notebook=train')")
+        reach(browser, "tbody input")
+        browser.press(" ")
+        assert browser.script("return document.activeElement.checked")
+        reach(browser, "tbody a")
+        browser.press(ENTER)
+        browser.until(f"{loaded}('/runs/train-')")
+        reach(browser, "[name=find]")
+        browser.press(*"disk", ENTER)
+        browser.until(f"{loaded}('find=disk')")
+        (log,) = texts(browser, "#log")
+        assert len(log.splitlines()) == 1
+        reach(browser, "a[href*=rerun]", back=True)
+        browser.press(ENTER)
+        browser.until(f"{loaded}('/rerun')")
+        reach(browser, "#further")
+        browser.press(*"n: 7")
+        reach(browser, ".main")
+        browser.press(" ")
+        browser.until("return document.readyState == 'complete' && !location.href.includes('rerun')")
+        assert texts(browser, "main .state") == ["pending"]

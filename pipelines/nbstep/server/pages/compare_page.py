@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from urllib.parse import parse_qs, unquote, urlencode
 
 from starlette.routing import Route
 
@@ -91,10 +91,10 @@ class ComparePage:
             Problem: There is no such folder, or none that the caller may read.
         """
         folder, _, run_id = text.rpartition("/")
-        address = urlsplit(text)
-        if "://" in text and "/runs/" in address.path:
-            run_id = unquote(address.path.rpartition("/runs/")[2])
-            folder = parse_qs(address.query).get("folder", [""])[0]
+        path, _, query = text.partition("#")[0].partition("?")
+        if "://" in path and "/runs/" in path:
+            run_id = unquote(path.rpartition("/runs/")[2])
+            folder = parse_qs(query).get("folder", [""])[0]
         if not folder or folder == place.name:
             return Compared(place, run_id, is_elsewhere=False)
         return Compared(place_of(request, self._folders, folder), run_id, is_elsewhere=True)

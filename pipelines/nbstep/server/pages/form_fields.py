@@ -35,6 +35,7 @@ class Field:
 
     Attributes:
         name: In the request; it ends with the name of what is asked for.
+        title: What people call it, where that is not this name.
         initial: The text that it begins with.
         text: What stands in it now.
         type: What it takes, for people.
@@ -49,6 +50,7 @@ class Field:
     """
 
     name: str
+    title: str = ""
     initial: str = ""
     text: str = ""
     type: str = ""
@@ -62,9 +64,14 @@ class Field:
     problem: str = ""
 
     @property
-    def label(self) -> str:
+    def key(self) -> str:
         """The name of what is asked for."""
-        return self.name.partition(".")[2] or self.name.capitalize()
+        return self.name.partition(".")[2]
+
+    @property
+    def label(self) -> str:
+        """What stands beside it."""
+        return self.title or self.key or self.name.capitalize()
 
     @property
     def id(self) -> str:
@@ -162,7 +169,7 @@ def _written(steps: Sequence[str], usual: Any) -> str:
 
 def override_values(field: Field) -> Iterator[dict[str, Any]]:
     """What a field may mean as overrides, in the order in which it is tried: the schema of profiles says which fits."""
-    *above, last = _steps(field.label)
+    *above, last = _steps(field.key)
     readings: list[Any] = [pairs(field.text)] if field.lines else [field.text]
     if not field.lines:
         try:

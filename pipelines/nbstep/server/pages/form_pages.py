@@ -23,8 +23,9 @@ from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.pages.form import Chosen, Form
 from nbstep.server.pages.form_fields import WAYS
-from nbstep.server.pages.rendering import Rendering, to_run
+from nbstep.server.pages.rendering import Rendering, to_run, to_sweep
 from nbstep.server.problems import Problem, as_problem
+from nbstep.server.started_sweeps import AskedSweep, StartedSweeps
 from nbstep.server.starting import Starting
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.notebook import parse_notebook
@@ -38,9 +39,12 @@ if TYPE_CHECKING:
 class FormPages:
     """Answers browsers that start runs."""
 
-    def __init__(self, folders: RunFolders, starting: Starting, rendering: Rendering, limits: Limits) -> None:
+    def __init__(
+        self, folders: RunFolders, starting: Starting, sweeps: StartedSweeps, rendering: Rendering, limits: Limits
+    ) -> None:
         self._folders = folders
         self._starting = starting
+        self._sweeps = sweeps
         self._rendering = rendering
         self._limits = limits
         self._most = min(CARRIED_BYTES, limits.upload_bytes)
@@ -88,25 +92,24 @@ class FormPages:
         """
         caller, uri = caller_of(request), given.get("notebook", "")
         if not data and not given.get("carried"):
-            signature = self._starting.notebooks.signature(uri, folder.folder.storage)
-
-            def begin(again: Again) -> str:
-                asked = Asked(notebook=uri, **msgspec.structs.asdict(again))
-                return self._starting.start(folder, caller, None, asked, None)
-
             return Chosen(
-                name=uri, family=uri, action="/submit", signature=signature, begin=begin, carried={"notebook": uri}
+                name=uri,
+                family=uri,
+                action="/submit",
+                signature=self._starting.notebooks.signature(uri, folder.folder.storage),
+                begin=partial(self._begin, folder, caller, uri, None),
+                carried={"notebook": uri},
             )
         content = data or brought(given)
         if len(content) > self._most:
             raise too_large(self._most)
         name = given.get("name", "")
 
-        def begin_of_upload(again: Again) -> str:
+        def begin_of_upload(asked: Again) -> str:
             with TemporaryDirectory(prefix="nbstep-upload-") as scratch:
                 place = Path(scratch) / f"{label_of(name, 40, 'notebook')}.ipynb"
                 place.write_bytes(content)
-                return self._starting.start(folder, caller, None, Asked(**msgspec.structs.asdict(again)), place)
+                return self._begin(folder, caller, "", place, asked)
 
         return Chosen(
             name=name,
@@ -116,6 +119,13 @@ class FormPages:
             begin=begin_of_upload,
             carried=carried(name, content),
         )
+
+    def _begin(self, folder: RunFolder, caller: str, uri: str, uploaded: Path | None, asked: Again) -> str:
+        """Start a run or a sweep of a notebook; its id or path."""
+        if isinstance(asked, AskedSweep):
+            return self._sweeps.start(folder, caller, None, msgspec.structs.replace(asked, notebook=uri), uploaded)
+        named = Asked(notebook=uri, **msgspec.structs.asdict(asked))
+        return self._starting.start(folder, caller, None, named, uploaded)
 
     def _again(self, request: Request, folder: RunFolder, given: Mapping[str, str]) -> Response:
         run_id, caller = request.path_params["id"], caller_of(request)
@@ -147,21 +157,19 @@ class FormPages:
         )
 
     def _second(self, request: Request, folder: RunFolder, chosen: Chosen, given: Mapping[str, str]) -> Response:
-        """The form with all that a run can be given; once it is whole and sent, the run's page."""
+        """The form with all that a run can be given; once it is whole and sent, the page of what it has started."""
         form = Form.of(self._starting, folder, caller_of(request), chosen, given)
         problem, status = None, 200
         if request.method == "POST" and given.get("action") == "start":  # an address alone starts nothing
-            form, asked = form.checked()
             status = 422
-            if asked is not None:
-                try:
-                    run_id = chosen.begin(asked)
-                except (Problem, NbstepError) as error:
-                    problem = as_problem(error).told
-                    status = problem.status
-                else:
-                    request.state.run = run_id
-                    return to_run(request, run_id, folder.name)
+            try:
+                form, asked = form.checked()
+                if asked is not None:
+                    request.state.run = name = chosen.begin(asked)
+                    return to_sweep(request, name, folder.name) if form.sweep else to_run(request, name, folder.name)
+            except (Problem, NbstepError) as error:
+                problem = as_problem(error).told
+                status = problem.status
         return self._rendering.page(
             request, "form.html", status, folder=folder.name, chosen=chosen, form=form, ways=WAYS, problem=problem
         )

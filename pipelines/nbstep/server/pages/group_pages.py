@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Route
 
-from nbstep.server.callers import folder_of
+from nbstep.backends.server.interface import Summary
+from nbstep.server.callers import Right, folder_of, is_allowed
 from nbstep.server.endpoint_list import endpoints_of
 from nbstep.server.folders import RunFolders
+from nbstep.server.index_rows import Alike
 from nbstep.server.pages.rendering import Rendering
 from nbstep.server.problems import Problem
 from nbstep.server.sweeps import sweeps_below
@@ -44,14 +46,27 @@ class GroupPages:
             hint = "They are grouped by notebook or by label."
             raise Problem(status=400, reference="usage", detail=f"runs have no groups by {by[:80]!r}", hint=hint)
         index = folder.index
-        groups = index.told(lambda _: index.file.alike(by_label=by == "label", most=MOST_GROUPS))
+
+        def found(_: float) -> list[tuple[Alike, Summary | None]]:
+            groups = index.file.alike(by_label=by == "label", most=MOST_GROUPS)
+            rows = {each.latest.key: each.latest for each in groups}
+            latest = {row.key: summary for row, summary in index.look_at(list(rows.values()))}
+            return [(each, latest[each.latest.key]) for each in groups]
+
+        groups = index.told(found)
         return self._rendering.of_folder(request, "groups.html", folder, by=by, groups=groups, most=MOST_GROUPS)
 
     def _sweeps(self, request: Request) -> Response:
         folder, beginning = folder_of(request, self._folders), request.query_params.get("name", "")
         groups, left_out = sweeps_below(folder, beginning)
         return self._rendering.of_folder(
-            request, "sweeps.html", folder, name=beginning, groups=groups, left_out=left_out
+            request,
+            "sweeps.html",
+            folder,
+            name=beginning,
+            groups=groups,
+            left_out=left_out,
+            can_start=bool(folder.sweepers) and is_allowed(request, folder, Right.SUBMIT),
         )
 
     def _endpoints(self, request: Request) -> Response:

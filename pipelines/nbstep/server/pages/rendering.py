@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.datastructures import Headers
@@ -15,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from nbstep.server.callers import Right, allowed
 from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.pages.wording import FILTERS
-from nbstep.server.problems import Problem
+from nbstep.server.problems import UNSHARED, Problem
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,11 +27,9 @@ POLICY: Final = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; frame-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-HEADERS: Final = {
+HEADERS: Final = UNSHARED | {
     "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # none at all would take the origin from forms too, by which they are known
-    "Cache-Control": "no-store",
 }
 
 SIGNED_IN: Final = "nbstep-token"
@@ -94,6 +93,12 @@ def refused(scope: Scope, problem: Problem) -> Response:
 def to_run(request: Request, run_id: str, folder: str) -> Response:
     """Leads the browser to a run's page, after a form."""
     return RedirectResponse(f"{_base(request)}/runs/{run_id}?folder={folder}", 303, HEADERS)
+
+
+def to_sweep(request: Request, path: str, folder: str) -> Response:
+    """Leads the browser to the page of a sweep that was started, which is that of all runs beside its own."""
+    group = quote(path.rpartition("/")[0])
+    return RedirectResponse(f"{_base(request)}/sweeps/{group}?folder={folder}", 303, HEADERS)
 
 
 def _base(request: Request) -> str:

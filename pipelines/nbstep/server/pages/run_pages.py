@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from nbstep.server.callers import Right, folder_of, place_of
+from nbstep.server.callers import Right, folder_of, is_allowed, place_of
 from nbstep.server.folders import RunFolders
 from nbstep.server.listing import page
 from nbstep.server.pages.log_so_far import LINES, SEVERITIES, Search, read_log
@@ -101,6 +101,8 @@ class RunPages:
             attempts=run.attempts() if told.attempt > 1 else (),
             documents=documents_of(run),
             submitted_by=SUBMITTED_BY,
+            may_submit=is_allowed(request, folder, Right.SUBMIT),
+            may_rerun=bool(folder.profiles),
         )
 
     async def _cancel(self, request: Request) -> Response:

@@ -71,6 +71,7 @@ def is_told(answer: tuple[int, dict[str, str], bytes], *statuses: int) -> bool:
     status, headers, body = answer
     assert status in statuses, answer
     assert headers["content-type"] == PROBLEM, answer
+    assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
     told = json.loads(body)
     assert told["status"] == status
     return {"title", "status", "detail", "reference"} <= told.keys()

@@ -14,11 +14,12 @@ import pytest
 
 import nbstep
 from nbstep import Run
+from nbstep.backends.memory import MemoryBackend
 from nbstep.profiles.storage import store_of
 from nbstep.server.bodies import CARRIED_BYTES
 from nbstep.submission.find import Submitted
 from nbstep.submission.places import RunPlaces
-from nbstep_runner.contract import ParameterSource, StorageOptions, UnknownParameters, decode
+from nbstep_runner.contract import ParameterSource, StorageOptions, SweepSpec, UnknownParameters, decode
 from nbstep_runner.parameters import Signature, resolve
 from support import notebooks
 from support.pages import without_ours
@@ -114,9 +115,11 @@ class World:
     def read(self, uri: str) -> bytes:
         return store_of(uri, StorageOptions()).read(uri).data
 
+    def uris(self) -> list[str]:
+        return [stat.uri for stat in store_of(self.runs, StorageOptions()).list(f"{self.runs}/")]
+
     def ids(self) -> set[str]:
-        found = store_of(self.runs, StorageOptions()).list(f"{self.runs}/")
-        return {stat.uri.removeprefix(f"{self.runs}/").partition("/")[0] for stat in found}
+        return {uri.removeprefix(f"{self.runs}/").partition("/")[0] for uri in self.uris()}
 
 
 def parameters(source: str) -> notebooks.Code:
@@ -228,6 +231,64 @@ def test_what_is_sent_twice_is_one_run_and_what_is_changed_another(world: World)
     other = world.started(world.send(form, {"parameter.epochs": "2"})).id
     assert world.ids() == {twice[0], other}
     assert twice[0] == twice[1]
+
+
+@pytest.fixture
+def sweeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the place of the profiles start sweeps."""
+    monkeypatch.setattr(MemoryBackend, "sweep_workers", lambda _, jobs: (jobs or 8, 1), raising=False)
+
+
+@pytest.mark.usefixtures("sweeping")
+def test_several_values_make_a_sweep_of_every_combination(world: World) -> None:
+    form = Form(world.send(world.form(profile="large"), {"parameter.alpha": "0.7"}, action="many"))
+    assert (form.fields["profile"], form.fields["parameter.alpha"]) == ("large", "0.7")
+    none = world.send(form, {"parameter.epochs": "1"})
+    assert (none.status_code, "no parameter has several values" in none.text) == (422, True)
+    wrong = Form(world.send(form, {"several.layers": "[[1], 'x']", "sweep.jobs": "0", "sweep.name": " "}))
+    assert sorted(wrong.invalid) == ["parameter.epochs", "several.layers", "sweep.jobs", "sweep.name"]
+    given = {
+        "several.epochs": "1, 2", "several.model": '["1", linear]', "several.layers": "[[1], [2, 3]]",
+        "sweep.name": "lr/first", "sweep.jobs": "3", "sweep.per_worker": "2", "override.retries": "1",
+    }  # fmt: skip
+    twice = [world.send(wrong, given) for _ in range(2)]
+    assert [each.status_code for each in twice] == [303, 303], twice[0].text
+    (where,) = {each.headers["location"] for each in twice}
+    assert where == "/sweeps/lr/first?folder=team"
+    (uri,) = [uri for uri in world.uris() if uri.endswith("/sweep.json")]
+    plan = decode(world.read(uri), SweepSpec)
+    assert [dict(sorted(each.items())) for each in plan.sets] == [
+        {"epochs": epochs, "layers": layers, "model": model}
+        for epochs in (1, 2) for model in ("1", "linear") for layers in ([1], [2, 3])
+    ]  # fmt: skip
+    assert {each.parameters[0].mapping["alpha"] for each in plan.specs} == {0.7}
+    assert (plan.jobs, plan.retries) == (2, 1)
+    assert world.get(where).text.count('class="state pending">pending') == len(plan.sets)
+    one = Form(world.send(form, {}, action="one"))
+    assert "several.epochs" not in one.fields
+    assert one.fields["parameter.alpha"] == "0.7"
+
+
+@pytest.mark.usefixtures("sweeping")
+def test_values_of_parameters_that_are_not_known_make_a_sweep_too(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    notebooks.write(Path(world.notebook), ["1"])
+    form = Form(world.send(world.form(), {}, action="many"))
+    wrong = Form(world.send(form, {"sweep.others": "a: 1"}))
+    assert wrong.invalid == ["sweep.others"]
+    started = world.send(wrong, {"sweep.others": "a: [1, x]", "further": "b: 2"})
+    assert started.headers["location"].startswith("/sweeps/train-"), started.text
+    (uri,) = [uri for uri in world.uris() if uri.endswith("/sweep.json")]
+    assert [each.parameters[0].mapping for each in decode(world.read(uri), SweepSpec).specs] == [
+        {"b": 2, "a": 1},
+        {"b": 2, "a": "x"},
+    ]
+
+
+def test_a_folder_whose_profiles_start_no_sweeps_offers_none(world: World) -> None:
+    page = world.get(f"/submit?notebook={world.notebook}").text
+    assert 'value="many"' not in page
+    assert "sweep.name" not in Form(world.send(world.form(), {}, action="many")).fields
 
 
 def test_a_run_is_run_again_with_its_own_values_in_the_form(world: World) -> None:

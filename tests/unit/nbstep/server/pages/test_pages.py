@@ -242,6 +242,7 @@ def test_runs_stand_side_by_side_and_what_differs_is_marked(run: Run) -> None:
         if "/runs/" in link:
             assert service.get(link, headers=BROWSER).status_code == 200
     for path in (
+        "/compare?run=http://[x/runs/y",
         "/compare?run=nobodys&run=other",
         f"/compare?folder=other&run={run.id}&run={other.id}",
         f"/compare?run={run.id}&run=nobodys/{other.id}",
@@ -266,12 +267,24 @@ def test_runs_are_grouped_by_notebook_and_by_label(run: Run) -> None:
         assert "<img" not in text
         found = {}
         for row in re.findall("<tr>.*?</tr>", text, re.DOTALL)[1:]:
-            (link,) = links(row)
-            name, *counts, _ = re.findall(r"<t[hd][^>]*>(?:<a[^>]*>)?(.*?)(?:</a>)?</t[hd]>", row)
+            link, latest = links(row)
+            name, state, *counts, _ = re.findall(r"<t[hd][^>]*>(?:<(?:a|span)[^>]*>)?(.*?)(?:</.*)?</t[hd]>", row)
             found[unescape(name)] = [int(count) for count in counts]
             assert service.get(link, headers=BROWSER).text.count('<th scope="row">') == found[unescape(name)][0]
+            assert state in service.get(latest, headers=BROWSER).text
+            states.add((unescape(name), state, latest.partition("?")[0].removeprefix("/runs/")))
         return found
 
+    states = set[tuple[str, str, str]]()
     assert groups("notebook") == {"flights": [3, 0, 1], run.id: [1, 1, 0]}
     assert groups("label") == {"team=a=b": [3, 0, 1], "team=a": [1, 1, 0], f"note={HOSTILE}": [1, 1, 0]}
+    assert {
+        ("flights", "pending", other.id),
+        (run.id, "succeeded", run.id),
+        ("team=a=b", "pending", other.id),
+    } <= states
+    backend.end(other.handle, state=RunState.FAILED)
+    states.clear()
+    assert groups("notebook")["flights"][0] == 3
+    assert ("flights", "failed", other.id) in states
     assert service.get(f"/groups?by={HOSTILE}", headers=BROWSER).status_code == 400

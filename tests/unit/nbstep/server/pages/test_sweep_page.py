@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import secrets
 from dataclasses import replace
 from html import unescape
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 import pytest
 
+from nbstep.backends.memory import MemoryBackend
+from nbstep.backends.protocol import Phase, Status
+from nbstep.backends.registry import backend_named
 from nbstep.profiles.storage import store_of
+from nbstep.server.app import application
+from nbstep.server.callers import Right, let_in
 from nbstep.sweeps.naming import set_name
 from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState, StorageOptions, SweepSpec, encode
 from nbstep_runner.stores import redact
+from support import notebooks
 from support.pages import BROWSER, HOSTILE, links, without_ours
-from support.service import Service
+from support.service import Service, config
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 SETS = [{"rate": rate, "trees": trees} for rate in (0.01, 0.3) for trees in (50, 100)]
 
@@ -146,6 +156,54 @@ def test_the_best_stands_first_and_every_column_sorts(world: World) -> None:
         assert len(rows(down)) == 4
         assert rows(down) != rows(text) or "script" in link, "what is the same in all runs orders none"
         assert rows(down)[-1][4] == "pending" or "sort=name" in link or "sort=state" in link or "sort=parameter" in link
+
+
+def test_a_sweep_is_cancelled_by_a_form_of_its_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By those who may: each of the sweeps that were started there, as long as it goes on."""
+    monkeypatch.setattr(MemoryBackend, "sweep_workers", lambda _, jobs: (jobs or 8, 1), raising=False)
+    folders = {"team": {"uri": world.runs, "profiles": ["small"]}}
+    notebook = f"{world.runs}-notebooks/n.ipynb"
+    content = notebooks.notebook([notebooks.Code("n = 0", tags=("parameters",))])
+    store_of(notebook, StorageOptions()).write(notebook, json.dumps(content).encode())
+    document: dict[str, Any] = {
+        "folders": folders,
+        "profiles": {"small": {"on": "memory"}},
+        "notebooks": [f"{world.runs}-notebooks"],
+    }
+    world.service = Service.of(**document)
+    asked = {"notebook": notebook, "name": "deep/n", "grid": {"n": [1, 2]}}
+    started = world.service.post("/v1/sweeps", json=asked).json()["id"]
+    memory, handle = cast("MemoryBackend", backend_named("memory")), f"memory://{started.rpartition('/')[2]}"
+    memory._say(handle, Status(phase=Phase.RUNNING, words="one of one processes runs"))
+    own = world.service.get(f"/sweeps/{started}?folder=team", headers=BROWSER)
+    assert (own.status_code, own.headers["location"]) == (303, "/sweeps/deep/n?folder=team")
+    page = world.get("/sweeps/deep/n?folder=team")
+    assert "one of one processes runs" in page
+    (action,) = [link for link in links(page) if "/cancel" in link]
+    reader = Service(Reading(application(config(**document))))
+    seen = reader.get("/sweeps/deep/n?folder=team", headers=BROWSER).text
+    assert ("one of one processes runs" in seen, "<button type" in seen) == (True, False)
+    assert reader.post(action).status_code == 403
+    other = action.replace("deep", "shallow")
+    assert world.service.post(other, headers={**BROWSER, "origin": world.service.base_url}).status_code == 404
+    answer = world.service.post(action, headers={**BROWSER, "origin": world.service.base_url})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/sweeps/deep/n?folder=team")
+    assert memory._run(handle).status.phase is Phase.ENDED
+    assert "it has ended" in world.get("/sweeps/deep/n?folder=team")
+    for name in ("n=1", "n=2"):
+        world.put(f"deep/n/{name}")
+    assert "it has ended" not in world.get("/sweeps/deep/n?folder=team")
+
+
+class Reading:
+    """Lets somebody in who may read and nothing else."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        let_in(scope, "reader", lambda _, right: right is Right.READ)
+        await self._app(scope, receive, send)
 
 
 @pytest.mark.parametrize(
