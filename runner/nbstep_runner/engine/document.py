@@ -26,7 +26,7 @@ SPOOLED: Final = "spooled"
 """Of an output that lies in the file: where. No output of nbformat has that key."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class SpooledOutput(Segment):
     """An output of a cell, in the file.
 
@@ -145,12 +145,12 @@ class Document:
         """
         rest = {key: value for key, value in output.items() if key not in {"data", "metadata"}}
         try:
-            segment = self._file().append(encode_output(output))
+            spooled = self._file().append(encode_output(output), SpooledOutput(counted=counted, rest=rest))
         except OSError as error:
             self.spill_error = error
             return None
         self._in_order = False
-        return SpooledOutput(segment.offset, segment.size, counted, rest).as_output()
+        return spooled.as_output()
 
     def _bytes(self, part: Part) -> bytes:
         if isinstance(part, bytes):
@@ -160,7 +160,7 @@ class Document:
     def _file(self) -> Spool:
         if self._spool is None:
             self._spool = Spool(self._scratch)
-            self._spool.append(HEADER)
+            self._spool.append(HEADER, Segment())
         return self._spool
 
     def _spill(self) -> None:
@@ -171,9 +171,9 @@ class Document:
             spool = self._file()
             while self._spilled < len(self._parts) and (parts := self._parts[self._spilled]):
                 if self._spilled:
-                    spool.append(SEPARATOR)
+                    spool.append(SEPARATOR, Segment())
                 self._parts[self._spilled] = tuple(
-                    spool.append(part) if isinstance(part, bytes) else part for part in parts
+                    spool.append(part, Segment()) if isinstance(part, bytes) else part for part in parts
                 )
                 self._held -= _in_memory(parts)
                 self._spilled += 1
@@ -196,7 +196,7 @@ class Document:
         """
         if self._spool is None:
             return b"".join(self.snapshot().chunks())
-        if self._in_order and self._spilled:
+        if self._in_order and self._spilled and not self._spool.rewritten:
             return self._complete_spool(self._spool)
         return write_snapshot(self.snapshot(), self._scratch)
 
@@ -204,7 +204,7 @@ class Document:
         """Add to the file what it lacks; all parts after those in it are bytes, because they came in order."""
         snapshot = self.snapshot()
         rest = (SEPARATOR + self._bytes(part) for cell in snapshot.cells[self._spilled :] for part in cell)
-        spool.append(b"".join(rest) + snapshot.footer)
+        spool.append(b"".join(rest) + snapshot.footer, Segment())
         return spool.path
 
     def _footer(self) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -38,6 +38,31 @@ class OutputBudget:
             "name": "stderr",
             "text": f"[nbstep: {what} is left out here; {self.where} has all of it]\n",
         }
+
+
+class HeldBudget(OutputBudget):
+    """The part of a budget for what stays in memory to the end of the run; whatever is spent of it is spent of both.
+
+    Args:
+        whole: The notebook's budget.
+        held: Bytes that may be held.
+    """
+
+    def __init__(self, whole: OutputBudget, held: int) -> None:
+        self.text_bytes, self.cell_bytes, self.where = whole.text_bytes, whole.cell_bytes, whole.where
+        self._whole = whole
+        self._held = held
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still be kept."""
+        return min(self._held, self._whole.left)
+
+    @left.setter
+    def left(self, value: int) -> None:
+        spent = self.left - value
+        self._held -= spent
+        self._whole.left -= spent
 
 
 class CellOutputs:
@@ -123,29 +148,34 @@ class CellOutputs:
         self._hold(size if "data" in output else 0)
         return size <= size_of(output)
 
-    def replace(self, position: int, data: dict[str, Any], metadata: dict[str, Any]) -> bool:
-        """``update_display_data`` for the output at a position; nothing happens where it has been cleared away.
+    def replace(self, positions: Iterable[int], data: dict[str, Any], metadata: dict[str, Any]) -> bool:
+        """``update_display_data`` for the displays at some positions, which then share the new state in memory.
 
-        False where a limit keeps the new state out of the notebook: then a note stands in its place.
+        What has been cleared away there stays away. False where a limit keeps the new state out of the notebook: then a
+        note stands in its place.
         """
-        if position >= len(self._outputs) or not is_display(old := self._outputs[position]):
-            return True
-        rest = {key: value for key, value in old.items() if key not in {"data", "metadata", SPOOLED}}
-        new = rest | {"data": data, "metadata": metadata}
-        size, before = size_of(new), size_of(old)
+        new = {"data": data, "metadata": metadata}
+        size = size_of(new)
+        text = self._budget.note(f"an update of {size:,} bytes")["text"]
+        note = {"data": {"text/plain": text}, "metadata": {}}
+        sizes: dict[int, int] = {}
+        all_kept = True
+        for position, old in [(each, self._outputs[each]) for each in positions if each < len(self._outputs)]:
+            if not is_display(old):
+                continue
+            shared = id(old.get(SPOOLED) or old["data"])
+            before = sizes.get(shared) or sizes.setdefault(shared, size_of(old))
+            kept = size - before <= self._available
+            all_kept = all_kept and kept
+            rest = {key: value for key, value in old.items() if key not in {"data", "metadata", SPOOLED}}
+            self._outputs[position] = rest | (new if kept else note)
+            self._spend((size if kept else size_of(note)) - before)
         self.received += size
-        kept = size - before <= self._available
-        if not kept:
-            note = self._budget.note(f"an update of {size:,} bytes")["text"]
-            new = rest | {"data": {"text/plain": note}, "metadata": {}}
-            size = size_of(new)
-        self._outputs[position] = new
-        self._spend(size - before)
-        self._hold(size - (0 if SPOOLED in old else before))
-        return kept
+        self._hold(size)
+        return all_kept
 
     def _hold(self, size: int) -> None:
-        """So much more is in memory; too much is put away, in the order of its coming."""
+        """So much more has come since memory was last cleared; too much is put away, in the order of its coming."""
         self._held += size
         if self._held <= HELD_BYTES or self._put_away is None:
             return

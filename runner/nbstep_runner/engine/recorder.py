@@ -8,9 +8,10 @@ from typing import Any, Final
 from nbstep_runner.contract import Event, Notice, OutputEmitted, OutputsCleared, Severity, StreamText
 from nbstep_runner.engine import messages, metadata
 from nbstep_runner.engine.area import OpenCell, OutputArea
+from nbstep_runner.engine.displays import Displays, Place, Update
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import FailedCommand, Raised
-from nbstep_runner.engine.outputs import CellOutputs, OutputBudget
+from nbstep_runner.engine.outputs import HELD_BYTES, CellOutputs, OutputBudget
 from nbstep_runner.engine.results import file_of, results_of
 from nbstep_runner.engine.widgets import OutputWidget, WidgetState
 from nbstep_runner.kernel.wire import Message
@@ -21,9 +22,6 @@ OUTPUTS: Final = frozenset({"stream", "display_data", "execute_result", "error"}
 STATES: Final = ("busy", "idle")
 COMMANDS_KEPT: Final = 100
 FILES_KEPT: Final = 1000
-
-Place = int | str
-"""Whose outputs: a cell's, by its index, or an output widget's, by its comm id."""
 
 
 class Recorder:
@@ -45,10 +43,9 @@ class Recorder:
         self._open: dict[int, OpenCell] = {}
         self._running: int | None = None
         self._latest: int | None = None
-        self._displays: dict[str, set[tuple[Place, int]]] = {}
-        self._display_at: dict[tuple[Place, int], str] = {}
+        self._displays = Displays()
         self._raised: dict[int, Raised] = {}
-        self._widgets = WidgetState(budget, lambda name: OutputArea(budget, masker, name=name))
+        self._widgets = WidgetState(budget, masker)
         self.results: dict[str, Any] = {}
         self.files: dict[str, None] = {}
         """The paths that the notebook reported as results, in order."""
@@ -88,6 +85,7 @@ class Recorder:
 
     def settle(self) -> None:
         """Hand cells that were opened again to the document; the running one stays open, shown as it stands."""
+        self._show_deferred()
         for index in [index for index in self._open if index != self._running]:
             self._close(index)
         if self._running is not None:
@@ -145,19 +143,21 @@ class Recorder:
         return self._widgets.news()
 
     def _cell(self, index: int) -> OpenCell:
-        """The open cell of an index, opened again if it had ended."""
+        """The open cell of an index, opened again if it had ended, with its displays as they are by now."""
         if index not in self._open:
             reopened = [each for each in self._open if each != self._running]
             if len(reopened) >= REOPENED_AT_ONCE:
                 self._close(reopened[0])
             self._open[index] = self._opened(index, self._document.reopen(index))
+        for update in self._displays.take(index):
+            self._show(index, update)
         return self._open[index]
 
     def _opened(self, index: int, cell: dict[str, Any]) -> OpenCell:
         return OpenCell(index, cell, self._budget, self._masker, self._document.put_away)
 
     def _close(self, index: int) -> None:
-        cell = self._open[index]
+        cell = self._cell(index)
         self._flush(cell, cell)
         del self._open[index]
         cell.cell["outputs"] = cell.outputs.finished()
@@ -221,7 +221,8 @@ class Recorder:
         kept = outputs.append(output)
         self._note_results(output)
         display_id = messages.display_id_of(message.content) if message else None
-        self._note_display((widget.comm_id if widget else cell.index, len(outputs) - 1), display_id if kept else None)
+        place = widget.comm_id if widget else cell.index
+        self._displays.note(place, len(outputs) - 1, display_id if kept else None)
         if message is not None and output["output_type"] == "error":
             self._note_error(cell.index, Raised.of(output))
         area = widget.area.name if widget else cell.name
@@ -241,28 +242,32 @@ class Recorder:
         if not raised.is_clean_exit:
             (self._raised if index == self._running else self.raised_late).setdefault(index, raised)
 
-    def _note_display(self, place: tuple[Place, int], display_id: str | None) -> None:
-        """What is at a place now; what an id named there before has been cleared away."""
-        if (before := self._display_at.pop(place, None)) is not None:
-            self._displays[before].discard(place)
-            if not self._displays[before]:
-                del self._displays[before]
-        if display_id is not None:
-            self._display_at[place] = display_id
-            self._displays.setdefault(display_id, set()).add(place)
-
     def _update(self, message: Message) -> None:
         """``update_display_data`` changes every output that was displayed under its id, wherever it is."""
         output = self._masker.mask_value(messages.output_of(message))
         self._note_results(output)
         display_id = messages.display_id_of(message.content)
-        places = self._displays.get(display_id, ()) if display_id is not None else ()
-        kept = [
-            self._outputs_of(place).replace(position, output["data"], output["metadata"]) for place, position in places
-        ]
-        if not all(kept) and self._latest is not None:
+        update = Update(display_id or "", output)
+        places = self._displays.places(display_id)
+        if cells := [place for place in places if isinstance(place, int)]:
+            self._displays.defer(cells, update)
+        for place in places:
+            if isinstance(place, str):
+                self._show(place, update)
+        if self._displays.waiting_bytes > HELD_BYTES:
+            self._show_deferred()
+
+    def _show_deferred(self) -> None:
+        for index in self._displays.deferred():
+            self._cell(index)
+
+    def _show(self, place: Place, update: Update) -> None:
+        positions = self._displays.positions(update.display_id, place)
+        kept = self._outputs_of(place).replace(positions, update.output["data"], update.output["metadata"])
+        if not kept and not update.told and self._latest is not None:
+            update.told = True
             cell = self._cell(self._latest)
-            self._emit(OutputEmitted(index=cell.index, id=cell.id, output=output, dropped=True))
+            self._emit(OutputEmitted(index=cell.index, id=cell.id, output=update.output, dropped=True))
 
     def _outputs_of(self, place: Place) -> CellOutputs:
         if isinstance(place, int):

@@ -7,17 +7,18 @@ type of its "Widget state JSON schema", version 2.0.
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from nbstep_runner.engine.area import OutputArea
 from nbstep_runner.engine.messages import mapping, outputs_of, text_of
-from nbstep_runner.engine.outputs import OutputBudget, size_of_value
+from nbstep_runner.engine.outputs import HeldBudget, OutputBudget, size_of_value
 from nbstep_runner.kernel.wire import Message
+from nbstep_runner.masking import Masker
 
 HELD_BYTES: Final = 64 * 2**20
-"""Of all widgets' state, which is in memory until the end."""
+"""Of all widgets' state and output, which are in memory until the end."""
 STATE_MIME: Final = "application/vnd.jupyter.widget-state+json"
 TARGET: Final = "jupyter.widget"
 OUTPUT_MODEL: Final = {"_model_module": "@jupyter-widgets/output", "_model_name": "OutputModel"}
@@ -43,13 +44,13 @@ class WidgetState:
     """Collects what widgets are told and tell, from comm messages on the iopub channel.
 
     Args:
-        budget: What the notebook may still keep, which the widgets' state counts against.
-        make_area: Makes a place for the outputs of an output widget, by its comm id.
+        budget: What the notebook may still keep, which the widgets' state and output count against.
+        masker: Hides secrets in the output.
     """
 
-    def __init__(self, budget: OutputBudget, make_area: Callable[[str], OutputArea]) -> None:
-        self._budget = budget
-        self._make_area = make_area
+    def __init__(self, budget: OutputBudget, masker: Masker) -> None:
+        self._budget = HeldBudget(budget, HELD_BYTES)
+        self._masker = masker
         self._sizes: dict[str, int] = {}
         self.left_out = 0
         """Widgets whose state is more than the limits allow."""
@@ -66,7 +67,8 @@ class WidgetState:
         if message.type == "comm_open" and content.get("target_name") == TARGET:
             self._models[comm_id] = {}
             if OUTPUT_MODEL.items() <= _names_in(state).items():
-                self._output_widgets[comm_id] = OutputWidget(comm_id=comm_id, area=self._make_area(comm_id))
+                area = OutputArea(self._budget, self._masker, name=comm_id)
+                self._output_widgets[comm_id] = OutputWidget(comm_id=comm_id, area=area)
         if comm_id not in self._models:
             return
         self._models[comm_id].update(state)
@@ -84,7 +86,7 @@ class WidgetState:
         size = size_of_value(self._models[comm_id])
         size += sum(len(buffer["data"]) for buffer in self._buffers.get(comm_id, {}).values())
         more = size - self._sizes.get(comm_id, 0)
-        if size <= self._budget.cell_bytes and more <= min(self._budget.left, HELD_BYTES - sum(self._sizes.values())):
+        if size <= self._budget.cell_bytes and more <= self._budget.left:
             self._sizes[comm_id] = size
             self._budget.left -= more
             return True

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from nbstep_runner.engine import document
 from nbstep_runner.engine.document import Document, encode_notebook
-from nbstep_runner.engine.spool import Spool
+from nbstep_runner.engine.spool import Segment, Spool
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
     ["", "\n", "a\nb", "a\r\nb\n", "\x0b\x0c\x1c\x85", "\u2028", 'quotes " and \\ \\n', "</script>", "\x00\x7f", "😀"]
@@ -182,7 +182,7 @@ def test_a_full_disk_keeps_cells_in_memory(
 
 def test_a_spool_that_was_cut_off_by_others_is_an_error_not_a_hang(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    segment = spool.append(b"x" * 100)
+    segment = spool.append(b"x" * 100, Segment())
     os.truncate(spool.path, 50)
     with pytest.raises(OSError, match="shorter"):
         list(spool.read(segment))
@@ -215,7 +215,7 @@ def complete(made: Document) -> bytes:
 
 @pytest.mark.fault(21)
 def test_an_output_that_cannot_be_put_away_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_spool: Spool, _data: bytes) -> None:
+    def full(_spool: Spool, _data: bytes, _segment: Segment) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(Spool, "append", full)

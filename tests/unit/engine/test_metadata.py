@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from nbstep_runner.contract import OutputLimits
-from nbstep_runner.engine import metadata
-from nbstep_runner.engine.area import OutputArea
+from nbstep_runner.engine import metadata, widgets
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.widgets import STATE_MIME, WidgetState
 from nbstep_runner.kernel.wire import Message
@@ -21,7 +20,7 @@ def empty(**fields: Any) -> dict[str, Any]:
 
 def widget_state() -> WidgetState:
     budget = OutputBudget(OutputLimits(), "the log")
-    return WidgetState(budget, lambda name: OutputArea(budget, Masker(()), name=name))
+    return WidgetState(budget, Masker(()))
 
 
 def opened(data: Any, buffers: tuple[bytes, ...] = ()) -> Message:
@@ -30,10 +29,10 @@ def opened(data: Any, buffers: tuple[bytes, ...] = ()) -> Message:
 
 
 def state_of(*messages: Message) -> dict[str, Any]:
-    widgets, notebook = widget_state(), empty()
+    made, notebook = widget_state(), empty()
     for message in messages:
-        widgets.handle(message)
-    widgets.store(notebook)
+        made.handle(message)
+    made.store(notebook)
     state: dict[str, Any] = notebook["metadata"]["widgets"][STATE_MIME]["state"]
     return state
 
@@ -61,10 +60,22 @@ def test_buffers_that_belong_nowhere_are_left_out(paths: Any) -> None:
 @pytest.mark.parametrize("large", [{"state": {"value": "x" * 17_000_000}}, {"state": {}, "buffer_paths": [["raw"]]}])
 def test_the_state_of_a_widget_counts_against_the_limits(large: dict[str, Any]) -> None:
     """One that outgrows them is left out whole: part of a state shows something else than there was."""
-    widgets, notebook = widget_state(), empty()
-    widgets.handle(opened({"state": {"value": 1}}))
+    made, notebook = widget_state(), empty()
+    made.handle(opened({"state": {"value": 1}}))
     buffers = (b"x" * 17_000_000,) if "buffer_paths" in large else ()
-    widgets.handle(Message("comm_msg", "", {"comm_id": "w", "data": {"method": "update"} | large}, buffers=buffers))
-    widgets.handle(Message("comm_msg", "", {"comm_id": "w", "data": {"method": "update", "state": {"value": 2}}}))
-    widgets.store(notebook)
-    assert (notebook["metadata"], widgets.left_out) == ({}, 1)
+    made.handle(Message("comm_msg", "", {"comm_id": "w", "data": {"method": "update"} | large}, buffers=buffers))
+    made.handle(Message("comm_msg", "", {"comm_id": "w", "data": {"method": "update", "state": {"value": 2}}}))
+    made.store(notebook)
+    assert (notebook["metadata"], made.left_out) == ({}, 1)
+
+
+@pytest.mark.fault(52)
+def test_what_all_output_widgets_hold_is_limited_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(widgets, "HELD_BYTES", 3000)
+    state = widget_state()
+    for name in "ab":
+        content = {"comm_id": name, "target_name": "jupyter.widget", "data": {"state": widgets.OUTPUT_MODEL}}
+        state.handle(Message("comm_open", "", content))
+    shown = {"output_type": "display_data", "data": {"text/plain": "x" * 1000}, "metadata": {}}
+    kept = [each.area.outputs.append(dict(shown)) for each in state.output_widgets() for _ in range(2)]
+    assert kept == [True, True, False, False]

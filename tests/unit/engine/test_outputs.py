@@ -82,9 +82,9 @@ def test_updates_change_what_is_there_and_nothing_else() -> None:
     outputs = fresh()
     outputs.append(display("old"))
     outputs.append_text("stdout", "text")
-    outputs.replace(0, {"text/plain": "new"}, {"m": 1})
-    outputs.replace(1, {"text/plain": "no"}, {})
-    outputs.replace(9, {"text/plain": "no"}, {})
+    outputs.replace([0], {"text/plain": "new"}, {"m": 1})
+    outputs.replace([1], {"text/plain": "no"}, {})
+    outputs.replace([9], {"text/plain": "no"}, {})
     assert outputs.finished()[0] == {"output_type": "display_data", "data": {"text/plain": "new"}, "metadata": {"m": 1}}
     assert outputs.finished()[1]["text"] == "text"
 
@@ -131,13 +131,13 @@ def test_updates_count_against_the_limits_and_a_later_one_that_fits_is_shown() -
     budget = OutputBudget(LIMITS, "out.log.jsonl")
     outputs = CellOutputs(budget)
     outputs.append(display("first"))
-    assert not outputs.replace(0, {"text/plain": "x" * 3000}, {})
+    assert not outputs.replace([0], {"text/plain": "x" * 3000}, {})
     (shown,) = outputs.finished()
     assert (
         shown["data"]["text/plain"]
         == "[nbstep: an update of 3,110 bytes is left out here; out.log.jsonl has all of it]\n"
     )
-    assert outputs.replace(0, {"text/plain": "last"}, {})
+    assert outputs.replace([0], {"text/plain": "last"}, {})
     assert outputs.finished() == [display("last")]
     assert budget.left == LIMITS.notebook_bytes - size_of(display("last"))
 
@@ -163,7 +163,7 @@ def test_printed_text_is_limited_as_it_is_written() -> None:
 @pytest.mark.fault(52)
 def test_displays_that_are_too_much_for_memory_are_put_away_in_order() -> None:
     away: list[dict[str, Any]] = []
-    spooled = SpooledOutput(0, 1, 7, {"output_type": "display_data"})
+    spooled = SpooledOutput(counted=7, rest={"output_type": "display_data"})
 
     def put_away(output: dict[str, Any], _size: int) -> dict[str, Any]:
         away.append(output)
@@ -181,8 +181,22 @@ def test_displays_that_are_too_much_for_memory_are_put_away_in_order() -> None:
         ["output_type", SPOOLED],
         ["output_type", "data", "metadata"],
     ]
-    assert outputs.replace(1, {"text/plain": "updated"}, {})
+    assert outputs.replace([1], {"text/plain": "updated"}, {})
     assert outputs.finished()[1] == display("updated")
+
+
+@pytest.mark.fault(52)
+def test_displays_of_one_id_share_what_they_show() -> None:
+    budget = OutputBudget(OutputLimits(cell_bytes=10_000, notebook_bytes=10_000), "the log")
+    outputs = CellOutputs(budget)
+    for _ in range(3):
+        outputs.append(display("x" * 500))
+    assert outputs.replace(range(3), data := {"text/plain": "y" * 1000}, {})
+    assert all(output["data"] is data for output in outputs.finished())
+    assert budget.left == 10_000 - 3 * size_of(display("y" * 1000))
+    assert not outputs.replace(range(3), {"text/plain": "z" * 5000}, {})
+    assert [len(output["data"]["text/plain"]) > 1000 for output in outputs.finished()] == [True, False, False]
+    assert budget.left == 10_000 - sum(map(size_of, outputs.finished()))
 
 
 @pytest.mark.fault(52)

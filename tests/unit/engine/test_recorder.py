@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from nbstep_runner.contract import Event, OutputEmitted, OutputLimits, StreamText
-from nbstep_runner.engine import metadata
+from nbstep_runner.engine import metadata, recorder
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
@@ -81,6 +83,49 @@ def test_a_display_is_updated_wherever_it_was_shown(tmp_path: Path) -> None:
     desk.say("update_display_data", "r1", data={"text/plain": "no"}, metadata={}, transient={"display_id": "unknown"})
     shown = ["".join(desk.outputs(index)[0]["data"]["text/plain"]) for index in (0, 1)]
     assert shown == ["new", "new"]
+
+
+@pytest.mark.fault(52)
+def test_a_cell_that_has_ended_is_opened_once_for_many_updates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(tmp_path, limit=1000)
+    desk.recorder.begin(0, "r0")
+    desk.say("display_data", "r0", data={"text/plain": "start"}, metadata={}, transient={"display_id": "d"})
+    desk.recorder.end(0)
+    desk.recorder.begin(1, "r1")
+    opened: list[int] = []
+    reopen = desk.document.reopen
+
+    def noted(index: int) -> dict[str, Any]:
+        opened.append(index)
+        return reopen(index)
+
+    monkeypatch.setattr(desk.document, "reopen", noted)
+    for text in [*map(str, range(50)), "x" * 2000, "last"]:
+        desk.say("update_display_data", "r1", data={"text/plain": text}, metadata={}, transient={"display_id": "d"})
+    assert opened == []
+    desk.recorder.settle()
+    assert opened == [0]
+    assert desk.outputs(0)[0]["data"]["text/plain"] == ["last"]
+    for _ in range(2):
+        desk.say("update_display_data", "r1", data={"text/plain": "x" * 2000}, transient={"display_id": "d"})
+        desk.recorder.settle()
+    dropped = [event for event in desk.told if isinstance(event, OutputEmitted) and event.dropped]
+    assert [(event.index, len(event.output["data"]["text/plain"])) for event in dropped] == [(1, 2000)] * 2
+
+
+@pytest.mark.fault(52)
+def test_large_updates_of_cells_that_have_ended_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "HELD_BYTES", 2000)
+    desk = Desk(tmp_path)
+    desk.recorder.begin(0, "r0")
+    for name in "abc":
+        desk.say("display_data", "r0", data={"text/plain": ""}, metadata={}, transient={"display_id": name})
+    desk.recorder.end(0)
+    desk.recorder.begin(1, "r1")
+    for name in "abc":
+        desk.say("update_display_data", "r1", data={"text/plain": name * 900}, transient={"display_id": name})
+    assert desk.recorder._displays.waiting_bytes <= 2000
+    assert ["".join(output["data"]["text/plain"])[:1] for output in desk.outputs(0)] == ["a", "b", "c"]
 
 
 def test_counts_and_times_are_the_kernels(tmp_path: Path) -> None:
