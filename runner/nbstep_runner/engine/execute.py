@@ -211,7 +211,7 @@ class Executor:
         if asked is not None and not asked.is_clean_exit:
             return self._judge_reply(index, cell, asked)
         exits = SUCCESS if asked else None
-        raised = self._around.recorder.raised(index) or self._failed_command(index) or self._printed_error(index)
+        raised = self._around.recorder.raised(index) or self._failed_command(index) or self._printed_error(index, cell)
         if raised is not None:
             state, verdict = self._judge_raised(index, cell, raised, goes_on=True)
             return state, verdict or exits
@@ -226,10 +226,10 @@ class Executor:
         self._around.recorder.add_error(index, raised)
         return raised
 
-    def _printed_error(self, index: int) -> Raised | None:
+    def _printed_error(self, index: int, cell: dict[str, Any]) -> Raised | None:
         """An error that the kernel has only printed, as one that the cell shows."""
-        text = self._around.recorder.last_text(index)
-        raised = printed_error(self._around.kernel.process.spec.language, text) if text else None
+        text, language = self._around.recorder.last_text(index), self._around.kernel.process.spec.language
+        raised = printed_error(language, cells.source_of(cell), text) if text else None
         if raised is not None:
             self._around.recorder.add_error(index, raised)
         return raised

@@ -16,17 +16,27 @@ AT_THE_END: Final = {
     "octave": re.compile(
         r"^error: (?P<value>[^\n]*)(?P<more>(?:\n(?:error: |>>> |[ \t])[^\n]*|\n)*)\s*\Z", re.MULTILINE
     ),
+    # IPython replies "ok" to a cell for a program (%%ruby, %%script) that it does not find; nothing of it has run.
+    "python": re.compile(r"\A(?P<value>Couldn't find program: [^\n]*)\n(?P<more>)\Z"),
 }
+FOR_A_PROGRAM: Final = "%%"
+"""How a Python cell begins that is all for a program."""
+FAILS_SILENTLY: Final = "--no-raise-error"
+"""Asks IPython to take the failure of a cell's program for none."""
 COMPLAINT: Final = re.compile(r"\w*(?:error|exception)\b", re.IGNORECASE)
 
 
-def printed_error(language: str, text: str) -> Raised | None:
+def printed_error(language: str, source: str, text: str) -> Raised | None:
     """The error that the text of a cell ends with.
 
     Args:
         language: The kernel's.
+        source: The cell's.
         text: What the cell printed last, to one stream.
     """
+    first_line = next(iter(source.lstrip().splitlines()), "")
+    if language.lower() == "python" and (not first_line.startswith(FOR_A_PROGRAM) or FAILS_SILENTLY in first_line):
+        return None
     pattern = AT_THE_END.get(language.lower())
     found = pattern.search(_readable(text)) if pattern else None
     if found is None:

@@ -20,7 +20,7 @@ PARSE_ERROR = "error: parse error:\r\n\r\n  invalid use of =\r\n\r\n>>> x = 3 = 
     ],
 )
 def test_octave_prints_its_errors(text: str, value: str) -> None:
-    raised = printed_error("Octave", text)
+    raised = printed_error("Octave", "", text)
     assert raised is not None
     assert (raised.name, raised.value) == ("", value)
     assert raised.traceback[0].startswith("error: ")
@@ -28,11 +28,31 @@ def test_octave_prints_its_errors(text: str, value: str) -> None:
 
 @pytest.mark.parametrize("text", ["error: said\non it goes\n", "no error: here\n", "", "an error\n", "x = error\n"])
 def test_what_only_mentions_an_error_is_none(text: str) -> None:
-    assert printed_error("octave", text) is None
+    assert printed_error("octave", "", text) is None
 
 
 def test_other_languages_tell_their_errors() -> None:
-    assert printed_error("python", "error: said\n") is None
+    assert printed_error("python", "", "error: said\n") is None
+
+
+NO_RUBY = "Couldn't find program: 'ruby'\n"
+
+
+@pytest.mark.fault(47)
+@pytest.mark.parametrize(
+    ("source", "text", "failed"),
+    [
+        ("%%ruby\nputs 1", NO_RUBY, True),
+        ("\n%%script --out x ruby\nputs 1", NO_RUBY, True),
+        ("%%script --no-raise-error ruby\nputs 1", NO_RUBY, False),
+        (f"print({NO_RUBY!r})", NO_RUBY, False),
+        ("%%time\ntried()", "tried\n" + NO_RUBY, False),
+    ],
+)
+def test_a_cell_whose_program_is_missing_has_failed(source: str, text: str, failed: bool) -> None:
+    raised = printed_error("python", source, text)
+    assert (raised is not None) is failed
+    assert raised is None or raised.value == "Couldn't find program: 'ruby'"
 
 
 @pytest.mark.parametrize(
