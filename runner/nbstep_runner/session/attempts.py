@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from nbstep_runner.contract import LOG_ENDING, VERDICT_ENDING, ErrorInfo, RunResult, RunState, encode, of_attempt
-from nbstep_runner.errors import ExitCode, InputNotFoundError
-from nbstep_runner.stores import Store, sibling
+from nbstep_runner.errors import ExitCode, StorageUnavailableError
+from nbstep_runner.stores import Store, local_path, sibling
+
+LARGEST_LOG: Final = 64 * 2**20
+"""Bytes of a log that are copied where the store gives it as one piece of memory."""
 
 
 def keep_attempt(output: str, record: RunResult, open_store: Callable[[str], Store]) -> None:
@@ -20,14 +23,26 @@ def keep_attempt(output: str, record: RunResult, open_store: Callable[[str], Sto
         open_store: Finds the store of a URI.
 
     Raises:
-        NbstepError: The store does not give or take it.
+        NbstepError: The store does not give or take it, or the log is too large for this process.
     """
     verdict = sibling(output, of_attempt(record.attempt, VERDICT_ENDING))
     open_store(verdict).write(verdict, encode(settled(record), indent=1))
     if record.state.final and record.log_uri:
-        source, target = sibling(output, LOG_ENDING), sibling(output, of_attempt(record.attempt, LOG_ENDING))
-        with suppress(InputNotFoundError):
-            open_store(target).write(target, open_store(source).read(source).data)
+        _keep_log(sibling(output, LOG_ENDING), sibling(output, of_attempt(record.attempt, LOG_ENDING)), open_store)
+
+
+def _keep_log(source: str, target: str, open_store: Callable[[str], Store]) -> None:
+    store = open_store(source)
+    found = store.stat(source)
+    if found is None:
+        return
+    path = local_path(source)
+    if path is None and found.size > LARGEST_LOG:
+        raise StorageUnavailableError(
+            f"the log of the attempt before is not kept: it has {found.size:,} bytes, and at most {LARGEST_LOG:,} are "
+            "copied; this attempt's takes its place"
+        )
+    open_store(target).write(target, store.read(source).data if path is None else path)
 
 
 def settled(record: RunResult) -> RunResult:

@@ -3,7 +3,15 @@
 from nbstep_runner.stores.atomicfile import write_file
 from nbstep_runner.stores.content import checksum
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat, Store
-from nbstep_runner.stores.registry import SchemeInfo, check_name, check_output, describe, open_store, same_object
+from nbstep_runner.stores.registry import (
+    SchemeInfo,
+    check_name,
+    check_output,
+    describe,
+    local_path,
+    open_store,
+    same_object,
+)
 from nbstep_runner.stores.retrying import hurry
 from nbstep_runner.stores.uris import below, is_remote, join, link_below, name_of, redact, sibling
 
@@ -23,6 +31,7 @@ __all__ = [
     "is_remote",
     "join",
     "link_below",
+    "local_path",
     "name_of",
     "open_store",
     "redact",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final, cast
 
 from nbstep_runner.contract import StorageOptions
@@ -157,6 +158,15 @@ def same_object(one: str, other: str) -> bool:
     from nbstep_runner.stores import local
 
     return local.same_file(one, other)
+
+
+def local_path(uri: str) -> Path | None:
+    """The file of this machine that a name names; ``None`` where it names another object."""
+    if scheme_of(uri) != "file":
+        return None
+    from nbstep_runner.stores import local
+
+    return local.path_of(uri)
 
 
 def describe() -> tuple[SchemeInfo, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 from nbstep.runs.attempts import earlier_verdicts
 from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunState, encode
 from nbstep_runner.errors import StorageUnavailableError, TerminatedError
+from nbstep_runner.session import attempts
+from nbstep_runner.session.attempts import keep_attempt
+from nbstep_runner.stores.local import LocalStore
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 from nbstep_runner.testing import Fault, FaultyStore
 from support.records import run_record
@@ -71,6 +75,22 @@ def test_verdict_and_log_of_each_attempt_are_kept(after: After) -> None:
     assert (objects["1.log.jsonl"], objects["2.log.jsonl"]) == (b"first", b"second")
     assert [record.attempt for record in earlier_verdicts(after.store, OUTPUT)] == [1, 2]
     assert earlier_verdicts(after.store, OUTPUT)[0] == STOPPED
+
+
+def test_a_log_on_this_machine_is_copied_as_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = f"{tmp_path}/out.ipynb"
+    (tmp_path / "out.log.jsonl").write_bytes(b"lines")
+    monkeypatch.setattr(LocalStore, "read", None)
+    left = replace(STOPPED, output_uri=output)
+    keep_attempt(output, left, lambda _: LocalStore())
+    assert (tmp_path / "out.attempts" / "1.log.jsonl").read_bytes() == b"lines"
+
+
+def test_a_log_too_large_for_memory_is_left_and_that_is_said(after: After, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "LARGEST_LOG", 4)
+    held = after.begin(STOPPED, b"lines", attempt=2)
+    assert set(after.objects()) == {"1.verdict.json"}
+    assert any("the log of the attempt before is not kept" in warning for warning in held.ledger.result.warnings)
 
 
 @pytest.mark.fault(28)
