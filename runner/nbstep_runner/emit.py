@@ -19,6 +19,8 @@ PICTURES = {
     ".svg": "image/svg+xml",
 }
 LARGEST_PICTURE = 4 * 2**20
+UNSAID = ("m", "c")
+"""Kinds of NumPy's types that JSON has nothing for: durations, whose unit would be lost, and complex numbers."""
 
 
 def result(name: str, value: Any) -> None:
@@ -74,7 +76,11 @@ def _picture(file: Path) -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    for method in ("tolist", "isoformat", "to_dict"):
-        if callable(convert := getattr(value, method, None)):
-            return convert()
+    """A value that JSON cannot say, in a form that it can, exactly."""
+    kind = value.dtype.kind if type(value).__module__ == "numpy" else ""
+    if kind == "M":  # as a list nanoseconds are plain integers
+        return value.astype(str).tolist()
+    for method in ("tolist", "isoformat", "to_dict") if kind not in UNSAID else ():
+        if callable(convert := getattr(value, method, None)) and type(converted := convert()) is not type(value):
+            return converted
     raise TypeError(f"a result must be something that JSON can say, not {type(value).__name__}")
