@@ -1,4 +1,4 @@
-"""The forms in which a text is written (escapes, entities, base64), and texts read without their tags and colours."""
+"""The forms in which a text is written (escapes, entities, base64, hex), and texts read without tags and colours."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def _forms(text: str) -> Iterator[str]:
     for safe in ("/", "", "!~*'()"):  # the last as JavaScript's encodeURIComponent
         yield quote(text, safe=safe, errors="surrogatepass")
     yield quote_plus(text, errors="surrogatepass")
-    yield from _in_base64(text.encode(errors="surrogatepass"))
+    data = text.encode(errors="surrogatepass")
+    yield from (data.hex(), data.hex().upper())
+    yield from _in_base64(data)
     for each in _literals(text):
         yield each
         yield from _literals(each)  # JSON in JSON, the repr of a dict in a page

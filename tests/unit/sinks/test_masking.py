@@ -40,6 +40,8 @@ def test_without_secrets_everything_is_passed_through_untouched() -> None:
         quote(SECRET, safe=""),
         base64.b64encode(SECRET.encode()).decode(),
         base64.urlsafe_b64encode(SECRET.encode()).decode(),
+        SECRET.encode().hex(),
+        SECRET.encode().hex().upper(),
         ascii(SECRET)[1:-1],
         shlex.quote(f"it's {SECRET}").removeprefix("'it'\"'\"'s ").removesuffix("'"),
         json.dumps(json.dumps(SECRET)[1:-1])[1:-1],
