@@ -42,11 +42,15 @@ class OpenFiles:
         self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def keep(self) -> None:
-        """Put the limit back if somebody has changed it."""
-        if resource.getrlimit(resource.RLIMIT_NOFILE) != self._limits:
+        """Put the limit back if somebody has changed it, as far as that is allowed."""
+        if resource.getrlimit(resource.RLIMIT_NOFILE) == self._limits:
+            return
+        soft, hard = self._limits
+        highest = min(hard, resource.getrlimit(resource.RLIMIT_NOFILE)[1], key=_as_number)
+        for limits in (self._limits, (min(soft, highest, key=_as_number), highest)):
             with suppress(OSError, ValueError):
-                hard = min(self._limits[1], resource.getrlimit(resource.RLIMIT_NOFILE)[1], key=_as_number)
-                resource.setrlimit(resource.RLIMIT_NOFILE, (min(self._limits[0], hard, key=_as_number), hard))
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+                return
 
 
 def _as_number(limit: int) -> float:

@@ -48,9 +48,12 @@ def _normal(requirement: str) -> str:
 
 
 def test_every_locked_package_is_there_in_its_locked_version(docker: Docker, image: str) -> None:
-    code = (
-        "from importlib.metadata import distributions as d; print(*(f'{i.name}=={i.version}' for i in d()), sep='\\n')"
-    )
+    code = """
+import sys
+from importlib.metadata import distributions
+found = distributions(path=[*sys.path, "/opt/nbstep/share/trimmed"])
+print(*(f"{one.name}=={one.version}" for one in found), sep="\\n")
+"""
     installed = {_normal(line) for line in in_image(docker, image, "python", "-c", code).splitlines()}
     lock = (ROOT / "requirements.lock").read_text()
     pinned = re.findall(r"^([\w.-]+==[\w.!+-]+)( ; .+)? \\$", lock, re.MULTILINE)
@@ -76,6 +79,24 @@ print(*(path for path in ('/opt/nbstep/lib', '/etc', '/') if os.access(path, os.
 def test_pip_installs_into_the_environment_that_notebooks_use(docker: Docker, image: str) -> None:
     where = in_image(docker, image, "pip", "--version")
     assert "/opt/nbstep/lib/" in where
+
+
+def test_botocore_is_there_for_s3_and_pip_takes_it_for_missing(docker: Docker, image: str) -> None:
+    """So that whoever installs boto3 gets a whole one."""
+    code = """
+import botocore.session
+session = botocore.session.get_session()
+services = session.get_available_services()
+for name in services:
+    session.create_client(name, region_name="eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+print(*services)
+"""
+    assert in_image(docker, image, "python", "-c", code) == "s3 signin sso sso-oidc sts\n"
+    rights = ("--rm", "--network=none", "--user=0", "--entrypoint=pip")
+    asked = docker.call("run", *rights, image, "install", "--no-index", "botocore", check=False)
+    assert asked.returncode == 1
+    assert "No matching distribution found for botocore" in asked.stderr
+    assert "LICENSE.txt" in in_image(docker, image, "find", "/opt/nbstep/share/trimmed", "-name", "LICENSE*")
 
 
 def test_nothing_of_the_build_is_left(docker: Docker, image: str) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,3 +85,25 @@ def test_a_limit_that_was_lowered_meanwhile_is_as_before(sockets: Sockets, polle
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (soft, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+LOWERED_FOR_GOOD = """
+import resource
+from nbstep_runner.kernel.open_files import OpenFiles
+
+before, low = resource.getrlimit(resource.RLIMIT_NOFILE), (64, 64)
+kept, back = OpenFiles(), before
+resource.setrlimit(resource.RLIMIT_NOFILE, low)
+try:
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    resource.setrlimit(resource.RLIMIT_NOFILE, low)
+except ValueError:
+    back = low
+kept.keep()
+assert resource.getrlimit(resource.RLIMIT_NOFILE) == back
+"""
+
+
+@pytest.mark.fault(53)
+def test_a_hard_limit_that_was_lowered_is_as_before_where_that_is_allowed() -> None:
+    subprocess.run([sys.executable, "-c", LOWERED_FOR_GOOD], check=True)
