@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from queue import SimpleQueue
@@ -24,6 +25,7 @@ from nbstep.sweeps.told import ToldRecords
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import OUTPUT, PLAN, RunState, SweepSpec, decode
+from nbstep_runner.errors import InputNotFoundError
 from nbstep_runner.stores import join
 
 SEVERITIES: Final = {RunState.SUCCEEDED: "INFO", RunState.CANCELLED: "WARNING"}
@@ -232,19 +234,19 @@ class SubmittedSweep:
     def delete(self, *, dry_run: bool = False) -> list[Removed]:
         """Remove its runs and all else that it left, where it took place too.
 
-        Inputs stay as long as another sweep in the same folder may read them.
+        Runs and inputs that another sweep in the same folder names as well stay: they are that one's too.
 
         Raises:
             OutputConflictError: It has not ended.
             StorageDeniedError: It is a service's.
+            BadInputError: Its plan, or another's in the folder, cannot be read; nothing was removed.
         """
         check_removable(self.output)
         check_ended(self.id, self.status().state)
-        folders = {stat.uri.split("/")[-2] for stat in self._store.list(join(self.output, "")) if _is_plan(stat.uri)}
-        inputs = folder_name(self.plan.specs[0].input_uri)
-        names = [*self._known().names, *([inputs] if folders == {self._places.name} else [])]
+        own = dict.fromkeys([*self._known().names, folder_name(self.plan.specs[0].input_uri)])
+        others = self._named_by_others()
         removed = []
-        for name in names:
+        for name in (name for name in own if name not in others):
             folder = join(self.output, name)
             removed.append(remove_run(self._store, folder, [self._places.record(name)], dry_run=dry_run))
         found_by = [self._places.submission, self._places.plan]
@@ -252,6 +254,18 @@ class SubmittedSweep:
         if not dry_run:
             forget(self.backend, self.handle)
         return removed
+
+    def _named_by_others(self) -> set[str]:
+        """The folders of runs and inputs that the plans of other sweeps beside this one name."""
+        names: set[str] = set()
+        for stat in self._store.list(join(self.output, "")):
+            beside = stat.uri.count("/") == self._places.plan.count("/")  # deeper down a notebook may put anything
+            if not (_is_plan(stat.uri) and beside) or stat.uri.split("/")[-2] == self._places.name:
+                continue
+            with suppress(InputNotFoundError):  # removed meanwhile
+                for spec in decode(self._store.read(stat.uri).data, SweepSpec).specs:
+                    names |= {folder_name(spec.input_uri), folder_name(spec.output_uri)}
+        return names
 
 
 def _is_plan(uri: str) -> bool:

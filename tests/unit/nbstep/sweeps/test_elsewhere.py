@@ -167,8 +167,8 @@ class Cluster:
 class Started:
     """A sweep of three sets that was started in a folder of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        self.placed = placed(folder, "n=1,2,3", output=f"memory://bucket/{folder.name}")
+    def __init__(self, folder: Path, grid: str = "n=1,2,3") -> None:
+        self.placed = placed(folder, grid, output=f"memory://bucket/{folder.name}")
         self.cluster = Cluster()
         self.store = store_of("memory://bucket", StorageOptions())
         self.places = self.placed.places
@@ -359,3 +359,23 @@ def test_its_lines_are_told_once_and_it_is_removed_whole(started: Started) -> No
     sweep.delete()
     assert list(started.store.list(f"{started.places.runs}/")) == []
     assert started.cluster.asked == [f"forget test://{started.places.name}"]
+
+
+def test_what_another_sweep_in_the_folder_names_too_stays_until_the_last_of_them_goes(
+    started: Started, tmp_path: Path
+) -> None:
+    other = Started(tmp_path, "n=3,4")
+    forged = f"{started.places.runs}/n=1/output.files/other/sweep.json"  # a notebook's: no plan of a sweep
+    started.store.write(forged, encode(started.placed.plan))
+    for n in (1, 2, 3):
+        started.write(n)
+    for each in (started, other):
+        each.cluster.status = Status(phase=Phase.ENDED, exit_code=0)
+
+    removed = started.found().delete()
+    assert [each.run_id for each in removed] == ["n=1", "n=2", started.places.name]
+    left = {stat.uri.split("/")[4] for stat in started.store.list(f"{started.places.runs}/")}
+    assert left == {"n=3", other.places.name, other.placed.plan.specs[0].input_uri.split("/")[-2]}
+
+    other.found().delete()
+    assert list(started.store.list(f"{started.places.runs}/")) == []
