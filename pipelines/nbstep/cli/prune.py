@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,10 +29,11 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     Runs that have not ended are kept, and so is whatever in the folder was not submitted by nbstep. A run of which
     another attempt may follow is kept too where its place does not answer.
     """
+    from nbstep.backends.protocol import RUN_ID
     from nbstep.backends.stores import check_removable
     from nbstep.profiles.storage import folder_of_runs
     from nbstep.runs.history import history
-    from nbstep.runs.removal import older_than as ended_before
+    from nbstep.runs.removal import ended_before
     from nbstep.runs.verdict import can_be_retried
     from nbstep.submission.find import submitted_at
     from nbstep.submission.places import RunPlaces
@@ -49,11 +51,17 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     silent: set[str] = set()
     away: dict[str, NbstepError] = {}
     count = size = 0
+    is_old = partial(ended_before, limit=datetime.now(UTC) - older_than, keep_failed=keep_failed)
     try:
-        for record in ended_before(history(folder, storage=used.storage), older_than, keep_failed=keep_failed):
+        for listed in filter(is_old, history(folder, storage=used.storage)):
+            if not RUN_ID.fullmatch(listed.run_id):
+                continue
             try:
-                run = submitted_at(RunPlaces.of(folder, record.run_id), record.run_id, used.storage)
-                if run is None or (can_be_retried(record) and _cannot_say(run, silent)):
+                run = submitted_at(RunPlaces.of(folder, listed.run_id), listed.run_id, used.storage)
+                record = None if run is None else run.record()  # any notebook may have left one that names this run
+                if run is None or record is None or not is_old(record):
+                    continue
+                if can_be_retried(record) and _cannot_say(run, silent):
                     continue
                 removed = remove(run, dry_run=dry_run, away=away)
             except OutputConflictError:  # another attempt of it may follow
@@ -61,7 +69,7 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
             except (StorageDeniedError, StorageUnavailableError):
                 raise
             except NbstepError as error:  # such as one of a backend that is not installed here
-                click.echo(f"nbstep: {record.run_id} is kept: {error.message}", err=True)
+                click.echo(f"nbstep: {listed.run_id} is kept: {error.message}", err=True)
                 continue
             click.echo(line_of(removed, dry_run=dry_run))
             count, size = count + 1, size + removed.size

@@ -22,7 +22,7 @@ from nbstep.runs.removal import remove_run
 from nbstep.submission.places import RunPlaces
 from nbstep.views import log_lines
 from nbstep_runner.contract import RECORD, ErrorInfo, RunResult, RunState, StorageOptions, decode, encode
-from nbstep_runner.errors import InputNotFoundError, Retry
+from nbstep_runner.errors import BadInputError, InputNotFoundError, Retry
 from nbstep_runner.stores import Store, join
 
 FILE: Final = "endpoint.json"
@@ -184,7 +184,10 @@ class Endpoint:
         """The records of this revision's starts, the newest first."""
         stats = [stat for stat in self._store.list(join(self._folder, "")) if stat.uri.endswith(f"/{RECORD}")]
         for stat in sorted(stats, key=lambda stat: stat.modified or 0.0, reverse=True):
-            record = decode(self._store.read(stat.uri).data, RunResult)
+            try:
+                record = decode(self._store.read(stat.uri).data, RunResult)
+            except BadInputError:  # damaged: it says nothing, and hides no other
+                continue
             if record.labels.get(REVISION_LABEL) == self._placed.revision:
                 yield record
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from nbstep_runner.contract import (
@@ -100,12 +100,9 @@ def check_ended(run_id: str, state: RunState) -> None:
         )
 
 
-def older_than(records: Iterable[RunResult], age: timedelta, *, keep_failed: bool) -> Iterator[RunResult]:
-    """Those whose run ended longer ago than ``age``, if ``keep_failed`` of runs that succeeded; none that goes on."""
-    limit = datetime.now(UTC) - age
-    for record in records:
-        if not record.state.final or (keep_failed and record.state is not RunState.SUCCEEDED):
-            continue
-        ended = moment_of(record.ended_at or "")
-        if ended is not None and ended < limit:
-            yield record
+def ended_before(record: RunResult, limit: datetime, *, keep_failed: bool) -> bool:
+    """Whether its run ended before ``limit``; with ``keep_failed`` it has to have succeeded. None does that goes on."""
+    if not record.state.final or (keep_failed and record.state is not RunState.SUCCEEDED):
+        return False
+    ended = moment_of(record.ended_at or "")
+    return ended is not None and ended < limit

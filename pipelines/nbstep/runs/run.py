@@ -33,7 +33,7 @@ from nbstep_runner.contract import (
     StorageOptions,
     decode,
 )
-from nbstep_runner.errors import InputNotFoundError
+from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import ABSENT, Store, redact, sibling
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Run:
             return combine(seen, None)
         record, version = self._read_record()
         silent = self._is_silent(record, version)
-        status = combine(seen, record)
+        status = combine(seen, record, silent=silent)
         if status.state.final and (record is None or not record.state.final):
             if is_doubtful(seen, record) and not silent:
                 words = f"{seen.words}; its last heartbeat is old, and it is given up if no other comes"
@@ -276,11 +276,15 @@ class Run:
         return sibling(self.output_uri, RECORD_ENDING)
 
     def _read_record(self) -> tuple[RunResult | None, str]:
+        """The record and its version; a damaged one, such as half of one, says nothing, and a verdict replaces it."""
         try:
             blob = self.store.read(self._record_uri)
         except InputNotFoundError:
             return None, ABSENT
-        return decode(blob.data, RunResult), blob.version
+        try:
+            return decode(blob.data, RunResult), blob.version
+        except BadInputError:
+            return None, blob.version
 
     def _is_silent(self, record: RunResult | None, version: str) -> bool:
         """Whether the record has stayed at its version for so long that its run is given up, as this process saw it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nbstep_runner.contract import RunResult, decode, encode
-from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError
+from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import Store
 
 
@@ -31,6 +31,6 @@ def settle(store: Store, uri: str, verdict: RunResult, version: str) -> RunResul
 def _own_verdict(store: Store, uri: str) -> RunResult | None:
     try:
         record = decode(store.read(uri).data, RunResult)
-    except InputNotFoundError:
+    except (InputNotFoundError, BadInputError):
         return None
     return record if record.state.final else None

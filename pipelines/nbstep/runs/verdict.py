@@ -20,12 +20,18 @@ CERTAIN_AFTER: Final = 10.0
 """Leases after which no error of a clock explains the heartbeat's age; a runner takes such a claim over too."""
 
 
-def combine(status: Status, record: RunResult | None) -> RunStatus:
+def combine(status: Status, record: RunResult | None, *, silent: bool = False) -> RunStatus:
     """One answer out of both. The record has to be read after the status was asked for.
 
     A final record is the last word unless another attempt can still come of it: then it is that of an earlier attempt,
     told in words alone. A run that ended without one gets the state that the place's own knowledge supports, and is
     ``lost`` where it supports none.
+
+    Args:
+        status: What its place knows.
+        record: What lies in storage.
+        silent: The record has not changed for ``GIVEN_UP_AFTER`` leases by the clock of one observer. Then no heartbeat
+            speaks for the run, whatever its age: that of a clock which is ahead lies in the future.
     """
     over = status.phase in (Phase.ENDED, Phase.GONE)
     if record is not None and record.state.final and (over or not can_be_retried(record)):
@@ -37,7 +43,7 @@ def combine(status: Status, record: RunResult | None) -> RunStatus:
             words = f"{status.words}; attempt {record.attempt}: {said(record)}"
             return RunStatus(state=state, words=words, problems=status.problems)
         return RunStatus(state=state, words=status.words, problems=status.problems, record=record)
-    if _may_still_run(status, record):
+    if _may_still_run(status, record, silent=silent):
         words = f"{status.words}; its last heartbeat is not old enough to give it up"
         return RunStatus(state=RunState.RUNNING, words=words, problems=status.problems, record=record)
     return RunStatus(state=_state(status), words=status.words, problems=status.problems, record=record)
@@ -49,7 +55,7 @@ def as_it_looks(record: RunResult) -> RunResult:
     Nothing is written: whoever asks for the run's status settles it.
     """
     claim = record.claim
-    if record.state.final or claim is None or _may_still_run(Status(phase=Phase.GONE), record):
+    if record.state.final or claim is None or _may_still_run(Status(phase=Phase.GONE), record, silent=False):
         return record
     error = LostRunError(f"the run has given no sign of life since {claim.heartbeat_at}")
     return replace(record, state=RunState.LOST, error=ErrorInfo.of(error))
@@ -90,14 +96,14 @@ def can_be_retried(record: RunResult) -> bool:
     return record.error is not None and record.error.retryable
 
 
-def _may_still_run(status: Status, record: RunResult | None) -> bool:
+def _may_still_run(status: Status, record: RunResult | None, *, silent: bool) -> bool:
     """Whether the process may live where nobody sees it, such as on a node that lost its network."""
     if record is None or record.claim is None or status.exit_code is not None or status.phase is Phase.ENDED:
         return False
     claim = record.claim
     if claim.host and claim.host == processes.host_identity():
         return processes.runs(claim.pid, claim.pid_started)
-    return _age(claim) < GIVEN_UP_AFTER * claim.lease_seconds
+    return not silent and _age(claim) < GIVEN_UP_AFTER * claim.lease_seconds
 
 
 def is_doubtful(status: Status, record: RunResult | None) -> bool:

@@ -188,7 +188,7 @@ class RunFolder:
         return None
 
     def _record(self, places: RunPlaces) -> RunResult | None:
-        with suppress(InputNotFoundError):
+        with suppress(InputNotFoundError, BadInputError):
             return decode(self.store.read(places.record).data, RunResult)
         return None
 

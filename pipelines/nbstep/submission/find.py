@@ -118,10 +118,15 @@ def _latest(runs: str, profile: Profile) -> str:
     """The id of the run that was last heard of."""
     from nbstep.runs.history import history  # who submits a run looks at no others
 
-    newest = history(runs, storage=profile.storage, limit=1)
+    newest = history(runs, storage=profile.storage, limit=1, keep=_names_a_folder)
     if not newest:
         raise RunNotFoundError(f"there is no run below {runs}")
     return newest[0].run_id
+
+
+def _names_a_folder(record: RunResult) -> bool:
+    """Whether its run can have a folder below that of all runs; a record that a notebook left may name any place."""
+    return "/" not in record.run_id and record.run_id.strip(".") != ""
 
 
 def _beginning(runs: str, beginning: str, storage: StorageOptions) -> Run | None:

@@ -108,7 +108,8 @@ class SweepRecords:
             record = self.record(index)
             if (record is not None and record.state.final) or (record is None and status.cancelled):
                 continue
-            if combine(status, record).state.final and not (is_doubtful(status, record) and self._is_fresh(index)):
+            fresh = record is not None and self._is_fresh(index)
+            if combine(status, record, silent=not fresh).state.final and not (fresh and is_doubtful(status, record)):
                 waiting.append(index)
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-settle") as pool:
             found = pool.map(partial(self._settle, status), waiting)

@@ -14,6 +14,7 @@ import nbstep
 from nbstep_runner.contract import Claim, RunResult, RunState, decode, encode
 from nbstep_runner.processes import host_identity, started_at
 from nbstep_runner.stores.local import LocalStore
+from support.memory_runs import backend_of, submit
 from support.records import run_record
 
 pytestmark = pytest.mark.fault(67)
@@ -59,6 +60,36 @@ def test_a_heartbeat_that_only_looks_old_has_to_stay_away(tmp_path: Path, monkey
     now += 60
     assert run.status().state is RunState.LOST
     assert decode(file.read_bytes(), RunResult).state is RunState.LOST
+
+
+def test_a_heartbeat_in_the_future_keeps_no_run_that_stays_silent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("nbstep.runs.run.time.monotonic", lambda: now)
+    file = claimed(tmp_path, -9000)
+    run = nbstep.find(tmp_path / "out.ipynb")
+    assert run.status().state is RunState.RUNNING
+    now += 59
+    claimed(tmp_path, -9010)  # its clock is ahead, and it lives
+    assert run.status().state is RunState.RUNNING
+    now += 60
+    assert run.status().state is RunState.LOST
+    assert decode(file.read_bytes(), RunResult).state is RunState.LOST
+
+
+def test_a_damaged_record_says_nothing_and_gets_a_verdict_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = submit()
+    memory, place = backend_of(run), run.output_uri.replace(".ipynb", ".result.json")
+    memory.begin(run.handle)
+    run.store.write(place, b'{"run_id": "tra')
+    assert (run.status().state, run.record(), run.results) == (RunState.RUNNING, None, {})
+    memory.vanish(run.handle)
+    assert run.wait(check=False).state is RunState.LOST
+    assert decode(run.store.read(place).data, RunResult).state is RunState.LOST
 
 
 def test_a_heartbeat_between_look_and_verdict_leaves_the_run_alive(

@@ -65,6 +65,9 @@ def test_the_latest_run_is_the_one_that_was_last_heard_of() -> None:
     assert nbstep.find("latest", runs="runs").id == "b"
     end(second)
     assert nbstep.find("latest", runs="runs").id == "a"
+    outside = replace(RECORD, run_id="../project/runs/b")  # as a notebook may leave one: it names no folder of a run
+    Path("runs/a/kept.result.json").write_bytes(encode(outside))
+    assert nbstep.find("latest", runs="runs").id == "a"
 
 
 @pytest.mark.parametrize("name", ["out.ipynb", Path("out.ipynb")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +25,7 @@ from nbstep.sweeps.plan import SweepRequest
 from nbstep.sweeps.sets import combine, typed_axis
 from nbstep.sweeps.start import planned
 from nbstep.sweeps.submitted import SubmittedSweep
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState, StorageOptions, encode, spec_digest
+from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunState, StorageOptions, encode, spec_digest
 from nbstep_runner.errors import (
     BadInputError,
     CellFailedError,
@@ -379,3 +380,20 @@ def test_what_another_sweep_in_the_folder_names_too_stays_until_the_last_of_them
 
     other.found().delete()
     assert list(started.store.list(f"{started.places.runs}/")) == []
+
+
+def test_a_heartbeat_in_the_future_keeps_no_run_of_a_sweep_that_is_gone(
+    started: Started, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("nbstep.sweeps.records.time.monotonic", lambda: now)
+    beat = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+    claim = Claim(token="t", host="h", pid=1, pid_started=1, heartbeat_at=beat, lease_seconds=30.0)  # noqa: S106 - no secret
+    for n in (1, 2, 3):
+        started.write(n, RunState.RUNNING, claim=claim)
+    started.cluster.status = Status(phase=Phase.GONE, words="gone", reference="lost")
+    sweep = started.found()
+    assert sweep.status().state is RunState.RUNNING
+    now += 61
+    assert sweep.status().state is RunState.FAILED
+    assert [run.state for run in sweep.outcome()] == [RunState.LOST] * 3
