@@ -180,17 +180,20 @@ def test_the_small_run_of_a_checkup_is_ended_before_its_folder_goes(monkeypatch:
 def test_a_record_that_a_notebook_left_takes_no_other_run_away() -> None:
     mine, young, foreign = (
         submit(runs=folder, run_id=name)
-        for folder, name in (("runs", "mine"), ("runs", "young"), ("others", "foreign"))
+        for folder, name in (("runs", "mine-run"), ("runs", "young-run"), ("others", "foreign-run"))
     )
     for run in (mine, young, foreign):
         backend_of(run).end(run.handle)
     ended_long_ago(mine)
     ended_long_ago(foreign)
-    for number, run_id in enumerate(("young", "../others/foreign", "mine")):
+    for number, run_id in enumerate(("young-run", "../others/foreign-run", "mine-run")):
         forged = replace(run_record(run_id=run_id, exit_code=0), ended_at="2020-01-01T00:00:00+00:00")
-        written(f"runs/mine/sub{number}/output.result.json", encode(forged).decode())
+        written(f"runs/mine-run/sub{number}/output.result.json", encode(forged).decode())
 
     told = CliRunner().invoke(prune, ["--runs", "runs", "--older-than", "30d"])
     assert (told.exit_code, told.stderr) == (0, "")
     assert told.stdout.splitlines()[-1].startswith("1 runs, ")
-    assert {folder.name for folder in (*Path("runs").iterdir(), *Path("others").iterdir())} == {"young", "foreign"}
+    assert {folder.name for folder in (*Path("runs").iterdir(), *Path("others").iterdir())} == {
+        "young-run",
+        "foreign-run",
+    }
