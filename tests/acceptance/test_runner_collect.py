@@ -12,6 +12,22 @@ import pytest
 from support.runs import run, start
 
 WRITES = "open('a.csv', 'w').write('1')\nopen('b.txt', 'w').write('22')"
+REPORTS_AT_ITS_END = """
+import atexit
+from pathlib import Path
+from nbstep_runner import result
+Path('c.bin').write_bytes(bytes(3))
+atexit.register(result, 'last', Path('c.bin'))
+"""
+WAITS_AT_ITS_END = """
+import atexit, time
+from pathlib import Path
+def wait():
+    print('ending', flush=True)
+    while not Path('go').exists():
+        time.sleep(0.01)
+atexit.register(wait)
+"""
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 PLOT = f"""
 import base64
@@ -38,12 +54,12 @@ def files(record: dict[str, Any]) -> list[str]:
 
 
 def test_a_success(tmp_path: Path, work: Path) -> None:
-    done = run(tmp_path, [WRITES], *options(work))
-    assert (done.code, done.stderr) == (0, "")
-    assert files(done.record) == ["a.csv"]
+    done = run(tmp_path, [WRITES, REPORTS_AT_ITS_END], *options(work))
+    assert (done.code, done.stderr, done.record["results"]) == (0, "", {"last": "c.bin"})
+    assert files(done.record) == ["a.csv", "c.bin"]
     assert done.record["left_behind"] == {"count": 1, "size": 2, "names": ["b.txt"]}
     assert done.place.with_suffix(".files").joinpath("a.csv").read_text() == "1"
-    assert [path.name for path in done.place.with_suffix(".files").iterdir()] == ["a.csv"]
+    assert sorted(path.name for path in done.place.with_suffix(".files").iterdir()) == ["a.csv", "c.bin"]
 
 
 @pytest.mark.slow
@@ -78,6 +94,17 @@ def test_a_place_that_takes_no_file_makes_no_success(tmp_path: Path, work: Path)
     done = run(tmp_path, [WRITES], *options(work))
     assert (done.code, done.record["state"], done.states) == (77, "failed", ["succeeded"])
     assert (files(done.record), done.record["left_behind"]["names"]) == ([], ["a.csv", "b.txt"])
+
+
+@pytest.mark.fault(75)
+def test_the_same_where_a_stop_comes_when_all_cells_have_succeeded(tmp_path: Path, work: Path) -> None:
+    """Notebook and record agree."""
+    tmp_path.joinpath("out.files").symlink_to("/sys")
+    with start(tmp_path, [WRITES, WAITS_AT_ITS_END], *options(work)) as running:
+        running.wait_for("ending", 120).signal(signal.SIGTERM)
+        work.joinpath("go").touch()
+        done = running.finish(120)
+    assert (done.code, done.record["state"], done.notebook.metadata.nbstep.state) == (77, "failed", "failed")
 
 
 @pytest.mark.slow

@@ -107,7 +107,10 @@ class Executor:
         self._command_warnings: list[str] = []
 
     def run(self) -> Execution:
-        """Run every cell, or as far as it goes; the cells after that are ``not_run``."""
+        """Run every cell, or as far as it goes; the cells after that are ``not_run``.
+
+        What the notebook reports is not in it yet: see :meth:`with_reports`.
+        """
         started = time.monotonic()
         verdict: Verdict | None = None
         for index, cell in enumerate(self._document.cells):
@@ -123,10 +126,12 @@ class Executor:
             error=verdict.error,
             seconds=time.monotonic() - started,
             cells=tuple(self._records),
-            results=self._around.recorder.results,
-            files=tuple(self._around.recorder.files),
-            warnings=self._warnings(),
         )
+
+    def with_reports(self, execution: Execution) -> Execution:
+        """What came of the cells, with all that the notebook has reported and shown until its kernel's end."""
+        recorder = self._around.recorder
+        return replace(execution, results=recorder.results, files=tuple(recorder.files), warnings=self._warnings())
 
     def _stopped(self) -> Verdict | None:
         stop = self._around.supervisor.stop

@@ -102,6 +102,7 @@ def run_notebook(
         recorder.finish()
     except Exception as error:  # noqa: BLE001 - the cells have run: whatever it is, what they made is not lost
         execution = executor.faulted(execution, error)
+    execution = executor.with_reports(execution)
     metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
     if spec.error_cells and execution.error is not None and execution.state is RunState.FAILED:
         error_cells.mark(document, execution.error)

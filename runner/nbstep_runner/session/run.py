@@ -147,7 +147,7 @@ class Run:
         document, execution = self._execute(notebook, kernel, checkpoints)
         held.enter_context(closing(document))
         checkpointed = checkpoints is not None and checkpoints.tried
-        if self._supervisor.stop is not None:  # the notebook matters most
+        if execution.error is not None and self._supervisor.stop is not None:  # the notebook matters most
             self._publish(document, execution, checkpointed=checkpointed)
             account = partial(self._account, working, execution)
             if self._at_once:
@@ -155,7 +155,7 @@ class Run:
             else:
                 account()
             return
-        problem = self._collect(working, execution)
+        problem = self._collect(working, execution, storing=True)
         self._publish(document, _ended_by(problem, document, execution), checkpointed=checkpointed)
         if problem is not None and execution.error is not None:
             self._unpublished(problem)
@@ -304,9 +304,8 @@ class Run:
         except NbstepError as error:
             self._unpublished(error)
 
-    def _collect(self, working: WorkingFiles, execution: Execution) -> NbstepError | None:
+    def _collect(self, working: WorkingFiles, execution: Execution, *, storing: bool) -> NbstepError | None:
         """Store what is to come back of the working directory; why not all that was asked for is stored."""
-        storing = self._supervisor.stop is None or self._ledger.result.output_version is not None
         try:
             self._output.collect(working, execution.files, storing=storing)
         except NbstepError as error:
@@ -314,8 +313,11 @@ class Run:
         return None
 
     def _account(self, working: WorkingFiles, execution: Execution) -> None:
-        """Look for what is to come back of a run that was stopped, and write down what could not be stored."""
-        if problem := self._collect(working, execution):
+        """Look for what is to come back of a run that was stopped, and write down what could not be stored.
+
+        Nothing is stored where the notebook was not.
+        """
+        if problem := self._collect(working, execution, storing=self._ledger.result.output_version is not None):
             self._unpublished(problem)
 
     def _conclude(self) -> None:
