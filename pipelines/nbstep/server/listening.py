@@ -56,6 +56,9 @@ class Connection(H11Protocol):
         self.transport.write_eof()  # what is still on its way would reset the connection before the answer is read
         self._refused = True
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """A request for another protocol is answered as any other: that anybody sends one is no news for the log."""
+
     def on_response_complete(self) -> None:
         """A request is answered."""
         super().on_response_complete()

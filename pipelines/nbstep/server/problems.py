@@ -36,6 +36,8 @@ STATUSES: Final = {
 """The HTTP status of each error that a request can end with; all others are faults of the server."""
 
 _BY_STATUS: Final = {404: "not-found", 405: "usage", 413: "too-large"}
+_SAID: Final = {404: "there is nothing at this address", 405: "this address is not asked in that way"}
+"""What Starlette says with the name of the status alone."""
 
 
 @dataclass(kw_only=True, eq=False)
@@ -101,6 +103,7 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, RecursionError):
         return Problem(status=422, reference="bad-input", detail="what the request gives is nested too deeply")
     if isinstance(error, HTTPException):
-        reference, headers = _BY_STATUS.get(error.status_code, "usage"), dict(error.headers or {})
-        return Problem(status=error.status_code, reference=reference, detail=str(error.detail), headers=headers)
+        status, headers = error.status_code, dict(error.headers or {})
+        detail = _SAID.get(status, str(error.detail))
+        return Problem(status=status, reference=_BY_STATUS.get(status, "usage"), detail=detail, headers=headers)
     return Problem(status=500, reference="internal", detail="the server failed; its log says how")

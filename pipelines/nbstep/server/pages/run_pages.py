@@ -72,6 +72,7 @@ class RunPages:
             runs=found.runs,
             next=f"?{following.query}" if following else "",
             listed_at=found.listed_at,
+            can_start=bool(folder.profiles) and is_allowed(request, folder, Right.SUBMIT),
             submitted_by=SUBMITTED_BY,
         )
 

@@ -46,6 +46,18 @@ def until_closed(connected: socket.socket, sent: bytes) -> None:
             pass
 
 
+def test_another_protocol_is_not_spoken_and_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    with serving(answer, Streams(1)) as port, connection(port) as connected:
+        head = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n"
+        connected.sendall(head + b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+        received = b""
+        while some := connected.recv(2**16):
+            received += some
+    assert received.startswith(b"HTTP/1.1 200")
+    assert received.endswith(b"answered")
+    assert "upgrade" not in caplog.text.lower()
+
+
 @pytest.mark.fault(62)
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: "])
 def test_a_head_that_does_not_come(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
