@@ -1,6 +1,6 @@
 #!/bin/sh
 # Takes from /opt/nbstep what no run in the image slim uses: the descriptions of Amazon's services but for S3 and those that
-# credentials come from, and the tests that packages bring along.
+# credentials come from, the tests that packages bring along, and the compiled form of pip, which only builds of images run.
 set -eu
 packages=$(/opt/nbstep/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
@@ -12,3 +12,4 @@ mkdir -p /opt/nbstep/share/trimmed
 mv "$packages"/botocore-*.dist-info /opt/nbstep/share/trimmed/
 
 find "$packages" -type d \( -name tests -o -name test \) -prune -exec rm -r {} +
+find "$packages/pip" -type d -name __pycache__ -prune -exec rm -r {} +
