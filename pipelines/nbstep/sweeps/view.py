@@ -22,6 +22,8 @@ from nbstep_runner.contract import RunState
 from nbstep_runner.page import duration
 
 MOST_RUNNING_SHOWN: Final = 16
+WHOLE: Final = ("state", "time")
+"""The columns of a sweep's table that are not broken however narrow a terminal is."""
 
 
 class SweepView:
@@ -72,8 +74,8 @@ def sweep_table(sweep: Sweep) -> Table:
     """Parameters, state, time and results, a row a run."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     parameters, results = columns(sweep.runs)
-    for name in (*parameters, "state", "time", *results):
-        table.add_column(visible_line(name), overflow="fold")
+    for name in (*parameters, *WHOLE, *results):
+        table.add_column(visible_line(name), overflow="fold", no_wrap=name in WHOLE)
     for run in sweep.runs:
         given, state, seconds, found = cells(run, parameters, results)
         table.add_row(*map(Text, given), Text(state, style=STYLES.get(run.state, "red")), seconds, *map(Text, found))

@@ -22,6 +22,10 @@ STYLES: Final = {
 PLAIN_HEADS: Final = ("RUN", "STATE", "STARTED", "SECONDS", "CELLS", "PARAMETERS", "RESULTS", "ERROR")
 _WIDE: Final = 100
 _WIDER: Final = 120
+_GAP: Final = 2
+_LEAST_ID: Final = 16
+_LEAST_VALUES: Final = 16
+"""How narrow the ids of runs, which then go on in the next line, and a column of values may become."""
 
 
 def run_list(records: Sequence[RunResult], width: int, now: datetime) -> Table:
@@ -29,39 +33,50 @@ def run_list(records: Sequence[RunResult], width: int, now: datetime) -> Table:
 
     Args:
         records: Of the runs.
-        width: Columns of the terminal: from 100 on the start is shown, from 120 on parameters too.
+        width: Columns of the terminal: from 100 on the start is shown and from 120 on parameters are, where long ids
+            leave room for them. How many cells of a run have ended is shown where there is room for that too.
         now: For the time of runs that have not ended.
     """
-    heads = ["RUN", "STATE", *(["STARTED"] if width >= _WIDE else []), "TIME"]
-    rows = [_fixed(record, now, started=width >= _WIDE) for record in records]
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for head, column in zip(heads, zip(*rows, strict=True) if rows else [()] * len(heads), strict=True):
-        table.add_column(head, no_wrap=True, min_width=max(map(len, (head, *column))))
-    if width >= _WIDER:
-        table.add_column("PARAMETERS", overflow="ellipsis", no_wrap=True, ratio=1)
-    table.add_column("RESULTS", overflow="ellipsis", no_wrap=True, ratio=1)
-    for record, fixed in zip(records, rows, strict=True):
-        parameters = [Text(_values(record.parameters))] if width >= _WIDER else []
-        cells = [
-            Text(text, style=STYLES.get(record.state, "red") if column == 1 else "")
-            for column, text in enumerate(fixed)
-        ]
+    ids = [visible_line(record.run_id) for record in records]
+    longest = max(map(len, ("RUN", *ids)))
+    fixed = _fixed(records, now, width - longest - _LEAST_VALUES - 2 * _GAP, started=width >= _WIDE)
+    left = width - _width(fixed) - 2 * _GAP
+    with_parameters = width >= _WIDER and left - longest >= 2 * _LEAST_VALUES + _GAP
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold", expand=True)
+    table.add_column("RUN", overflow="fold", width=min(longest, max(_LEAST_ID, left - _LEAST_VALUES)))
+    for head, column in fixed.items():
+        table.add_column(head, no_wrap=True, width=max(map(len, (head, *column))))
+    for head in (*(["PARAMETERS"] if with_parameters else []), "RESULTS"):
+        table.add_column(head, overflow="ellipsis", no_wrap=True, ratio=1)
+    for record, run_id, state, *others in zip(records, ids, *fixed.values(), strict=True):
+        cells = (Text(run_id), Text(state, STYLES.get(record.state, "red")), *map(Text, others))
+        parameters = [Text(_values(record.parameters))] if with_parameters else []
         table.add_row(*cells, *parameters, _last(record))
     return table
 
 
-def _fixed(record: RunResult, now: datetime, *, started: bool) -> tuple[str, ...]:
-    """What is shown whole at any width."""
-    begun = (record.started_at[:16].replace("T", " "),) if started else ()
-    return (visible_line(record.run_id), str(record.state), *begun, _time(record, now))
+def _fixed(records: Sequence[RunResult], now: datetime, room: int, *, started: bool) -> dict[str, list[str]]:
+    """The columns whose texts are shown whole, by their heads: as many as there is room for, the first in any case."""
+    state = {"STATE": [str(record.state) for record in records]}
+    begun = {"STARTED": [record.started_at[:16].replace("T", " ") for record in records]}
+    time, counted = ({"TIME": [_time(record, now, count=count) for record in records]} for count in (False, True))
+    for columns in (*([state | begun | counted] if started else []), state | counted):
+        if _width(columns) <= room:
+            return columns
+    return state | time
 
 
-def _time(record: RunResult, now: datetime) -> str:
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    return sum(max(map(len, (head, *column))) for head, column in columns.items()) + _GAP * (len(columns) - 1)
+
+
+def _time(record: RunResult, now: datetime, *, count: bool) -> str:
+    """What a run took, or has taken so far, and then how many of its cells have ended if these are to be counted."""
     if record.seconds is not None:
         return duration(record.seconds, 1)
     if record.state is not RunState.RUNNING or not record.started_at:
         return ""
-    progress = record.progress
+    progress = record.progress if count else None
     cells = f", {progress.ended} of {progress.cells} cells" if progress else ""
     return f"{duration(seconds_of(record, now) or 0)}{cells}"
 

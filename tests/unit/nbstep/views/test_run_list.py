@@ -61,6 +61,30 @@ def test_a_terminal_shows_as_much_as_it_has_room_for(width: int, there: list[str
     assert max(map(len, text.splitlines())) <= width
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+def test_a_long_id_takes_no_column_from_the_others(width: int) -> None:
+    """As ids are that nbstep makes; where there is no room for one it goes on in the next line, whole."""
+    run_id = "a-notebook-with-a-long-name-20260102-120001-0c2e8a"
+    records = [
+        record(run_id, RunState.SUCCEEDED, seconds=61, results={"rmse": 0.29, "text": "x" * 100}),
+        record("other", RunState.RUNNING, progress=Progress(ended=3, cells=12)),
+    ]
+    file = io.StringIO()
+    Console(file=file, width=width).print(run_list(records, width, NOW))
+    head, *lines = file.getvalue().splitlines()
+    assert [each for each in head.split() if each not in ("STARTED", "PARAMETERS")] == [
+        "RUN",
+        "STATE",
+        "TIME",
+        "RESULTS",
+    ]
+    assert "".join(line.split("  ")[0].strip() for line in lines[:-1]) == run_id
+    text = "\n".join(lines)
+    for part in ("succeeded", "running", "1 min 1 s", "30 s", "rmse=0.29"):
+        assert part in text
+    assert max(map(len, (head, *lines))) <= width
+
+
 def test_a_pipe_gets_every_column() -> None:
     rows = [dict(zip(PLAIN_HEADS, plain_row(each, NOW), strict=True)) for each in RECORDS]
     assert [(row["SECONDS"], row["CELLS"]) for row in rows] == [("30.0", "3/12"), ("2.5", ""), ("185.0", "")]
