@@ -11,11 +11,12 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from typing import Final
 
 from nbstep_runner import processes
 from nbstep_runner.contract import Claim, Progress, RunResult, encode
-from nbstep_runner.errors import NbstepError, OutputConflictError
+from nbstep_runner.errors import NbstepError, OutputConflictError, StorageUnavailableError
 from nbstep_runner.session.earlier import read_existing
 from nbstep_runner.stores import ABSENT, Store
 from nbstep_runner.supervisor import Supervisor, begin
@@ -53,16 +54,22 @@ class OutputClaim:
         self._open_store = open_store
         self._uri = uri
         self._lost = lost
-        self._lock = threading.Lock()
+        self._writing = threading.Lock()
+        """For as long as a write takes, with its retries; who only describes the run does not wait for it."""
         self._ended = threading.Event()
         self._early: Future[None] | None = None
-        self._record: RunResult | None = None
+        self._known: RunResult | None = None
+        self._claim: Claim | None = None
         self._version = ABSENT
+        self._loss: OutputConflictError | None = None
+        self._final: str | None = None
+        """The SHA-256 of the final record, once it is sent."""
+        self._committed = False
 
     @property
     def held(self) -> bool:
         """Whether this run has taken it, as far as is known; an early try is known once it is settled."""
-        return self._record is not None and self._early is None
+        return self._claim is not None and self._early is None
 
     def take_early(self, record: RunResult) -> None:
         """Try for a free place in the background: it saves the round trip where the inputs are read meanwhile."""
@@ -104,32 +111,36 @@ class OutputClaim:
             best_effort=not store.conditional_write,
             tries=tries,
         )
-        claimed = replace(record, claim=claim)
-        self._version = store.write(self._uri, encode(claimed, indent=1), if_version=version)
-        self._record = claimed
-        threading.Thread(target=self._keep_alive, name="nbstep-heartbeat", daemon=True).start()
+        taken: Future[bool] = Future()
+        # Begun first: where no thread can be started, no claim is written that nobody would keep alive.
+        threading.Thread(target=self._keep_alive, args=(taken,), name="nbstep-heartbeat", daemon=True).start()
+        try:
+            self._version = store.write(self._uri, encode(replace(record, claim=claim), indent=1), if_version=version)
+            self._known, self._claim = record, claim
+        finally:
+            taken.set_result(self._claim is claim)
 
     def describe(self, record: RunResult, *, at_once: bool = False) -> None:
         """Know more of the run by now: the next heartbeat writes it down, or one that is made now in the background."""
-        with self._lock:
-            if self._record is not None:
-                self._record = replace(record, claim=self._record.claim)
+        self._known = record
         if at_once:
             begin(self._beat, "a heartbeat")
 
     def confirm(self) -> None:
-        """Write a heartbeat now: afterwards the claim is ours for a whole lease.
+        """Make sure that the output is ours: by a heartbeat, which makes it so for a whole lease.
+
+        From the commit on no heartbeat is made. Its outcome is waited for, and the record has to be in its place
+        still: the next attempt may begin as soon as it is there.
 
         Raises:
             OutputConflictError: The claim is another's by now, or was removed.
+            StorageUnavailableError: The final record is not known to have arrived.
         """
-        with self._lock:
-            if self._record is None or self._record.claim is None or self._ended.is_set():
-                return
-            best_effort = not self._open_store(self._uri).conditional_write  # some stores are found out by a write
-            claim = replace(self._record.claim, heartbeat_at=_now(), best_effort=best_effort)
-            self._record = replace(self._record, claim=claim, progress=self._progress())
-            self._replace(self._record)
+        with self._writing:
+            if self._final is None:
+                self._make_heartbeat()
+            else:
+                self._confirm_final(self._final)
 
     def commit(self, record: RunResult) -> None:
         """Put the final record in the claim's place; once more, where it has to say more.
@@ -138,23 +149,54 @@ class OutputClaim:
             OutputConflictError: The claim is another's by now, or was removed.
         """
         self._ended.set()
-        with self._lock:
-            self._replace(record)
+        with self._writing:
+            data = encode(record, indent=1)
+            self._final, self._committed = sha256(data).hexdigest(), False
+            self._replace(data)
+            self._committed = True
 
-    def _replace(self, record: RunResult) -> None:
-        """Write over our record; its version is another than was known where the answer to a write was lost."""
-        store, data = self._open_store(self._uri), encode(record, indent=1)
+    def _make_heartbeat(self) -> None:
+        if self._claim is None or self._known is None:
+            return
+        best_effort = not self._open_store(self._uri).conditional_write  # some stores are found out by a write
+        self._claim = replace(self._claim, heartbeat_at=_now(), best_effort=best_effort)
+        self._replace(encode(replace(self._known, claim=self._claim, progress=self._progress()), indent=1))
+
+    def _confirm_final(self, digest: str) -> None:
+        if self._loss is not None:
+            raise self._loss
+        if not self._committed:
+            raise StorageUnavailableError("this run's record is not known to have arrived")
+        existing = read_existing(self._open_store(self._uri), self._uri)
+        if existing.digest != digest:
+            self._loss = _lost_to(existing.record)
+            raise self._loss
+
+    def _replace(self, data: bytes) -> None:
+        """Write over our record, unless it was lost: then it stays so, whatever is in its place now."""
+        if self._loss is not None:
+            raise self._loss
+        try:
+            self._write(data)
+        except OutputConflictError as error:
+            self._loss = error
+            raise
+
+    def _write(self, data: bytes) -> None:
+        """As :meth:`_replace`; our record's version is another than was known where an answer was lost."""
+        store = self._open_store(self._uri)
         try:
             self._version = store.write(self._uri, data, if_version=self._version)
         except OutputConflictError as error:
             existing = read_existing(store, self._uri)
-            own = self._record.claim if self._record else None
             found = existing.record.claim if existing.record else None
-            if own is None or found is None or found.token != own.token:
+            if self._claim is None or found is None or found.token != self._claim.token:
                 raise _lost_to(existing.record) from error
             self._version = store.write(self._uri, data, if_version=existing.version)
 
-    def _keep_alive(self) -> None:
+    def _keep_alive(self, taken: Future[bool]) -> None:
+        if not taken.result():
+            return
         interval = LEASE_SECONDS / HEARTBEATS
         wait = SOON_SECONDS if self._soon else interval
         while not self._ended.wait(wait):
@@ -163,9 +205,11 @@ class OutputClaim:
             wait = interval
 
     def _beat(self) -> bool:
-        """Make a heartbeat; whether the claim may be ours still."""
+        """Make a heartbeat, unless the run has ended; whether the claim may be ours still."""
         try:
-            self.confirm()
+            with self._writing:
+                if not self._ended.is_set():
+                    self._make_heartbeat()
         except OutputConflictError as error:
             self._lost(error)
             return False

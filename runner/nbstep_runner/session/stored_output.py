@@ -141,7 +141,7 @@ class StoredOutput:
             self._claim.describe(self._running)
         elif self._found is not None:
             existing = self._found.existing
-            self._keep_earlier(existing.record)
+            self._keep_earlier(existing.record, despite_stop=False)
             tries = 1 if self._anew else existing.tries + 1
             take = partial(self._claim.take, self._running, existing.version, tries=tries)
             self._supervisor.call(take, doing=DOING, despite_stop=True)
@@ -149,12 +149,18 @@ class StoredOutput:
         self._warn_of_best_effort()
         self._supervisor.check()
 
-    def _keep_earlier(self, record: RunResult | None) -> None:
+    def _keep_earlier(self, record: RunResult | None, *, despite_stop: bool) -> None:
         """Put what an earlier attempt of this run left where this one does not write over it."""
         if record is None or record.run_id != self._spec.run_id or record.attempt >= self._spec.attempt:
             return
-        keep = partial(keep_attempt, self.places.output, record, self._open_store)
-        self._writer.attempt(lambda: self._supervisor.call(keep, doing=f"keeping what attempt {record.attempt} left"))
+        keep = partial(
+            self._supervisor.call,
+            partial(keep_attempt, self.places.output, record, self._open_store),
+            doing=f"keeping what attempt {record.attempt} left",
+            despite_stop=despite_stop,
+            share=COMPANION_SHARE,
+        )
+        self._writer.attempt(keep)
 
     def describe(self) -> None:
         """Let the claim say at once what is known of the run by now."""
@@ -245,13 +251,13 @@ class StoredOutput:
             self._writer.attempt(remove)
 
     def _begin_notebook(self) -> None:
-        """Send the notebook of a run that was stopped at short notice, without waiting for what is on its way."""
+        """Send the notebook of a run that was stopped at short notice: its output is its own, the commit has shown."""
         if self._held_back is not None:
             self._publishing = begin(partial(self._place_notebook, self._held_back), PUBLISHING)
             self._held_back = None
 
     def complete(self) -> None:
-        """Wait for a notebook that was begun behind the record; withdraw it where the claim was lost meanwhile.
+        """Wait for a notebook that was begun behind the record.
 
         Raises:
             NbstepError: As :meth:`publish`.
@@ -259,10 +265,7 @@ class StoredOutput:
         if self._publishing is None:
             return
         self._ledger.change(**self._publishing.result())
-        if self._lost:
-            self._withdraw()
-        else:
-            self._remove_partial()
+        self._remove_partial()
 
     def _warn_of_best_effort(self) -> None:
         """Say what a store has not promised, which some are found out in by a write only."""
@@ -321,8 +324,9 @@ class StoredOutput:
     def commit(self) -> None:
         """Put the record in the claim's place: the run has ended as it says.
 
-        A run that failed before it had a claim leaves another run's final record alone; a record that has answered is
-        left as it is, but for a run of a sweep, whose turn is written into it.
+        A run that failed before it had a claim leaves alone the final record of another run, and of its own what an
+        earlier attempt has settled; a record that has answered is left as it is, but for a run of a sweep, whose turn
+        is written into it.
 
         Raises:
             OutputConflictError: The claim is another's by now; what was published is withdrawn, unless a record that
@@ -334,22 +338,29 @@ class StoredOutput:
         if self._lost or (found is None and not self._claim.held):
             return
         if self._claim.held:
-            committing = begin(partial(self._claim.commit, result), PUBLISHING)
-            self._begin_notebook()
             try:
-                self._writer.wait(committing)
+                self._writer.call(partial(self._claim.commit, result))
             except OutputConflictError:
                 if not self._told:
                     self._withdraw()
                 raise
             self._told = result.output_version is not None
+            self._begin_notebook()
             return
         assert found is not None  # noqa: S101 - see above
         record = found.existing.record
         if record == result:  # it answers for this run
             self._write_again(result, found.existing.version)
-        elif record is None or not record.state.final or record.run_id == self._spec.run_id:
-            self._writer.write(self.places.record, encode(result, indent=1), found.existing.version)
+        elif record is None or not self._leaves_alone(record):
+            self._keep_earlier(record, despite_stop=True)
+            self._writer.write(self.places.record, encode(self._ledger.result, indent=1), found.existing.version)
+
+    def _leaves_alone(self, record: RunResult) -> bool:
+        """Whether a record stands, though this run, which had no claim, has failed."""
+        if record.run_id != self._spec.run_id:
+            return record.state.final
+        anew = self._spec.force or self._spec.resume
+        return record.state is RunState.SUCCEEDED or (is_last_word(record) and not anew)
 
     def _write_again(self, record: RunResult, version: str) -> None:
         """Show the other processes of a sweep, by the record's new version, that it answers in this sweep too."""

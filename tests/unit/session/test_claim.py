@@ -231,6 +231,94 @@ def test_a_heartbeat_whose_answer_was_lost_loses_no_claim() -> None:
     assert (lost, stored(store).state) == ([], RunState.SUCCEEDED)
 
 
+@pytest.mark.fault(67)
+def test_a_claim_that_was_lost_stays_lost_whatever_comes_of_the_winner(store: MemoryStore) -> None:
+    keeper, _ = taken(store)
+    store.write(URI, encode(record("thief", claim=claim())))
+    with pytest.raises(OutputConflictError):
+        keeper.commit(record(state=RunState.CANCELLED))
+    store.delete(URI)
+    for write in (keeper.confirm, lambda: keeper.commit(record(state=RunState.CANCELLED))):
+        with pytest.raises(OutputConflictError, match="the run thief"):
+            write()
+    assert store.stat(URI) is None
+
+
+@pytest.mark.fault(67)
+def test_what_follows_the_final_record_is_confirmed_while_that_is_in_its_place(store: MemoryStore) -> None:
+    """A state that is still being saved, or a notebook, must not come after those of the next attempt."""
+    keeper, lost = taken(store)
+    keeper.commit(record(state=RunState.CANCELLED))
+    version = store.read(URI).version
+    keeper.confirm()
+    assert store.read(URI).version == version
+    store.write(URI, encode(record("mine", claim=claim())))
+    with pytest.raises(OutputConflictError, match="has taken this output meanwhile"):
+        keeper.confirm()
+    assert lost == []
+
+
+@pytest.mark.fault(67)
+def test_a_final_record_that_may_not_have_arrived_confirms_nothing() -> None:
+    store = Unavailable(MemorySpace())
+    keeper, _ = taken(store)
+    store.down = True
+    with pytest.raises(StorageUnavailableError):
+        keeper.commit(record(state=RunState.CANCELLED))
+    store.down = False
+    with pytest.raises(StorageUnavailableError, match="not known to have arrived"):
+        keeper.confirm()
+    assert stored(store).state is RunState.RUNNING
+
+
+class Stuck(MemoryStore):
+    """Takes its time with every write but the first, until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(MemorySpace())
+        self.asked, self.patience = threading.Event(), threading.Event()
+        self.patience.set()
+
+    def write(self, uri: str, data: Any, *, if_version: str | None = None) -> str:
+        if if_version != ABSENT:
+            self.asked.set()
+            self.patience.wait(120)
+        return super().write(uri, data, if_version=if_version)
+
+
+def test_who_describes_the_run_does_not_wait_for_a_heartbeat_that_is_not_answered() -> None:
+    store = Stuck()
+    store.patience.clear()
+    keeper, _ = taken(store)
+    assert store.asked.wait(120), "there was no heartbeat"
+    describing = threading.Thread(target=keeper.describe, args=(replace(record(), spec_digest="sha256:1"),))
+    describing.start()
+    describing.join(60)
+    waits = describing.is_alive()
+    store.patience.set()
+    assert not waits
+    keeper.confirm()
+    assert stored(store).spec_digest == "sha256:1"
+    keeper.commit(record(state=RunState.SUCCEEDED))
+
+
+def test_a_claim_that_nobody_could_keep_alive_is_not_written(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    keeper, supervisor = OutputClaim(lambda _: store, URI, print), Supervisor(1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        keeper.take_early(record())
+        keeper.settle(supervisor)
+    supervisor.close()
+    assert (keeper.held, store.stat(URI)) == (False, None)
+    keeper.take(record(), ABSENT)
+    keeper.commit(record(state=RunState.SUCCEEDED))
+
+
 def test_what_is_no_record_counts_as_none_and_is_replaced_at_its_version(store: MemoryStore) -> None:
     assert read_existing(store, URI) == Existing(None, ABSENT)
     version = store.write(URI, b"not a record")

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, SweepTurn, decode
-from nbstep_runner.errors import OutputConflictError, StorageUnavailableError, TerminatedError
+from nbstep_runner.errors import (
+    BadInputError,
+    NbstepError,
+    OutputConflictError,
+    StorageUnavailableError,
+    TerminatedError,
+)
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.page import Page, PageRenderer
 from nbstep_runner.session import run_page, stored_output
@@ -147,14 +153,31 @@ def test_a_record_that_has_told_of_its_notebook_is_not_left_without_it(held: Hel
     assert (held.store.read(OUTPUT).version, held.store.read(RECORD).data) == (version, b"another run's")
 
 
-def test_what_another_run_has_published_meanwhile_is_not_withdrawn(held: Held) -> None:
+@pytest.mark.fault(67)
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_another_run_has_published_meanwhile_stays(held: Held, at_once: bool) -> None:
     held.succeed()
-    held.output.publish(b"{}", checkpointed=False)
+    held.output.publish(b"{}", checkpointed=False, at_once=at_once)
     replace_by_another(held.store)
     held.store.write(OUTPUT, b"the winner's")
     with pytest.raises(OutputConflictError):
         held.output.commit()
+    held.output.complete()
     assert held.store.read(OUTPUT).data == b"the winner's"
+
+
+@pytest.mark.fault(67)
+def test_a_notebook_that_comes_behind_its_record_gives_way_to_the_next_attempt(held: Held) -> None:
+    """Which may begin as soon as it sees the record, and publish before that notebook is on its way."""
+    held.ledger.fail(TerminatedError("at short notice"))
+    held.output.publish(b"{}", checkpointed=False, at_once=True)
+    held.store.write(OUTPUT, b"the next attempt's")
+    held.output._claim.commit(held.ledger.result)
+    replace_by_another(held.store)
+    held.output._begin_notebook()
+    with pytest.raises(OutputConflictError):
+        held.output.complete()
+    assert held.store.read(OUTPUT).data == b"the next attempt's"
 
 
 @pytest.mark.fault(71)
@@ -332,20 +355,53 @@ def test_a_claim_that_was_taken_while_the_output_was_looked_at_is_not_taken_for_
     assert decode(store.read(RECORD).data, RunResult).claim is None
 
 
-def test_a_run_that_failed_before_its_claim_leaves_a_final_record_alone() -> None:
-    store = MemoryStore(MemorySpace())
-    first = Held(store)
-    first.succeed()
-    first.output.commit()
-    spec = RunSpec(run_id="other", input_uri="in.ipynb", output_uri=OUTPUT)
-    ledger = Ledger(spec, None, LogSettings(stream=None, format=LogFormat.JSON))
-    output = StoredOutput(spec, lambda _: store, first.supervisor, ledger)
-    output.await_turn(look_at_output(output.places, lambda _: store))
+def fail_before_the_claim(held: Held, **fields: Any) -> None:
+    """A run whose input was away, and then a signal came."""
+    spec = RunSpec(**{"run_id": "r", "attempt": 2, "input_uri": "in.ipynb", "output_uri": OUTPUT, **fields})
+    supervisor, ledger = Supervisor(GRACE), Ledger(spec, None, LogSettings(stream=None, format=LogFormat.JSON))
+    output = StoredOutput(spec, lambda _: held.store, supervisor, ledger)
+    output.await_turn(look_at_output(output.places, lambda _: held.store))
     ledger.fail(StorageUnavailableError("no input"))
+    supervisor.abort(TerminatedError("the run was stopped"))
     output.commit()
     ledger.close()
-    first.close()
-    assert first.stored().run_id == "r"
+    supervisor.close()
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize(
+    ("error", "fields"),
+    [
+        (None, {"run_id": "other", "attempt": 1}),
+        (StorageUnavailableError("away"), {"run_id": "other", "attempt": 1}),
+        (None, {}),
+        (None, {"force": True}),
+        (BadInputError("no notebook"), {}),
+    ],
+    ids=["another's success", "another's failure", "its own success", "the same, forced", "its own last word"],
+)
+def test_a_run_that_failed_before_its_claim_leaves_alone_what_is_settled(
+    held: Held, error: NbstepError | None, fields: dict[str, Any]
+) -> None:
+    """The answer to a success may have been lost: then its engine makes another attempt."""
+    held.ledger.fail(error) if error else held.succeed()
+    held.output.commit()
+    before = {each.uri: each.version for each in held.store.list("memory://runs/")}
+    fail_before_the_claim(held, **fields)
+    assert {each.uri: each.version for each in held.store.list("memory://runs/")} == before
+
+
+@pytest.mark.parametrize("fields", [{}, {"resume": True}, {"force": True}], ids=["a retry", "resumed", "forced"])
+def test_what_an_attempt_left_that_another_may_mend_is_kept_when_that_fails_before_its_claim(
+    held: Held, fields: dict[str, Any]
+) -> None:
+    held.ledger.fail(BadInputError("no notebook") if fields else StorageUnavailableError("away"))
+    held.output.commit()
+    first = held.stored()
+    fail_before_the_claim(held, **fields)
+    assert (held.stored().attempt, held.stored().error.message) == (2, "no input")  # type: ignore[union-attr]  # it failed
+    kept = decode(held.store.read("memory://runs/out.attempts/1.verdict.json").data, RunResult)
+    assert kept == first
 
 
 def ended(store: MemoryStore) -> bytes:
