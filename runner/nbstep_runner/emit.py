@@ -19,6 +19,8 @@ PICTURES = {
     ".svg": "image/svg+xml",
 }
 LARGEST_PICTURE = 4 * 2**20
+DEEPEST = 100
+"""Levels of lists and objects in a value; the runner reads messages of twice as many."""
 UNSAID = ("m", "c")
 """Kinds of NumPy's types that JSON has nothing for: durations, whose unit would be lost, and complex numbers."""
 
@@ -26,8 +28,9 @@ UNSAID = ("m", "c")
 def result(name: str, value: Any) -> None:
     """Report a value of this run by name; it lands, typed, in the run's record.
 
-    Outside a notebook it does nothing, so the same code runs as a plain script. A later value of the same name
-    replaces an earlier one. NumPy scalars and arrays, and pandas values, are reported as what they hold.
+    Outside a notebook, and in processes that it has started, it does nothing, so the same code runs as a plain script.
+    A later value of the same name replaces an earlier one. NumPy scalars and arrays, and pandas values, are reported as
+    what they hold.
 
     A ``Path`` is a file or folder of the working directory: it is stored with the run as it is at the end, the value is
     its name, and a picture is shown.
@@ -52,16 +55,40 @@ def result(name: str, value: Any) -> None:
         file.stat()
         value = str(file)
     plain = json.loads(json.dumps(value, default=_plain, allow_nan=True))
+    if _depth(plain) > DEEPEST:
+        raise TypeError(f"a result must be nested at most {DEEPEST} levels deep")
     ipython = sys.modules.get("IPython")
     if ipython is None or ipython.get_ipython() is None:
         return
     encoder = "text" if isinstance(plain, str) else "json"
     scrap = {"name": name, "data": written(plain), "encoder": encoder, "version": 1}
     shown = {} if file is None else {FILE_MIME: {"path": str(file.absolute())}, **_picture(file)}
-    ipython.display.publish_display_data(
+    _publish(
+        ipython,
         {SCRAP_MIME.format(encoder): scrap, "text/plain": f"{name} = {plain!r}"} | shown,
-        metadata={"scrapbook": {"name": name, "data": True, "display": False}},
+        {"scrapbook": {"name": name, "data": True, "display": False}},
     )
+
+
+def _publish(ipython: Any, data: dict[str, Any], metadata: dict[str, Any]) -> None:
+    """Show it; a cell that keeps its displays to itself (``%%capture``) reports its results all the same."""
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    ipython.display.publish_display_data(data, metadata=metadata)
+    shell = ipython.get_ipython()
+    kernel = getattr(shell, "kernel", None)
+    if kernel is not None and isinstance(shell.display_pub, CapturingDisplayPublisher):
+        content = {"data": data, "metadata": metadata, "transient": {}}
+        kernel.session.send(kernel.iopub_socket, "display_data", content, parent=kernel.get_parent())
+
+
+def _depth(value: Any) -> int:
+    """Levels of lists and objects."""
+    levels, inner = 0, [value]
+    while inner := [each for each in inner if isinstance(each, list | dict)]:
+        levels += 1
+        inner = [item for each in inner for item in (each.values() if isinstance(each, dict) else each)]
+    return levels
 
 
 def _picture(file: Path) -> dict[str, str]:

@@ -78,12 +78,15 @@ def test_the_kernel_looks_as_jupyter_launched_it(tmp_path: Path, options: tuple[
 
 
 def test_commands_have_nothing_to_read_and_failures_are_told(tmp_path: Path) -> None:
-    done = run(tmp_path, ["print('fine')\n!true", COMMANDS], seconds=30)
-    assert (done.code, done.states) == (0, ["succeeded", "succeeded"])
+    done = run(tmp_path, ["print('fine')\n!true\n%cd -q .", COMMANDS, "%cd missing"], seconds=30)
+    assert (done.code, done.states) == (0, ["succeeded", "succeeded", "succeeded"])
     assert done.text(1).splitlines() == ["nothing to read", "local 5", "after -9"]
-    warning = "cell 1: the command 'false' ended with status 1, and 2 more failed"
-    assert done.record["warnings"] == [warning]
-    assert [line["message"] for line in done.log if line["severity"] == "WARNING"] == [warning]
+    warnings = [
+        "cell 1: the command 'false' ended with status 1, and 2 more failed",
+        "cell 2: the command '%cd missing' ended with status 1",
+    ]
+    assert done.record["warnings"] == warnings
+    assert [line["message"] for line in done.log if line["severity"] == "WARNING"] == warnings
 
 
 @pytest.mark.slow
@@ -174,8 +177,8 @@ import numpy
 result('x', float('nan'))
 result('y', [1.5, float('inf')])
 result('z', {'low': -numpy.inf, 'all': numpy.array([numpy.nan, 2])})"""
-    done = run(tmp_path, [cell])
+    done = run(tmp_path, [cell, "%%capture\nresult('quiet', 3)"])
     nan, infinity, low = ({"$number": name} for name in ("NaN", "Infinity", "-Infinity"))
-    assert done.record["results"] == {"x": nan, "y": [1.5, infinity], "z": {"low": low, "all": [nan, 2.0]}}
+    assert done.record["results"] == {"x": nan, "y": [1.5, infinity], "z": {"low": low, "all": [nan, 2.0]}, "quiet": 3}
     shown = [output.data["text/plain"] for output in done.cells[0].outputs]
     assert shown == ["x = nan", "y = [1.5, inf]", "z = {'low': -inf, 'all': [nan, 2.0]}"]

@@ -51,10 +51,41 @@ def attend_to_commands(kernel: Any) -> None:
             kernel.session.send(kernel.iopub_socket, COMMAND_FAILED, content, parent=kernel.get_parent())
         return status
 
+    _attend_to_cd(kernel.shell, tell)
     modules: tuple[Any, ...] = (interactiveshell, zmqshell)
     for module in modules:
         module.system = attended
     modules[0].getoutput = attended_output
+
+
+def _attend_to_cd(shell: Any, tell: Any) -> None:
+    """Tell of a ``%cd`` to a folder that is not there; IPython only prints that."""
+
+    def cd(line: str) -> None:
+        from pathlib import Path
+
+        from IPython.core.magics.osm import OSMagics
+
+        magics: Any = OSMagics
+        before = _folder()
+        magics(shell).cd(line)
+        target = line.strip().removeprefix("-q").strip(" '\"")
+        if before and not target.startswith("-") and _folder() == before:
+            wanted = Path(before, os.path.expanduser(target))  # noqa: PTH111 - as IPython does it
+            if wanted.resolve() != before.resolve():
+                tell(f"%cd {line}", 1)
+
+    shell.register_magic_function(cd, "line", "cd")
+
+
+def _folder() -> Any:
+    """The working directory as a ``Path``; ``None`` where it has been removed."""
+    from pathlib import Path
+
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
 
 
 def _run(shell: str, command: str, encoding: str) -> int:
