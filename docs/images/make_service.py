@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support import notebooks  # noqa: E402 - the tests' own
-from support.browser import Browser, driven  # noqa: E402
-from support.service import TOKEN, config, listening  # noqa: E402
+from support.browser import Browser, driven  # noqa: E402 - as above
+from support.service import TOKEN, config, listening  # noqa: E402 - as above
 
 WIDTH = 960
 RUNS, NOTEBOOKS = "memory://flights/runs", "memory://flights/notebooks"

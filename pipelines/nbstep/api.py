@@ -14,7 +14,7 @@ from nbstep.backends.local.process import default_output
 from nbstep.backends.protocol import Again, Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
-from nbstep.backends.stores import keeper_of, store_of
+from nbstep.backends.stores import keeper_of, named_runs, store_of
 from nbstep.errors import RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, as_text, chosen_profile, merged
@@ -309,7 +309,7 @@ def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Pro
     from nbstep.sweeps.submitted import sweep_of
 
     chosen = chosen_profile(profile, {"runs": runs})
-    keeper_of(chosen.runs or "", chosen)
+    keeper_of(named_runs(chosen) or "", chosen)
     with suppress(RunNotFoundError):
         return find_endpoint(str(name), chosen)
     run = find_run(str(name), chosen)

@@ -8,6 +8,7 @@ import nbstep
 from nbstep import Profile, Run
 from nbstep.backends.memory import MemoryBackend
 from nbstep.backends.registry import backend_named
+from nbstep.backends.stores import named_runs
 from support import notebooks
 
 CELLS: list[str | notebooks.Code] = [
@@ -17,13 +18,18 @@ CELLS: list[str | notebooks.Code] = [
 
 
 class Team:
-    """A service of one folder, whose runs go as a test says, and a profile by which it is reached."""
+    """A service of one folder, whose runs go as a test says, and a profile by which it is reached.
+
+    Attributes:
+        folder: The service's, as those call it who reach it.
+    """
 
     def __init__(self, url: str, runs: str, **server: Any) -> None:
         self.runs = runs
         self.memory = cast("MemoryBackend", backend_named("memory"))
         place = {"url": url, "folder": "team", "token": {"secret": "env:TEAM_TOKEN"}, **server}
         self.profile = nbstep.profiles.overlaid(Profile(), {"on": "server", "server": place})
+        self.folder = named_runs(self.profile)
 
     def submit(self, params: dict[str, Any] | None = None, **options: Any) -> Run:
         return nbstep.submit("train.ipynb", params, profile=self.profile, **options)

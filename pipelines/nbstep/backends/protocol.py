@@ -20,7 +20,10 @@ that remembers runs which have ended may have ``forget(handle)``, called once a 
 whether it would take a plan, without starting it, may have ``check(plan)``, which returns a sentence for ``nbstep
 doctor``. One that starts sweeps has ``sweep_workers(jobs)``: how many processes it starts for one, and how many runs
 each makes at once, as far as that follows from what was asked for. One that also finds a run by a shorter string than
-its handle has ``full_handle(handle)``. Submitted again, a sweep that has ended is started anew.
+its handle has ``full_handle(handle)``. Submitted again, a sweep that has ended is started anew. One whose runs are
+processes of this machine, as cheap as a call, says ``here = True``: whoever asks for a sweep makes its runs itself, and
+``nbstep doctor`` makes a small run unasked. One that has a folder for runs whose profile names none has
+``default_runs(profile)``, which returns its URI.
 
 A backend of ours that alone gives the objects of its runs, whose URIs begin with its scheme, has ``store()``, which
 returns them as a :class:`nbstep_runner.stores.Store`; ``know(profile)``, by which it learns how its place is reached;
@@ -216,6 +219,11 @@ def forget(backend: Backend, handle: str) -> None:
     forgets = getattr(backend, "forget", None)
     if forgets is not None:
         forgets(handle)
+
+
+def is_here(backend: Backend) -> bool:
+    """Whether its runs are processes of this machine: a sweep of it is made by whoever asks for it."""
+    return bool(getattr(backend, "here", False))
 
 
 def checked_run_id(run_id: str) -> str:

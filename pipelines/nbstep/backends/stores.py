@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from nbstep.backends.protocol import Backend
@@ -9,7 +10,10 @@ from nbstep.backends.registry import SCHEMES, backend_named
 from nbstep.errors import kept_by_a_service
 from nbstep.profiles import Profile
 from nbstep.profiles import storage as of_storage
+from nbstep.profiles.storage import DEFAULT_RUNS, absolute
+from nbstep.profiles.volume_claims import here
 from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import UsageError
 from nbstep_runner.stores import Store
 
 
@@ -49,3 +53,22 @@ def check_removable(uri: str) -> None:
     """
     if keeper_of(uri) is not None:
         raise kept_by_a_service(uri)
+
+
+def named_runs(profile: Profile) -> str | None:
+    """The folder of all runs that a profile names, or else its backend; ``None`` where neither does."""
+    if profile.runs is None:
+        with suppress(UsageError):  # the backend is not installed here, or the profile lacks what it takes
+            backend: Any = backend_named(profile.on)
+            if hasattr(backend, "default_runs"):
+                return str(backend.default_runs(profile))
+    return profile.runs
+
+
+def folder_of_runs(profile: Profile) -> str:
+    """The folder of all runs, as this machine reaches it.
+
+    Raises:
+        UsageError: It is on a claim that this machine has no access to.
+    """
+    return absolute(here(named_runs(profile) or DEFAULT_RUNS, profile.kubernetes.claims))

@@ -29,7 +29,7 @@ def command(profile: str | None, runs: str | None, storage: Storage, limit: int,
 
     A terminal shows as many columns as fit; in a pipe each run is a line with all of them.
     """
-    from nbstep.profiles.storage import folder_of_runs
+    from nbstep.backends.stores import folder_of_runs
     from nbstep.runs.history import history
 
     used = chosen(profile, runs, storage)

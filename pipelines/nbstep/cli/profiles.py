@@ -34,6 +34,7 @@ def command(as_json: bool) -> int:
 
 def _row(name: str) -> dict[str, Any]:
     from nbstep.backends.registry import backend_named
+    from nbstep.backends.stores import named_runs
     from nbstep.profiles import load_profile
 
     try:
@@ -41,4 +42,4 @@ def _row(name: str) -> dict[str, Any]:
         backend_named(profile.on)
     except NbstepError as error:
         return {"profile": name, "on": None, "runs": None, "image": None, "problem": error.message}
-    return {"profile": name, "on": profile.on, "runs": profile.runs, "image": profile.image, "problem": None}
+    return {"profile": name, "on": profile.on, "runs": named_runs(profile), "image": profile.image, "problem": None}

@@ -30,8 +30,7 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     another attempt may follow is kept too where its place does not answer.
     """
     from nbstep.backends.protocol import RUN_ID
-    from nbstep.backends.stores import check_removable
-    from nbstep.profiles.storage import folder_of_runs
+    from nbstep.backends.stores import check_removable, folder_of_runs
     from nbstep.runs.history import history
     from nbstep.runs.removal import ended_before
     from nbstep.runs.verdict import can_be_retried

@@ -97,7 +97,7 @@ def command(notebook: str, params: str | None, form: str | None, **options: Any)
     was stopped, after saving the runs under way.
     """
     where = _place(options) if options["on"] or options["profile"] else None
-    if where is not None and where.on != "local":
+    if where is not None and not _is_here(where):
         return _elsewhere(_request(notebook, params, options, where.storage), where, form, options)
     from nbstep.sweeps.api import carry_out, refuse_elsewhere
 
@@ -119,6 +119,13 @@ def _place(options: dict[str, Any]) -> Profile:
     from nbstep.profiles import load_profile
 
     return load_profile(options["profile"], overrides(options))
+
+
+def _is_here(where: Profile) -> bool:
+    from nbstep.backends.protocol import is_here
+    from nbstep.backends.registry import backend_named
+
+    return is_here(backend_named(where.on))
 
 
 def _elsewhere(request: SweepRequest, where: Profile, form: str | None, options: dict[str, Any]) -> int:

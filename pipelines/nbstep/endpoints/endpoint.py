@@ -12,12 +12,11 @@ from typing import Any, Final, TextIO
 import msgspec
 
 from nbstep.backends.protocol import Phase, Status
-from nbstep.backends.stores import store_of
+from nbstep.backends.stores import folder_of_runs, store_of
 from nbstep.endpoints.host import Host, begun_before, host_named
 from nbstep.endpoints.plan import REVISION_LABEL
 from nbstep.errors import KINDS, EndpointUnavailableError, LostRunError, RunNotFoundError, WaitTimeoutError, error_of
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import folder_of_runs
 from nbstep.runs.removal import remove_run
 from nbstep.submission.places import RunPlaces
 from nbstep.views import log_lines

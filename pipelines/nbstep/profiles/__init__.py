@@ -3,19 +3,8 @@
 Nothing here starts, follows or finds a run, and nothing here knows a backend: every other room may build on it.
 """
 
-from nbstep.profiles.profile import (
-    BuildOptions,
-    DockerOptions,
-    Profile,
-    Reference,
-    Resources,
-    as_text,
-    chosen_profile,
-    load_profile,
-    merged,
-    overlaid,
-    profile_names,
-)
+from nbstep.profiles.profile import BuildOptions, DockerOptions, Profile, Reference, Resources
+from nbstep.profiles.reading import as_text, chosen_profile, load_profile, merged, overlaid, profile_names
 from nbstep.profiles.service import ServiceOptions
 
 __all__ = [

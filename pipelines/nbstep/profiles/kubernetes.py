@@ -25,7 +25,7 @@ class Toleration(ClosedSchema, frozen=True):
     seconds: int | None = None
 
 
-class Claim(ClosedSchema, frozen=True):
+class VolumeClaim(ClosedSchema, frozen=True):
     """A persistent volume claim, found in the pod at ``/pvc/NAME`` and in URIs as ``pvc://NAME/…``.
 
     Attributes:
@@ -164,7 +164,7 @@ class KubernetesOptions(ClosedSchema, frozen=True):
     affinity: list[Affinity] = msgspec.field(default_factory=list)
     spread: list[Spread] = msgspec.field(default_factory=list)
     user_namespace: bool = False
-    claims: dict[str, Claim] = msgspec.field(default_factory=dict)
+    claims: dict[str, VolumeClaim] = msgspec.field(default_factory=dict)
     secrets: dict[str, Mount] = msgspec.field(default_factory=dict)
     config_maps: dict[str, Mount] = msgspec.field(default_factory=dict)
     volumes: dict[str, Volume] = msgspec.field(default_factory=dict)

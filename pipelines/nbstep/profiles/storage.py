@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from nbstep.profiles.profile import Profile
-from nbstep.profiles.volume_claims import here
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.stores import Store, open_store
 
 AT_MOST: Final = 32
 DEFAULT_RUNS: Final = "nbstep-runs"
-"""The folder of all runs where neither a call nor a profile names one."""
+"""The folder of all runs where neither a call nor a profile nor its backend names one."""
 
 
 def store_of(uri: str, options: StorageOptions) -> Store:
@@ -29,15 +27,6 @@ def store_of(uri: str, options: StorageOptions) -> Store:
 @lru_cache(maxsize=AT_MOST)
 def _opened(place: str, options: StorageOptions) -> Store:
     return open_store(place, options)
-
-
-def folder_of_runs(profile: Profile) -> str:
-    """The folder of all runs, as this machine reaches it.
-
-    Raises:
-        UsageError: It is on a claim that this machine has no access to.
-    """
-    return absolute(here(profile.runs or DEFAULT_RUNS, profile.kubernetes.claims))
 
 
 def absolute(uri: str) -> str:

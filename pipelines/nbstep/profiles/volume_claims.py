@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from nbstep.profiles.kubernetes import Claim
+from nbstep.profiles.kubernetes import VolumeClaim
 from nbstep_runner.errors import BadInputError, UsageError
 
 SCHEME: Final = "pvc://"
@@ -19,7 +19,7 @@ def in_pod(value: Any) -> Any:
     return mapped(value, lambda claim, path: f"{ROOT}/{claim}{path}")
 
 
-def here(value: Any, claims: Mapping[str, Claim]) -> Any:
+def here(value: Any, claims: Mapping[str, VolumeClaim]) -> Any:
     """The value with every ``pvc://`` URI in it as the path where this machine has the claim.
 
     Raises:

@@ -14,6 +14,7 @@ from typing import Final
 
 from nbstep.backends.reach import Packages, reach_of
 from nbstep.backends.registry import backend_named
+from nbstep.backends.stores import named_runs
 from nbstep.profiles import Profile, load_profile, profile_names
 from nbstep.profiles.service import SCHEME
 from nbstep.profiles.storage import DEFAULT_RUNS, absolute
@@ -69,7 +70,7 @@ def _opened(profile: Profile) -> tuple[str, ...]:
 
 def _of_a_service(profile: Profile) -> bool:
     """Whether its runs lie at another service: none of them can lie in a folder that is served here."""
-    return (profile.runs or "").startswith(SCHEME)
+    return (named_runs(profile) or "").startswith(SCHEME)
 
 
 def serve_here(config: Config, port: int, tell: Callable[[str], None]) -> None:

@@ -9,6 +9,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from nbstep.backends.reach import reach_of
+from nbstep.backends.registry import backend_named
+from nbstep.backends.stores import named_runs
 from nbstep.profiles import Profile, load_profile
 from nbstep.profiles.exposure import URL, Exposure, ServedStep
 from nbstep.profiles.kubernetes import KubernetesOptions
@@ -55,6 +58,7 @@ def endpoint_step(  # noqa: PLR0913 - as notebook_step and serve: everything but
 
     Raises:
         BadInputError: It is not a notebook, the declarations do not fit it, or a cluster's endpoint has no ``runs``.
+        UsageError: There is no such place.
         InputNotFoundError, StorageDeniedError, StorageUnavailableError: It cannot be read.
     """
     around = load_profile(profile, {}) if isinstance(profile, str) else profile or Profile()
@@ -70,14 +74,15 @@ def endpoint_step(  # noqa: PLR0913 - as notebook_step and serve: everything but
         state=False,
         profile=msgspec.structs.replace(around, runs=None),
     )
-    place = str(runs) if runs else around.runs
-    if place is None and around.on != "local":
-        raise BadInputError(
-            f"the endpoint of step {step.name} has no folder for its runs",
-            hint="Name a place that the cluster reaches with runs=, such as gs://bucket/endpoints.",
-        )
-    there = _in_pod(around.kubernetes) if around.on == "kubernetes" else around.kubernetes
-    placed = msgspec.structs.replace(around, runs=place, image=step.image, kubernetes=there)
+    place, options = str(runs) if runs else named_runs(around), around.kubernetes
+    if not reach_of(backend_named(around.on), around).local_files:
+        if place is None:
+            raise BadInputError(
+                f"the endpoint of step {step.name} has no folder for its runs",
+                hint="Name a place that the cluster reaches with runs=, such as gs://bucket/endpoints.",
+            )
+        options = _in_pod(options)
+    placed = msgspec.structs.replace(around, runs=place, image=step.image, kubernetes=options)
     exposure = Exposure(port=port, service=service, replicas=replicas)
     served = ServedStep(name=step.name, profile=placed, exposure=exposure, limits=dict(limits or {}), timeout=timeout)
     return replace(step, served=served)

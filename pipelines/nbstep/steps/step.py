@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nbstep.profiles.exposure import ServedStep
-from nbstep.profiles.kubernetes import Claim
+from nbstep.profiles.kubernetes import VolumeClaim
 from nbstep.profiles.volume_claims import in_pod
 from nbstep.steps.embedding import Source
 from nbstep.steps.ports import Artifact, InputParameter, input_parameter
@@ -52,7 +52,7 @@ class Step:
     kernel: str | None = None
     deadlines: Deadlines = field(default_factory=Deadlines)
     storage: StorageOptions = field(default_factory=StorageOptions)
-    claims: dict[str, Claim] = field(default_factory=dict)
+    claims: dict[str, VolumeClaim] = field(default_factory=dict)
     retries: int = 0
     state: bool = False
     collect: tuple[str, ...] = ()

@@ -13,11 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from nbstep.backends.protocol import is_here
 from nbstep.backends.reach import reach_of
 from nbstep.backends.registry import backend_named
+from nbstep.backends.stores import folder_of_runs
 from nbstep.errors import WaitTimeoutError
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import folder_of_runs, store_of
+from nbstep.profiles.storage import store_of
 from nbstep.runs.removal import remove_run
 from nbstep.runs.run import Run
 from nbstep.submission.removal import remove
@@ -66,7 +68,7 @@ def check_up(profile: Profile, start: Callable[[Prepared], Run], *, deep: bool) 
     """
     yield Finding("profile", f"runs take place on {profile.on}")
     looks, name = {profile.on: _place(profile)}, profile.on
-    if deep or profile.on == "local":
+    if deep or is_here(backend_named(profile.on)):
         looks["a small run"] = _small_run(profile, start)
     try:
         if reach_of(backend_named(profile.on), profile).uploads:

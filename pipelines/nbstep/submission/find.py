@@ -11,10 +11,10 @@ import msgspec
 from nbstep.backends.protocol import Located
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_of
-from nbstep.backends.stores import keeper_of, store_of
+from nbstep.backends.stores import folder_of_runs, keeper_of, named_runs, store_of
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
-from nbstep.profiles.storage import absolute, folder_of_runs
+from nbstep.profiles.storage import absolute
 from nbstep.profiles.volume_claims import ROOT, SCHEME, here
 from nbstep.runs.run import Run
 from nbstep.submission.places import RunPlaces, SweepPlaces
@@ -56,10 +56,10 @@ def find_run(name: str, chosen: Profile) -> Run:
         backend = keeper or backend_of(name)
         try:
             handle = getattr(backend, "full_handle", str)(name)
-            if handle == name or chosen.runs is None:
+            if handle == name or named_runs(chosen) is None:
                 return Run(handle, _reachable(backend.locate(handle), chosen), backend)
         except RunNotFoundError:
-            if chosen.runs is None or keeper is not None:
+            if named_runs(chosen) is None or keeper is not None:
                 raise
         name = name.rpartition("/")[2]  # its place has forgotten it, or may mean a run of another folder
     return _by_id(name, chosen)
@@ -151,7 +151,7 @@ def _reachable(located: Located, profile: Profile) -> Located:
     """The run's objects where this machine reaches them, if the profile says that it does so in another way."""
     if located.spec_uri.endswith(f"/{PLAN}"):
         return _sweep_reachable(located, profile)
-    if profile.runs is None or keeper_of(located.output_uri) is not None:
+    if named_runs(profile) is None or keeper_of(located.output_uri) is not None:
         return located
     places = RunPlaces.of(folder_of_runs(profile), located.run_id)
     return located_at(places, located.run_id, profile.storage)
@@ -162,5 +162,5 @@ def _sweep_reachable(located: Located, profile: Profile) -> Located:
     uri = located.spec_uri
     if uri.startswith(f"{ROOT}/"):
         uri = here(SCHEME + uri.removeprefix(f"{ROOT}/"), profile.kubernetes.claims)
-    storage = located.storage if profile.runs is None else profile.storage
+    storage = located.storage if named_runs(profile) is None else profile.storage
     return replace(located, spec_uri=uri, storage=storage)

@@ -14,6 +14,7 @@ from nbstep.authoring.notebook import StoredNotebook, label_of, read_notebook
 from nbstep.backends.protocol import Brought, Submission, checked_run_id
 from nbstep.backends.reach import Packages, Reach, reach_of
 from nbstep.backends.registry import backend_named
+from nbstep.backends.stores import named_runs
 from nbstep.images.requirements import RequirementLines, check_installed, read_requirements
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import DEFAULT_RUNS, absolute, store_of
@@ -127,7 +128,7 @@ def prepare(request: Request) -> Prepared:
     notebook = read_notebook(request.notebook, profile.storage)
     values, warnings = _parameters(request, notebook)
     run_id = checked_run_id(request.run_id or new_run_id(request.notebook))
-    runs = absolute(profile.runs or DEFAULT_RUNS)
+    runs = absolute(named_runs(profile) or DEFAULT_RUNS)
     _check_reach(runs, reach)
     places = RunPlaces.of(here(runs, profile.kubernetes.claims), run_id)
     there = RunPlaces.of(reach.translate(runs), run_id)

@@ -22,7 +22,7 @@ from nbstep.authoring.notebook import label_of
 from nbstep.backends.protocol import Submission, Swept
 from nbstep.backends.reach import reach_of
 from nbstep.backends.registry import backend_named
-from nbstep.backends.stores import keeper_of
+from nbstep.backends.stores import keeper_of, named_runs
 from nbstep.images.requirements import RequirementLines
 from nbstep.images.run_image import RunImage
 from nbstep.profiles import Profile, overlaid
@@ -97,8 +97,9 @@ def place(
         raise UsageError(f"the backend {profile.on!r} starts no sweeps", hint="Use docker, kubernetes or server.")
     if request.cold:
         raise UsageError("kernels are always forked elsewhere", hint="Without --cold; --no-preload is possible.")
-    if keeper_of(profile.runs or "") is not None and "://" not in request.output:
-        request = replace(request, output=join(profile.runs or "", request.output))
+    named = named_runs(profile) or ""
+    if keeper_of(named) is not None and "://" not in request.output:
+        request = replace(request, output=join(named, request.output))
     prepared = prepare(request)
     one = submission.prepare(_one_run(request, profile, files, requirements))
     reach = reach_of(backend, profile)

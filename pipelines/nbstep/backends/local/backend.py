@@ -41,6 +41,7 @@ class LocalBackend:
     """Starts ``nbstep-runner`` in a session of its own."""
 
     scheme: ClassVar[str] = SCHEME
+    here: ClassVar[bool] = True
 
     def reach(self, profile: Profile) -> Reach:
         """This machine's own files and this very Python."""

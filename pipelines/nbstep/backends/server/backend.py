@@ -45,6 +45,14 @@ class ServerBackend:
         """The objects of its runs."""
         return self._store
 
+    def default_runs(self, profile: Profile) -> str:
+        """The service's own folder.
+
+        Raises:
+            UsageError: The profile names no service.
+        """
+        return service_of(profile).runs
+
     def reach(self, profile: Profile) -> Reach:
         """Nothing of this machine: what a run is made of goes with the request that starts it.
 
@@ -94,7 +102,7 @@ class ServerBackend:
         """
         place = self._run(handle)
         if (profile := asked.profile) is not None:
-            if (profile.on, profile.runs) != ("server", place.options.runs):
+            if profile.on != self.scheme or (profile.runs or self.default_runs(profile)) != place.options.runs:
                 raise UsageError(
                     f"a service runs a run again where it was, in {place.options.runs}",
                     hint="Submit its notebook to the other place as a new run.",

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nbstep
 from nbstep import Profile
+from nbstep.api import start
 from nbstep.backends.registry import backend_named, names
-from nbstep.profiles.kubernetes import Claim, KubernetesOptions
-from nbstep.submission.request import Request, prepare
+from nbstep.backends.stores import folder_of_runs
+from nbstep.profiles.kubernetes import KubernetesOptions, VolumeClaim
+from nbstep.runs.run import Run
+from nbstep.steps import endpoint_step
+from nbstep.submission.checkup import check_up
+from nbstep.submission.request import Prepared, Request, prepare
 from nbstep_runner.contract import ParameterSource, RunState
 from nbstep_runner.errors import UsageError
 from support import notebooks
@@ -40,6 +46,16 @@ class Grid(MemoryBackend):
             packages=Packages.PUBLISHED,
         )
 
+    def default_runs(self, profile):
+        return "memory://grid/all"
+
+
+class Bench(MemoryBackend):
+    """This machine under another name: what it starts are processes here."""
+
+    scheme = "bench"
+    here = True
+
 
 class Silent:
     """As little as the protocol asks for."""
@@ -54,7 +70,8 @@ def _other_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     info = site / "nbstep_grid-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nbstep-grid\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[nbstep.backends]\ngrid = nbstep_grid:Grid\nsilent = nbstep_grid:Silent\n")
+    lines = [f"{each.lower()} = nbstep_grid:{each}\n" for each in ("Grid", "Bench", "Silent")]
+    (info / "entry_points.txt").write_text("[nbstep.backends]\n" + "".join(lines))
     (site / "nbstep_grid.py").write_text(MODULE)
     monkeypatch.syspath_prepend(site)
     monkeypatch.chdir(tmp_path)
@@ -65,7 +82,7 @@ def _other_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def test_it_is_one_of_the_backends() -> None:
-    assert names() == ["local", "docker", "kubernetes", "server", "memory", "grid", "silent"]
+    assert names() == ["local", "docker", "kubernetes", "server", "memory", "grid", "bench", "silent"]
     with pytest.raises(UsageError, match="no backend 'barn'") as caught:
         backend_named("barn")
     assert "grid" in caught.value.hint
@@ -88,7 +105,7 @@ def test_it_says_what_its_runs_reach() -> None:
     profile = Profile(
         on="grid",
         runs="pvc://shared/runs",
-        kubernetes=KubernetesOptions(claims={"shared": Claim(here="/mnt/shared")}),
+        kubernetes=KubernetesOptions(claims={"shared": VolumeClaim(here="/mnt/shared")}),
         options={"storage": {"known_hosts": "/grid/known_hosts"}},
     )
     source = ParameterSource.values({"table": "pvc://data/table.csv"})
@@ -116,3 +133,38 @@ def test_one_that_says_nothing_of_its_reach_sees_what_this_machine_sees() -> Non
     assert prepared.submission.spec.output_uri == prepared.places.output == str(Path("runs/r/output.ipynb").absolute())
     with pytest.raises(UsageError, match="does not know how requirements come to runs of the backend 'silent'"):
         prepare(Request(notebook="train.ipynb", profile=Profile(on="silent"), requirements=["click"]))
+
+
+def test_one_that_has_a_folder_for_runs_names_it_where_nobody_else_does() -> None:
+    run = nbstep.submit("train.ipynb", on="grid")
+    assert run.output_uri == f"memory://grid/all/{run.id}/output.ipynb"
+    assert nbstep.find(run.id, profile=Profile(on="grid")).handle == run.handle
+    assert folder_of_runs(Profile(on="grid", runs="memory://elsewhere")) == "memory://elsewhere"
+    assert folder_of_runs(Profile(on="bench")) == str(Path("nbstep-runs").absolute())
+
+
+def test_an_endpoint_of_a_step_takes_of_it_a_folder_and_where_claims_are() -> None:
+    claims = KubernetesOptions(claims={"shared": VolumeClaim(here="/mnt/shared")})
+    for on, runs, where in (("grid", "memory://grid/all", "/pvc/shared"), ("bench", None, "/mnt/shared")):
+        served = endpoint_step("train.ipynb", image="i", profile=Profile(on=on, kubernetes=claims)).served
+        assert served is not None
+        assert (served.profile.runs, served.profile.kubernetes.claims["shared"].here) == (runs, where)
+
+
+def test_whoever_asks_for_a_sweep_of_one_that_is_here_makes_its_runs() -> None:
+    with pytest.raises(UsageError, match="image says nothing for a sweep on this machine"):
+        nbstep.sweep("train.ipynb", output="out", grid={"table": ["a"]}, on="bench", image="i")
+    with pytest.raises(UsageError, match="the backend 'silent' starts no sweeps"):
+        nbstep.sweep("train.ipynb", output="out", grid={"table": ["a"]}, on="silent")
+
+
+def test_the_doctor_makes_a_small_run_unasked_where_one_is_as_cheap_as_a_call() -> None:
+    def ended(prepared: Prepared) -> Run:
+        run = start(prepared)
+        bench: Any = run.backend
+        bench.end(run.handle)
+        return run
+
+    for on in ("grid", "bench"):
+        found = check_up(Profile(on=on, runs="memory://doctor"), ended, deep=False)
+        assert ("a small run" in [each.name for each in found]) is (on == "bench")

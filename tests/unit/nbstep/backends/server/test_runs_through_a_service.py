@@ -40,7 +40,7 @@ from support.through_service import Team
 
 def test_a_run_goes_its_whole_way(team: Team) -> None:
     run = team.submit({"rate": 0.25}, labels={"kind": "trial"})
-    assert run.handle == f"{team.profile.runs}/{run.id}" == str(nbstep.find(run.handle))
+    assert run.handle == f"{team.folder}/{run.id}" == str(nbstep.find(run.handle))
     assert run.state is RunState.PENDING
     team.memory.begin(team.handle(run))
     team.memory.log(team.handle(run), "epoch 1")
@@ -55,9 +55,9 @@ def test_a_run_goes_its_whole_way(team: Team) -> None:
     nbstep.find(run.id, profile=team.profile).logs(file=printed)
     assert printed.getvalue() == "epoch 1\ndone\n"
     assert nbstep.find("latest", profile=team.profile).id == run.id == nbstep.find(run.id[:9], profile=team.profile).id
-    (listed,) = nbstep.history(cast("str", team.profile.runs), state="succeeded")
+    (listed,) = nbstep.history(cast("str", team.folder), state="succeeded")
     assert (listed.run_id, listed.results, listed.output_uri) == (run.id, record.results, run.output_uri)
-    assert nbstep.history(cast("str", team.profile.runs), state="failed") == []
+    assert nbstep.history(cast("str", team.folder), state="failed") == []
 
 
 def test_a_failure_is_what_it_would_be_here(team: Team) -> None:
@@ -143,7 +143,7 @@ def test_a_run_is_run_again_by_the_service(team: Team) -> None:
     run = team.submit({"rate": 0.25}, run_id="first")
     team.end(run)
     again = nbstep.rerun(nbstep.find(run.handle), {"name": "b"}, run_id="again", options={"retries": 0})
-    assert again.handle == f"{team.profile.runs}/again"
+    assert again.handle == f"{team.folder}/again"
     assert team.memory._run("memory://again").submission.profile.retries == 0
     places = RunPlaces.of(team.runs, "again")
     assert store_of(places.params, StorageOptions()).read(places.params).data == b"rate: 0.25\nname: b\n"
@@ -160,7 +160,7 @@ def test_a_run_is_run_again_by_the_profile_that_it_is_found_by_and_not_elsewhere
     assert (submitted.resources.memory, submitted.retries, submitted.labels["kind"]) == ("8Gi", 0, "trial")
     other = nbstep.profiles.overlaid(team.profile, {"server": {"folder": "other"}})
     refused: list[tuple[dict[str, Any], str]] = [
-        ({"profile": Profile()}, f"where it was, in {team.profile.runs}"),
+        ({"profile": Profile()}, f"where it was, in {team.folder}"),
         ({"profile": other}, "where it was"),
         ({"notebook": "train.ipynb"}, "as it was: with its own notebook"),
         ({"resume": True, "profile": team.profile}, "as it was: .* from the beginning"),
@@ -175,7 +175,7 @@ def test_a_run_is_run_again_by_the_profile_that_it_is_found_by_and_not_elsewhere
 def test_a_run_that_the_service_knows_no_more_is_told_and_stops_no_other(team: Team) -> None:
     run = team.submit()
     team.end(run)
-    handle = f"{team.profile.runs}/gone"
+    handle = f"{team.folder}/gone"
     gone = Run(handle, replace(run.located, run_id="gone", output_uri=f"{handle}/output.ipynb"), run.backend)
     for ask in (gone.status, lambda: gone.wait(120)):
         with pytest.raises(RunNotFoundError, match="there is no run 'gone'"):
@@ -234,11 +234,11 @@ def test_what_cannot_be_done_is_told_and_nothing_is_started(
 
 
 def test_what_is_not_there_is_no_run(team: Team) -> None:
-    for name in ("none", f"{team.profile.runs}/none"):
+    for name in ("none", f"{team.folder}/none"):
         with pytest.raises(RunNotFoundError):
             nbstep.find(name, profile=team.profile)
     with pytest.raises(UsageError, match="is no run of a service"):
-        nbstep.find(cast("str", team.profile.runs), profile=team.profile)
+        nbstep.find(cast("str", team.folder), profile=team.profile)
 
 
 def test_doctor_asks_the_service(team: Team) -> None:

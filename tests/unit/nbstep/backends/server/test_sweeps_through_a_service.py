@@ -63,7 +63,7 @@ def name_of(started: Any) -> str:
 def test_a_sweep_goes_its_whole_way(team: Team, place: Place) -> None:
     started = sweep(team, params={"name": "b"}, labels={"kind": "trial"}, jobs=2)
     name = name_of(started)
-    assert started.handle == f"{team.profile.runs}/{name}"
+    assert started.handle == f"{team.folder}/{name}"
     submission = team.memory._run(f"memory://{started.id}").submission
     assert (submission.workers, submission.spec.labels["kind"]) == (2, "trial")
     assert [spec.parameters[0].mapping for spec in place.plan(name).specs] == [
@@ -80,14 +80,14 @@ def test_a_sweep_goes_its_whole_way(team: Team, place: Place) -> None:
     )
     place.leave(name, 1, state=RunState.FAILED, exit_code=10, error=ErrorInfo(reference="cell-failed", message="no"))
     place.say(name, Phase.ENDED)
-    found: Any = nbstep.find(started.id, runs=f"{team.profile.runs}/lr", profile=team.profile)
+    found: Any = nbstep.find(started.id, runs=f"{team.folder}/lr", profile=team.profile)
     done = found.wait(120, check=False)
     assert [(run.name, run.parameters, run.state, run.error) for run in done] == [
         ("rate=0.5", {"rate": 0.5}, RunState.SUCCEEDED, ""),
         ("rate=0.25", {"rate": 0.25}, RunState.FAILED, "no"),
     ]
     assert done.runs[0].result.results == {"rmse": math.inf}
-    assert done.runs[0].output_uri == f"{team.profile.runs}/lr/rate=0.5/output.ipynb"
+    assert done.runs[0].output_uri == f"{team.folder}/lr/rate=0.5/output.ipynb"
     first = nbstep.find(done.runs[0].output_uri, profile=team.profile)
     assert first.results == {"rmse": math.inf}
     place.store.write(f"{team.runs}/lr/rate=0.5/output.ipynb", Path("train.ipynb").read_bytes())
@@ -103,19 +103,31 @@ def test_a_sweep_goes_its_whole_way(team: Team, place: Place) -> None:
         found.delete()
 
 
+def test_values_that_the_answer_has_no_room_for_are_read_of_their_records(team: Team, place: Place) -> None:
+    started = sweep(team)
+    name, large = name_of(started), "x" * 2**16
+    place.leave(name, 0, parameters={"rate": 0.5}, results={"rmse": 0.5, "text": large})
+    place.leave(name, 1, parameters={"rate": 0.25}, results={"rmse": 0.25})
+    place.say(name, Phase.ENDED)
+    done = started.wait(120)
+    assert [run.parameters for run in done] == [{"rate": 0.5}, {"rate": 0.25}]
+    assert [run.result.results for run in done] == [{"rmse": 0.5, "text": large}, {"rmse": 0.25}]
+    assert done.runs[0].result.output_uri == done.runs[0].output_uri
+
+
 def test_a_folder_of_runs_is_listed_alone(team: Team, place: Place) -> None:
     """Not all of the service's folder, whose runs others know by the same call."""
     team.end(team.submit(run_id="elsewhere"))
     for output in ("lr", "deep/lr"):
-        name = sweep(team, output=output).handle.removeprefix(f"{team.profile.runs}/")
+        name = sweep(team, output=output).handle.removeprefix(f"{team.folder}/")
         for number, begun in ((0, "2026-01-02T00:00:00Z"), (1, "2026-01-01T00:00:00Z")):
             place.leave(name, number, started_at=begun)
-        listed = nbstep.history(f"{team.profile.runs}/{output}")
+        listed = nbstep.history(f"{team.folder}/{output}")
         assert [each.output_uri for each in listed] == [
-            f"{team.profile.runs}/{output}/rate={rate}/output.ipynb" for rate in (0.5, 0.25)
+            f"{team.folder}/{output}/rate={rate}/output.ipynb" for rate in (0.5, 0.25)
         ]
     with pytest.raises(RunNotFoundError, match="there is no sweep 'team/none'"):
-        nbstep.history(f"{team.profile.runs}/none")
+        nbstep.history(f"{team.folder}/none")
 
 
 def test_the_same_sweep_again_is_that_sweep_and_makes_what_is_missing_once_it_has_ended(
@@ -173,7 +185,7 @@ def test_what_cannot_be_done_is_told_and_nothing_is_started(
 def test_what_is_no_sweep_is_told(team: Team) -> None:
     for name in ("lr/none", "none/none/none"):
         with pytest.raises(RunNotFoundError):
-            nbstep.find(f"{team.profile.runs}/{name}", profile=team.profile)
+            nbstep.find(f"{team.folder}/{name}", profile=team.profile)
 
 
 @pytest.mark.usefixtures("place")
@@ -276,6 +288,7 @@ class TestInterface:
             ({"name": "%2e%2e/x"}, 400, "usage"),
             ({"name": "a/../b"}, 400, "usage"),
             ({"name": "output.x"}, 400, "usage"),
+            ({"name": "a/" * 2**16 + "a"}, 400, "usage"),
             ({"jobs": 0}, 422, "bad-input"),
             ({"unknown": 1}, 422, "bad-input"),
             ({"profile": "here"}, 400, "usage"),

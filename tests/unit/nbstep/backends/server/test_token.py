@@ -17,6 +17,7 @@ import nbstep
 from nbstep import Profile
 from nbstep.backends.registry import backend_named
 from nbstep.backends.server.places import Places
+from nbstep.backends.stores import named_runs
 from nbstep.errors import ServiceDeniedError, ServiceUnavailableError
 from nbstep.profiles import load_profile, overlaid, strict_yaml
 from nbstep_runner.errors import BadInputError, InternalError, NbstepError, StorageUnavailableError, UsageError
@@ -180,9 +181,9 @@ def test_a_profile_names_a_service_safely(server: Any, message: str) -> None:
 )
 def test_a_url_alone_is_a_service(written: str, runs: str) -> None:
     profile = overlaid(Profile(), {"on": "server", "server": written})
-    assert profile.runs == runs
-    assert overlaid(profile, {"on": "local"}).runs is None
-    assert overlaid(profile, {"runs": "elsewhere"}).runs == "elsewhere"
+    assert named_runs(profile) == runs
+    assert named_runs(overlaid(profile, {"on": "local"})) is None
+    assert named_runs(overlaid(profile, {"runs": "elsewhere"})) == "elsewhere"
 
 
 def test_runs_of_an_unknown_service_are_refused_in_words() -> None:
@@ -198,7 +199,7 @@ def test_the_documented_profile_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     (written,) = (text for text in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "on: server" in text)
     Path("nbstep.yaml").write_text(written)
     profile = load_profile("team", {})
-    assert profile.runs == "server://runs.example/nbstep/vision"
+    assert named_runs(profile) == "server://runs.example/nbstep/vision"
     monkeypatch.setenv("NBSTEP_TOKEN", "a-token")
     assert profile.service is not None
     assert profile.service.token is not None
