@@ -11,13 +11,11 @@ from nbstep.backends.protocol import Phase, Status
 from nbstep.errors import KINDS, LostRunError
 from nbstep.views.status import RunStatus
 from nbstep_runner import processes
-from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunState
+from nbstep_runner.contract import EXPIRED_LEASES, Claim, ErrorInfo, RunResult, RunState, moment_of
 from nbstep_runner.errors import NbstepError, TerminatedError
 
 GIVEN_UP_AFTER: Final = 2.0
 """Leases without a heartbeat after which a run whose process cannot be seen any more is lost."""
-CERTAIN_AFTER: Final = 10.0
-"""Leases after which no error of a clock explains the heartbeat's age; a runner takes such a claim over too."""
 
 
 def combine(status: Status, record: RunResult | None, *, silent: bool = False) -> RunStatus:
@@ -116,16 +114,13 @@ def is_doubtful(status: Status, record: RunResult | None) -> bool:
         return False
     claim = record.claim
     seen_here = bool(claim.host) and claim.host == processes.host_identity()
-    return not seen_here and _age(claim) <= CERTAIN_AFTER * claim.lease_seconds
+    return not seen_here and _age(claim) <= EXPIRED_LEASES * claim.lease_seconds
 
 
 def _age(claim: Claim) -> float:
     """Seconds since the heartbeat, by this machine's clock; without end where it is no time (a damaged record)."""
-    try:
-        age = datetime.now(UTC) - datetime.fromisoformat(claim.heartbeat_at).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return math.inf
-    return age.total_seconds()
+    beat = moment_of(claim.heartbeat_at)
+    return math.inf if beat is None else (datetime.now(UTC) - beat).total_seconds()
 
 
 def said(record: RunResult) -> str:

@@ -19,7 +19,7 @@ MARK: Final = "request.sha256"
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RequestClaim:
     """The claim of a request on an id that it names, itself or by its key.
 
     Attributes:

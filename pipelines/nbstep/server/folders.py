@@ -31,7 +31,8 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError, UsageError
 from nbstep_runner.stores import Store, join, sibling
 
 WAITING: Final = Status(phase=Phase.PENDING, words="submitted by somebody else: nothing but its folder is known here")
-
+DEEPEST: Final = 16
+"""How many folders the path of a group has: each is looked at on the way."""
 _SET: Final = re.compile(r"[A-Za-z0-9._+=,-]{1,128}")
 
 
@@ -200,7 +201,8 @@ def is_set_name(name: str) -> bool:
 
 def is_group_path(path: str) -> bool:
     """Whether a group can lie there, below a folder of runs."""
-    return all(map(is_set_name, path.split("/")))
+    folders = path.split("/")
+    return len(folders) <= DEEPEST and all(map(is_set_name, folders))
 
 
 def _says_all(record: RunResult) -> bool:

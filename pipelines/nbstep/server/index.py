@@ -72,6 +72,7 @@ class RunIndex:
         self._wanted = self._begun = self._ended = 0
         self._working = False
         self._error: Exception | None = None
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-records")  # for what somebody waits for
 
     @classmethod
     def of(cls, folder: Folder, cache: str | None) -> RunIndex:
@@ -139,19 +140,18 @@ class RunIndex:
         """What is known of runs, each read again where that may have changed."""
         now = time.time()
         stale = [row for row in rows if is_stale(row, now)]
-        read = {each.row.key: each.summary for each in self._read(stale)}
+        read = {each.row.key: each.summary for each in self._read(stale, self._pool)}
         for row in rows:
             kept = None if row.summary is None or row.key in read else msgspec.json.decode(row.summary, type=Summary)
             yield row, read.get(row.key, kept)
 
-    def _read(self, rows: Sequence[Row]) -> list[Found]:
+    def _read(self, rows: Sequence[Row], pool: ThreadPoolExecutor) -> list[Found]:
         """Read runs, some at once, and keep what was found."""
         if not rows:
             return []
         now = time.time()
         store = self._store()
-        with ThreadPoolExecutor(min(AT_ONCE, len(rows)), thread_name_prefix="nbstep-index") as pool:
-            found = list(pool.map(lambda row: self._look(store, row, now), rows))
+        found = list(pool.map(lambda row: self._look(store, row, now), rows))
         self.file.keep(found, now)
         return found
 
@@ -174,6 +174,10 @@ class RunIndex:
             threading.Thread(target=self._work, name="nbstep-index", daemon=True).start()
 
     def _work(self) -> None:
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-index") as pool:
+            self._list_and_read(pool)
+
+    def _list_and_read(self, pool: ThreadPoolExecutor) -> None:
         """List the folder as often as is wanted, and read meanwhile what has not been read."""
         while True:
             with self._changed:
@@ -184,7 +188,7 @@ class RunIndex:
                 if listing:
                     self._list()
                 else:
-                    more = bool(self._read(self.file.unread(READ_AHEAD)))
+                    more = bool(self._read(self.file.unread(READ_AHEAD), pool))
             except Exception as raised:  # noqa: BLE001 - whoever waits has to learn of it, whatever it is
                 error, more = raised, False
             with self._changed:

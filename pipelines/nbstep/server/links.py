@@ -47,39 +47,31 @@ class Confined:
 
     @property
     def atomic_replace(self) -> bool:
-        """See :class:`~nbstep_runner.stores.Store`."""
         return self._store.atomic_replace
 
     @property
     def conditional_write(self) -> bool:
-        """See :class:`~nbstep_runner.stores.Store`."""
         return self._store.conditional_write
 
     @property
     def verified(self) -> bool:
-        """See :class:`~nbstep_runner.stores.Store`."""
         return self._store.verified
 
     def read(self, uri: str) -> Blob:
-        """See :class:`~nbstep_runner.stores.Store`."""
         self._check(uri)
         return self._store.read(uri)
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
-        """See :class:`~nbstep_runner.stores.Store`."""
         self._check(uri)
         return self._store.write(uri, data, if_version=if_version)
 
     def stat(self, uri: str) -> Stat | None:
-        """See :class:`~nbstep_runner.stores.Store`."""
         return self._store.stat(uri) if lies_in(uri, self._folder) else None
 
     def list(self, uri: str) -> Iterator[Stat]:
-        """See :class:`~nbstep_runner.stores.Store`; a name is told whatever it leads to."""
-        return self._store.list(uri)
+        return self._store.list(uri)  # a name is told whatever it leads to
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
-        """See :class:`~nbstep_runner.stores.Store`."""
         self._check(uri)
         self._store.delete(uri, if_version=if_version)
 

@@ -15,8 +15,8 @@ from nbstep.backends.protocol import Phase
 from nbstep.backends.server.interface import SetOfSweep, StandingOfSweep, SweepDetail, summary_of
 from nbstep.backends.server.places import STEM
 from nbstep.server.asked import Asked, check_one_notebook, digest_of, named_by, sources_of, usage
-from nbstep.server.claims import Claim
-from nbstep.server.folders import RunFolder, is_group_path
+from nbstep.server.claims import RequestClaim
+from nbstep.server.folders import DEEPEST, RunFolder, is_group_path
 from nbstep.server.links import lies_in
 from nbstep.server.problems import Problem, not_found
 from nbstep.server.starting import Starting
@@ -68,8 +68,9 @@ def _check_name(folder: RunFolder, name: str) -> None:
     Raises:
         Problem: It is no path, or a run of the folder lies there.
     """
-    if not is_group_path(name) or any(each.endswith(OWN_FOLDERS) or each.startswith(STEM) for each in name.split("/")):
-        hint = "Use letters, digits and ._+=,- in up to 128 characters, and / between folders."
+    below = join(name, "sweep")  # as deep as the sweep's own folder
+    if not is_group_path(below) or any(each.endswith(OWN_FOLDERS) or each.startswith(STEM) for each in name.split("/")):
+        hint = f"Use letters, digits and ._+=,- in up to 128 characters, and / between up to {DEEPEST - 1} folders."
         raise usage(f"{name[:80]!r} is none that a sweep can have", hint)
     for above in accumulate(name.split("/"), "{}/{}".format):
         if any(folder.store.stat(uri) is not None for uri in RunPlaces.of(folder.folder.uri, above).found_by):
@@ -136,7 +137,7 @@ class StartedSweeps:
         path = f"{asked.name}/{placed.places.name}"
         if named is not None:
             marked = group if key is None else folder  # a key is one request's, whatever that starts
-            claim = Claim(marked, named, [caller, asked, digest_of(uploaded)], group)
+            claim = RequestClaim(marked, named, [caller, asked, digest_of(uploaded)], group)
             if claim.is_done() and key is not None:
                 return path
             claim.take()

@@ -16,7 +16,7 @@ from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile, Reference, overlaid
 from nbstep.runs.run import Run
 from nbstep.server.asked import Again, Asked, check_labels, check_one_notebook, digest_of, named_by, sources_of, usage
-from nbstep.server.claims import Claim
+from nbstep.server.claims import RequestClaim
 from nbstep.server.config import Config, covers
 from nbstep.server.folders import RecordsAlone, RunFolder
 from nbstep.server.links import lies_in
@@ -75,7 +75,7 @@ class Starting:
         profile = self.profile(folder, caller, asked)
         named = named_by(caller, folder, key, asked)
         run_id = named or new_run_id(uploaded.name if uploaded else asked.notebook)
-        claim = Claim(folder, run_id, [caller, asked, digest_of(uploaded)]) if named else None
+        claim = RequestClaim(folder, run_id, [caller, asked, digest_of(uploaded)]) if named else None
         if claim is None or not claim.is_done():
             notebook = str(uploaded or self.notebooks.checked(asked.notebook, folder.folder.storage))
             sources, spec = sources_of(asked), {"html": asked.html}
@@ -90,7 +90,7 @@ class Starting:
         _check_made_of(run, folder.places(earlier))
         named = named_by(caller, folder, key, again)
         run_id = named or new_run_id(run.family)
-        claim = Claim(folder, run_id, [caller, again, earlier]) if named else None
+        claim = RequestClaim(folder, run_id, [caller, again, earlier]) if named else None
         if claim is None or not claim.is_done():
             with request_again(run, sources_of(again), {}, profile=profile, run_id=run_id) as asked:
                 _begin(asked, claim)
@@ -153,7 +153,7 @@ def _unopened(values: dict[str, Any], opened: tuple[str, ...], within: str = "")
             yield path
 
 
-def _begin(asked: RunRequest, claim: Claim | None) -> None:
+def _begin(asked: RunRequest, claim: RequestClaim | None) -> None:
     """Start a run, once all of it is known to fit: a request that is refused takes no id."""
     prepared = prepare(asked)
     if claim is not None:

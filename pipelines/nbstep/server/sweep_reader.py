@@ -67,6 +67,7 @@ class SweepReader:
         self._kept: OrderedDict[tuple[str, str], tuple[Shown, int]] = OrderedDict()
         self._room = kept_bytes
         self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-sweep")
 
     def table(self, group: RunFolder) -> SweepTable:
         """The table of a group of runs.
@@ -87,9 +88,8 @@ class SweepReader:
         if not records and not sets:
             raise not_found(f"sweep {group.name[:80]!r}")
         names = list(dict.fromkeys([*sets, *sorted(records)]))
-        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-sweep") as pool:
-            read = pool.map(lambda name: self._record(group.store, records.get(name)), names[: self._most])
-            shown = dict(zip(names, read, strict=False))
+        read = self._pool.map(lambda name: self._record(group.store, records.get(name)), names[: self._most])
+        shown = dict(zip(names, read, strict=False))
         runs = [
             SweepRun(
                 name=name,

@@ -128,7 +128,7 @@ class SubmittedSweep:
             if told is None:
                 self._records = SweepRecords(self.plan, self._places, self._store)
             else:
-                self._records = ToldRecords(partial(told, self.handle), self.output)
+                self._records = ToldRecords(partial(told, self.handle), self.output, self._store)
         return self._records
 
     @property

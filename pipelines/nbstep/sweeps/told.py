@@ -1,14 +1,15 @@
-"""The runs of a sweep through a service, as far as the service tells of them; it has read their records itself."""
+"""The runs of a sweep through a service, as the service tells of them, which has read their records."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from nbstep.backends.protocol import Status
-from nbstep.backends.server.interface import SweepDetail, record_of
-from nbstep_runner.contract import OUTPUT, RunResult
-from nbstep_runner.stores import join
+from nbstep.backends.server.interface import SetOfSweep, Summary, SweepDetail, record_of
+from nbstep_runner.contract import OUTPUT, RECORD, RunResult, decode
+from nbstep_runner.stores import Store, join
 
 
 class ToldRecords:
@@ -17,12 +18,15 @@ class ToldRecords:
     Args:
         ask: Asks the service.
         runs: The folder of the runs.
+        store: Where their records are read whose values the service's answer has no room for.
     """
 
-    def __init__(self, ask: Callable[[], SweepDetail], runs: str) -> None:
+    def __init__(self, ask: Callable[[], SweepDetail], runs: str, store: Store) -> None:
         self._ask = ask
         self._runs = runs
+        self._store = store
         self._last: SweepDetail | None = None
+        self._large: dict[str, tuple[Summary, RunResult]] = {}
 
     @property
     def _told(self) -> SweepDetail:
@@ -38,7 +42,7 @@ class ToldRecords:
     @property
     def sets(self) -> list[dict[str, Any]]:
         """What each set gives."""
-        return [each.parameters for each in self._told.sets]
+        return [self._values(each) for each in self._told.sets]
 
     def look(self) -> list[int]:
         """Ask once more; the runs that stand otherwise than before."""
@@ -53,7 +57,11 @@ class ToldRecords:
     def record(self, index: int) -> RunResult | None:
         """A run's record in this sweep; ``None`` before it began."""
         told = self._told.sets[index]
-        return None if told.run is None else record_of(told.run, join(self._runs, f"{told.name}/{OUTPUT}"))
+        if told.run is None:
+            return None
+        if not told.run.whole:
+            return self._read(told.name, told.run)
+        return record_of(told.run, join(self._runs, f"{told.name}/{OUTPUT}"))
 
     def verdict(self, index: int, *, over: bool) -> RunResult | None:
         """The final record of a run, which the service has judged."""
@@ -63,3 +71,16 @@ class ToldRecords:
     def settle(self, status: Status) -> bool:
         """Whether each run has its verdict: the service gives them."""
         return status.cancelled or all(each.ended for each in self._told.sets)
+
+    def _values(self, told: SetOfSweep) -> dict[str, Any]:
+        """What a set gives; what its run was given, where the answer has no room for that."""
+        if told.run is None or told.run.whole:
+            return told.parameters
+        return self._read(told.name, told.run).parameters
+
+    def _read(self, name: str, told: Summary) -> RunResult:
+        """The record itself, which is read once as long as the service tells the same of the run."""
+        if name not in self._large or self._large[name][0] != told:
+            record = decode(self._store.read(join(self._runs, f"{name}/{RECORD}")).data, RunResult)
+            self._large[name] = told, replace(record, output_uri=join(self._runs, f"{name}/{OUTPUT}"))
+        return self._large[name][1]

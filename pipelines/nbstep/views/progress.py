@@ -15,7 +15,7 @@ _MAX_PENDING = 4096
 _MAX_TITLE = 72
 
 
-class Look(Enum):
+class LineKind(Enum):
     """How a line is to be drawn."""
 
     HEADING = auto()
@@ -39,7 +39,7 @@ class Shown:
         link: Where a click on the text leads, a URL.
     """
 
-    look: Look
+    kind: LineKind
     text: str
     seconds: float | None = None
     link: str | None = None
@@ -112,36 +112,36 @@ class RunProgress:
     def finish(self) -> Iterator[Shown]:
         """The lines that no end has come for."""
         for (index, _), pending in self._pending.items():
-            yield from self._below_its_heading(index, Shown(Look.PRINTED, pending.text))
+            yield from self._below_its_heading(index, Shown(LineKind.PRINTED, pending.text))
         self._pending.clear()
 
     def _below_its_heading(self, index: int | None, shown: Shown) -> Iterator[Shown]:
         """What a cell put out, below the cell's heading; a cell that others have followed meanwhile gets it again."""
         if index is not None and index != self._headed and index in self._titles:
             self._headed = index
-            yield Shown(Look.HEADING, self._titles[index] or "…")
+            yield Shown(LineKind.HEADING, self._titles[index] or "…")
         yield shown
 
     def _printed(self, line: LogLine) -> Iterator[Shown]:
         source = (line.cell, line.stream)
-        look = Look.PRINTED_STDERR if line.stream == "stderr" else Look.PRINTED
+        kind = LineKind.PRINTED_STDERR if line.stream == "stderr" else LineKind.PRINTED
         before = self._pending.pop(source, None)
         text = line.message
         if before and line.continues:
             text = before.text + text
         elif before and not before.progress:
-            yield from self._below_its_heading(source[0], Shown(look, before.text))
+            yield from self._below_its_heading(source[0], Shown(kind, before.text))
         if (line.partial or line.progress) and len(text) < _MAX_PENDING:
             self._pending[source] = _Pending(text, line.progress)
         else:
-            yield from self._below_its_heading(source[0], Shown(look, text))
+            yield from self._below_its_heading(source[0], Shown(kind, text))
 
     def _output(self, line: LogLine) -> Iterator[Shown]:
         if line.cell is not None and line.traceback:
             self.tracebacks[line.cell] = line.traceback
-        look = Look.ERROR_OUTPUT if line.severity == "ERROR" else Look.PRINTED
+        kind = LineKind.ERROR_OUTPUT if line.severity == "ERROR" else LineKind.PRINTED
         for text in line.message.split("\n"):
-            yield from self._below_its_heading(line.cell, Shown(look, text))
+            yield from self._below_its_heading(line.cell, Shown(kind, text))
 
     def _cell_finished(self, line: LogLine) -> Iterator[Shown]:
         yield from self.finish()
@@ -151,12 +151,12 @@ class RunProgress:
         text = f"{numbered(line)} {shortened(line.title)}".rstrip()
         match line.state:
             case "succeeded":
-                yield Shown(Look.SUCCEEDED, text, line.seconds)
+                yield Shown(LineKind.SUCCEEDED, text, line.seconds)
             case "not_run" | "skipped":
-                yield Shown(Look.PASSED_OVER, f"{text} ({line.state.replace('_', ' ')})")
+                yield Shown(LineKind.PASSED_OVER, f"{text} ({line.state.replace('_', ' ')})")
             case _:
                 self.failed = line
-                yield Shown(Look.FAILED, f"{text} ({line.state.replace('_', ' ')})", line.seconds)
+                yield Shown(LineKind.FAILED, f"{text} ({line.state.replace('_', ' ')})", line.seconds)
 
 
 def numbered(line: LogLine) -> str:
@@ -171,5 +171,5 @@ def shortened(title: str) -> str:
 
 def _notice(line: LogLine) -> Iterator[Shown]:
     if line.severity != "DEBUG":
-        look = Look.WARNING if line.severity in {"WARNING", "ERROR"} else Look.NOTICE
-        yield from (Shown(look, text) for text in line.message.split("\n"))
+        kind = LineKind.WARNING if line.severity in {"WARNING", "ERROR"} else LineKind.NOTICE
+        yield from (Shown(kind, text) for text in line.message.split("\n"))

@@ -24,7 +24,7 @@ from rich.text import Text
 
 from nbstep.views.links import link_to
 from nbstep.views.log_lines import LogLine
-from nbstep.views.progress import Look, RunProgress, Shown, numbered, shortened
+from nbstep.views.progress import LineKind, RunProgress, Shown, numbered, shortened
 from nbstep.views.text import visible_line
 from nbstep_runner.page import duration
 
@@ -34,25 +34,25 @@ MAX_WAITING = 20_000
 _DRAWN_EACH = 0.1
 _PENDING_SHOWN = 3
 
-_LOOKS = {
-    Look.HEADING: ("▸ ", "> ", "bold", "bold"),
-    Look.PRINTED: ("  │ ", "  | ", "dim", ""),
-    Look.PRINTED_STDERR: ("  │ ", "  | ", "yellow", ""),
-    Look.ERROR_OUTPUT: ("  │ ", "  | ", "red", "red"),
-    Look.SUCCEEDED: ("✓ ", "+ ", "green", ""),
-    Look.FAILED: ("✗ ", "x ", "bold red", "bold"),
-    Look.PASSED_OVER: ("- ", "- ", "dim", "dim"),
-    Look.NOTICE: ("· ", "- ", "dim", "dim"),
-    Look.WARNING: ("! ", "! ", "bold yellow", "yellow"),
-    Look.PLACE: ("  ", "  ", "", ""),
+_DRAWN = {
+    LineKind.HEADING: ("▸ ", "> ", "bold", "bold"),
+    LineKind.PRINTED: ("  │ ", "  | ", "dim", ""),
+    LineKind.PRINTED_STDERR: ("  │ ", "  | ", "yellow", ""),
+    LineKind.ERROR_OUTPUT: ("  │ ", "  | ", "red", "red"),
+    LineKind.SUCCEEDED: ("✓ ", "+ ", "green", ""),
+    LineKind.FAILED: ("✗ ", "x ", "bold red", "bold"),
+    LineKind.PASSED_OVER: ("- ", "- ", "dim", "dim"),
+    LineKind.NOTICE: ("· ", "- ", "dim", "dim"),
+    LineKind.WARNING: ("! ", "! ", "bold yellow", "yellow"),
+    LineKind.PLACE: ("  ", "  ", "", ""),
 }
-"""Each look's mark, its mark in ASCII, the mark's style and the text's."""
+"""Each kind's mark, its mark in ASCII, the mark's style and the text's."""
 
-_PRINTED = {Look.PRINTED, Look.PRINTED_STDERR, Look.ERROR_OUTPUT}
+_PRINTED = {LineKind.PRINTED, LineKind.PRINTED_STDERR, LineKind.ERROR_OUTPUT}
 """What a cell puts out: lines that are too wide go on behind a mark of their own."""
 
 _GUTTER = 4
-_SENTENCES = {Look.SUCCEEDED, Look.FAILED, Look.NOTICE, Look.WARNING, Look.PLACE}
+_SENTENCES = {LineKind.SUCCEEDED, LineKind.FAILED, LineKind.NOTICE, LineKind.WARNING, LineKind.PLACE}
 """What we say ourselves: it is broken between words, unless it is a link, which has to be copied whole."""
 
 _INDENT = "  "
@@ -101,7 +101,7 @@ class RunView:
         """Take one line of the runner's JSON log; any other line is shown as it is. Never blocks."""
         with self._lock:
             for shown in self._progress.apply(line, monotonic()):
-                if len(self._waiting) < MAX_WAITING or shown.look not in {Look.PRINTED, Look.PRINTED_STDERR}:
+                if len(self._waiting) < MAX_WAITING or shown.kind not in {LineKind.PRINTED, LineKind.PRINTED_STDERR}:
                     self._waiting.append(shown)
                 else:
                     self._passed_over += 1
@@ -145,7 +145,7 @@ class RunView:
             shown, self._waiting = self._waiting, []
             passed_over, self._passed_over = self._passed_over, 0
         if passed_over:
-            shown.append(Shown(Look.WARNING, f"{passed_over} lines are not shown here; the log has them"))
+            shown.append(Shown(LineKind.WARNING, f"{passed_over} lines are not shown here; the log has them"))
         if shown:
             self._print(_Lines(shown))
 
@@ -180,13 +180,13 @@ class RunView:
             traceback = self._progress.tracebacks.get(error.cell_index, ())
             failed = self._progress.failed
             if traceback and failed:
-                lines.append(Shown(Look.HEADING, f"{numbered(failed)} {shortened(failed.title)}"))
-            lines += [Shown(Look.ERROR_OUTPUT, text) for text in traceback]
+                lines.append(Shown(LineKind.HEADING, f"{numbered(failed)} {shortened(failed.title)}"))
+            lines += [Shown(LineKind.ERROR_OUTPUT, text) for text in traceback]
         lines.append(_verdict(verdict, self._exit_code))
         if error and error.hint:
-            lines.append(Shown(Look.PLACE, error.hint))
+            lines.append(Shown(LineKind.PLACE, error.hint))
         for name, place in _places(verdict):
-            lines.append(Shown(Look.PLACE, f"{name:9}{place}", link=link_to(place)))
+            lines.append(Shown(LineKind.PLACE, f"{name:9}{place}", link=link_to(place)))
         return _Lines(lines)
 
 
@@ -198,13 +198,13 @@ class _Lines:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for line in self._lines:
-            mark, ascii_mark, mark_style, style = _LOOKS[line.look]
+            mark, ascii_mark, mark_style, style = _DRAWN[line.kind]
             begin = Segment(ascii_mark if options.ascii_only else mark, Style.parse(mark_style))
             shape = Style.parse(style) + Style(link=line.link)
             text = _drawable(line.text.expandtabs(), options.encoding)
-            if line.look in _PRINTED and cell_len(text) > options.max_width - _GUTTER:
+            if line.kind in _PRINTED and cell_len(text) > options.max_width - _GUTTER:
                 pieces, behind = chop_cells(text, max(options.max_width - _GUTTER, 1)), begin
-            elif line.look in _SENTENCES and not line.link and cell_len(text) > options.max_width - len(_INDENT):
+            elif line.kind in _SENTENCES and not line.link and cell_len(text) > options.max_width - len(_INDENT):
                 width = max(options.max_width - len(_INDENT), 1)
                 pieces = wrap(text, width, break_long_words=False, break_on_hyphens=False) or [text]
                 behind = Segment(_INDENT)
@@ -230,11 +230,11 @@ def _doing(progress: RunProgress) -> str:
 def _verdict(verdict: LogLine | None, exit_code: int | None) -> Shown:
     if verdict is None:
         code = "" if exit_code is None else f" (exit code {exit_code})"
-        return Shown(Look.FAILED, f"the runner ended without a verdict{code}")
+        return Shown(LineKind.FAILED, f"the runner ended without a verdict{code}")
     if exit_code not in {None, verdict.exit_code}:
-        return Shown(Look.FAILED, f"{verdict.message}; but the runner ended with exit code {exit_code}")
-    look = {"succeeded": Look.SUCCEEDED, "cancelled": Look.WARNING}.get(verdict.state, Look.FAILED)
-    return Shown(look, verdict.message)
+        return Shown(LineKind.FAILED, f"{verdict.message}; but the runner ended with exit code {exit_code}")
+    kind = {"succeeded": LineKind.SUCCEEDED, "cancelled": LineKind.WARNING}.get(verdict.state, LineKind.FAILED)
+    return Shown(kind, verdict.message)
 
 
 def _places(verdict: LogLine | None) -> Iterator[tuple[str, str]]:

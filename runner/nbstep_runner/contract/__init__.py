@@ -62,17 +62,15 @@ if TYPE_CHECKING:
     from nbstep_runner.contract.needs import knows as knows
     from nbstep_runner.contract.needs import since as since
     from nbstep_runner.contract.patterns import Pattern as Pattern
+    from nbstep_runner.contract.result import EXPIRED_LEASES as EXPIRED_LEASES
     from nbstep_runner.contract.result import CellRecord as CellRecord
-    from nbstep_runner.contract.result import CellState as CellState
     from nbstep_runner.contract.result import Claim as Claim
     from nbstep_runner.contract.result import CollectedFile as CollectedFile
     from nbstep_runner.contract.result import Continuation as Continuation
     from nbstep_runner.contract.result import Environment as Environment
-    from nbstep_runner.contract.result import ErrorInfo as ErrorInfo
     from nbstep_runner.contract.result import LeftBehind as LeftBehind
     from nbstep_runner.contract.result import Progress as Progress
     from nbstep_runner.contract.result import RunResult as RunResult
-    from nbstep_runner.contract.result import RunState as RunState
     from nbstep_runner.contract.result import Serving as Serving
     from nbstep_runner.contract.result import StorePromises as StorePromises
     from nbstep_runner.contract.spec import Deadlines as Deadlines
@@ -81,6 +79,9 @@ if TYPE_CHECKING:
     from nbstep_runner.contract.spec import OutputLimits as OutputLimits
     from nbstep_runner.contract.spec import RunSpec as RunSpec
     from nbstep_runner.contract.spec import ServingOptions as ServingOptions
+    from nbstep_runner.contract.states import CellState as CellState
+    from nbstep_runner.contract.states import ErrorInfo as ErrorInfo
+    from nbstep_runner.contract.states import RunState as RunState
     from nbstep_runner.contract.step import Slot as Slot
     from nbstep_runner.contract.step import StepSpec as StepSpec
     from nbstep_runner.contract.sweep import SweepEvent as SweepEvent
@@ -102,10 +103,11 @@ _LATER: Final = {
     "needs": "Need knows since",
     "patterns": "Pattern",
     "result": (
-        "CellRecord CellState Claim CollectedFile Continuation Environment ErrorInfo LeftBehind Progress "
-        "RunResult RunState Serving StorePromises"
+        "EXPIRED_LEASES CellRecord Claim CollectedFile Continuation Environment LeftBehind Progress RunResult Serving "
+        "StorePromises"
     ),
     "spec": "Deadlines HtmlAllow InputFile OutputLimits RunSpec ServingOptions",
+    "states": "CellState ErrorInfo RunState",
     "step": "Slot StepSpec",
     "sweep": "SweepEvent SweepSpec SweepTurn records_among",
 }

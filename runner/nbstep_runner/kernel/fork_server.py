@@ -33,6 +33,7 @@ PARTS = {
     "streams": FOLDER / "slim_streams.py",
     "shell": FOLDER / "slim_shell.py",
     "commands": FOLDER / "slim_commands.py",
+    "messages": FOLDER / "slim_messages.py",
     "preload": FOLDER / "preload.py",
     "processes": FOLDER.parent / "processes.py",
     "kernel": FOLDER / "forked_kernel.py",

@@ -54,9 +54,9 @@ from typing import Any
 def main() -> None:
     """Be the kernel until it is told to shut down. The parts are modules, so that Python keeps them compiled."""
     folder = sys.path.pop(0)  # this script's; ipykernel adds the working directory itself
-    names = ("slim_imports", "slim_streams", "slim_shell", "slim_commands", "slim_application")
-    imports, streams, shell, commands, application = (_load(folder, name) for name in names)
-    application.be_kernel(imports, streams, shell, commands)
+    names = ("slim_imports", "slim_streams", "slim_shell", "slim_commands", "slim_messages", "slim_application")
+    *parts, application = (_load(folder, name) for name in names)
+    application.be_kernel(*parts)
 
 
 def _load(folder: str, name: str) -> Any:

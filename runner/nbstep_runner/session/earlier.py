@@ -12,8 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from nbstep_runner import processes
-from nbstep_runner.contract import Claim, RunResult, RunSpec, RunState, decode
-from nbstep_runner.contract.moments import moment_of
+from nbstep_runner.contract import EXPIRED_LEASES, Claim, RunResult, RunSpec, RunState, decode, moment_of
 from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
 from nbstep_runner.session.places import Places
 from nbstep_runner.stores import ABSENT, Store, check_name, check_output, checksum, sibling
@@ -201,4 +200,4 @@ def _conflict(record: RunResult, claim: Claim) -> OutputConflictError:
 def _looks_expired(claim: Claim) -> bool:
     """Whether the last heartbeat is old, as far as two machines' clocks can be compared."""
     beat = moment_of(claim.heartbeat_at)
-    return beat is not None and (datetime.now(UTC) - beat).total_seconds() > 10 * claim.lease_seconds
+    return beat is not None and (datetime.now(UTC) - beat).total_seconds() > EXPIRED_LEASES * claim.lease_seconds

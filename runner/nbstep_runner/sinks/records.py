@@ -19,7 +19,7 @@ from nbstep_runner.contract.events import (
     RunStarted,
     Severity,
 )
-from nbstep_runner.contract.result import CellState, ErrorInfo, RunState
+from nbstep_runner.contract.states import CellState, ErrorInfo, RunState
 from nbstep_runner.sinks.text import visible, visible_line
 
 MAX_SHOWN = 16 * 1024

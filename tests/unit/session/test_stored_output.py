@@ -35,7 +35,6 @@ OUTPUT = "memory://runs/out.ipynb"
 RECORD = "memory://runs/out.result.json"
 LOG = "memory://runs/out.log.jsonl"
 PAGE = "memory://runs/out.html"
-PARTIAL = "memory://runs/out.partial.ipynb"
 GRACE = 2.0
 
 

@@ -161,18 +161,7 @@ def _deployment(made: _Maker, config: Config, text: str) -> Object:
 
 
 def _pod(deployment: Deployment, config: Config) -> Object:
-    volumes = [
-        {"name": "config", "configMap": {"name": deployment.name}},
-        {"name": "scratch", "emptyDir": {}},
-    ]
-    mounts = [
-        {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
-        {"name": "scratch", "mountPath": SCRATCH},
-    ]
-    tokens = config.access and config.access.tokens
-    if tokens:
-        volumes.append({"name": "tokens", "secret": {"secretName": f"{deployment.name}-tokens"}})
-        mounts.append({"name": "tokens", "mountPath": str(PurePosixPath(tokens).parent), "readOnly": True})
+    volumes, mounts = _mounted(deployment, config)
     own = {"HOME": SCRATCH, "TMPDIR": SCRATCH, "NBSTEP_CLUSTER_PATIENCE": CLUSTER_PATIENCE}
     container = {
         "name": "server",
@@ -202,6 +191,22 @@ def _pod(deployment: Deployment, config: Config) -> Object:
         "containers": [container],
         "volumes": volumes,
     }
+
+
+def _mounted(deployment: Deployment, config: Config) -> tuple[list[Object], list[Object]]:
+    """The volumes of the pod, and where its container sees them."""
+    volumes: list[Object] = [
+        {"name": "config", "configMap": {"name": deployment.name}},
+        {"name": "scratch", "emptyDir": {}},
+    ]
+    mounts: list[Object] = [
+        {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
+        {"name": "scratch", "mountPath": SCRATCH},
+    ]
+    if tokens := config.access and config.access.tokens:
+        volumes.append({"name": "tokens", "secret": {"secretName": f"{deployment.name}-tokens"}})
+        mounts.append({"name": "tokens", "mountPath": str(PurePosixPath(tokens).parent), "readOnly": True})
+    return volumes, mounts
 
 
 def _probe(path: str, *, period: int, failures: int) -> Object:

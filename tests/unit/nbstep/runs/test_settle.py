@@ -7,6 +7,7 @@ import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,9 +99,9 @@ def test_a_heartbeat_between_look_and_verdict_leaves_the_run_alive(
     file = claimed(tmp_path, 9000)
     write = LocalStore.write
 
-    def late(store: LocalStore, uri: str, *arguments: object, **more: object) -> str:
+    def late(store: LocalStore, uri: str, *arguments: Any, **more: Any) -> str:
         claimed(tmp_path, 0)
-        return write(store, uri, *arguments, **more)  # type: ignore[arg-type]
+        return write(store, uri, *arguments, **more)
 
     monkeypatch.setattr(LocalStore, "write", late)
     run = nbstep.find(tmp_path / "out.ipynb")

@@ -104,10 +104,10 @@ def test_objects_go_where_the_place_of_their_run_is_away() -> None:
     assert list(run.store.list(run.output_uri.rpartition("/")[0])) == []
 
 
-def ended_long_ago(run: nbstep.Run, **members: object) -> None:
+def ended_long_ago(run: nbstep.Run, **members: Any) -> None:
     record = run.record()
     assert record is not None
-    old = replace(record, ended_at=(datetime.now(UTC) - timedelta(days=40)).isoformat(), **members)  # type: ignore[arg-type]
+    old = replace(record, ended_at=(datetime.now(UTC) - timedelta(days=40)).isoformat(), **members)
     run.store.write(run.output_uri.replace(".ipynb", ".result.json"), encode(old))
 
 

@@ -219,7 +219,8 @@ def test_a_run_that_ended_is_heard_of_once_and_the_sweep_ends_with_its_job(start
 def test_a_plan_that_names_a_folder_outside_of_the_sweeps_own_removes_nothing(
     started: Started, place: str, field: str
 ) -> None:
-    specs = [replace(spec, **{field: place}) for spec in started.placed.plan.specs]  # type: ignore[arg-type]
+    changed: dict[str, Any] = {field: place}
+    specs = [replace(spec, **changed) for spec in started.placed.plan.specs]
     started.store.write(started.places.plan, encode(replace(started.placed.plan, specs=tuple(specs))))
     started.cluster.status = Status(phase=Phase.ENDED, exit_code=0, cancelled=True)
     before = list(started.store.list("memory://bucket"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from nbstep.views.progress import Look, RunProgress, Shown
+from nbstep.views.progress import LineKind, RunProgress, Shown
 from nbstep.views.terminal import MAX_WAITING, RunView
 from nbstep_runner.contract import (
     CellFinished,
@@ -105,7 +105,7 @@ def test_how_a_run_stands_follows_its_log() -> None:
     list(progress.apply(lines[1], 2.0))
     assert progress.running
     assert (progress.running.index, progress.running.title, progress.running.since) == (3, CELL.title, 2.0)
-    assert list(progress.apply(lines[2], 3.0)) == [Shown(Look.SUCCEEDED, f"[4] {CELL.title}", 1.5)]
+    assert list(progress.apply(lines[2], 3.0)) == [Shown(LineKind.SUCCEEDED, f"[4] {CELL.title}", 1.5)]
     assert progress.ended_cells == 1
     assert list(progress.apply(lines[3], 4.0)) == []
     assert progress.verdict
@@ -113,18 +113,18 @@ def test_how_a_run_stands_follows_its_log() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "look", "said"),
+    ("state", "kind", "said"),
     [
-        (CellState.FAILED, Look.FAILED, "(failed)"),
-        (CellState.TIMED_OUT, Look.FAILED, "(timed out)"),
-        (CellState.INTERRUPTED, Look.FAILED, "(interrupted)"),
-        (CellState.NOT_RUN, Look.PASSED_OVER, "(not run)"),
-        (CellState.SKIPPED, Look.PASSED_OVER, "(skipped)"),
+        (CellState.FAILED, LineKind.FAILED, "(failed)"),
+        (CellState.TIMED_OUT, LineKind.FAILED, "(timed out)"),
+        (CellState.INTERRUPTED, LineKind.FAILED, "(interrupted)"),
+        (CellState.NOT_RUN, LineKind.PASSED_OVER, "(not run)"),
+        (CellState.SKIPPED, LineKind.PASSED_OVER, "(skipped)"),
     ],
 )
-def test_no_cell_is_called_better_than_it_is(state: CellState, look: Look, said: str) -> None:
+def test_no_cell_is_called_better_than_it_is(state: CellState, kind: LineKind, said: str) -> None:
     (shown,) = applied(*log(ended(state)))
-    assert shown.look is look
+    assert shown.kind is kind
     assert shown.text == f"[4] {CELL.title} {said}"
 
 
@@ -141,15 +141,15 @@ def test_output_stands_below_the_heading_of_its_own_cell() -> None:
         ),
         *log(other, StreamText(4, "d", "stdout", "c\n"), StreamText(3, "c", "stdout", "late\n")),
     )
-    assert [(line.look, line.text) for line in shown] == [
-        (Look.HEADING, CELL.title),
-        (Look.PRINTED, "a"),
-        (Look.PRINTED, "b"),
-        (Look.SUCCEEDED, f"[4] {CELL.title}"),
-        (Look.HEADING, "Train"),
-        (Look.PRINTED, "c"),
-        (Look.HEADING, CELL.title),
-        (Look.PRINTED, "late"),
+    assert [(line.kind, line.text) for line in shown] == [
+        (LineKind.HEADING, CELL.title),
+        (LineKind.PRINTED, "a"),
+        (LineKind.PRINTED, "b"),
+        (LineKind.SUCCEEDED, f"[4] {CELL.title}"),
+        (LineKind.HEADING, "Train"),
+        (LineKind.PRINTED, "c"),
+        (LineKind.HEADING, CELL.title),
+        (LineKind.PRINTED, "late"),
     ]
 
 
@@ -175,9 +175,9 @@ def test_places_are_links_where_the_terminal_takes_them() -> None:
 
 def test_a_line_printed_in_parts_is_put_together() -> None:
     lines = [text_line("sav", partial=True), text_line("ing", partial=True, continues=True)]
-    assert applied(*lines, text_line(" done", continues=True)) == [Shown(Look.PRINTED, "saving done")]
-    assert applied(*lines) == [Shown(Look.PRINTED, "saving")]
-    assert applied(*lines, text_line("next")) == [Shown(Look.PRINTED, "saving"), Shown(Look.PRINTED, "next")]
+    assert applied(*lines, text_line(" done", continues=True)) == [Shown(LineKind.PRINTED, "saving done")]
+    assert applied(*lines) == [Shown(LineKind.PRINTED, "saving")]
+    assert applied(*lines, text_line("next")) == [Shown(LineKind.PRINTED, "saving"), Shown(LineKind.PRINTED, "next")]
 
 
 def test_a_progress_bar_changes_in_place() -> None:
@@ -187,13 +187,13 @@ def test_a_progress_bar_changes_in_place() -> None:
         shown += progress.apply(text_line(f"{percent}%", "stderr", progress=True), 0.0)
     assert shown == []
     assert progress.pending == ["50%"]
-    assert list(progress.apply(text_line("100%", "stderr"), 0.0)) == [Shown(Look.PRINTED_STDERR, "100%")]
+    assert list(progress.apply(text_line("100%", "stderr"), 0.0)) == [Shown(LineKind.PRINTED_STDERR, "100%")]
     assert progress.pending == []
 
 
 def test_streams_do_not_disturb_each_other() -> None:
     shown = applied(text_line("sav", partial=True), text_line("warning", "stderr"), text_line("ing", continues=True))
-    assert shown == [Shown(Look.PRINTED_STDERR, "warning"), Shown(Look.PRINTED, "saving")]
+    assert shown == [Shown(LineKind.PRINTED_STDERR, "warning"), Shown(LineKind.PRINTED, "saving")]
 
 
 @given(st.binary(max_size=60))
