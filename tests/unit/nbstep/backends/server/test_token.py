@@ -66,7 +66,7 @@ def test_a_service_has_one_client_and_a_file_is_parsed_once(monkeypatch: pytest.
     monkeypatch.setattr("nbstep.backends.server.client.httpx.Client", client)
     monkeypatch.setattr("nbstep.profiles.strict_yaml.load", parse)
     profiles(f"https://{secrets.token_hex(4)}.example/a")
-    root = load_profile("team", {}).runs
+    root = named_runs(load_profile("team", {}))
     places = Places()
     found = [places.of(f"{root}/{name}") for name in ("r", "s", "s/output.ipynb")]
     found.append(places.of(f"{root}2/r"))
