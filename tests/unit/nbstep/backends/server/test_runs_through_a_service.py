@@ -198,7 +198,7 @@ def test_objects_are_read_and_never_written(team: Team) -> None:
     assert stats[run.output_uri] == Path("train.ipynb").stat().st_size
     assert run.store.stat(run.output_uri) is not None
     assert run.store.stat(sibling(run.output_uri, ".html")) is None
-    prune = ["--older-than", "1d", "--runs", str(team.profile.runs)]
+    prune = ["--older-than", "1d", "--runs", str(team.folder)]
     for change in (
         lambda: run.store.delete(run.output_uri),
         lambda: run.store.write(run.output_uri, b""),
