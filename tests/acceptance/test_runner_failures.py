@@ -118,20 +118,24 @@ def test_no_such_kernel(tmp_path: Path) -> None:
     assert not done.output.exists()
 
 
-def fake_kernel(folder: Path, name: str, *argv: str) -> dict[str, str]:
+def fake_kernel(folder: Path, name: str, *argv: str, language: str = "none") -> dict[str, str]:
     """The environment in which a kernel of that name is installed."""
     spec = folder / "jupyter/kernels" / name
     spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": "none"}))
+    (spec / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": language}))
     return {"JUPYTER_PATH": str(folder / "jupyter")}
 
 
 @pytest.mark.fault(5)
 def test_a_kernel_that_dies_at_its_start_is_quoted(tmp_path: Path) -> None:
-    env = fake_kernel(tmp_path, "broken", sys.executable, "-c", "raise SystemExit('libcuda.so.1: no such file')")
-    done = run(tmp_path, ["1"], "-k", "broken", env=env)
+    dies = "import os\nraise SystemExit('libcuda.so.1: no such file; ' + os.environ['TOKEN'])"
+    env = fake_kernel(tmp_path, "broken", sys.executable, "-c", dies, language="python") | {"TOKEN": "s3cr3t-t0k3n"}
+    tmp_path.joinpath("p.yaml").write_text("token: {secret: 'env:TOKEN'}")
+    cells = [Code("token = ''", tags=("parameters",))]
+    done = run(tmp_path, cells, "-k", "broken", "-f", str(tmp_path / "p.yaml"), env=env)
     assert (done.code, done.error["reference"]) == (78, "kernel-unavailable")
-    assert "died while it was starting: libcuda.so.1: no such file" in done.error["message"]
+    assert "died while it was starting: libcuda.so.1: no such file; ***" in done.error["message"]
+    assert "s3cr3t" not in done.place.with_suffix(".log.jsonl").read_text() + done.stdout + done.stderr
 
 
 @pytest.mark.fault(5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from nbstep_runner.engine.messages import Raised
 from nbstep_runner.engine.outputs import CellOutputs, OutputBudget, PutAway
 from nbstep_runner.masking import Masker, StreamMasker
 
@@ -47,6 +48,8 @@ class OutputArea:
             masked = self._masker.mask_value(output)
             if masked["output_type"] == "stream":
                 self.outputs.append_text(masked["name"], masked["text"])
+            elif masked["output_type"] == "error":
+                self.outputs.append(Raised.of(masked).shortened().as_output())
             else:
                 self.outputs.append(masked)
 

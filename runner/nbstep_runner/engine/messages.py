@@ -6,7 +6,7 @@ Whatever JSON a message holds, what is made of it here is valid by nbformat's sc
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import msgspec
@@ -50,11 +50,11 @@ class Raised:
 
     @classmethod
     def of(cls, content: dict[str, Any]) -> Self:
-        """The error in an ``error`` message or in a reply, without the middle of texts that nobody would read."""
+        """The error in an ``error`` message or in a reply."""
         lines = content.get("traceback")
         traceback = map(text_of, lines) if isinstance(lines, list) else text_of(lines or "").splitlines()
         name, value = text_of(content.get("ename") or ""), text_of(content.get("evalue") or "")
-        return cls(_readable(name), _readable(value), tuple(map(_readable, traceback)))
+        return cls(name, value, tuple(traceback))
 
     @property
     def is_exit(self) -> bool:
@@ -65,6 +65,15 @@ class Raised:
     def is_clean_exit(self) -> bool:
         """Whether the code asked to end, and called it success."""
         return self.is_exit and self.value in CLEAN_EXITS
+
+    def shortened(self) -> Self:
+        """Without the middle of texts that nobody would read; masked before, else half of a secret could be left."""
+        return replace(
+            self,
+            name=_readable(self.name),
+            value=_readable(self.value),
+            traceback=tuple(map(_readable, self.traceback)),
+        )
 
     def as_output(self) -> dict[str, Any]:
         """The error as an output of a cell."""

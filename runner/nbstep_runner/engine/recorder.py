@@ -119,8 +119,8 @@ class Recorder:
         self._append(self._cell(index), raised.as_output())
 
     def masked(self, raised: Raised) -> Raised:
-        """An error without secrets."""
-        return Raised.of(self._masker.mask_value(raised.as_output()))
+        """An error without secrets, and then without what is too long to be read."""
+        return Raised.of(self._masker.mask_value(raised.as_output())).shortened()
 
     def raised(self, index: int) -> Raised | None:
         """The first error that a cell showed while it ran, other than a request to end with success."""
@@ -188,8 +188,11 @@ class Recorder:
                 name = messages.stream_name(message.content)
                 for text in message.texts():
                     self._tell_text(cell, area, name, area.stream(name).feed(messages.text_of(text)))
-            case "display_data" | "execute_result" | "error":
+            case "display_data" | "execute_result":
                 self._append(cell, self._masker.mask_value(messages.output_of(message)), message, widget)
+            case "error":
+                raised = self.masked(Raised.of(messages.output_of(message)))
+                self._append(cell, raised.as_output(), message, widget)
             case "clear_output":
                 wait = bool(message.content.get("wait"))
                 area.outputs.clear(wait=wait)

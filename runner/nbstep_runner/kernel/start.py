@@ -14,6 +14,8 @@ ASK_AGAIN_SECONDS: Final = 0.25
 """How soon a kernel that has answered is asked again, because what it published was not heard."""
 UNANSWERED_SECONDS: Final = 1.0
 """How soon a silent kernel is asked again, at first; doubled each time, so that a slow start piles up few replies."""
+LONGEST_CONTEXT: Final = 4000
+"""Characters of what a kernel that did not start has written to stderr, in whole lines: none is cut within a secret."""
 
 
 def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> dict[str, Any]:
@@ -68,8 +70,9 @@ def _died(kernel: Kernel) -> NbstepError:
 
 def _unavailable(kernel: Kernel, what: str) -> KernelUnavailableError:
     kernel.process.drain_stderr()
-    lines = kernel.process.stderr_tail.strip().splitlines()
+    tail = kernel.process.stderr_tail
+    lines = tail.strip().splitlines()
     said = f": {lines[-1]}" if lines else ""
     error = KernelUnavailableError(f"the kernel {kernel.process.spec.name!r} {what}{said}")
-    error.context = kernel.process.stderr_tail[-4000:]
+    error.context = tail if len(tail) <= LONGEST_CONTEXT else tail[-LONGEST_CONTEXT:].partition("\n")[2]
     return error

@@ -10,6 +10,7 @@ from functools import cached_property
 from nbstep_runner.contract import (
     FILES,
     LOG_ENDING,
+    OWN_FOLDERS,
     PAGE_ENDING,
     PARTIAL_ENDING,
     RECORD_ENDING,
@@ -18,7 +19,7 @@ from nbstep_runner.contract import (
     RunSpec,
 )
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.stores import redact, same_object, sibling
+from nbstep_runner.stores import lies_in, redact, same_object, sibling
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Places:
         )
 
     @cached_property
+    def folders(self) -> tuple[str, ...]:
+        """The folders in which the run may write, and remove, anything."""
+        return tuple(sibling(self.output, ending) for ending in OWN_FOLDERS)
+
+    @cached_property
     def shown(self) -> Places:
         """The same as they may be written down: without credentials."""
         return Places(*map(redact, astuple(self)))
@@ -55,7 +61,8 @@ def refuse_own_places(spec: RunSpec, places: Places) -> None:
     """Refuse to read what the run itself would overwrite or remove. Only a notebook may be run in its own place.
 
     Raises:
-        BadInputError: The input, a parameters file or a declared file is, by whatever name, one of the run's own.
+        BadInputError: The input, a parameters file or a declared file is, by whatever name, one of the run's own, or
+            lies in a folder of its own.
     """
     beside = (places.record, places.log, places.html, places.partial)
     read = [each.uri for each in spec.parameters if each.kind is ParameterKind.FILE]
@@ -65,10 +72,11 @@ def refuse_own_places(spec: RunSpec, places: Places) -> None:
     pairs += [(uri, own) for uri in read for own in (places.output, *beside)]
     for uri, own in pairs:
         if uri != STANDARD_STREAM and _is_same(uri, own):
-            raise BadInputError(
-                f"{redact(uri)} would be read and is written by this run: it lies at {redact(own)}",
-                hint="Choose another output, or copy the file to another name first.",
-            )
+            raise _own(f"{redact(uri)} would be read and is written by this run: it lies at {redact(own)}")
+    for uri in (spec.input_uri, *read):
+        for folder in places.folders:
+            if uri != STANDARD_STREAM and _lies_in(uri, folder):
+                raise _own(f"{redact(uri)} would be read and is removed by this run: it lies in {redact(folder)}")
 
 
 def refuse_own_place(spec: RunSpec, path: str) -> None:
@@ -77,10 +85,23 @@ def refuse_own_place(spec: RunSpec, path: str) -> None:
     Raises:
         BadInputError: It would.
     """
-    own = () if spec.output_uri == STANDARD_STREAM else astuple(Places.of(spec))
-    for uri in (spec.input_uri, *own):
+    places = None if spec.output_uri == STANDARD_STREAM else Places.of(spec)
+    for uri in (spec.input_uri, *(astuple(places) if places else ())):
         if uri != STANDARD_STREAM and _is_same(path, uri):
             raise BadInputError(f"{path} would be written over {redact(uri)}", hint="Choose another file.")
+    for folder in places.folders if places else ():
+        if _lies_in(path, folder):
+            raise BadInputError(f"{path} lies in {redact(folder)}, which is the run's own", hint="Choose another file.")
+
+
+def _own(problem: str) -> BadInputError:
+    return BadInputError(problem, hint="Choose another output, or copy the file to another name first.")
+
+
+def _lies_in(uri: str, folder: str) -> bool:
+    with suppress(BadInputError):  # as below
+        return lies_in(uri, folder)
+    return False
 
 
 def _is_same(uri: str, own: str) -> bool:

@@ -113,6 +113,7 @@ class Run:
             try:
                 self._walk(held)
             except NbstepError as error:
+                error.message, error.context = map(self._fit_to_show, (error.message, error.context))
                 self._ledger.fail(error)
             except Exception as error:  # noqa: BLE001 - the last place where a fault of ours can become a verdict
                 self._ledger.say(self._fit_to_show(traceback.format_exc()), Severity.DEBUG)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from nbstep_runner.contract import OWN_FOLDERS, STANDARD_STREAM, LeftBehind, Pattern, RunSpec
+from nbstep_runner.contract import STANDARD_STREAM, LeftBehind, Pattern, RunSpec
 from nbstep_runner.inventory import FoundFile, Inventory, Refused, TooManyEntriesError, take_inventory
 from nbstep_runner.session.places import Places
-from nbstep_runner.stores import sibling
 
 MOST_ENTRIES: Final = 50_000
 LARGEST: Final = 2 * 2**30
@@ -173,7 +172,6 @@ def _own_places(folder: Path, spec: RunSpec) -> frozenset[str]:
     if spec.output_uri == STANDARD_STREAM or "://" in spec.output_uri:
         return frozenset()
     root, places = os.path.realpath(folder), Places.of(spec)
-    folders = (sibling(places.output, ending) for ending in OWN_FOLDERS)
-    everything = (places.output, places.record, places.log, places.html, places.partial, *folders, spec.input_uri)
+    everything = (*astuple(places), *places.folders, spec.input_uri)
     found = (PurePosixPath(os.path.realpath(path)) for path in everything if "://" not in path)
     return frozenset(str(path.relative_to(root)) for path in found if path.is_relative_to(root))

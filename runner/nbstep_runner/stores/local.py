@@ -123,6 +123,11 @@ def same_file(one: str, other: str) -> bool:
     return os.path.realpath(first) == os.path.realpath(second)
 
 
+def is_below(uri: str, folder: str) -> bool:
+    """Whether a file's name leads into a folder, or is the folder's own, through whatever links."""
+    return Path(os.path.realpath(path_of(uri))).is_relative_to(os.path.realpath(path_of(folder)))
+
+
 def path_of(uri: str) -> Path:
     """The file that a plain path or a ``file://`` URI (RFC 8089) names; ``..`` of a plain path is resolved.
 

@@ -160,6 +160,15 @@ def same_object(one: str, other: str) -> bool:
     return local.same_file(one, other)
 
 
+def lies_in(uri: str, folder: str) -> bool:
+    """Whether an object lies in a folder, at whatever depth, or has its name; told as by :func:`same_object`."""
+    if any(not is_plain_path(each) and scheme_of(each) != "file" for each in (uri, folder)):
+        return f"{canonical(uri)}/".startswith(f"{canonical(folder)}/")
+    from nbstep_runner.stores import local
+
+    return local.is_below(uri, folder)
+
+
 def local_path(uri: str) -> Path | None:
     """The file of this machine that a name names; ``None`` where it names another object."""
     if scheme_of(uri) != "file":

@@ -9,9 +9,10 @@ import pytest
 from nbstep_runner.contract import Event, OutputEmitted, OutputLimits, StreamText
 from nbstep_runner.engine import metadata, recorder
 from nbstep_runner.engine.document import Document
+from nbstep_runner.engine.messages import LONGEST_TEXT
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
-from nbstep_runner.engine.widgets import STATE_MIME
+from nbstep_runner.engine.widgets import OUTPUT_MODEL, STATE_MIME
 from nbstep_runner.kernel.kernel_json import TOO_DEEP
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
@@ -151,6 +152,22 @@ def test_secrets_are_masked_in_everything_even_across_messages(tmp_path: Path) -
     assert "hunter2" not in outputs + repr(desk.told)
     assert "it is ***!" in outputs
     assert "hunter" in outputs
+
+
+@pytest.mark.fault(49)
+def test_what_is_left_of_a_long_error_shows_no_part_of_a_secret(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, secrets=("QZQZQZQZ",))
+    text = "x" * (LONGEST_TEXT // 2 - 4) + "QZQZQZQZ" + "y" * LONGEST_TEXT
+    error = {"ename": "E", "evalue": text}
+    desk.recorder.begin(0, "r0")
+    desk.say("error", "r0", **error)
+    opened = {"state": OUTPUT_MODEL | {"outputs": [{"output_type": "error", **error}]}}
+    desk.say("comm_open", "r0", comm_id="w", target_name="jupyter.widget", data=opened)
+    (shown,) = desk.outputs(0)
+    (in_widget,) = desk.document.notebook["metadata"]["widgets"][STATE_MIME]["state"]["w"]["state"]["outputs"]
+    for output in (shown, in_widget):
+        assert "characters are left out here" in output["evalue"]
+        assert "Q" not in "".join(output["evalue"])
 
 
 def test_a_dropped_output_is_told_whole(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from nbstep_runner.contract import InputFile, ParameterSource, RunSpec
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.session.places import Places, refuse_own_places
+from nbstep_runner.session.places import Places, refuse_own_place, refuse_own_places
 
 
 def refused(**fields: Any) -> bool:
@@ -40,6 +40,22 @@ def test_what_lies_beside_the_output_is_no_input(name: str, folder: Path) -> Non
     assert refused(parameters=(ParameterSource.raw("a", "1"), ParameterSource.file(name)))
     assert refused(files=(InputFile(path="data.csv", uri=name, checksum="sha256:0"),))
     assert refused(files=(InputFile(path=name, uri="elsewhere.csv", checksum="sha256:0"),))
+
+
+@pytest.mark.fault(50)
+@pytest.mark.parametrize("own", ["out.files", "out.state", "out.attempts"])
+def test_what_lies_in_a_folder_of_the_runs_own_is_no_input(own: str, folder: Path) -> None:
+    (folder / own / "deep").mkdir(parents=True)
+    (folder / "link").symlink_to(folder / own / "deep")
+    for name in (f"{own}/x", f"./{own}/deep/x", (folder / own / "x").as_uri(), "link/x", "link/../x"):
+        assert refused(input_uri=name)
+        assert refused(parameters=(ParameterSource.file(name),))
+        assert refused(files=(InputFile(path="data.csv", uri=name, checksum="sha256:0"),))
+    assert refused(files=(InputFile(path=f"{own}/x", uri="elsewhere.csv", checksum="sha256:0"),))
+    with pytest.raises(BadInputError, match="the run's own"):
+        refuse_own_place(RunSpec(run_id="r", input_uri="in.ipynb", output_uri="out.ipynb"), "link/x")
+    for name in (f"{own}2/x", f"other/{own}/x", f"link/../../{own}2/x"):
+        assert not refused(input_uri=name, parameters=(ParameterSource.file(name),))
 
 
 @pytest.mark.parametrize("name", BESIDE)
@@ -74,6 +90,8 @@ def test_other_names_are_none_of_its_own() -> None:
         ("https://host/out.ipynb?sig=1", "https://HOST:443/out%2Eresult.json?sig=2"),
         ("sftp://me@host/out.ipynb", "sftp://host:22/out.partial.ipynb"),
         ("s3://bucket/a%20b.ipynb", "s3://bucket/a%20b.log.jsonl"),
+        ("S3://bucket/out.ipynb", "s3://bucket/out.files/plots/loss.png"),
+        ("https://host/out.ipynb?sig=1", "https://me@host/out%2Estate/x?sig=2"),
     ],
 )
 def test_remote_names_are_compared_without_what_does_not_name(output: str, read: str) -> None:
