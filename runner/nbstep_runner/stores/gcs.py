@@ -26,7 +26,7 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConfli
 from nbstep_runner.stores import content, gcs_errors
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
-from nbstep_runner.stores.uris import checked
+from nbstep_runner.stores.uris import bucket_of, checked
 
 _NONE: Final = 0
 """As a generation: there is no object."""
@@ -85,10 +85,10 @@ class GcsStore:
 
     def list(self, uri: str) -> Iterator[Stat]:
         """Every object below the prefix, page by page."""
-        bucket, prefix = _split(uri, empty=True)
+        _split(uri, empty=True)
         token: str | None = None
         while True:
-            found, token = self._retrier.call("listing", uri, lambda a, t=token: self._page(bucket, prefix, t, a))  # type: ignore[misc]  # t is the token of this turn
+            found, token = self._retrier.call("listing", uri, lambda a, t=token: self._page(uri, t, a))  # type: ignore[misc]  # t is the token of this turn
             yield from found
             if not token:
                 return
@@ -172,12 +172,14 @@ class GcsStore:
         blob.reload(timeout=attempt.idle, retry=None)
         return _described(uri, blob)
 
-    def _page(self, bucket: str, prefix: str, token: str | None, attempt: Try) -> tuple[Sequence[Stat], str | None]:
+    def _page(self, uri: str, token: str | None, attempt: Try) -> tuple[Sequence[Stat], str | None]:
+        """The objects of a page of what lies below a URI, each as that is written, and the token of the next one."""
+        bucket, prefix = _split(uri, empty=True)
         listing = self._connected().list_blobs(
             self._bucket(bucket), prefix=prefix, page_token=token, fields=_LISTED, timeout=attempt.idle, retry=None
         )
         page = next(iter(listing.pages), ())
-        return [_described(f"gs://{bucket}/{blob.name}", blob) for blob in page], listing.next_page_token
+        return [_described(f"{bucket_of(uri)}/{blob.name}", blob) for blob in page], listing.next_page_token
 
     def _blob(self, uri: str) -> storage.Blob:
         bucket, name = _split(uri)

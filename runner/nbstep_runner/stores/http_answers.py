@@ -38,7 +38,7 @@ def time_of(response: httpx.Response) -> float | None:
     """When the object was last changed, in seconds since the epoch."""
     try:
         return parsedate_to_datetime(response.headers["Last-Modified"]).timestamp()
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 
@@ -69,12 +69,20 @@ def _other_protocol(scheme: str, doing: str) -> BadInputError:
 def check_digests(response: httpx.Response, data: bytes) -> None:
     """Compare with ``Repr-Digest`` or ``Content-Digest`` (RFC 9530), or the older ``Content-MD5`` (RFC 1864)."""
     named = ",".join(response.headers.get(name, "") for name in ("Repr-Digest", "Content-Digest"))
-    sha256 = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", named)
-    md5 = response.headers.get("Content-MD5")
-    if sha256 and base64.b64decode(sha256[1]) != hashlib.sha256(data).digest():
+    found = re.search(r"sha-256=:([A-Za-z0-9+/=]+):", named)
+    if _differs(found[1] if found else "", hashlib.sha256(data).digest()):
         raise TransientError("the object arrived damaged: its SHA-256 does not match")
-    if md5 and base64.b64decode(md5) != hashlib.md5(data, usedforsecurity=False).digest():
+    if _differs(response.headers.get("Content-MD5", ""), hashlib.md5(data, usedforsecurity=False).digest()):
         raise TransientError("the object arrived damaged: its MD5 does not match")
+
+
+def _differs(header: str, digest: bytes) -> bool:
+    """Whether a header names another digest; what is no digest of that kind names none."""
+    try:
+        named = base64.b64decode(header, validate=True)
+    except ValueError:
+        return False
+    return len(named) == len(digest) and named != digest
 
 
 def translated(error: Exception, doing: str) -> Exception:

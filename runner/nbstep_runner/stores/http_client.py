@@ -228,10 +228,13 @@ def _target(ask: Ask, response: httpx.Response) -> str | None:
     location = response.headers.get("Location")
     if response.status_code not in _REDIRECTS or not location:
         return None
-    target = urljoin(ask.uri, location)
     if ask.method not in _READS:
         raise BadInputError(f"{redact(ask.uri)} is redirected, and writes are not.", hint="Name the final address.")
-    schemes = urlsplit(ask.uri).scheme.lower(), urlsplit(target).scheme.lower()
+    try:
+        target = urljoin(ask.uri, location)
+        schemes = urlsplit(ask.uri).scheme.lower(), urlsplit(target).scheme.lower()
+    except ValueError as error:
+        raise BadInputError(f"{redact(ask.uri)} is redirected to no address.", hint="Name the final one.") from error
     if schemes[1] not in {"http", "https"} or schemes == ("https", "http"):
         raise BadInputError(f"{redact(ask.uri)} is redirected to {redact(target)}, which is refused.", hint="Name it.")
     return checked(target)

@@ -27,7 +27,7 @@ from nbstep_runner.stores.s3_answers import PATIENT_TRIES, SHA256, TIMED, checks
 from nbstep_runner.stores.s3_client import HeldBody, is_amazon, new_client
 from nbstep_runner.stores.s3_parts import PART_BYTES, PARTS_AT_ONCE, PartsUpload
 from nbstep_runner.stores.statuses import explained
-from nbstep_runner.stores.uris import checked
+from nbstep_runner.stores.uris import bucket_of, checked
 
 
 class S3Store:
@@ -79,10 +79,9 @@ class S3Store:
 
     def list(self, uri: str) -> Iterator[Stat]:
         """Every object below the prefix, page by page."""
-        place = _place(uri, empty=True)
-        query = {"Prefix": place["Key"]}
+        query = {"Prefix": _place(uri, empty=True)["Key"]}
         while query:
-            found, query = self._retrier.call("listing", uri, lambda _, q=query: self._page(place["Bucket"], q))  # type: ignore[misc]  # q is the query of this turn
+            found, query = self._retrier.call("listing", uri, lambda _, q=query: self._page(uri, q))  # type: ignore[misc]  # q is the query of this turn
             yield from found
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
@@ -128,10 +127,11 @@ class S3Store:
         found = self.stat(upload.uri)
         return found.version if found and _is_ours(found, upload) else None
 
-    def _page(self, bucket: str, query: dict[str, str]) -> tuple[Sequence[Stat], dict[str, str]]:
-        """The objects of a page, and the query of the next one."""
-        page = self._client.list_objects_v2(Bucket=bucket, **query)
-        found = [described(f"s3://{bucket}/{entry['Key']}", entry, patient=False) for entry in page.get("Contents", ())]
+    def _page(self, uri: str, query: dict[str, str]) -> tuple[Sequence[Stat], dict[str, str]]:
+        """The objects of a page of what lies below a URI, each as that is written, and the query of the next one."""
+        page = self._client.list_objects_v2(Bucket=_place(uri, empty=True)["Bucket"], **query)
+        root = bucket_of(uri)
+        found = [described(f"{root}/{entry['Key']}", entry, patient=False) for entry in page.get("Contents", ())]
         if not page.get("IsTruncated"):
             return found, {}
         token = page.get("NextContinuationToken")

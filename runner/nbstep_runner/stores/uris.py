@@ -218,6 +218,12 @@ def beside(uri: str, name: str) -> str:
     return f"{path[: path.rfind('/') + 1]}{name}{query}"
 
 
+def bucket_of(uri: str) -> str:
+    """An object's URI up to its bucket, the scheme as it is written: what a listing names begins as what was asked."""
+    scheme, separator, rest = uri.partition("://")
+    return f"{scheme}{separator}{rest.partition('/')[0]}"
+
+
 def name_of(uri: str) -> str:
     """The last segment of the path."""
     return PurePosixPath(_split_query(uri)[0]).name

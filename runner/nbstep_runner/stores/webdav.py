@@ -93,13 +93,16 @@ def _path(uri: str) -> str:
 
 
 def _size(text: str | None) -> int:
-    return int(text) if text and text.strip().isdecimal() else 0
+    try:
+        return max(0, int(text or ""))
+    except ValueError:
+        return 0
 
 
 def _time(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import threading
 from collections.abc import Iterator
 from itertools import count, islice
@@ -9,7 +11,8 @@ from itertools import count, islice
 import httpx
 import pytest
 
-from nbstep_runner.stores import http_client
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.stores import http_answers, http_client, webdav
 from nbstep_runner.stores.retrying import TransientError
 
 
@@ -39,6 +42,44 @@ def test_a_body_that_trickles_is_given_up_after_a_minute(monkeypatch: pytest.Mon
 def test_a_large_body_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
     body = http_client.body_of(answer(Pieces(20_000, 7200, monkeypatch)))
     assert len(body) == 20_000 * 7200
+
+
+WRONG_DATES = ("yesterday", "Sun, 99 Nov 1994 08:49:37 GMT", f"Sun, {'9' * 30} Nov 1994 08:49:37 GMT", "9" * 5000)
+
+
+@pytest.mark.parametrize("date", WRONG_DATES)
+def test_a_date_that_is_none_is_not_known(date: str) -> None:
+    assert http_answers.time_of(httpx.Response(200, headers={"Last-Modified": date})) is None
+    listed = f"""<D:multistatus xmlns:D="DAV:"><D:response><D:href>/runs/a</D:href><D:propstat><D:prop>
+        <D:getcontentlength>{"9" * 5000}</D:getcontentlength><D:getlastmodified>{date}</D:getlastmodified>
+        </D:prop></D:propstat></D:response></D:multistatus>"""
+    (entry,) = webdav.entries(listed.encode(), "https://store.example/runs/")
+    assert (entry.name, entry.size, entry.modified) == ("a", 0, None)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Content-MD5": "x"},
+        {"Content-MD5": "abcd"},
+        {"Content-MD5": "\xe4"},
+        {"Repr-Digest": "sha-256=:x:"},
+        {"Content-Digest": "sha-256=:abcd=:"},
+    ],
+)
+def test_a_digest_that_is_none_is_not_compared(headers: dict[str, str]) -> None:
+    encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    http_answers.check_digests(httpx.Response(200, headers=encoded), b"{}")
+    other = base64.b64encode(hashlib.md5(b"[]", usedforsecurity=False).digest()).decode()
+    with pytest.raises(TransientError, match="its MD5 does not match"):
+        http_answers.check_digests(httpx.Response(200, headers={"Content-MD5": other}), b"{}")
+
+
+@pytest.mark.parametrize("target", ["http://[", "//[::1", "https://store.example:x/", "https://[::x]/"])
+def test_a_redirect_to_no_address_is_refused(target: str) -> None:
+    response = httpx.Response(302, headers={"Location": target})
+    with pytest.raises(BadInputError):
+        http_client._target(http_client.Ask(method="GET", uri="https://store.example/in.ipynb"), response)
 
 
 def test_a_request_is_sent_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ class DockerBackend:
             daemon.create(name, container)
         except OutputConflictError:
             found = daemon.inspect(name)
-            if found["Config"]["Labels"].get(RUN_LABEL) != container["Labels"][RUN_LABEL]:
+            if _labels(found).get(RUN_LABEL) != container["Labels"][RUN_LABEL]:
                 raise
             if "--sweep" in container["Cmd"] and _PHASES.get(found["State"]["Status"]) is Phase.ENDED:
                 daemon.remove(name)
@@ -76,7 +76,7 @@ class DockerBackend:
 
     def locate(self, handle: str) -> Located:
         """Find a run by its container's labels."""
-        labels = engine().inspect(_name(handle))["Config"]["Labels"]
+        labels = _labels(engine().inspect(_name(handle)))
         if RUN_LABEL not in labels:
             raise RunNotFoundError(f"the container of {handle} is not a run")
         return msgspec.json.decode(labels[RUN_LABEL], type=Located)
@@ -115,6 +115,11 @@ def status(daemon: Engine, name: str) -> Status:
         return Status(phase=phase, exit_code=code, words=words, problems=problems, reference=OutOfMemoryError.reference)
     words = "the container was killed" if code == KILLED else f"the container ended with exit code {code}"
     return Status(phase=phase, exit_code=code, words=words, problems=problems)
+
+
+def _labels(found: dict[str, Any]) -> dict[str, str]:
+    """Of a container as the daemon describes it; of one that has none it may say ``null``."""
+    return found["Config"].get("Labels") or {}
 
 
 def _limit(found: dict[str, Any]) -> str:

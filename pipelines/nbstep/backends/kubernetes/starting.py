@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
 from nbstep.backends.kubernetes.api.cluster import Cluster
 from nbstep.backends.kubernetes.diagnose import event_problems, problems, termination
@@ -25,9 +25,9 @@ from nbstep.errors import ClusterDeniedError, RunNotFoundError
 
 def give_up_late(api: Cluster, name: JobName, job: Object, pods: Sequence[Object]) -> None:
     """End a run whose newest pod should have started by now. Whoever may only read leaves it to others."""
-    waited = waiting_seconds(job, pods)
+    since = waiting_since(job, pods)
     limit = float(job["metadata"].get("annotations", {}).get(START_ANNOTATION, "inf"))
-    if waited is None or waited <= limit:
+    if since is None or (api.now() - since).total_seconds() <= limit:
         return
     uid = (pods[-1] if pods else job)["metadata"]["uid"]
     reasons = [reason for pod in pods[-1:] for reason in problems(pod)]
@@ -65,8 +65,11 @@ def end_job(api: Cluster, name: JobName, annotation: str, value: str) -> None:
     api.patch_job(name.namespace, name.name, operations)
 
 
-def waiting_seconds(job: Object, pods: Sequence[Object]) -> float | None:
-    """For how long the newest pod has not started, or none has been made; ``None`` if nothing has to start."""
+def waiting_since(job: Object, pods: Sequence[Object]) -> datetime | None:
+    """Since when the newest pod has not started, or none has been made, by the cluster's clock.
+
+    ``None`` if nothing has to start.
+    """
     over = condition(job, "Failed") or condition(job, "Complete")
     if over or job["spec"].get("suspend") or NOT_STARTED_ANNOTATION in job["metadata"].get("annotations", {}):
         return None
@@ -75,4 +78,4 @@ def waiting_seconds(job: Object, pods: Sequence[Object]) -> float | None:
     if pods and (started(pods[-1]) or termination(pods[-1]) is not None or "deletionTimestamp" in pods[-1]["metadata"]):
         return None
     since = pods[-1]["metadata"]["creationTimestamp"] if pods else job.get("status", {}).get("startTime")
-    return None if since is None else (datetime.now(UTC) - datetime.fromisoformat(since)).total_seconds()
+    return None if since is None else datetime.fromisoformat(since)

@@ -6,6 +6,8 @@ import json
 import logging
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import urllib3
@@ -40,11 +42,18 @@ class Calls:
 
     def __init__(self, patience: float | None) -> None:
         self._patience = _patience() if patience is None else patience
+        self._ahead = timedelta()
 
     def json(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Reply:
         """The answer's JSON."""
         reply = self.raw(function, *arguments, _request_timeout=TIMEOUT, **options)
+        if (told := _date(reply.headers.get("Date"))) is not None:
+            self._ahead = told - datetime.now(UTC)
         return dict(json.loads(reply.data))
+
+    def now(self) -> datetime:
+        """The cluster's time, to which its objects' times belong, by its last answer; this machine's before any."""
+        return datetime.now(UTC) + self._ahead
 
     def raw(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """The library's answer, which is not read yet."""
@@ -68,6 +77,14 @@ class Calls:
             error = state.outcome.exception() if state.outcome else None
             reason = error.reason if isinstance(error, ApiException) else type(error).__name__
             _LOG.warning("the cluster does not answer (%s); trying for up to %.0f s", reason, self._patience)
+
+
+def _date(header: str | None) -> datetime | None:
+    """What an answer's ``Date`` says (RFC 9110, 6.6.1)."""
+    try:
+        return parsedate_to_datetime(header).astimezone(UTC) if header else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _patience() -> float:

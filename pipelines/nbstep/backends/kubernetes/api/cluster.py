@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import cache, partial
 from typing import Any, Final
 
@@ -56,6 +57,10 @@ class Cluster:
         self._batch = client.BatchV1Api(self._api)
         self._core = client.CoreV1Api(self._api)
         self._calls = Calls(patience)
+
+    def now(self) -> datetime:
+        """The cluster's time, whatever this machine's clock says."""
+        return self._calls.now()
 
     def create_job(self, namespace: str, manifest: Reply) -> Reply:
         """Create a Job, once a trial has shown that the cluster keeps all of its manifest.

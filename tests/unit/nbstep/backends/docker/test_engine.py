@@ -5,15 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import pytest
 import requests
 from docker.errors import APIError, DockerException
 
-from nbstep.backends.docker import engine
-
-if TYPE_CHECKING:
-    import pytest
+from nbstep.backends.docker import backend, engine
+from nbstep.backends.protocol import Plan
+from nbstep.errors import RunNotFoundError
+from nbstep_runner.errors import OutputConflictError
 
 
 class LogBySsh:
@@ -41,6 +42,32 @@ def test_who_stops_to_follow_a_log_by_ssh_leaves_no_thread_behind() -> None:
     following.close()  # type: ignore[attr-defined]  # a generator
     copier.join(120)
     assert not copier.is_alive()
+
+
+class Named:
+    """A daemon with one container, which something else has made and given no label."""
+
+    def inspect(self, _name: str) -> dict[str, Any]:
+        return {"Config": {"Labels": None}, "State": {"Status": "running"}}
+
+    def provide(self, _image: str, *, pull: str) -> None:
+        del pull
+
+    def ended(self, _label: str) -> list[str]:
+        return []
+
+    def create(self, _name: str, _container: dict[str, Any]) -> None:
+        raise OutputConflictError("there is a container of that name")
+
+
+def test_a_container_without_labels_is_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "engine", Named)
+    place = backend.DockerBackend()
+    with pytest.raises(RunNotFoundError, match="is not a run"):
+        place.locate("docker://theirs")
+    container = {"Image": "i:1", "Labels": {backend.RUN_LABEL: "{}"}, "Cmd": []}
+    with pytest.raises(OutputConflictError):
+        place.submit(Plan(handle="docker://theirs", body={"pull": "never", "container": container}, text=""))
 
 
 class Busy:

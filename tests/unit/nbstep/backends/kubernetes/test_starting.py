@@ -48,9 +48,12 @@ def pod(seconds: float = LATE, state: dict[str, Any] | None = None, **metadata: 
 class Recording:
     """A cluster that has these events, and keeps what it is asked to change."""
 
-    def __init__(self, *events: dict[str, Any], denied: bool = False) -> None:
-        self._events, self._denied = events, denied
+    def __init__(self, *events: dict[str, Any], denied: bool = False, ahead: float = 0.0) -> None:
+        self._events, self._denied, self._ahead = events, denied, ahead
         self.patched: list[dict[str, Any]] = []
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self._ahead)
 
     def events(self, _namespace: str, _uid: str) -> list[dict[str, Any]]:
         return list(self._events)
@@ -98,6 +101,11 @@ def test_a_pod_that_does_not_start_in_time_is_given_up(
     said = given_up(Recording(*events), found, *pods)
     assert (said is None) is (reason is None)
     assert (reason or "") in (said or "")
+
+
+def test_a_pod_is_as_old_as_the_cluster_says_whatever_the_clock_here() -> None:
+    assert given_up(Recording(ahead=-LATE), job(), pod()) is None
+    assert given_up(Recording(ahead=LATE - EARLY), job(), pod(EARLY)) is not None
 
 
 def test_it_is_given_up_once() -> None:
