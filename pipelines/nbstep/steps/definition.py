@@ -20,6 +20,7 @@ from nbstep.steps.travel import fitting
 from nbstep_runner.contract import Deadlines
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.parameters import Signature, read_signature
+from nbstep_runner.stores import redact
 
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,98}[a-z0-9])?")
 """A folder of a chain, a component of KFP, the begin of a run's id: fit for all three."""
@@ -136,12 +137,18 @@ def _check(step: Step) -> None:
     """Whether a step's declarations fit its notebook and each other.
 
     Raises:
-        BadInputError: A name is none or taken, a parameter is claimed twice, or no parameter takes an artifact.
+        BadInputError: A name is none or taken, a parameter is claimed twice, no parameter takes an artifact, or the
+            place of its runs holds credentials.
     """
     if not NAME.fullmatch(step.name):
         raise BadInputError(
             f"a step cannot be named {step.name!r}",
             hint="Use small letters, digits and hyphens between them, 100 at most, such as 'train-model'.",
+        )
+    if step.runs and redact(step.runs) != step.runs:
+        raise BadInputError(
+            f"the place of the runs of step {step.name} holds credentials, which all who see the pipeline would read",
+            hint="Name the place without them, and give the step's pod what it needs to reach it.",
         )
     if step.retries < 0:
         raise BadInputError(f"step {step.name} cannot be repeated {step.retries} times", hint="Give 0 or more.")

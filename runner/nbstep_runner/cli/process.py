@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
@@ -20,7 +19,7 @@ from nbstep_runner.session.process import supervised
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat
-from nbstep_runner.sinks.streams import stream_files
+from nbstep_runner.sinks.streams import open_at_once, stream_files
 from nbstep_runner.sinks.trace import tracing
 from nbstep_runner.supervisor import Supervisor
 
@@ -66,14 +65,20 @@ def _tools(spec: RunSpec, options: dict[str, Any], supervisor: Supervisor, kerne
             sinks=(*stream_files(options["stdout_file"], options["stderr_file"]), *traces.sinks),
             warnings=traces.warnings,
         ),
-        notebook_stream=sys.stdout.buffer,
+        notebook_stream=_own_stream() if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer,
     )
+
+
+def _own_stream() -> BinaryIO:
+    """Standard output with a buffer of its own: a write that nobody reads to its end must not keep others waiting."""
+    return open(sys.stdout.fileno(), "wb", closefd=False)
 
 
 def _copy_record(result: RunResult, path: str) -> None:
     """Leave a copy of the record; a copy that cannot be written is told, and changes no verdict."""
     try:
-        Path(path).write_bytes(encode(result))
+        with open(path, "wb", opener=open_at_once) as file:
+            file.write(encode(result))
     except OSError as error:
         click.echo(f"nbstep-runner: the record cannot be copied to {path}: {error.strerror or error}", err=True)
 

@@ -23,7 +23,7 @@ from nbstep_runner.contract import (
 )
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.kfp_adapter.executor_input import Artifact, ExecutorInput, given
-from nbstep_runner.stores import join
+from nbstep_runner.stores import join, redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,27 @@ def in_workspace(plan: StepSpec, executor_input: ExecutorInput) -> StepSpec:
     """The plan with the place of its runs, if they are in the workspace that the steps of one run of a pipeline share.
 
     Raises:
-        BadInputError: The pipeline does not say where that is.
+        BadInputError: The pipeline does not say where that is, or the place holds credentials.
     """
     if plan.runs is None or WORKSPACE not in plan.runs:
-        return plan
+        return _kept_openly(plan)
     runs = executor_input.inputs.parameter_values.get(RUNS_INPUT)
     if not isinstance(runs, str) or WORKSPACE in runs:
         raise BadInputError(
             f"step {plan.name} keeps its runs in KFP's workspace, and its pipeline does not say where that is",
             hint=f"Give it {RUNS_INPUT}=dsl.WORKSPACE_PATH_PLACEHOLDER + '/runs', as a step does by itself.",
         )
-    return replace(plan, runs=runs)
+    return _kept_openly(replace(plan, runs=runs))
+
+
+def _kept_openly(plan: StepSpec) -> StepSpec:
+    """The same plan, once it is known that no record has to hide a part of its runs' place: it is delivered from."""
+    if plan.runs and redact(plan.runs) != plan.runs:
+        raise BadInputError(
+            f"the place of the runs of step {plan.name} holds credentials: {redact(plan.runs)}",
+            hint="Name the place without them, and give the step's pod what it needs to reach it.",
+        )
+    return plan
 
 
 def run_id_of(plan: StepSpec, executor_input: ExecutorInput) -> str:

@@ -99,7 +99,7 @@ class Run:
         self._masker = Masker(())
         self._stores = tools.stores or StoreSource(spec.storage)
         self._output = (
-            StreamOutput(tools.notebook_stream)
+            StreamOutput(tools.notebook_stream, tools.supervisor)
             if spec.output_uri == STANDARD_STREAM
             else StoredOutput(spec, self._stores, tools.supervisor, ledger, tools.turn)
         )

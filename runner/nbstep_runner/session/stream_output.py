@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -12,7 +13,9 @@ from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.session.earlier import OutputPlace
 from nbstep_runner.session.working_files import WorkingFiles
 from nbstep_runner.stores import Source
+from nbstep_runner.supervisor import Supervisor
 
+DOING: Final = "writing the notebook to standard output"
 PIPE_HINT: Final = "Let what reads it read to the end, or name a file or a URI as OUTPUT."
 
 
@@ -21,8 +24,9 @@ class StreamOutput:
 
     places: Final = None
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, supervisor: Supervisor) -> None:
         self._stream = stream
+        self._supervisor = supervisor
 
     def claim_early(self) -> None:
         """Nothing is claimed."""
@@ -55,9 +59,12 @@ class StreamOutput:
         """Write the notebook.
 
         Raises:
-            StorageUnavailableError: Nobody reads it to its end.
+            StorageUnavailableError: Nobody reads it to its end, or not within the grace period of a stop.
         """
         del checkpointed, at_once
+        self._supervisor.call(partial(self._write, data), doing=DOING, despite_stop=True)
+
+    def _write(self, data: Source) -> None:
         try:
             if isinstance(data, bytes):
                 self._stream.write(data)

@@ -38,8 +38,17 @@ class StreamFile:
 
 
 def _open_at_end(path: str, flags: int) -> int:
-    """Every write goes to the end of what is there by then, whoever wrote it. A pipe has to have its reader already."""
-    descriptor = os.open(path, flags | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+    """Every write goes to the end of what is there by then, whoever wrote it."""
+    return open_at_once(path, flags | os.O_APPEND)
+
+
+def open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting: a pipe has to have its reader already. The opener of :func:`open`.
+
+    Raises:
+        OSError: It cannot be opened, or is a pipe that nobody reads.
+    """
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
     os.set_blocking(descriptor, True)
     return descriptor
 

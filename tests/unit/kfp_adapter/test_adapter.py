@@ -12,9 +12,19 @@ import pytest
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from nbstep_runner.contract import ErrorInfo, RunResult, RunState, Slot, StepSpec, StorageOptions, whole
+from nbstep_runner.contract import (
+    RUNS_INPUT,
+    WORKSPACE,
+    ErrorInfo,
+    RunResult,
+    RunState,
+    Slot,
+    StepSpec,
+    StorageOptions,
+    whole,
+)
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.kfp_adapter.arguments import Files, run_id_of, runner_arguments
+from nbstep_runner.kfp_adapter.arguments import Files, in_workspace, run_id_of, runner_arguments
 from nbstep_runner.kfp_adapter.deliver import check_promises, deliver, try_to_deliver
 from nbstep_runner.kfp_adapter.executor_input import ExecutorInput, given, read_executor_input
 from nbstep_runner.kfp_adapter.notebook import step_notebook
@@ -156,6 +166,16 @@ def test_a_text_that_only_looks_like_a_structure_stays_one(tmp_path: Path) -> No
     for text in ("[1", "{x}", "--html", "a=b", "[" * 99_999):
         arguments = runner_arguments(PLAN, message(tmp_path, parameterValues={"anything": text}), Files(tmp_path), ())
         assert arguments[3:5] == ["-p", f"anything={text}"]
+
+
+def test_a_place_of_runs_that_holds_credentials_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    place = "https://robot:hunter2@store.example/runs"
+    told = message(tmp_path, parameterValues={RUNS_INPUT: place})
+    for plan in (replace(PLAN, runs=place), replace(PLAN, runs=f"{WORKSPACE}/runs")):
+        with pytest.raises(BadInputError, match="holds credentials") as caught:
+            in_workspace(plan, told)
+        assert "hunter2" not in str(caught.value)
+    assert in_workspace(replace(PLAN, runs="sftp://robot@store.example/runs"), told).runs is not None
 
 
 def test_another_notebook_than_the_compiled_one_is_refused(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def s3() -> Store:
 
 def gcs() -> Store:
     store = GcsStore(StorageOptions())
-    store._client = GcsClient()  # type: ignore[assignment]  # as much of one as a listing needs
+    store._client = GcsClient()
     return store
 
 

@@ -57,6 +57,7 @@ def step(folder: Path, cell: str = CELL, **options: Any) -> NotebookStep:
         ("x: int = 1", {"values": {"x": "b"}}, "'b' is not of type int"),
         ("x: int = 1", {"name": "../up"}, r"cannot be named '\.\./up'"),
         ("x: int = 1", {"name": ""}, "cannot be named ''"),
+        ("x: int = 1", {"runs": "https://me:hunter2@host/runs"}, "runs of step work holds credentials"),
     ],
 )
 def test_declarations_that_do_not_fit_are_refused(

@@ -12,6 +12,7 @@ import requests
 from docker.errors import APIError, DockerException
 
 from nbstep.backends.docker import backend, engine
+from nbstep.backends.docker.request import RUN_LABEL
 from nbstep.backends.protocol import Plan
 from nbstep.errors import RunNotFoundError
 from nbstep_runner.errors import OutputConflictError
@@ -65,7 +66,7 @@ def test_a_container_without_labels_is_somebody_elses(monkeypatch: pytest.Monkey
     place = backend.DockerBackend()
     with pytest.raises(RunNotFoundError, match="is not a run"):
         place.locate("docker://theirs")
-    container = {"Image": "i:1", "Labels": {backend.RUN_LABEL: "{}"}, "Cmd": []}
+    container = {"Image": "i:1", "Labels": {RUN_LABEL: "{}"}, "Cmd": []}
     with pytest.raises(OutputConflictError):
         place.submit(Plan(handle="docker://theirs", body={"pull": "never", "container": container}, text=""))
 
