@@ -17,6 +17,10 @@ from support.browser import browser
 
 __all__ = ["browser", "docker", "image", "registry", "work"]
 
+# Workers and the kernels that they start share few cores: threads of OpenMP and BLAS that wait for each other would
+# spend them. Set before anything imports numpy.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Hypothesis judges what holds, not how fast a busy machine shows it. `thorough` is what the whole check asks for.
 settings.register_profile(
     "nbstep", max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
