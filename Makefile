@@ -2,7 +2,8 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= 2
+# The slow tests are as much as two cores can do; the others leave a third worker something.
+WORKERS ?= $(if $(CI),2,3)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 

@@ -180,7 +180,9 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_a_signal_reaches_the_run_and_what_was_done_is_saved(tmp_path: Path, number: int, code: int) -> None:
     write_notebook(tmp_path, "n = 1", "print('begun')\nimport time\ntime.sleep(60)")
     process = subprocess.Popen(
@@ -200,8 +202,18 @@ def test_a_signal_reaches_the_run_and_what_was_done_is_saved(tmp_path: Path, num
     ("output", "code", "said"),
     [
         ("folder.ipynb", 65, "folder.ipynb is a folder or a device, not a file.\nName a file as the output."),
-        ("folder.ipynb/", 65, "folder.ipynb/ names a folder, not a notebook.\nName a file as the output."),
-        ("in.ipynb/out.ipynb", 65, "is below something that is not a folder.\nName another place."),
+        pytest.param(
+            "folder.ipynb/",
+            65,
+            "folder.ipynb/ names a folder, not a notebook.\nName a file as the output.",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "in.ipynb/out.ipynb",
+            65,
+            "is below something that is not a folder.\nName another place.",
+            marks=pytest.mark.slow,
+        ),
         ("/sys/out.ipynb", 77, "may not be reached"),
     ],
 )

@@ -125,15 +125,17 @@ def test_two_servers_are_one_service_and_each_ends_when_it_is_told(tmp_path: Pat
     ("config", "code", "said"),
     [
         ("folders: {a: {uri: /runs}}", 2, "the configuration does not say how callers are known"),
-        (
+        pytest.param(
             "folders: {a: {uri: /runs, reader: [x]}}",
             65,
             "server.yaml does not fit: Object contains unknown field `reader`",
+            marks=pytest.mark.slow,
         ),
-        (
+        pytest.param(
             "folders: {a: {uri: /runs, readers: [x]}}\naccess: {tokens: none.yaml}",
             66,
             "there is no file of tokens none",
+            marks=pytest.mark.slow,
         ),
         ("folders: {a: {uri: /runs}}\naccess: {tokens: none.yaml}", 65, "nobody may look into folders.a"),
     ],

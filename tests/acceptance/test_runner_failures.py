@@ -61,7 +61,7 @@ def test_a_cell_that_raises(tmp_path: Path) -> None:
     [
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
         ("import os; os._exit(3)", "exit code 3"),
-        ("import ctypes; ctypes.string_at(0)", "SIGSEGV"),
+        pytest.param("import ctypes; ctypes.string_at(0)", "SIGSEGV", marks=pytest.mark.slow),
     ],
 )
 def test_a_kernel_that_dies_in_a_cell(tmp_path: Path, death: str, reason: str) -> None:
@@ -213,7 +213,16 @@ def test_the_deadline_of_the_run_spans_its_cells(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.fault(7)
-@pytest.mark.parametrize("leave", ["exit()", "quit()", "import sys\nsys.exit()", "import sys\nsys.exit(0)"])
+@pytest.mark.parametrize(
+    "leave",
+    [
+        "exit()",
+        *(
+            pytest.param(leave, marks=pytest.mark.slow)
+            for leave in ("quit()", "import sys\nsys.exit()", "import sys\nsys.exit(0)")
+        ),
+    ],
+)
 def test_a_clean_exit_ends_the_notebook_there(tmp_path: Path, leave: str) -> None:
     done = run(tmp_path, ["print('before')", leave, AFTER])
     assert (done.code, done.record["state"]) == (0, "succeeded")
@@ -221,7 +230,9 @@ def test_a_clean_exit_ends_the_notebook_there(tmp_path: Path, leave: str) -> Non
 
 
 @pytest.mark.fault(7)
-@pytest.mark.parametrize("leave", ["import sys\nsys.exit(3)", "exit('no data for today')"])
+@pytest.mark.parametrize(
+    "leave", ["import sys\nsys.exit(3)", pytest.param("exit('no data for today')", marks=pytest.mark.slow)]
+)
 def test_an_exit_with_a_status_is_a_failure(tmp_path: Path, leave: str) -> None:
     done = run(tmp_path, [leave, AFTER], "--allow-errors")
     assert (done.code, done.states) == (10, ["failed", "not_run"])

@@ -226,7 +226,7 @@ def test_names_that_smuggle_are_refused(tmp_path: Path, uri: str, place: str) ->
 
 
 @pytest.mark.fault(38)
-@pytest.mark.parametrize("target", ["elsewhere.ipynb", "/etc/hostname"])
+@pytest.mark.parametrize("target", ["elsewhere.ipynb", pytest.param("/etc/hostname", marks=pytest.mark.slow)])
 def test_a_symbolic_link_as_output_is_refused_before_the_first_cell(tmp_path: Path, target: str) -> None:
     (tmp_path / "out.ipynb").symlink_to(target)
     marker = tmp_path / "cell-was-run"

@@ -343,7 +343,7 @@ def test_the_termination_message(tmp_path: Path) -> None:
     ("arguments", "code", "reference", "reason"),
     [
         (("--spec", "absent.json"), 66, "input-not-found", "absent.json"),
-        (("--spec", "torn.json"), 65, "bad-input", ""),
+        pytest.param(("--spec", "torn.json"), 65, "bad-input", "", marks=pytest.mark.slow),
         (("in.ipynb", "out.ipynb", "--execution-timeout", "soon"), 2, "usage", "'soon' is not a valid float"),
     ],
 )

@@ -141,7 +141,7 @@ def test_a_hard_limit_on_open_files_that_cannot_be_put_back_loses_no_record(tmp_
 
 
 @pytest.mark.fault(5)
-@pytest.mark.parametrize("limit", [24, 40])
+@pytest.mark.parametrize("limit", [24, pytest.param(40, marks=pytest.mark.slow)])
 def test_a_limit_on_open_files_that_allows_no_kernel_is_told(tmp_path: Path, limit: int) -> None:
     limited = ["sh", "-c", f'ulimit -n {limit}; exec "$0" "$@"', *RUNNER]
     done = run(tmp_path, ["print('on')"], command=limited)

@@ -33,7 +33,11 @@ time.sleep(600)
 @pytest.mark.fault(10)
 @pytest.mark.parametrize(
     ("number", "code", "reference"),
-    [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted"), (signal.SIGHUP, 143, "terminated")],
+    [
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGINT, 130, "interrupted"),
+        pytest.param(signal.SIGHUP, 143, "terminated", marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_in_a_cell(tmp_path: Path, number: signal.Signals, code: int, reference: str) -> None:
     with start(tmp_path, ["print('before')", TIDY, "print('after')"]) as running:

@@ -38,7 +38,9 @@ print("a is", a)
 """
 
 
-@pytest.mark.parametrize(("name", "text"), [("in.py", PERCENT), ("in.md", MARKDOWN)])
+@pytest.mark.parametrize(
+    ("name", "text"), [("in.py", PERCENT), pytest.param("in.md", MARKDOWN, marks=pytest.mark.slow)]
+)
 def test_a_text_is_a_notebook(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     done = run(tmp_path, tmp_path / name, "-p", "a", "2")

@@ -27,6 +27,7 @@ print(json.dumps([len(os.listdir("/proc/self/task")), sorted(now - opened), impo
 """
 
 
+@pytest.mark.slow
 def test_pages_too_are_prepared_and_nothing_is_left_that_a_fork_would_break() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], stdout=subprocess.PIPE, timeout=120, check=True)
     threads, opened, imported, size = json.loads(done.stdout)
