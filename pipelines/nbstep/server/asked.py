@@ -93,7 +93,12 @@ def check_labels(asked: Again) -> None:
 
 def sources_of(asked: Again) -> tuple[ParameterSource, ...]:
     """The parameters that a request gives."""
-    return (ParameterSource.values(read(asked.parameters)),) if asked.parameters else ()
+    return (ParameterSource.values(given(asked.parameters)),) if asked.parameters else ()
+
+
+def given(values: dict[str, Any]) -> dict[str, Any]:
+    """Values by the names of parameters, with numbers that JSON cannot write; a name is one, whatever it is."""
+    return {name: read(value) for name, value in values.items()}
 
 
 def digest_of(file: Path | None) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from nbstep.backends.protocol import Phase
 from nbstep.backends.server.interface import SetOfSweep, StandingOfSweep, SweepDetail, summary_of
 from nbstep.backends.server.places import STEM
-from nbstep.server.asked import Asked, check_one_notebook, digest_of, named_by, sources_of, usage
+from nbstep.server.asked import Asked, check_one_notebook, digest_of, given, named_by, sources_of, usage
 from nbstep.server.claims import RequestClaim
 from nbstep.server.folders import DEEPEST, RunFolder, is_group_path
 from nbstep.server.links import lies_in
@@ -146,7 +146,7 @@ class StartedSweeps:
 
     def _request(self, folder: RunFolder, asked: AskedSweep, uploaded: Path | None) -> SweepRequest:
         axes = [axis(name, read(values)) for name, values in asked.grid.items()]
-        sets = combine(axes, [row(read(each)) for each in asked.matrix])
+        sets = combine(axes, [row(given(each)) for each in asked.matrix])
         if len(sets) > self._most:
             detail = f"{len(sets)} sets; this server starts sweeps of up to {self._most}"
             raise Problem(status=413, reference="too-large", detail=detail)

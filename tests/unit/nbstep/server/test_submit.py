@@ -114,6 +114,7 @@ def test_an_uploaded_notebook_is_run(world: World) -> None:
     [
         ({"parameters": {"alpha": "x"}}, 422, "alpha"),
         ({"parameters": {"beta": 1}}, 422, "beta"),
+        ({"parameters": {"$number": "NaN"}}, 422, "$number"),
         ({"profile": "huge"}, 400, "huge"),
         ({"image": "evil"}, 422, "image"),
         ({"runs": "s3://other"}, 422, "runs"),

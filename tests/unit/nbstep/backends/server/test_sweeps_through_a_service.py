@@ -289,6 +289,7 @@ class TestInterface:
             ({"name": "a/../b"}, 400, "usage"),
             ({"name": "output.x"}, 400, "usage"),
             ({"name": "a/" * 2**16 + "a"}, 400, "usage"),
+            ({"matrix": [{"$number": "NaN"}]}, 422, "bad-input"),
             ({"jobs": 0}, 422, "bad-input"),
             ({"unknown": 1}, 422, "bad-input"),
             ({"profile": "here"}, 400, "usage"),
