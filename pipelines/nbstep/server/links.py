@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from nbstep_runner.contract import ATTEMPTS
@@ -11,22 +14,32 @@ from nbstep_runner.stores import Blob, Source, Stat, Store
 
 
 def lies_in(uri: str, folder: str) -> bool:
-    """Whether a file or folder lies in another, links followed; elsewhere than on this machine there are none."""
+    """Whether a file or folder lies in another, links followed; elsewhere than on this machine there are none.
+
+    A pipe, a socket or a device is no file: whoever read it would wait for whoever made it.
+    """
     if "://" in uri:
         return True
     try:
-        return Path(uri).resolve().is_relative_to(Path(folder).resolve())
+        return Path(uri).resolve().is_relative_to(Path(folder).resolve()) and not _is_special(uri)
     except (OSError, RuntimeError, ValueError):  # such as a link that leads to itself
         return False
 
 
+def _is_special(path: str) -> bool:
+    with suppress(OSError):  # it is not there, or may not be looked at
+        mode = os.stat(path).st_mode  # noqa: PTH116 - a Path says nothing more
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    return False
+
+
 def links_out(run: str, folder: str) -> bool:
-    """Whether anything of a run leads out of the folder of runs: what it left, and what its earlier attempts did."""
+    """Whether anything that a run or its earlier attempts left leads out of the folder of runs, or is no file."""
     if "://" in run:
         return False
     here = Path(run)
     found = (here, *_entries(here), *_entries(here / f"output{ATTEMPTS}"))
-    return any(each.is_symlink() and not lies_in(str(each), folder) for each in found)
+    return not all(lies_in(str(each), folder) for each in found)
 
 
 def _entries(folder: Path) -> Iterator[Path]:

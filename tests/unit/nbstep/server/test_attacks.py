@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -20,7 +21,7 @@ from nbstep.backends.memory import MemoryBackend
 from nbstep.profiles.storage import store_of
 from nbstep.server.following import Streams
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorageOptions, encode
-from nbstep_runner.stores import redact
+from nbstep_runner.stores import local, redact
 from support.service import TOKEN, Service, config, listening, serving
 
 PROBLEM: Final = "application/problem+json"
@@ -289,6 +290,23 @@ def test_no_link_in_a_folder_leads_out_of_it(others: Path, name: str, target: st
         answer = service.get(path, headers={"accept": "text/html"} if not path.startswith("/v1") else {})
         assert SECRET not in answer.text, path
         assert path == "/v1/runs" or answer.status_code == 404, (path, answer.text)
+
+
+@pytest.mark.fault(62)
+@pytest.mark.parametrize("name", ["output.result.json", "output.log.jsonl", "submission.json", "spec.json"])
+def test_nobody_waits_for_a_pipe_in_a_folder(others: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever can make one there would keep a thread for each request about it."""
+    opened: list[Path] = []
+    monkeypatch.setattr(local, "_read_pipe", lambda _, path: opened.append(path) or b"")
+    run = others / "runs/mine"
+    run.mkdir()
+    if name != "output.result.json":
+        (run / "output.result.json").write_bytes(record(str(run), "mine"))
+    os.mkfifo(run / name)
+    service = Service.of(folders={"team": {"uri": str(others / "runs")}})
+    for path in ("/v1/runs", "/v1/runs/mine", "/v1/runs/mine/events?follow=false", "/runs/mine"):
+        assert service.get(path).status_code == (200 if path == "/v1/runs" else 404), path
+    assert opened == []
 
 
 @pytest.mark.fault(62)

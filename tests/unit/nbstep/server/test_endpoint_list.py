@@ -65,7 +65,7 @@ class World:
         body = answer.text.partition("<tbody>")[2].partition("</tbody>")[0]
         return [
             [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
-            for row in re.findall("<tr>.*?</tr>", body, re.DOTALL)
+            for row in re.findall("<tr[^>]*>.*?</tr>", body, re.DOTALL)
         ]
 
 
