@@ -297,7 +297,7 @@ def test_no_link_in_a_folder_leads_out_of_it(others: Path, name: str, target: st
 def test_nobody_waits_for_a_pipe_in_a_folder(others: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever can make one there would keep a thread for each request about it."""
     opened: list[Path] = []
-    monkeypatch.setattr(local, "_read_pipe", lambda _, path: opened.append(path) or b"")
+    monkeypatch.setattr(local, "_read_pipe", lambda _, path: opened.extend([path]))
     run = others / "runs/mine"
     run.mkdir()
     if name != "output.result.json":

@@ -62,7 +62,7 @@ class World:
         assert answer.status_code == 200, answer.text
         assert "<script" not in without_ours(answer.text)
         assert "<img" not in answer.text
-        body = answer.text.partition("<tbody>")[2].partition("</tbody>")[0]
+        body = answer.text.partition("<tbody")[2].partition("</tbody>")[0]
         return [
             [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL)]
             for row in re.findall("<tr[^>]*>.*?</tr>", body, re.DOTALL)
