@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cache
 from typing import Final
 
 from nbstep_runner.errors import BadInputError
@@ -40,29 +39,30 @@ class Pattern:
 
     def takes(self, path: str) -> bool:
         """Whether a file is one of those."""
-        return _takes(self.segments, tuple(path.split("/")))
+        return len(self.segments) in self._reached(path)
 
     def leads_into(self, folder: str) -> bool:
         """Whether a file below a folder may be one of those."""
-        return _leads(self.segments, tuple(folder.split("/")))
+        return bool(self._reached(folder))
+
+    def _reached(self, path: str) -> set[int]:
+        """How many segments may have been read with a path's names; where it is all of them, what is below is taken."""
+        reached = {0}
+        for name in path.split("/"):
+            for at, segment in enumerate(self.segments):
+                if segment == ANY_FOLDERS and at in reached:  # it may stand for no folder
+                    reached.add(at + 1)
+            if len(self.segments) in reached:
+                break
+            reached = {after for at in reached for after in _after(at, self.segments[at], name)}
+        return reached
 
 
-@cache
-def _takes(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    if not pattern or not path:
-        return not pattern
-    if pattern[0] == ANY_FOLDERS:
-        return _takes(pattern[1:], path) or (not path[0].startswith(".") and _takes(pattern, path[1:]))
-    return _fits(path[0], pattern[0]) and _takes(pattern[1:], path[1:])
-
-
-@cache
-def _leads(pattern: tuple[str, ...], folder: tuple[str, ...]) -> bool:
-    if not pattern or not folder:
-        return True
-    if pattern[0] == ANY_FOLDERS:
-        return _leads(pattern[1:], folder) or (not folder[0].startswith(".") and _leads(pattern, folder[1:]))
-    return _fits(folder[0], pattern[0]) and _leads(pattern[1:], folder[1:])
+def _after(at: int, segment: str, name: str) -> tuple[int, ...]:
+    """How many segments have been read after a name, if the one at this place takes it."""
+    if segment == ANY_FOLDERS:
+        return () if name.startswith(".") else (at,)
+    return (at + 1,) if _fits(name, segment) else ()
 
 
 def _fits(name: str, segment: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,8 @@ from nbstep_runner.kernel.wire import Message
 if TYPE_CHECKING:
     import zmq
 
-DRAIN_SECONDS: Final = 1.0
+LAST_WORDS_SECONDS: Final = 60.0
+"""How long a dead kernel is listened to at most: a process that it has left could go on with its sockets."""
 SILENCE_MS: Final = 20
 BATCH: Final = 256
 BATCH_TEXT: Final = 2**20
@@ -61,6 +62,7 @@ class Kernel:
             self._poller.register(source)
         self.last_sign_of_life = time.monotonic()
         self._heard_at = self.last_sign_of_life
+        self._gone_at: float | None = None
         self._native: NativeOutput | None = None
 
     def watch_native_output(self) -> None:
@@ -72,20 +74,22 @@ class Kernel:
     def wait(self, seconds: float | None) -> Received:
         """Wait until the kernel says something, dies, or the run is to stop; at most ``seconds``."""
         ready = self._poller.poll(self._timeout(seconds))
-        stuck = self._stuck_output(ready) if self._native else ()
+        gone = self._pidfd in ready
+        stuck = () if gone else self._stuck_output(ready)
         if not ready:
             return Received(iopub=stuck)
         if self._stderr in ready and not self.process.drain_stderr():
             self._poller.unregister(self._stderr)
-        died = self._pidfd in ready
-        take = self._drain if died else partial(self._take, ready=ready)
+        take = self._take_last if gone else partial(self._take, ready=ready)
         heard = Received(
             iopub=(*take(self._client.iopub), *stuck),
             shell=take(self._client.shell),
             control=take(self._client.control),
-            died=died,
             woken=self._wake in ready,
         )
+        if gone and self._is_silent(heard):
+            last = tuple(self._native.take()) if self._native else ()
+            heard = replace(heard, iopub=(*heard.iopub, *last), died=True)
         if heard.iopub or heard.shell:
             self._heard_at = time.monotonic()
         if heard.iopub or heard.shell or (self._client.heartbeat in ready and self._client.pong()):
@@ -99,11 +103,10 @@ class Kernel:
         return max(0.0, min(until)) if until else None
 
     def _stuck_output(self, ready: set[Any]) -> tuple[Message, ...]:
-        """What native code has printed that the kernel does not take, now or ever."""
-        assert self._native is not None  # noqa: S101 - whoever calls has looked
+        """What native code has printed that the kernel does not take now."""
+        if self._native is None:
+            return ()
         now = time.monotonic()
-        if self._pidfd in ready:
-            return tuple(self._native.take())
         if self._native in ready:
             self._native.notice(now)
         return tuple(self._native.take_stuck(now, self._heard_at))
@@ -122,17 +125,25 @@ class Kernel:
             size += message.size
         return tuple(messages)
 
-    def _drain(self, socket: zmq.Socket[bytes]) -> tuple[Message, ...]:
-        """Everything that a dead kernel has sent; ZMQ may still be handing it over."""
-        messages = []
-        until = time.monotonic() + DRAIN_SECONDS
-        while time.monotonic() < until:
+    def _take_last(self, socket: zmq.Socket[bytes]) -> tuple[Message, ...]:
+        """The next batch of what a dead kernel has sent, empty where that was all; ZMQ may still be handing it over."""
+        messages: list[Message] = []
+        size = 0
+        while len(messages) < BATCH and size < BATCH_TEXT:
             message = self._client.receive(socket)
             if message is not None:
                 messages.append(message)
+                size += message.size
             elif not self._client.wait_after_death(socket, SILENCE_MS):
                 break
         return tuple(messages)
+
+    def _is_silent(self, heard: Received) -> bool:
+        """Whether a dead kernel has said all, or has been listened to for long enough."""
+        now = time.monotonic()
+        self._gone_at = self._gone_at or now
+        said = heard.iopub or heard.shell or heard.control
+        return not said or now - self._gone_at > LAST_WORDS_SECONDS
 
     def request(self, kind: str, content: dict[str, Any], metadata: dict[str, Any] | None = None) -> str:
         """Send a request on the shell channel and return its ``msg_id``."""

@@ -94,8 +94,9 @@ class Ledger:
         self.result = replace(self.result, **fields)
 
     def tell(self, event: Event) -> None:
-        """Tell the listeners."""
-        self.progress = _further(self.progress, event)
+        """Tell the listeners; from any thread, but of the cells from the run's own alone."""
+        if isinstance(event, RunStarted | CellStarted | CellFinished):
+            self.progress = _further(self.progress, event)
         self._listeners.handle(event)
 
     def say(self, message: str, severity: Severity = Severity.INFO) -> None:
@@ -142,7 +143,7 @@ class Ledger:
         self._listeners.close(LOG_SECONDS)
 
 
-def _further(progress: Progress | None, event: Event) -> Progress | None:
+def _further(progress: Progress | None, event: RunStarted | CellStarted | CellFinished) -> Progress | None:
     """How far the cells are once this has happened."""
     if isinstance(event, RunStarted):
         return Progress(ended=0, cells=event.code_cells)

@@ -242,13 +242,14 @@ def _check(generation: Generation) -> None:
         DamagedError: It does.
     """
     paths = [file.path for file in generation.files]
-    if len({*paths, *generation.folders}) != len(paths) + len(generation.folders):
+    folders = {*generation.folders}
+    if len({*paths, *folders}) != len(paths) + len(generation.folders):
         raise DamagedError("it lists a name twice")
     for path in (*paths, *generation.folders):
         if not is_plain(path):
             raise DamagedError(f"it lists a name that leaves the folder: {path!r}")
         above = path.rpartition("/")[0]
-        if above and above not in generation.folders:
+        if above and above not in folders:
             raise DamagedError(f"it does not list the folder of {path!r}")
     for file in generation.files:
         if len(file.pieces) != -(-file.size // PIECE_BYTES):

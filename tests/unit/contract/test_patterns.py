@@ -25,6 +25,10 @@ PATHS = st.lists(NAMES, min_size=1, max_size=4).map("/".join)
         (".cache/*", [".cache/a", ".cache/in/b"], ["cache/a"]),
         ("run-[0-9]?.log", ["run-1x.log"], ["run-x1.log", "run-1.log"]),
         ("*", ["a", "in/b"], [".a"]),
+        ("a/**", ["a/b"], ["a"]),
+        ("**/**/b", ["b", "a/b", "a/a/b"], ["a", "a/.a/b"]),
+        ("/".join(["**"] * 32), ["a", "/".join("a" * 200), ".a/b"], []),
+        ("/".join(["**", "a"] * 16), ["/".join("a" * 200)], ["/".join("a" * 15), "/".join(["a"] * 15 + ["b"] * 200)]),
     ],
 )
 def test_what_is_taken(pattern: str, taken: list[str], left: list[str]) -> None:
