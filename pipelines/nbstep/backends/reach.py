@@ -33,6 +33,7 @@ class Reach:
 
     Attributes:
         translate: Gives a value as it reads there: every ``pvc://`` URI in it, at any depth, as a path.
+        claimed: Gives the path of a file on a claim there as its ``pvc://`` URI again, and anything else as it is.
         storage: How stores are reached from there.
         local_files: Whether paths of this machine name the same files there.
         packages: How required packages come to it.
@@ -45,6 +46,7 @@ class Reach:
     local_files: bool = True
     packages: Packages = Packages.UNKNOWN
     uploads: bool = True
+    claimed: Callable[[str], str] = str
 
     @classmethod
     def of_this_machine(cls, profile: Profile, packages: Packages = Packages.UNKNOWN) -> Reach:

@@ -19,6 +19,11 @@ def in_pod(value: Any) -> Any:
     return mapped(value, lambda claim, path: f"{ROOT}/{claim}{path}")
 
 
+def claimed_in_pod(path: str) -> str:
+    """The URI of a path where a pod has a claim mounted; any other as it is."""
+    return SCHEME + path.removeprefix(f"{ROOT}/") if path.startswith(f"{ROOT}/") else path
+
+
 def here(value: Any, claims: Mapping[str, VolumeClaim]) -> Any:
     """The value with every ``pvc://`` URI in it as the path where this machine has the claim.
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import msgspec
 
-from nbstep.backends.protocol import Located
+from nbstep.backends.protocol import Backend, Located
+from nbstep.backends.reach import reach_of
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_of
 from nbstep.backends.stores import folder_of_runs, keeper_of, named_runs, store_of
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep.profiles.storage import absolute
-from nbstep.profiles.volume_claims import ROOT, SCHEME, here
+from nbstep.profiles.volume_claims import here
 from nbstep.runs.run import Run
 from nbstep.submission.places import RunPlaces, SweepPlaces
 from nbstep_runner.contract import PLAN, RECORD_ENDING, RunResult, StorageOptions, decode
@@ -57,7 +58,7 @@ def find_run(name: str, chosen: Profile) -> Run:
         try:
             handle = getattr(backend, "full_handle", str)(name)
             if handle == name or named_runs(chosen) is None:
-                return Run(handle, _reachable(backend.locate(handle), chosen), backend)
+                return Run(handle, _reachable(backend.locate(handle), backend, chosen), backend)
         except RunNotFoundError:
             if named_runs(chosen) is None or keeper is not None:
                 raise
@@ -147,20 +148,17 @@ def located_at(places: RunPlaces, run_id: str, storage: StorageOptions) -> Locat
     return Located(run_id=run_id, spec_uri=places.spec, output_uri=places.output, storage=storage)
 
 
-def _reachable(located: Located, profile: Profile) -> Located:
-    """The run's objects where this machine reaches them, if the profile says that it does so in another way."""
-    if located.spec_uri.endswith(f"/{PLAN}"):
-        return _sweep_reachable(located, profile)
-    if named_runs(profile) is None or keeper_of(located.output_uri) is not None:
+def _reachable(located: Located, backend: Backend, profile: Profile) -> Located:
+    """The objects of a run or a sweep where this machine reaches them, if the profile says that it does so otherwise.
+
+    A run lies in the profile's folder, a sweep in the one that it was given.
+    """
+    if keeper_of(located.output_uri) is not None:
         return located
-    places = RunPlaces.of(folder_of_runs(profile), located.run_id)
-    return located_at(places, located.run_id, profile.storage)
-
-
-def _sweep_reachable(located: Located, profile: Profile) -> Located:
-    """The same for a sweep, which lies in the folder that it was given, whatever the profile's is."""
-    uri = located.spec_uri
-    if uri.startswith(f"{ROOT}/"):
-        uri = here(SCHEME + uri.removeprefix(f"{ROOT}/"), profile.kubernetes.claims)
-    storage = located.storage if named_runs(profile) is None else profile.storage
-    return replace(located, spec_uri=uri, storage=storage)
+    named = named_runs(profile) is not None
+    if located.spec_uri.endswith(f"/{PLAN}"):
+        plan = here(reach_of(backend, profile).claimed(located.spec_uri), profile.kubernetes.claims)
+        return replace(located, spec_uri=plan, storage=profile.storage if named else located.storage)
+    if not named:
+        return located
+    return located_at(RunPlaces.of(folder_of_runs(profile), located.run_id), located.run_id, profile.storage)

@@ -31,7 +31,7 @@ from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import ClusterUnavailableError, RunNotFoundError
 from nbstep.profiles import Profile
-from nbstep.profiles.volume_claims import in_pod
+from nbstep.profiles.volume_claims import claimed_in_pod, in_pod
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import OutputConflictError
 
@@ -56,6 +56,7 @@ class KubernetesBackend:
             storage=msgspec.convert(storage, StorageOptions),
             local_files=False,
             packages=Packages.PUBLISHED,
+            claimed=claimed_in_pod,
         )
 
     def plan(self, submission: Submission) -> Plan:

@@ -44,7 +44,11 @@ class Grid(MemoryBackend):
             storage=replace(profile.storage, **profile.options.get("storage", {})),
             local_files=False,
             packages=Packages.PUBLISHED,
+            claimed=lambda path: f"pvc://{path[6:]}" if path.startswith("/grid/") else path,
         )
+
+    def sweep_workers(self, jobs):
+        return jobs or 1, 1
 
     def default_runs(self, profile):
         return "memory://grid/all"
@@ -168,3 +172,14 @@ def test_the_doctor_makes_a_small_run_unasked_where_one_is_as_cheap_as_a_call() 
     for on in ("grid", "bench"):
         found = check_up(Profile(on=on, runs="memory://doctor"), ended, deep=False)
         assert ("a small run" in [each.name for each in found]) is (on == "bench")
+
+
+def test_a_sweep_of_it_on_a_claim_is_found_where_this_machine_has_the_claim(tmp_path: Path) -> None:
+    claims = KubernetesOptions(claims={"shared": VolumeClaim(here=str(tmp_path / "shared"))})
+    profile = Profile(on="grid", kubernetes=claims)
+    started = nbstep.sweep(
+        "train.ipynb", output="pvc://shared/lr", grid={"table": ["a", "b"]}, profile=profile, wait=False
+    )
+    found: Any = nbstep.find(started.handle, profile=profile)
+    assert found.backend.locate(started.handle).spec_uri == f"/grid/shared/lr/{started.id}/sweep.json"
+    assert (found.output, len(found.plan.specs)) == (str(tmp_path / "shared/lr"), 2)
