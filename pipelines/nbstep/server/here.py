@@ -51,7 +51,7 @@ def config_here(chosen: Profile, name: str | None) -> Config:
     first = name or UNNAMED
     profiles = {first: chosen}
     profiles |= {each: one for each, one in others.items() if each != first and not _of_a_service(one)}
-    folder = Folder(uri=absolute(chosen.runs or DEFAULT_RUNS), profiles=tuple(profiles), storage=chosen.storage)
+    folder = Folder(uri=absolute(named_runs(chosen) or DEFAULT_RUNS), profiles=tuple(profiles), storage=chosen.storage)
     opened = {each: _opened(one) for each, one in profiles.items()}
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nbstep"
     return Config(
