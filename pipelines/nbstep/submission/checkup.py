@@ -68,10 +68,11 @@ def check_up(profile: Profile, start: Callable[[Prepared], Run], *, deep: bool) 
     """
     yield Finding("profile", f"runs take place on {profile.on}")
     looks, name = {profile.on: _place(profile)}, profile.on
-    if deep or is_here(backend_named(profile.on)):
-        looks["a small run"] = _small_run(profile, start)
     try:
-        if reach_of(backend_named(profile.on), profile).uploads:
+        backend = backend_named(profile.on)
+        if deep or is_here(backend):
+            looks["a small run"] = _small_run(profile, start)
+        if reach_of(backend, profile).uploads:
             looks = {"runs folder": _runs_folder(profile), **looks}
         for name, look in looks.items():  # noqa: B007 - an error is told under the name of what was looked at
             yield from look
