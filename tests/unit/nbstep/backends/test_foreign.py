@@ -177,7 +177,7 @@ def test_the_doctor_makes_a_small_run_unasked_where_one_is_as_cheap_as_a_call() 
 def test_a_sweep_of_it_on_a_claim_is_found_where_this_machine_has_the_claim(tmp_path: Path) -> None:
     claims = KubernetesOptions(claims={"shared": VolumeClaim(here=str(tmp_path / "shared"))})
     profile = Profile(on="grid", kubernetes=claims)
-    started = nbstep.sweep(
+    started: Any = nbstep.sweep(
         "train.ipynb", output="pvc://shared/lr", grid={"table": ["a", "b"]}, profile=profile, wait=False
     )
     found: Any = nbstep.find(started.handle, profile=profile)
