@@ -24,6 +24,7 @@ from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
 from nbstep_runner.stores import content, gcs_errors
+from nbstep_runner.stores.pace import gathered_in_time
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.uris import bucket_of, checked
@@ -113,9 +114,8 @@ class GcsStore:
 
     def _read(self, uri: str, attempt: Try) -> Blob:
         blob = self._blob(uri)
-        buffer = content.BoundedBuffer()
-        blob.download_to_file(buffer, raw_download=True, checksum="crc32c", timeout=attempt.idle, retry=None)
-        data = buffer.getvalue()
+        options = {"raw_download": True, "checksum": "crc32c", "timeout": attempt.idle, "retry": None}
+        data = gathered_in_time(lambda buffer: blob.download_to_file(buffer, **options))
         if not (blob.crc32c and blob.generation):  # a proxy took the headers away: ask for them
             blob.reload(timeout=attempt.idle, retry=None)
         if blob.crc32c != _crc32c(data):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import ssl
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, InvalidStateError
@@ -25,14 +24,13 @@ import httpx
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.addresses import checked_addresses
+from nbstep_runner.stores.pace import Pace, allowed
 from nbstep_runner.stores.protocol import Source
 from nbstep_runner.stores.retrying import TransientError, Try
 from nbstep_runner.stores.uris import checked, redact
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS: Final = 10
-_SLOW_SECONDS: Final = 60.0
-_SLOWEST: Final = 16 * 1024
 _SMALL: Final = 1 << 16
 _KEPT: Final = httpx.Limits(max_connections=None, max_keepalive_connections=64)
 """Connections that stay open between requests: a list of runs looks into many folders at once."""
@@ -138,18 +136,16 @@ def pieces_of(response: httpx.Response) -> Iterator[bytes]:
 
     Raises:
         BadInputError: The server does not say where the body ends.
-        TransientError: It trickles: past the first minute less than 16 KiB come in a second, on the average.
+        TransientError: It trickles; see :mod:`nbstep_runner.stores.pace`.
     """
     if "Content-Length" not in response.headers and "chunked" not in response.headers.get("Transfer-Encoding", ""):
         raise BadInputError(
             "The server does not say how long the object is, so a part of it could be taken for the whole.",
             hint="Serve it with Content-Length.",
         )
-    begun, size = time.monotonic(), 0
+    pace = Pace()
     for piece in response.iter_raw():
-        size += len(piece)
-        if (seconds := time.monotonic() - begun) > _SLOW_SECONDS + size / _SLOWEST:
-            raise TransientError(f"only {size:,} bytes of the object arrived in {seconds:.0f} s")
+        pace.arrived(len(piece))
         yield piece
 
 
@@ -162,7 +158,7 @@ def _answered(client: httpx.Client, request: httpx.Request, ask: Ask) -> httpx.R
         TransientError: Neither the body goes up nor the answer's head comes down at the rate of :func:`pieces_of`.
         httpx.TransportError: The connection failed.
     """
-    allowed = _SLOW_SECONDS + (content.size_of(ask.body) if ask.body is not None else 0) / _SLOWEST
+    seconds = allowed(0 if ask.body is None else content.size_of(ask.body))
     answer: Future[httpx.Response] = Future()
 
     def send() -> None:
@@ -182,11 +178,11 @@ def _answered(client: httpx.Client, request: httpx.Request, ask: Ask) -> httpx.R
     except RuntimeError:  # the limit of processes leaves no room for a thread
         send()
     try:
-        return answer.result(allowed)
+        return answer.result(seconds)
     except TimeoutError:
         if not answer.cancel():
             return answer.result()
-        raise TransientError(f"the server has not answered in {allowed:.0f} s") from None
+        raise TransientError(f"the server has not answered in {seconds:.0f} s") from None
 
 
 def _built(client: httpx.Client, ask: Ask, url: httpx.URL, attempt: Try) -> httpx.Request:

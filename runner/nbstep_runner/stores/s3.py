@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from functools import cached_property
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
@@ -21,6 +21,7 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError, StorageUnava
 from nbstep_runner.stores import content
 from nbstep_runner.stores.conditions import Condition, Conditions, NotSupportedError, changed, expect
 from nbstep_runner.stores.content import Upload
+from nbstep_runner.stores.pace import gathered_in_time
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.s3_answers import PATIENT_TRIES, SHA256, TIMED, checksum_of, described, translated, version_of
@@ -28,6 +29,9 @@ from nbstep_runner.stores.s3_client import HeldBody, is_amazon, new_client
 from nbstep_runner.stores.s3_parts import PART_BYTES, PARTS_AT_ONCE, PartsUpload
 from nbstep_runner.stores.statuses import explained
 from nbstep_runner.stores.uris import bucket_of, checked
+
+_CHUNK: Final = 1 << 16
+"""Bytes that are read before they are counted as arrived."""
 
 
 class S3Store:
@@ -143,8 +147,13 @@ class S3Store:
 
     def _read(self, uri: str, place: dict[str, str], *, patient: bool = True) -> Blob:
         answer = self._client.get_object(**place)
-        with closing(answer["Body"]) as body:
-            data = content.gathered(body.iter_chunks(content.CHUNK))
+
+        def fill(buffer: content.BoundedBuffer) -> None:
+            with closing(answer["Body"]) as body:
+                for piece in body.iter_chunks(_CHUNK):
+                    buffer.write(piece)
+
+        data = gathered_in_time(fill)
         encoding = answer.get("ContentEncoding", "").replace("aws-chunked", "").strip(", ")
         plain = content.decoded(data, encoding, uri)
         algorithm, _, wanted = (checksum_of(answer) or "").partition(":")

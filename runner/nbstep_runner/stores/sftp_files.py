@@ -19,6 +19,7 @@ import asyncssh
 from nbstep_runner.errors import BadInputError, OutputConflictError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, is_temporary
+from nbstep_runner.stores.pace import Pace
 from nbstep_runner.stores.protocol import ABSENT
 from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.sftp_connection import Watched
@@ -84,9 +85,10 @@ async def read(client: asyncssh.SFTPClient, path: str, watched: Watched) -> tupl
             raise BadInputError("A folder or a device is no object.", hint="Name a file.")
         if size > content.READ_LIMIT:
             raise BadInputError(f"The object is larger than {content.READ_LIMIT // 2**30} GiB.")
-        data, received = bytearray(size), 0
+        data, received, pace = bytearray(size), 0, Pace()
         async for offset, piece in await file.read_parallel(size, 0):
             watched.moved()
+            pace.arrived(len(piece))
             data[offset : offset + len(piece)] = piece
             received += len(piece)
         if received != size or version_of(await file.stat()) != version_of(before):

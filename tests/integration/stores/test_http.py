@@ -211,7 +211,7 @@ def test_an_answer_whose_head_trickles_is_given_up(
                 handler.wfile.write(bytes([byte]))
                 time.sleep(0.05)
 
-    monkeypatch.setattr("nbstep_runner.stores.http_client._SLOW_SECONDS", 0.5)
+    monkeypatch.setattr("nbstep_runner.stores.pace.SLOW_SECONDS", 0.5)
     with serving(trickle) as port:
         uri = f"http://{LOOPBACK}:{port}/a"
         with within(20.0), pytest.raises(StorageUnavailableError, match="has not answered"):
