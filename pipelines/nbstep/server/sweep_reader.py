@@ -25,6 +25,8 @@ KEPT_BYTES: Final = 2**24
 """How much of what is shown of records that do not change any more is kept in memory, as JSON."""
 Sets = dict[str, dict[str, Any]]
 """The parameters of each set of a plan, by the name of its folder."""
+Plan = tuple[Stat, Sets]
+"""The object that holds a plan, and the plan's sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,7 @@ class SweepReader:
             Problem: There are no runs there.
             NbstepError: The folder cannot be listed or read.
         """
-        records: dict[str, Stat] = {}
-        plans: dict[str, tuple[Stat, Sets]] = {}
-        for stat in group.store.list(group.prefix):
-            name, _, rest = unquote(stat.uri.removeprefix(group.prefix)).partition("/")
-            if rest == RECORD:
-                records[name] = stat
-            elif rest == PLAN:
-                plans[name] = stat, _sets(group.store, stat.uri)
+        records, plans = _found(group)
         sets = {name: values for _, own in plans.values() for name, values in own.items()}
         if not records and not sets:
             raise not_found(f"sweep {group.name[:80]!r}")
@@ -100,10 +95,7 @@ class SweepReader:
             for name, row in shown.items()
         ]
         cut = frozenset(name for name, row in shown.items() if row and not row.whole)
-        ended = {run.name for run in runs if run.state.final}
-        begun = sorted(plans, key=lambda plan: plans[plan][0].modified or 0.0, reverse=True)
-        unfinished = tuple(plan for plan in begun if not plans[plan][1].keys() <= ended)
-        return SweepTable.of(runs, len(names) - len(runs), cut, unfinished)
+        return SweepTable.of(runs, len(names) - len(runs), cut, _unfinished(plans, runs))
 
     def _record(self, store: Store, stat: Stat | None) -> Shown | None:
         if stat is None:
@@ -130,6 +122,26 @@ class SweepReader:
             while self._room < 0:
                 _, (_, size) = self._kept.popitem(last=False)
                 self._room += size
+
+
+def _found(group: RunFolder) -> tuple[dict[str, Stat], dict[str, Plan]]:
+    """The records of a group's runs and the plans of its sweeps, by the names of their folders."""
+    records: dict[str, Stat] = {}
+    plans: dict[str, Plan] = {}
+    for stat in group.store.list(group.prefix):
+        name, _, rest = unquote(stat.uri.removeprefix(group.prefix)).partition("/")
+        if rest == RECORD:
+            records[name] = stat
+        elif rest == PLAN:
+            plans[name] = stat, _sets(group.store, stat.uri)
+    return records, plans
+
+
+def _unfinished(plans: dict[str, Plan], runs: list[SweepRun]) -> tuple[str, ...]:
+    """The sweeps of which a run has not ended, the last started first: each start writes the plan."""
+    ended = {run.name for run in runs if run.state.final}
+    begun = sorted(plans, key=lambda name: plans[name][0].modified or 0.0, reverse=True)
+    return tuple(name for name in begun if not plans[name][1].keys() <= ended)
 
 
 def _sets(store: Store, plan: str) -> Sets:
