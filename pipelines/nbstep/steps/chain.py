@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 from itertools import count
@@ -19,10 +20,11 @@ from nbstep.steps.call import Call, check_called
 from nbstep.steps.component import step_arguments
 from nbstep.steps.reuse import KEPT, Earlier
 from nbstep_runner.contract import DIGEST_INPUT, HTML, METRICS, NOTEBOOK, RunResult, Slot, decode
-from nbstep_runner.errors import BadInputError, InternalError, StorageUnavailableError
+from nbstep_runner.errors import BadInputError, InternalError, OutputConflictError, StorageUnavailableError
 from nbstep_runner.parameters import MISSING
 
 LOG: Final = "step.log"
+LOCK: Final = ".chain.lock"
 RECORD: Final = "record.json"
 INPUT: Final = "executor_input.json"
 SOURCE: Final = "source.ipynb"
@@ -75,6 +77,7 @@ def chain(
 
     Raises:
         NbstepError: A step failed: its own error, with a note that says where its notebook is. Later steps do not run.
+        OutputConflictError: Another chain runs a step of that name in the same folder.
         StorageUnavailableError: The folder takes nothing more.
         BadInputError: The steps wait for each other in a circle, or one has not been called.
     """
@@ -83,7 +86,8 @@ def chain(
     for name, call in _named(_ordered(calls)):
         step = _Execution(call, name, Path(folder).absolute() / name, done)
         may_stand = not force and all(done[earlier].reused for earlier in call.earlier)
-        done[call] = (step.reused(quiet=quiet) if may_stand else None) or step.run(quiet=quiet)
+        with step.alone():
+            done[call] = (step.reused(quiet=quiet) if may_stand else None) or step.run(quiet=quiet)
     return Chained({each.name: each for each in done.values()})
 
 
@@ -142,6 +146,26 @@ class _Execution:
         parameter = self._step.signature.get(slot.parameter) if slot and slot.parameter else None
         default = parameter.default if parameter else None
         return PurePath(default).suffix if isinstance(default, str) else ""
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other chains away from the step's folder, where that can be locked.
+
+        Raises:
+            OutputConflictError: One is there.
+        """
+        with ExitStack() as held:
+            with suppress(OSError):  # a filesystem without locks, or one that takes nothing, which the run tells of
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock = held.enter_context((self._folder / LOCK).open("wb"))
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise OutputConflictError(
+                        f"another chain runs the step {self._name} in {self._folder}",
+                        hint="Wait for its end, or give this chain another folder.",
+                    ) from None
+            yield
 
     def reused(self, *, quiet: bool) -> Done | None:
         """What the step left when it succeeded before, if that still stands."""

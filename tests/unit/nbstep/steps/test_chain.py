@@ -23,6 +23,7 @@ from nbstep_runner.errors import (
     InternalError,
     NbstepError,
     OutOfMemoryError,
+    OutputConflictError,
     StorageUnavailableError,
 )
 from support import notebooks
@@ -168,6 +169,22 @@ def test_what_an_earlier_chain_left_is_gone(tmp_path: Path, does: Any) -> None:
     assert not (tmp_path / "runs/add/table").exists()
     values = json.loads((tmp_path / "runs/add" / INPUT).read_text())["inputs"]["parameterValues"]
     assert values[DIGEST_INPUT] == one.source.digest
+
+
+def test_two_chains_in_one_folder_take_nothing_from_each_other(tmp_path: Path, does: Any) -> None:
+    call = step(tmp_path, results={"sum": int})(n=1)
+    refused: list[OutputConflictError] = []
+
+    def meanwhile(_: dict[str, Any]) -> dict[str, Any]:
+        with pytest.raises(OutputConflictError, match="another chain runs the step add") as caught:
+            nbstep.chain([call], tmp_path / "runs", quiet=True)
+        refused.append(caught.value)
+        return {"sum": 1}
+
+    does(meanwhile)
+    assert nbstep.chain([call], tmp_path / "runs", quiet=True)["add"].outputs["sum"] == 1
+    assert len(refused) == 1
+    assert nbstep.chain([call], tmp_path / "runs", quiet=True)["add"].reused
 
 
 def test_steps_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:
