@@ -130,8 +130,9 @@ class Executor:
 
     def with_reports(self, execution: Execution) -> Execution:
         """What came of the cells, with all that the notebook has reported and shown until its kernel's end."""
-        recorder = self._around.recorder
-        return replace(execution, results=recorder.results, files=tuple(recorder.files), warnings=self._warnings())
+        reported = self._around.recorder.reported
+        warnings = (*self._warnings(), *reported.warnings)
+        return replace(execution, results=reported.results, files=tuple(reported.files), warnings=warnings)
 
     def _stopped(self) -> Verdict | None:
         stop = self._around.supervisor.stop

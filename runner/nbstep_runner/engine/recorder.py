@@ -12,7 +12,7 @@ from nbstep_runner.engine.displays import Displays, Place, Update
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import FailedCommand, Raised
 from nbstep_runner.engine.outputs import HELD_BYTES, CellOutputs, OutputBudget
-from nbstep_runner.engine.results import file_of, results_of
+from nbstep_runner.engine.results import Reported
 from nbstep_runner.engine.widgets import OutputWidget, WidgetState
 from nbstep_runner.kernel.wire import Message
 from nbstep_runner.masking import Masker
@@ -21,7 +21,6 @@ REOPENED_AT_ONCE: Final = 8
 OUTPUTS: Final = frozenset({"stream", "display_data", "execute_result", "error"})
 STATES: Final = ("busy", "idle")
 COMMANDS_KEPT: Final = 100
-FILES_KEPT: Final = 1000
 
 
 class Recorder:
@@ -46,9 +45,7 @@ class Recorder:
         self._displays = Displays()
         self._raised: dict[int, Raised] = {}
         self._widgets = WidgetState(budget, masker)
-        self.results: dict[str, Any] = {}
-        self.files: dict[str, None] = {}
-        """The paths that the notebook reported as results, in order."""
+        self.reported = Reported()
         self.output_bytes: dict[int, int] = {}
         self.failed_commands: dict[int, list[FailedCommand]] = {}
         """The commands (``!``) of each cell that failed, as far as the kernel tells; at most 100 of a cell."""
@@ -105,6 +102,8 @@ class Recorder:
         self.settle()
         if self._widgets.left_out:
             message = f"the state of {self._widgets.left_out} widgets is left out of the notebook: the limits forbid it"
+            self._emit(Notice(message=message, severity=Severity.WARNING))
+        for message in self.reported.warnings:
             self._emit(Notice(message=message, severity=Severity.WARNING))
 
     def abandon(self, index: int) -> None:
@@ -222,7 +221,7 @@ class Recorder:
     ) -> None:
         outputs = widget.area.outputs if widget else cell.outputs
         kept = outputs.append(output)
-        self._note_results(output)
+        self.reported.note(output)
         display_id = messages.display_id_of(message.content) if message else None
         place = widget.comm_id if widget else cell.index
         self._displays.note(place, len(outputs) - 1, display_id if kept else None)
@@ -230,11 +229,6 @@ class Recorder:
             self._note_error(cell.index, Raised.of(output))
         area = widget.area.name if widget else cell.name
         self._emit(OutputEmitted(index=cell.index, id=cell.id, output=output, dropped=not kept, area=area))
-
-    def _note_results(self, output: dict[str, Any]) -> None:
-        self.results.update(results_of(output))
-        if (path := file_of(output)) is not None and len(self.files) < FILES_KEPT:
-            self.files[path] = None
 
     def _note_command(self, message: Message) -> None:
         failed = self.failed_commands.setdefault(self._requests.get(message.parent_id, self._latest or 0), [])
@@ -248,7 +242,7 @@ class Recorder:
     def _update(self, message: Message) -> None:
         """``update_display_data`` changes every output that was displayed under its id, wherever it is."""
         output = self._masker.mask_value(messages.output_of(message))
-        self._note_results(output)
+        self.reported.note(output)
         display_id = messages.display_id_of(message.content)
         update = Update(display_id or "", output)
         places = self._displays.places(display_id)

@@ -187,7 +187,7 @@ def test_results_are_collected_from_displays_and_updates(tmp_path: Path) -> None
         desk.say(kind, "r0", data={mime: {"name": name, "data": value, "encoder": "json"}}, metadata={})
     desk.say("display_data", "r0", data={"application/papermill.record+json": {"old": "style"}}, metadata={})
     desk.say("display_data", "r0", data={mime: "not a scrap"}, metadata={})
-    assert desk.recorder.results == {"a": 3, "b": [2], "old": "style"}
+    assert desk.recorder.reported.results == {"a": 3, "b": [2], "old": "style"}
 
 
 def test_many_late_cells_are_not_all_held_open(tmp_path: Path) -> None:
