@@ -201,7 +201,7 @@ class Saver:
             self._files[file.path] = known
         return StoredFile(file.path, file.size, file.mode, file.modified_ns, known.pieces)
 
-    def _commit(self, files: tuple[StoredFile, ...], folders: tuple[str, ...]) -> Generation:
+    def _commit(self, files: tuple[StoredFile, ...], folders: tuple[str, ...], tries: int = TRIES) -> Generation:
         """Write the generation, unless nothing has changed; of two attempts the one that has the output does."""
         number = max(self._shelf.numbers, default=0) + 1
         saved_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -215,8 +215,10 @@ class Saver:
             self._shelf.write(generation)
         except OutputConflictError:
             if not self._shelf.holds(generation):  # an attempt that had lost its claim was still at it: pass it by
+                if tries == 1:
+                    raise
                 self._shelf.look()
-                return self._commit(files, folders)
+                return self._commit(files, folders, tries - 1)
         self._kept = [*self._kept, generation][-KEPT:]
         return generation
 

@@ -271,3 +271,17 @@ def test_the_work_that_a_generation_is_of_and_who_saved_it_are_in_it(tmp_path: P
     saved = Attempt(MemoryStore(MemorySpace()), tmp_path / "1").save({"a": b"1"})
     assert isinstance(saved, Generation)
     assert (saved.run_id, saved.attempt, saved.content) == (TEMPLATE.run_id, TEMPLATE.attempt, TEMPLATE.content)
+
+
+class Refusing(MemoryStore):
+    """A store that takes no generation, and shows none: as one would that lists names which it was not asked for."""
+
+    def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
+        if "/generations/" in uri:
+            raise OutputConflictError("it is there")
+        return super().write(uri, data, if_version=if_version)
+
+
+def test_a_store_that_never_takes_a_generation_ends_the_save(tmp_path: Path) -> None:
+    with pytest.raises(OutputConflictError):
+        Attempt(Refusing(MemorySpace()), tmp_path / "1").save({"a": b"1"})
