@@ -87,6 +87,9 @@ def _converted(notebook: dict[str, Any]) -> dict[str, Any]:
         node = nbformat.versions[major].to_notebook_json(notebook, minor=notebook.get("nbformat_minor", 0))
         converted = nbformat.convert(node, 4)
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(converted))
+    language = plain["metadata"].get("language")  # as IJulia and others named it then
+    if isinstance(language, str) and language:
+        plain["metadata"].setdefault("language_info", {"name": language.lower()})
     return plain
 
 

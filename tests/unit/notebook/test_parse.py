@@ -56,7 +56,7 @@ def test_older_formats_are_upgraded() -> None:
     version_3 = {
         "nbformat": 3,
         "nbformat_minor": 0,
-        "metadata": {"name": "old"},
+        "metadata": {"name": "old", "language": "Julia"},
         "worksheets": [
             {
                 "metadata": {},
@@ -76,6 +76,7 @@ def test_older_formats_are_upgraded() -> None:
     parsed = parse_notebook(json.dumps(version_3).encode()).content
     assert parsed["nbformat"] == 4
     assert parsed["cells"][0]["source"] == "1 + 1"
+    assert parsed["metadata"]["language_info"] == {"name": "julia"}
 
 
 @pytest.mark.parametrize(("written", "read"), [(30, "30"), (0.5, "0.5"), ("7", "7")])
