@@ -38,6 +38,8 @@ RAISING = (
     "import ipywidgets\nwith ipywidgets.Output():\n    1/0",
     f"{HANDLER}",
     "1/0",
+    "%%script missing-program\nputs 1",
+    "import sys\nsys.stderr.close()\nprint('lost', file=sys.stderr)",
 )
 FINE = ("%run ends.py", "%run -e exits.py", "get_ipython().run_cell('import sys; sys.exit(0)')")
 

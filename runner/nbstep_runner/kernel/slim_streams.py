@@ -49,7 +49,10 @@ class _PipeReader:
             if not self._takes and (waiting := _pending_bytes(self._stream._fid)):
                 self._takes = True  # the stream, written to, would take again
                 try:
-                    if text := self._decoder.decode(os.read(self._stream._fid, waiting)):
+                    data = os.read(self._stream._fid, waiting)
+                    if not self._stream._should_watch:  # it is being closed, which writes this to wake whoever waits
+                        data = data.removesuffix(b"\0")
+                    if text := self._decoder.decode(data):
                         self._stream.write(text)
                 finally:
                     self._takes = False
@@ -128,7 +131,7 @@ def _patch_write(out_stream: Any) -> None:
             parent = self._parent_header_global
         with self._buffer_lock:
             stream, header, buffers, buffer = last
-            if stream is self and header is parent and buffers is self._buffers:
+            if stream is self and header is parent and buffers is self._buffers and self.pub_thread is not None:
                 return buffer.write(string), buffer.tell()
         if stream not in (self, None):
             _hand_over(stream)
