@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 
 from nbstep.backends.protocol import Backend
@@ -13,7 +12,6 @@ from nbstep.profiles import storage as of_storage
 from nbstep.profiles.storage import DEFAULT_RUNS, absolute
 from nbstep.profiles.volume_claims import here
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import UsageError
 from nbstep_runner.stores import Store
 
 
@@ -56,12 +54,15 @@ def check_removable(uri: str) -> None:
 
 
 def named_runs(profile: Profile) -> str | None:
-    """The folder of all runs that a profile names, or else its backend; ``None`` where neither does."""
+    """The folder of all runs that a profile names, or else its backend; ``None`` where neither does.
+
+    Raises:
+        UsageError: The backend is not installed here, or the profile lacks what it takes.
+    """
     if profile.runs is None:
-        with suppress(UsageError):  # the backend is not installed here, or the profile lacks what it takes
-            backend: Any = backend_named(profile.on)
-            if hasattr(backend, "default_runs"):
-                return str(backend.default_runs(profile))
+        backend: Any = backend_named(profile.on)
+        if hasattr(backend, "default_runs"):
+            return str(backend.default_runs(profile))
     return profile.runs
 
 
@@ -69,6 +70,6 @@ def folder_of_runs(profile: Profile) -> str:
     """The folder of all runs, as this machine reaches it.
 
     Raises:
-        UsageError: It is on a claim that this machine has no access to.
+        UsageError: It is on a claim that this machine has no access to, or as :func:`named_runs`.
     """
     return absolute(here(named_runs(profile) or DEFAULT_RUNS, profile.kubernetes.claims))

@@ -17,7 +17,8 @@ def command(run: str, profile: str | None, runs: str | None, storage: Storage, d
     A run that was not submitted has no folder of its own: its notebook goes, and what its run left beside it.
 
     A run that has not ended is refused; nothing of it is touched. An endpoint answers what is under way, ends, and is
-    removed with all of its runs. A sweep that has ended is removed with all of its runs too.
+    removed with all of its runs. A sweep that has ended is removed with its runs, but for those that another sweep in
+    its folder names.
     """
     from nbstep.cli.prune import line_of
     from nbstep.runs.run import Run

@@ -39,7 +39,8 @@ def _row(name: str) -> dict[str, Any]:
 
     try:
         profile = load_profile(name, {})
+        runs = named_runs(profile)
         backend_named(profile.on)
     except NbstepError as error:
         return {"profile": name, "on": None, "runs": None, "image": None, "problem": error.message}
-    return {"profile": name, "on": profile.on, "runs": named_runs(profile), "image": profile.image, "problem": None}
+    return {"profile": name, "on": profile.on, "runs": runs, "image": profile.image, "problem": None}

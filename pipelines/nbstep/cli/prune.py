@@ -48,13 +48,15 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     folder = folder_of_runs(used)
     check_removable(folder)
     silent: set[str] = set()
+    seen: set[str] = set()
     away: dict[str, NbstepError] = {}
     count = size = 0
     is_old = partial(ended_before, limit=datetime.now(UTC) - older_than, keep_failed=keep_failed)
     try:
         for listed in filter(is_old, history(folder, storage=used.storage)):
-            if not RUN_ID.fullmatch(listed.run_id):
+            if listed.run_id in seen or not RUN_ID.fullmatch(listed.run_id):
                 continue
+            seen.add(listed.run_id)  # a copy of its record names it too
             try:
                 run = submitted_at(RunPlaces.of(folder, listed.run_id), listed.run_id, used.storage)
                 record = None if run is None else run.record()  # any notebook may have left one that names this run

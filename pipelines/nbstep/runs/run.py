@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from nbstep.views.notebook import ExecutedNotebook
 
 _MADE_ID: Final = re.compile(r"-\d{8}-\d{6}-[0-9a-f]{6}$")
+UNREADABLE_SECONDS: Final = 60.0
+"""A damaged record has to stay so long as it is: where nothing is replaced in one step, it may be being written."""
 _EARLIER: Final = 50
 
 
@@ -123,8 +125,10 @@ class Run:
         silent = self._is_silent(record, version)
         status = combine(seen, record, silent=silent)
         if status.state.final and (record is None or not record.state.final):
-            if is_doubtful(seen, record) and not silent:
-                words = f"{seen.words}; its last heartbeat is old, and it is given up if no other comes"
+            damaged = record is None and version != ABSENT and seen.phase is Phase.GONE
+            if (damaged or is_doubtful(seen, record)) and not silent:
+                sign = "its record cannot be read" if damaged else "its last heartbeat is old"
+                words = f"{seen.words}; {sign}, and it is given up if no other comes"
                 return RunStatus(state=RunState.RUNNING, words=words, problems=seen.problems, record=record)
             settled = self._write_verdict(seen, record, version)
             if settled is None:
@@ -276,7 +280,7 @@ class Run:
         return sibling(self.output_uri, RECORD_ENDING)
 
     def _read_record(self) -> tuple[RunResult | None, str]:
-        """The record and its version; a damaged one, such as half of one, says nothing, and a verdict replaces it."""
+        """The record and its version; a damaged one, such as one that is being written, says nothing."""
         try:
             blob = self.store.read(self._record_uri)
         except InputNotFoundError:
@@ -291,6 +295,8 @@ class Run:
         now = time.monotonic()
         if self._unchanged is None or self._unchanged[0] != version:
             self._unchanged = version, now
+        if record is None and version != ABSENT:
+            return now - self._unchanged[1] >= UNREADABLE_SECONDS
         lease = record.claim.lease_seconds if record and record.claim else 0.0
         return now - self._unchanged[1] >= GIVEN_UP_AFTER * lease
 

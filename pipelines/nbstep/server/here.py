@@ -50,7 +50,7 @@ def config_here(chosen: Profile, name: str | None) -> Config:
     others = {each: load_profile(each, {}) for each in profile_names()}
     first = name or UNNAMED
     profiles = {first: chosen}
-    profiles |= {each: one for each, one in others.items() if each != first and not _of_a_service(one)}
+    profiles |= {each: one for each, one in others.items() if each != first and _is_offered(one)}
     folder = Folder(uri=absolute(named_runs(chosen) or DEFAULT_RUNS), profiles=tuple(profiles), storage=chosen.storage)
     opened = {each: _opened(one) for each, one in profiles.items()}
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nbstep"
@@ -68,8 +68,19 @@ def _opened(profile: Profile) -> tuple[str, ...]:
     return OPEN
 
 
+def _is_offered(profile: Profile) -> bool:
+    """Whether runs of a profile can lie in a folder that is served here."""
+    with suppress(UsageError):  # its place is not installed here: that is told once a run is started there
+        return not _of_a_service(profile)
+    return True
+
+
 def _of_a_service(profile: Profile) -> bool:
-    """Whether its runs lie at another service: none of them can lie in a folder that is served here."""
+    """Whether its runs lie at another service: none of them can lie in a folder that is served here.
+
+    Raises:
+        UsageError: Its place is not installed here.
+    """
     return (named_runs(profile) or "").startswith(SCHEME)
 
 

@@ -77,16 +77,17 @@ def chain(
 
     Raises:
         NbstepError: A step failed: its own error, with a note that says where its notebook is. Later steps do not run.
-        OutputConflictError: Another chain runs a step of that name in the same folder.
+        OutputConflictError: Another chain has a step of that name in the same folder, and has not ended.
         StorageUnavailableError: The folder takes nothing more.
         BadInputError: The steps wait for each other in a circle, or one has not been called.
     """
     check_called(calls)
     done: dict[Call, Done] = {}
-    for name, call in _named(_ordered(calls)):
-        step = _Execution(call, name, Path(folder).absolute() / name, done)
-        may_stand = not force and all(done[earlier].reused for earlier in call.earlier)
-        with step.alone():
+    with ExitStack() as held:  # later steps read what earlier ones left
+        for name, call in _named(_ordered(calls)):
+            step = _Execution(call, name, Path(folder).absolute() / name, done)
+            may_stand = not force and all(done[earlier].reused for earlier in call.earlier)
+            held.enter_context(step.alone())
             done[call] = (step.reused(quiet=quiet) if may_stand else None) or step.run(quiet=quiet)
     return Chained({each.name: each for each in done.values()})
 
@@ -130,6 +131,7 @@ class _Execution:
         self._name = name
         self._folder = folder
         self._done = done
+        self._locks: tuple[int, ...] = ()
         _, go = call.step.slots(call.brought)
         self._artifacts = {
             name: folder / OWN.get(name, f"{name}{self._suffix(go.get(name))}") for name in call.step.outputs
@@ -151,6 +153,8 @@ class _Execution:
     def alone(self) -> Iterator[None]:
         """Keep other chains away from the step's folder, where that can be locked.
 
+        A runner has the lock too: one whose chain was killed goes on for a while.
+
         Raises:
             OutputConflictError: One is there.
         """
@@ -162,9 +166,10 @@ class _Execution:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
                     raise OutputConflictError(
-                        f"another chain runs the step {self._name} in {self._folder}",
+                        f"another chain has the step {self._name} in {self._folder}",
                         hint="Wait for its end, or give this chain another folder.",
                     ) from None
+                self._locks = (lock.fileno(),)
             yield
 
     def reused(self, *, quiet: bool) -> Done | None:
@@ -206,7 +211,7 @@ class _Execution:
 
     def _child(self, *, quiet: bool) -> int:
         arguments = ["kfp-step", "--executor-input-file", str(self._folder / INPUT), *self._arguments]
-        with Child(arguments) as child, closing(self._logged(child.lines())) as lines:
+        with Child(arguments, descriptors=self._locks) as child, closing(self._logged(child.lines())) as lines:
             for line in lines:
                 if not quiet:
                     os.write(1, line)

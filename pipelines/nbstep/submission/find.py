@@ -11,7 +11,7 @@ import msgspec
 from nbstep.backends.protocol import Backend, Located
 from nbstep.backends.reach import reach_of
 from nbstep.backends.recorded import RecordedBackend
-from nbstep.backends.registry import backend_of
+from nbstep.backends.registry import backend_named, backend_of
 from nbstep.backends.stores import folder_of_runs, keeper_of, named_runs, store_of
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
@@ -157,7 +157,8 @@ def _reachable(located: Located, backend: Backend, profile: Profile) -> Located:
         return located
     named = named_runs(profile) is not None
     if located.spec_uri.endswith(f"/{PLAN}"):
-        plan = here(reach_of(backend, profile).claimed(located.spec_uri), profile.kubernetes.claims)
+        asked = profile if backend_named(profile.on) is backend else Profile()  # another place's says nothing of this
+        plan = here(reach_of(backend, asked).claimed(located.spec_uri), profile.kubernetes.claims)
         return replace(located, spec_uri=plan, storage=profile.storage if named else located.storage)
     if not named:
         return located

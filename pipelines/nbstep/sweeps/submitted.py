@@ -25,8 +25,8 @@ from nbstep.sweeps.told import ToldRecords
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import OUTPUT, PLAN, RunState, SweepSpec, decode
-from nbstep_runner.errors import InputNotFoundError
-from nbstep_runner.stores import join
+from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.stores import join, redact
 
 SEVERITIES: Final = {RunState.SUCCEEDED: "INFO", RunState.CANCELLED: "WARNING"}
 
@@ -263,9 +263,20 @@ class SubmittedSweep:
             if not (_is_plan(stat.uri) and beside) or stat.uri.split("/")[-2] == self._places.name:
                 continue
             with suppress(InputNotFoundError):  # removed meanwhile
-                for spec in decode(self._store.read(stat.uri).data, SweepSpec).specs:
-                    names |= {folder_name(spec.input_uri), folder_name(spec.output_uri)}
+                names |= _named_by(stat.uri, self._store.read(stat.uri).data)
         return names
+
+
+def _named_by(uri: str, data: bytes) -> set[str]:
+    """The folders of runs and inputs that a plan names."""
+    try:
+        specs = decode(data, SweepSpec).specs
+    except BadInputError as error:
+        raise BadInputError(
+            f"{redact(uri)} is no plan of a sweep, and nothing tells which runs beside it are its own",
+            hint="Remove that file once nobody needs it.",
+        ) from error
+    return {folder_name(place) for spec in specs for place in (spec.input_uri, spec.output_uri)}
 
 
 def _is_plan(uri: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from nbstep.backends.protocol import Status
 from nbstep.backends.server.interface import SetOfSweep, Summary, SweepDetail, record_of
 from nbstep_runner.contract import OUTPUT, RECORD, RunResult, decode
+from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Store, join
 
 
@@ -26,7 +27,8 @@ class ToldRecords:
         self._runs = runs
         self._store = store
         self._last: SweepDetail | None = None
-        self._large: dict[str, tuple[Summary, RunResult]] = {}
+        self._given: tuple[SweepDetail, list[dict[str, Any]]] | None = None
+        self._large: dict[str, tuple[Summary, RunResult | None]] = {}
 
     @property
     def _told(self) -> SweepDetail:
@@ -42,7 +44,10 @@ class ToldRecords:
     @property
     def sets(self) -> list[dict[str, Any]]:
         """What each set gives."""
-        return [self._values(each) for each in self._told.sets]
+        told = self._told
+        if self._given is None or self._given[0] is not told:
+            self._given = told, [self._values(each) for each in told.sets]
+        return self._given[1]
 
     def look(self) -> list[int]:
         """Ask once more; the runs that stand otherwise than before."""
@@ -59,9 +64,8 @@ class ToldRecords:
         told = self._told.sets[index]
         if told.run is None:
             return None
-        if not told.run.whole:
-            return self._read(told.name, told.run)
-        return record_of(told.run, join(self._runs, f"{told.name}/{OUTPUT}"))
+        stored = None if told.run.whole else self._stored(told.name, told.run)
+        return stored or record_of(told.run, join(self._runs, f"{told.name}/{OUTPUT}"))
 
     def verdict(self, index: int, *, over: bool) -> RunResult | None:
         """The final record of a run, which the service has judged."""
@@ -74,13 +78,23 @@ class ToldRecords:
 
     def _values(self, told: SetOfSweep) -> dict[str, Any]:
         """What a set gives; what its run was given, where the answer has no room for that."""
-        if told.run is None or told.run.whole:
-            return told.parameters
-        return self._read(told.name, told.run).parameters
+        stored = None if told.run is None or told.run.whole else self._stored(told.name, told.run)
+        return told.parameters if stored is None else stored.parameters
 
-    def _read(self, name: str, told: Summary) -> RunResult:
-        """The record itself, which is read once as long as the service tells the same of the run."""
+    def _stored(self, name: str, told: Summary) -> RunResult | None:
+        """The record itself, with all values; ``None`` where another lies there than the one that the service judged.
+
+        It is read once as long as the service tells the same of the run.
+        """
         if name not in self._large or self._large[name][0] != told:
-            record = decode(self._store.read(join(self._runs, f"{name}/{RECORD}")).data, RunResult)
-            self._large[name] = told, replace(record, output_uri=join(self._runs, f"{name}/{OUTPUT}"))
+            self._large[name] = told, self._read(name, told)
         return self._large[name][1]
+
+    def _read(self, name: str, told: Summary) -> RunResult | None:
+        try:
+            record = decode(self._store.read(join(self._runs, f"{name}/{RECORD}")).data, RunResult)
+        except (InputNotFoundError, BadInputError):
+            return None
+        if (record.state, record.ended_at) != (told.state, told.ended_at):
+            return None
+        return replace(record, output_uri=join(self._runs, f"{name}/{OUTPUT}"))

@@ -74,8 +74,9 @@ def sweep_table(sweep: Sweep) -> Table:
     """Parameters, state, time and results, a row a run."""
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     parameters, results = columns(sweep.runs)
-    for name in (*parameters, *WHOLE, *results):
-        table.add_column(visible_line(name), overflow="fold", no_wrap=name in WHOLE)
+    for names, whole in ((parameters, False), (WHOLE, True), (results, False)):
+        for name in names:
+            table.add_column(visible_line(name), overflow="fold", no_wrap=whole)
     for run in sweep.runs:
         given, state, seconds, found = cells(run, parameters, results)
         table.add_row(*map(Text, given), Text(state, style=STYLES.get(run.state, "red")), seconds, *map(Text, found))

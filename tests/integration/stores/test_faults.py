@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from pathlib import Path
 
 import pytest
@@ -80,7 +81,7 @@ def test_a_flipped_bit_in_a_download_is_found(cloud: Place) -> None:
 @pytest.mark.fault(16)
 def test_a_digest_of_a_web_server_is_compared(web_place: Place) -> None:
     web_place.put(OBJECT)
-    web_place.proxy.add(Kind.LIE, "GET", headers={"Repr-Digest": "sha-256=:AAAA:"})
+    web_place.proxy.add(Kind.LIE, "GET", headers={"Repr-Digest": f"sha-256=:{b64encode(bytes(32)).decode()}:"})
     assert web_place.store().read(web_place.uri()).data == OBJECT
     assert "SHA-256 does not match" in web_place.lines[0]
 

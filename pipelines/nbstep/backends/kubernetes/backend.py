@@ -158,7 +158,7 @@ def _statuses(names: Sequence[JobName]) -> Iterator[tuple[JobName, Status]]:
         if found := jobs.get(name.name):
             give_up_late(api, name, found, pods[name.name])
             of_queue = told.get(found["metadata"]["uid"], NOT_QUEUED)
-            yield name, status_of(found, pods[name.name], queued=of_queue)
+            yield name, status_of(found, pods[name.name], api.now(), queued=of_queue)
         else:
             yield name, _gone(name)
 
@@ -171,9 +171,9 @@ def _status(api: Cluster, name: JobName) -> Status:
     pods = api.pods(name.namespace, f"{RUN_LABEL}={name.name}")
     give_up_late(api, name, found, pods)
     of_queue = ask_queue(api, name, found, pods)
-    status = status_of(found, pods, queued=of_queue)
+    status = status_of(found, pods, api.now(), queued=of_queue)
     if status.phase is Phase.PENDING and not status.problems:
-        return status_of(found, pods, tuple(event_problems(events(api, name, found, pods))), of_queue)
+        return status_of(found, pods, api.now(), tuple(event_problems(events(api, name, found, pods))), of_queue)
     return status
 
 

@@ -111,7 +111,7 @@ class Follower:
         if job is None:
             return True
         final = condition(job, "Complete") or condition(job, "Failed") or withdrawn(job, of_queue)
-        return bool(final) and all(termination(pod) or overdue(pod) for pod in pods)
+        return bool(final) and all(termination(pod) or overdue(pod, self._cluster.now()) for pod in pods)
 
     def _trouble(self, job: Object | None, pods: list[Object], of_queue: Queued) -> Iterator[bytes]:
         """What holds the pods up or took them away, each sentence once."""

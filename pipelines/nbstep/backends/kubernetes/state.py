@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from nbstep.backends.kubernetes.diagnose import Termination, container_status, problems, termination
@@ -16,12 +16,15 @@ OVERDUE_SECONDS: Final = 60.0
 """Past its own deletion for this long, a pod is on a node that does not answer."""
 
 
-def status_of(job: Object, pods: Sequence[Object], told: Sequence[str] = (), queued: Queued = NOT_QUEUED) -> Status:
+def status_of(
+    job: Object, pods: Sequence[Object], now: datetime, told: Sequence[str] = (), queued: Queued = NOT_QUEUED
+) -> Status:
     """The status of a run.
 
     Args:
         job: Its Job.
         pods: The Job's pods, the oldest first.
+        now: The cluster's time.
         told: Problems that the cluster's events tell of.
         queued: What Kueue says of the Job.
     """
@@ -37,7 +40,7 @@ def status_of(job: Object, pods: Sequence[Object], told: Sequence[str] = (), que
             return Status(phase=Phase.ENDED, words=words, problems=trouble, reference=reference, cancelled=cancelled)
         return _under_way(living, trouble, job, cancelled=cancelled)
     saving = [pod for pod in living if started(pod) or "deletionTimestamp" not in pod["metadata"]]
-    if saving and not all(map(overdue, saving)):
+    if saving and not all(overdue(pod, now) for pod in saving):
         return Status(phase=Phase.RUNNING, words="the pod is saving and ending", problems=trouble, cancelled=cancelled)
     return _ended(job, pods, trouble, cancelled=cancelled, vanished=bool(saving))
 
@@ -64,12 +67,12 @@ def is_sweep(job: Object) -> bool:
     return bool(job["spec"].get("completionMode") == "Indexed")
 
 
-def overdue(pod: Object) -> bool:
+def overdue(pod: Object, now: datetime) -> bool:
     """Whether a pod should have been gone for a while: its node does not answer."""
     deleted = pod["metadata"].get("deletionTimestamp")
     if deleted is None:
         return False
-    return (datetime.now(UTC) - datetime.fromisoformat(deleted)).total_seconds() > OVERDUE_SECONDS
+    return (now - datetime.fromisoformat(deleted)).total_seconds() > OVERDUE_SECONDS
 
 
 def started(pod: Object) -> bool:

@@ -29,12 +29,21 @@ class Child:
         arguments: The runner's command line.
         program: The command that a person typed, which the runner's own messages name.
         stdout: A file descriptor for its standard output; without one its lines are read by :meth:`lines`.
+        descriptors: Others that it inherits.
     """
 
-    def __init__(self, arguments: list[str], *, program: str = "nbstep-runner", stdout: int = subprocess.PIPE) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        *,
+        program: str = "nbstep-runner",
+        stdout: int = subprocess.PIPE,
+        descriptors: tuple[int, ...] = (),
+    ) -> None:
         self._command = [*RUNNER, *arguments]
         self._environment = os.environ | {TYPED_COMMAND: program}
         self._stdout = stdout
+        self._descriptors = descriptors
         self._signals = ExitStack()
 
     def __enter__(self) -> Self:
@@ -42,7 +51,11 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._signals.enter_context(signals_to(self._forward, signal.SIGQUIT))
         self._process = subprocess.Popen(  # noqa: S603 - our own runner; no shell
-            self._command, env=self._environment, stdout=self._stdout, process_group=0
+            self._command,
+            env=self._environment,
+            stdout=self._stdout,
+            process_group=0,
+            pass_fds=self._descriptors,
         )
         for early in self._early:
             self._process.send_signal(early)

@@ -64,7 +64,7 @@ def upload(submission: Submission) -> Upload:
     options = service_of(profile)
     if not spec.output_uri.startswith(f"{options.runs}/") or brought is None:
         raise UsageError(
-            f"runs through a service lie in its own folders, not in {profile.runs}",
+            f"runs through a service lie in its own folders, not in {spec.output_uri.rpartition('/')[0]}",
             hint="Leave runs= out, and name the service's folder: server.folder.",
         )
     _check_taken(spec)

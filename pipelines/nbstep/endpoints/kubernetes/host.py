@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from nbstep.backends.kubernetes.api.cluster import Cluster, cluster
@@ -57,7 +57,7 @@ class KubernetesHost(Host):
         status = status_of(deployment, pods, older=len(found) - len(pods))
         if status.phase is Phase.RUNNING:
             service = api.read("Service", name.namespace, name.name)
-            return replace(status, problems=(*status.problems, *address_problems(service)))
+            return replace(status, problems=(*status.problems, *address_problems(service, api.now())))
         if status.phase is Phase.PENDING and not status.problems and pods:
             told = api.events(name.namespace, pods[-1]["metadata"]["uid"])
             return status_of(deployment, pods, told=tuple(event_problems(told)), older=len(found) - len(pods))
@@ -72,7 +72,7 @@ class KubernetesHost(Host):
             service = api.read("Service", name.namespace, name.name)
         except RunNotFoundError:
             return ""
-        return address_of(service, lambda: _nodes(api))
+        return address_of(service, lambda: _nodes(api), api.now())
 
     def ask(self, handle: str, url: str, path: str, body: bytes | None) -> bytes:
         """Through the cluster's API, which reaches every Service."""
@@ -105,11 +105,12 @@ class KubernetesHost(Host):
         await_end(lambda: api.pods(name.namespace, f"{ENDPOINT_LABEL}={name.name}"), handle)
 
 
-def address_of(service: Object, nodes: Callable[[], Sequence[Object]]) -> str:
+def address_of(service: Object, nodes: Callable[[], Sequence[Object]], now: datetime) -> str:
     """The URL of a Service; empty while its load balancer may still get an address.
 
     Args:
         service: It.
+        now: The cluster's time.
         nodes: Tells the addresses of the cluster's nodes; asked of a node port alone.
     """
     metadata, (port, *_) = service["metadata"], service["spec"]["ports"]
@@ -120,17 +121,17 @@ def address_of(service: Object, nodes: Callable[[], Sequence[Object]]) -> str:
             return _url(host, port["nodePort"]) if host else inside
         case "LoadBalancer" if host := _balancer(service):
             return _url(host, port["port"])
-        case "LoadBalancer" if not address_problems(service):
+        case "LoadBalancer" if not address_problems(service, now):
             return ""
         case _:
             return inside
 
 
-def address_problems(service: Object) -> tuple[str, ...]:
+def address_problems(service: Object, now: datetime) -> tuple[str, ...]:
     """That a cluster gives a load balancer no address, which one without a provider of them never does."""
     if service["spec"]["type"] != "LoadBalancer" or _balancer(service):
         return ()
-    age = datetime.now(UTC) - datetime.fromisoformat(service["metadata"]["creationTimestamp"])
+    age = now - datetime.fromisoformat(service["metadata"]["creationTimestamp"])
     if age.total_seconds() < ADDRESS_SECONDS:
         return ()
     return ("the cluster gives the load balancer no address: the endpoint is reached inside of the cluster alone",)

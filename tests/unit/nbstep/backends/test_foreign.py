@@ -12,7 +12,7 @@ import nbstep
 from nbstep import Profile
 from nbstep.api import start
 from nbstep.backends.registry import backend_named, names
-from nbstep.backends.stores import folder_of_runs
+from nbstep.backends.stores import folder_of_runs, named_runs
 from nbstep.profiles.kubernetes import KubernetesOptions, VolumeClaim
 from nbstep.runs.run import Run
 from nbstep.steps import endpoint_step
@@ -98,6 +98,13 @@ def test_a_run_of_it_goes_its_whole_way() -> None:
     assert nbstep.find(run.handle).state is nbstep.find(run.id, runs="memory://grid/runs").state is RunState.PENDING
     run.cancel()
     assert run.wait(check=False).state is RunState.CANCELLED
+
+
+def test_runs_of_a_backend_that_is_not_here_are_not_taken_for_those_of_this_machine() -> None:
+    profile = Profile(on="barn")
+    for told in (named_runs, folder_of_runs):
+        with pytest.raises(UsageError, match="no backend 'barn'"):
+            told(profile)
 
 
 def test_a_handle_of_nobody_is_refused_in_words() -> None:

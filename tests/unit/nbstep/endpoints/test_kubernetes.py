@@ -150,11 +150,11 @@ INSIDE = "http://prices.team.svc"
     ],
 )
 def test_where_it_is_reached(found: dict[str, Any], nodes: list[Any], url: str) -> None:
-    assert address_of(found, lambda: nodes) == url
+    assert address_of(found, lambda: nodes, datetime.now(UTC)) == url
 
 
 def test_a_load_balancer_without_an_address_is_said() -> None:
-    assert address_problems(service("LoadBalancer")) == ()
-    assert address_problems(service("LoadBalancer", age=121, ingress=[{"ip": "203.0.113.9"}])) == ()
-    (problem,) = address_problems(service("LoadBalancer", age=121))
+    assert address_problems(service("LoadBalancer"), datetime.now(UTC)) == ()
+    assert address_problems(service("LoadBalancer", age=121, ingress=[{"ip": "203.0.113.9"}]), datetime.now(UTC)) == ()
+    (problem,) = address_problems(service("LoadBalancer", age=121), datetime.now(UTC))
     assert "no address" in problem

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 import nbstep
+from nbstep.backends.protocol import Phase, Status
 from nbstep_runner.contract import Claim, RunResult, RunState, decode, encode
 from nbstep_runner.processes import host_identity, started_at
 from nbstep_runner.stores.local import LocalStore
@@ -82,14 +83,20 @@ def test_a_heartbeat_in_the_future_keeps_no_run_that_stays_silent(
 def test_a_damaged_record_says_nothing_and_gets_a_verdict_in_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 1000.0
+    monkeypatch.setattr("nbstep.runs.run.time.monotonic", lambda: now)
     monkeypatch.chdir(tmp_path)
     run = submit()
     memory, place = backend_of(run), run.output_uri.replace(".ipynb", ".result.json")
     memory.begin(run.handle)
     run.store.write(place, b'{"run_id": "tra')
     assert (run.status().state, run.record(), run.results) == (RunState.RUNNING, None, {})
-    memory.vanish(run.handle)
-    assert run.wait(check=False).state is RunState.LOST
+    monkeypatch.setattr(memory, "statuses", lambda handles: dict.fromkeys(handles, Status(phase=Phase.GONE)))
+    assert "its record cannot be read" in run.status().words
+    now += 59
+    assert run.status().state is RunState.RUNNING  # it may be in the middle of being written
+    now += 1
+    assert run.status().state is RunState.LOST
     assert decode(run.store.read(place).data, RunResult).state is RunState.LOST
 
 

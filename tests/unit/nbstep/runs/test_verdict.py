@@ -169,7 +169,7 @@ LATE_JOB = ("Failed", "DeadlineExceeded")
 def test_a_jobs_objects_in_words(
     found: dict[str, Any], pods: list[dict[str, Any]], phase: Phase, words: str, reference: str
 ) -> None:
-    status = status_of(found, pods)
+    status = status_of(found, pods, datetime.now(UTC))
     assert (status.phase, status.reference) == (phase, reference)
     assert words in status.words
 
@@ -177,6 +177,6 @@ def test_a_jobs_objects_in_words(
 @pytest.mark.fault(28)
 def test_an_eviction_is_told_beside_the_record_that_the_run_could_still_write() -> None:
     evicted = pod(terminated(143), phase="Failed", reason="Evicted", message='Usage of "work" exceeds the limit')
-    told = combine(status_of(job(FAILED_JOB), [evicted]), STOPPED)
+    told = combine(status_of(job(FAILED_JOB), [evicted], datetime.now(UTC)), STOPPED)
     assert told.state is RunState.CANCELLED
     assert told.problems == ('the pod was evicted: Usage of "work" exceeds the limit',)

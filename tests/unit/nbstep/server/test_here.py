@@ -29,10 +29,12 @@ def test_a_profile_of_a_service_is_not_offered_for_a_folder_here(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("nbstep.yaml").write_text(
-        "profiles: {team: {on: server, server: 'https://runs.example'}, small: {resources: {memory: 1Gi}}}"
+        "profiles: {team: {on: server, server: 'https://runs.example'}, small: {resources: {memory: 1Gi}}, "
+        "far: {on: barn}}"
     )
     served = config_here(Profile(), None)
-    assert (list(served.profiles), served.folders["runs"].profiles) == (["default", "small"], ("default", "small"))
+    names = ["default", "small", "far"]  # the last one's place is not installed here
+    assert (list(served.profiles), served.folders["runs"].profiles) == (names, tuple(names))
 
 
 def test_a_form_asks_for_what_a_profiles_place_heeds() -> None:

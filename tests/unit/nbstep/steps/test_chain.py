@@ -38,7 +38,8 @@ class StepProcess:
 
     work: Work
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], *, descriptors: tuple[int, ...]) -> None:
+        assert len(descriptors) == 1
         self._input = Path(arguments[arguments.index("--executor-input-file") + 1])
         self._code = 0
 
@@ -176,7 +177,7 @@ def test_two_chains_in_one_folder_take_nothing_from_each_other(tmp_path: Path, d
     refused: list[OutputConflictError] = []
 
     def meanwhile(_: dict[str, Any]) -> dict[str, Any]:
-        with pytest.raises(OutputConflictError, match="another chain runs the step add") as caught:
+        with pytest.raises(OutputConflictError, match="another chain has the step add") as caught:
             nbstep.chain([call], tmp_path / "runs", quiet=True)
         refused.append(caught.value)
         return {"sum": 1}
@@ -185,6 +186,19 @@ def test_two_chains_in_one_folder_take_nothing_from_each_other(tmp_path: Path, d
     assert nbstep.chain([call], tmp_path / "runs", quiet=True)["add"].outputs["sum"] == 1
     assert len(refused) == 1
     assert nbstep.chain([call], tmp_path / "runs", quiet=True)["add"].reused
+
+
+def test_what_a_later_step_reads_is_not_taken_away_meanwhile(tmp_path: Path, does: Any) -> None:
+    first = step(tmp_path, name="first", results={"n": int})(n=1)
+    last = step(tmp_path, name="last", results={"n": int})(n=first.output)
+
+    def meanwhile(given: dict[str, Any]) -> dict[str, Any]:
+        with pytest.raises(OutputConflictError, match="another chain has the step first"):
+            nbstep.chain([first], tmp_path / "runs", quiet=True, force=True)
+        return {"n": given["n"]}
+
+    does(meanwhile)
+    assert list(nbstep.chain([last], tmp_path / "runs", quiet=True)) == ["first", "last"]
 
 
 def test_steps_that_wait_for_each_other_are_refused(tmp_path: Path) -> None:

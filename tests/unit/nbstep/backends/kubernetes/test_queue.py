@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ RUNNING, ENDED = pod({"running": {}}), pod({"terminated": {"exitCode": 143, "rea
 def test_a_job_that_its_queue_holds_back_for_good_is_over(
     found: dict[str, Any], pods: list[dict[str, Any]], told: Queued, phase: Phase, reference: str
 ) -> None:
-    status = status_of(found, pods, queued=told)
+    status = status_of(found, pods, datetime.now(UTC), queued=told)
     assert (status.phase, status.reference) == (phase, reference)
     assert status.problems == told.problems
 
