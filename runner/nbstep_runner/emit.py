@@ -103,10 +103,14 @@ def _picture(file: Path) -> dict[str, str]:
 
 
 def _plain(value: Any) -> Any:
-    """A value that JSON cannot say, in a form that it can, exactly."""
-    kind = value.dtype.kind if type(value).__module__ == "numpy" else ""
+    """A value that JSON cannot say, in a form that it can, exactly; what that holds may be such a value again."""
+    numpy = sys.modules.get("numpy")
+    ours = numpy is not None and isinstance(value, numpy.ndarray | numpy.generic)
+    kind = value.dtype.kind if ours else ""
     if kind == "M":  # as a list nanoseconds are plain integers
         return value.astype(str).tolist()
+    if kind == "V" and value.dtype.names:  # a record, or an array of them: field by field, for the same reason
+        return list(value) if value.ndim else [value[name] for name in value.dtype.names]
     for method in ("tolist", "isoformat", "to_dict") if kind not in UNSAID else ():
         if callable(convert := getattr(value, method, None)) and type(converted := convert()) is not type(value):
             return converted

@@ -26,6 +26,7 @@ def reported(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 MOMENT = "2026-01-02T03:04:05.123456789"
+RECORD = np.dtype([("at", "datetime64[ns]"), ("days", "datetime64[D]", 2), ("inner", [("n", "i8"), ("o", object)])])
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,9 @@ MOMENT = "2026-01-02T03:04:05.123456789"
         (np.float32(0.5), 0.5),
         (np.array([[1.0, np.nan]]), [[1.0, {"$number": "NaN"}]]),
         (np.array(5), 5),
+        (np.array([(MOMENT, ["2026-01-02"] * 2, (1, None))], RECORD), [[MOMENT, ["2026-01-02"] * 2, [1, None]]]),
+        (np.array((MOMENT, ["2026-01-02"] * 2, (1, None)), RECORD), [MOMENT, ["2026-01-02"] * 2, [1, None]]),
+        (np.ma.array([MOMENT, MOMENT], "datetime64[ns]", mask=[False, True]), [MOMENT, None]),
         (np.bool_(True), True),  # noqa: FBT003 - NumPy's signature
         ({"a": (1, None)}, {"a": [1, None]}),
     ],
@@ -52,7 +56,10 @@ def test_values_arrive_as_what_they_hold(reported: list[Any], value: Any, data: 
     [
         np.timedelta64(1, "ns"),
         np.array([1], "timedelta64[ns]"),
+        np.array([(1,)], [("d", "timedelta64[ns]")]),
         np.complex128(1j),
+        np.poly1d([1, 2]),
+        np.sin,
         np.longdouble("0.1"),
         {1},
         b"x",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import click
 
@@ -21,7 +21,10 @@ from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat
 from nbstep_runner.sinks.streams import open_at_once, stream_files
 from nbstep_runner.sinks.trace import tracing
-from nbstep_runner.supervisor import Supervisor
+from nbstep_runner.supervisor import Supervisor, begin
+
+COPIED_WITHIN_SECONDS: Final = 10.0
+"""How long whoever reads the copy of the record may take; no signal ends this wait."""
 
 
 def run_in_this_process(
@@ -76,11 +79,21 @@ def _own_stream() -> BinaryIO:
 
 def _copy_record(result: RunResult, path: str) -> None:
     """Leave a copy of the record; a copy that cannot be written is told, and changes no verdict."""
-    try:
+
+    def copy() -> None:
         with open(path, "wb", opener=open_at_once) as file:
             file.write(encode(result))
+
+    try:
+        begin(copy, doing="copying the record").result(COPIED_WITHIN_SECONDS)
+    except TimeoutError:
+        _tell_uncopied(path, f"it was not taken within {COPIED_WITHIN_SECONDS:g} s")
     except OSError as error:
-        click.echo(f"nbstep-runner: the record cannot be copied to {path}: {error.strerror or error}", err=True)
+        _tell_uncopied(path, error.strerror or str(error))
+
+
+def _tell_uncopied(path: str, why: str) -> None:
+    click.echo(f"nbstep-runner: the record cannot be copied to {path}: {why}", err=True)
 
 
 def log_format(name: str, stream: BinaryIO) -> LogFormat:

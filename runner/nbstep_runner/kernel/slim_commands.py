@@ -1,6 +1,7 @@
 """A cell's commands (``!``) as a run wants them: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
 import codecs
+import functools
 import os
 import select
 import signal
@@ -59,33 +60,29 @@ def attend_to_commands(kernel: Any) -> None:
 
 
 def _attend_to_cd(shell: Any, tell: Any) -> None:
-    """Tell of a ``%cd`` to a folder that is not there; IPython only prints that."""
+    """Tell of a ``%cd`` to a folder that cannot be entered; IPython only prints that."""
+    magic = shell.find_line_magic("cd")
 
-    def cd(line: str) -> None:
-        from pathlib import Path
+    @functools.wraps(magic)
+    def cd(line: str = "") -> None:
+        enter, failed = os.chdir, []
 
-        from IPython.core.magics.osm import OSMagics
+        def noted(path: Any) -> None:
+            try:
+                enter(path)
+            except OSError as error:
+                failed.append(error)
+                raise
 
-        magics: Any = OSMagics
-        before = _folder()
-        magics(shell).cd(line)
-        target = line.strip().removeprefix("-q").strip(" '\"")
-        if before and not target.startswith("-") and _folder() == before:
-            wanted = Path(before, os.path.expanduser(target))  # noqa: PTH111 - as IPython does it
-            if wanted.resolve() != before.resolve():
-                tell(f"%cd {line}", 1)
+        os.chdir = noted
+        try:
+            magic(line)
+        finally:
+            os.chdir = enter
+        if failed:
+            tell(f"%cd {line}", 1)
 
     shell.register_magic_function(cd, "line", "cd")
-
-
-def _folder() -> Any:
-    """The working directory as a ``Path``; ``None`` where it has been removed."""
-    from pathlib import Path
-
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return None
 
 
 def _run(shell: str, command: str, encoding: str) -> int:

@@ -26,6 +26,10 @@ def allowed(size: int) -> float:
     return SLOW_SECONDS + size / SLOWEST
 
 
+class TricklingError(TransientError):
+    """A transfer is too slow; what it was asked for may still be on its way."""
+
+
 class Pace:
     """Watches one transfer, which tells of each piece that has come."""
 
@@ -37,7 +41,7 @@ class Pace:
         """Note so many bytes more.
 
         Raises:
-            TransientError: They come too slowly.
+            TricklingError: They come too slowly.
         """
         self._size += size
         if (seconds := time.monotonic() - self._begun) > allowed(self._size):
@@ -47,10 +51,11 @@ class Pace:
 def gathered_in_time(fill: Callable[[BoundedBuffer], object]) -> bytes:
     """The bytes that a client library writes into a buffer.
 
-    A library may wait in one read until that is full, so a thread waits in it; one that is given up is left to itself.
+    A library may wait in one read until that is full, so a thread waits in it; one that is given up ends with
+    the next bytes that come.
 
     Raises:
-        TransientError: They come too slowly.
+        TricklingError: They come too slowly.
     """
     buffer, done, begun = BoundedBuffer(), Future[None](), time.monotonic()
 
@@ -72,8 +77,9 @@ def gathered_in_time(fill: Callable[[BoundedBuffer], object]) -> bytes:
             done.result()
             return buffer.getvalue()
         if seconds > allowed(size):
+            buffer.close()  # takes no more, so that the library gives up too, and lets its connection go
             raise _too_slow(size, seconds)
 
 
-def _too_slow(size: int, seconds: float) -> TransientError:
-    return TransientError(f"only {size:,} bytes of the object arrived in {seconds:.0f} s")
+def _too_slow(size: int, seconds: float) -> TricklingError:
+    return TricklingError(f"only {size:,} bytes of the object arrived in {seconds:.0f} s")

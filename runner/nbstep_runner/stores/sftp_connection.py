@@ -24,6 +24,7 @@ import asyncssh
 
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import BadInputError, StorageDeniedError
+from nbstep_runner.stores.pace import TricklingError
 from nbstep_runner.stores.uris import redact
 
 _KNOWN_HOSTS: Final = ("~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts")
@@ -34,8 +35,12 @@ _BROKEN: Final = (
     asyncssh.SFTPConnectionLost,
     asyncssh.SFTPNoConnection,
     OSError,
+    TricklingError,
 )
-"""After one of these a connection is not used again; time-outs are ``OSError`` too."""
+"""After one of these a connection is not used again: what was asked for on it may still be on its way.
+
+Time-outs are ``OSError`` too.
+"""
 _CANCEL_SECONDS: Final = 0.5
 _Result = TypeVar("_Result")
 Work = Callable[[asyncssh.SFTPClient, "Watched"], Coroutine[Any, Any, _Result]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractAsyncContextManager, nullcontext
+from contextlib import AbstractAsyncContextManager, closing, nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from nbstep_runner.stores.gcs import GcsStore
 from nbstep_runner.stores.pace import gathered_in_time
 from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.s3 import S3Store
-from nbstep_runner.stores.sftp_connection import Watched
+from nbstep_runner.stores.sftp_connection import Connections, Server, Watched
 
 
 @pytest.fixture
@@ -95,6 +95,36 @@ def test_a_file_of_an_sftp_server_that_trickles_is_given_up(monkeypatch: pytest.
     read = sftp_files.read(cast("Any", Trickling()), "in.ipynb", Watched(30.0))
     with pytest.raises(TransientError, match="only 1 bytes of the object arrived"):
         asyncio.run(read)
+
+
+def test_a_connection_on_which_a_file_trickled_is_not_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "SLOW_SECONDS", -1.0)
+    server = Server.of("sftp://host/in.ipynb", StorageOptions())
+    ended: list[bool] = []
+    connections = Connections()
+    connections._open[server] = cast("Any", (SimpleNamespace(abort=lambda: ended.append(True)), Trickling()))
+    with closing(connections):
+        with pytest.raises(TransientError, match="only 1 bytes of the object arrived"):
+            connections.run(server, lambda client, watched: sftp_files.read(client, "in.ipynb", watched), 30.0)
+        assert ended == [True]
+        assert connections._open == {}
+
+
+def test_a_library_that_is_given_up_ends_with_the_next_bytes(stuck: threading.Event) -> None:
+    ended = threading.Event()
+
+    def fill(buffer: Any) -> None:
+        try:
+            stuck.wait()
+            while True:
+                buffer.write(b"more")
+        finally:
+            ended.set()
+
+    with pytest.raises(TransientError, match="only 0 bytes"):
+        gathered_in_time(fill)
+    stuck.set()
+    assert ended.wait(120)
 
 
 def test_what_a_library_raises_is_raised_and_what_it_writes_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
