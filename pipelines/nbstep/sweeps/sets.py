@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from itertools import islice, product
 from math import prod
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -63,7 +63,7 @@ def typed_values(name: str, text: str, where: str) -> Axis:
         where: Where they are typed, for messages.
 
     Raises:
-        UsageError: The list is none, or has no value.
+        UsageError: The list is none, has no value, or has more than a sweep can have sets.
         BadInputError: The list is no YAML.
     """
     if text.lstrip().startswith("["):
@@ -71,21 +71,33 @@ def typed_values(name: str, text: str, where: str) -> Axis:
         if not isinstance(listed, list):
             raise UsageError(f"the values of {where} are no list")
         return axis(name, listed)
-    return name, tuple(ParameterSource.typed(name, value) for value in text.split(","))
+    return name, _counted(name, (ParameterSource.typed(name, value) for value in text.split(",")))
 
 
 def axis(name: str, values: Iterable[Any]) -> Axis:
     """An axis of values that have their types.
 
     Raises:
-        UsageError: There are none, or it is a single value.
+        UsageError: There are none, more than a sweep can have sets, or it is a single value.
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise UsageError(f"the grid has no list of values for {name}", hint=f"Give one: grid={{{name!r}: [1, 2]}}.")
-    sources = tuple(ParameterSource.values({name: value}) for value in values)
+    sources = _counted(name, (ParameterSource.values({name: value}) for value in values))
     if not sources:
         raise UsageError(f"the grid has no value for {name}")
     return name, sources
+
+
+def _counted(name: str, sources: Iterable[ParameterSource]) -> tuple[ParameterSource, ...]:
+    """The sources of an axis; no more are made than it takes to know that they are too many.
+
+    Raises:
+        UsageError: They are.
+    """
+    found = tuple(islice(sources, MOST_SETS + 1))
+    if len(found) > MOST_SETS:
+        raise UsageError(f"{name} has more than {MOST_SETS:,} values, and no sweep has so many sets")
+    return found
 
 
 def row(mapping: Mapping[str, Any]) -> Sources:

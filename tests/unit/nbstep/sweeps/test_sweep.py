@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from nbstep.sweeps.imports import imported_modules
 from nbstep.sweeps.naming import LONGEST, run_id, set_name
 from nbstep.sweeps.outcome import Sweep, SweepRun
 from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
-from nbstep.sweeps.sets import Axis, Sources, axis, combine, names_given, read_matrix, row, typed_axis
+from nbstep.sweeps.sets import MOST_SETS, Axis, Sources, axis, combine, names_given, read_matrix, row, typed_axis
 from nbstep_runner.contract import ErrorInfo, ParameterSource, RunState
 from nbstep_runner.errors import BadInputError, CellFailedError, InternalError, InterruptedRunError, UsageError
 from support import notebooks
@@ -76,6 +77,21 @@ def test_a_grid_that_says_nothing_is_refused(text: str) -> None:
 def test_sets_that_are_none_too_many_or_twice_are_refused(axes: list[Axis], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         combine(axes, [])
+
+
+def test_no_more_values_are_made_than_a_sweep_can_have_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed, made, taken = ParameterSource.typed, Counter[str](), iter(range(2 * MOST_SETS))
+
+    def counted(name: str, text: str) -> ParameterSource:
+        made[name] += 1
+        return typed(name, text)
+
+    monkeypatch.setattr(ParameterSource, "typed", counted)
+    with pytest.raises(UsageError, match="n has more than 10,000 values"):
+        typed_axis("n=" + "1," * 2 * MOST_SETS)
+    with pytest.raises(UsageError, match="n has more than 10,000 values"):
+        axis("n", taken)
+    assert (made["n"], next(taken)) == (MOST_SETS + 1, MOST_SETS + 1)
 
 
 def test_a_csv_matrix_names_parameters_first_and_an_empty_field_gives_none() -> None:
