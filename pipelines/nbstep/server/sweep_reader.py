@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join
 
 AT_ONCE: Final = 32
+"""How many records of one configured folder are read at once."""
 KEPT_BYTES: Final = 2**24
 """How much of what is shown of records that do not change any more is kept in memory, as JSON."""
 Sets = dict[str, dict[str, Any]]
@@ -69,7 +71,7 @@ class SweepReader:
         self._kept: OrderedDict[tuple[str, str], tuple[Shown, int]] = OrderedDict()
         self._room = kept_bytes
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="nbstep-sweep")
+        self._pools: dict[str, ThreadPoolExecutor] = {}
 
     def table(self, group: RunFolder) -> SweepTable:
         """The table of a group of runs.
@@ -83,7 +85,7 @@ class SweepReader:
         if not records and not sets:
             raise not_found(f"sweep {group.name[:80]!r}")
         names = list(dict.fromkeys([*sets, *sorted(records)]))
-        read = self._pool.map(lambda name: self._record(group.store, records.get(name)), names[: self._most])
+        read = self._pool(group).map(lambda name: self._record(group.store, records.get(name)), names[: self._most])
         shown = dict(zip(names, read, strict=False))
         runs = [
             SweepRun(
@@ -95,7 +97,14 @@ class SweepReader:
             for name, row in shown.items()
         ]
         cut = frozenset(name for name, row in shown.items() if row and not row.whole)
-        return SweepTable.of(runs, len(names) - len(runs), cut, _unfinished(plans, runs))
+        return SweepTable.of(runs, len(names) - len(runs), cut, _unfinished(plans, records, runs))
+
+    def _pool(self, group: RunFolder) -> ThreadPoolExecutor:
+        """The threads of a configured folder: where one's store is slow, the tables of others do not wait for it."""
+        with self._lock:
+            if group.top not in self._pools:
+                self._pools[group.top] = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"nbstep-sweep-{group.top}")
+            return self._pools[group.top]
 
     def _record(self, store: Store, stat: Stat | None) -> Shown | None:
         if stat is None:
@@ -137,9 +146,13 @@ def _found(group: RunFolder) -> tuple[dict[str, Stat], dict[str, Plan]]:
     return records, plans
 
 
-def _unfinished(plans: dict[str, Plan], runs: list[SweepRun]) -> tuple[str, ...]:
-    """The sweeps of which a run has not ended, the last started first: each start writes the plan."""
-    ended = {run.name for run in runs if run.state.final}
+def _unfinished(plans: dict[str, Plan], records: Collection[str], runs: list[SweepRun]) -> tuple[str, ...]:
+    """The sweeps of which a run has not ended, the last started first: each start writes the plan.
+
+    Of a run whose record there is, but was not read for this table, nothing is known that keeps its sweep here.
+    """
+    unread = set(records) - {run.name for run in runs}
+    ended = unread | {run.name for run in runs if run.state.final}
     begun = sorted(plans, key=lambda name: plans[name][0].modified or 0.0, reverse=True)
     return tuple(name for name in begun if not plans[name][1].keys() <= ended)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,19 @@ import pytest
 
 from nbstep.profiles.storage import store_of
 from nbstep.server.folders import RunFolders
-from nbstep.server.sweep_reader import SweepReader
-from nbstep_runner.contract import RECORD, ErrorInfo, LeftBehind, RunResult, RunSpec, RunState, StorageOptions, encode
+from nbstep.server.sweep_reader import AT_ONCE, SweepReader
+from nbstep_runner.contract import (
+    PLAN,
+    RECORD,
+    ErrorInfo,
+    LeftBehind,
+    RunResult,
+    RunSpec,
+    RunState,
+    StorageOptions,
+    SweepSpec,
+    encode,
+)
 from nbstep_runner.stores import redact
 from nbstep_runner.testing import MemoryStore
 from support.service import Service, config
@@ -20,6 +33,13 @@ from support.service import Service, config
 if TYPE_CHECKING:
     from nbstep.server.folders import RunFolder
     from nbstep_runner.stores import Blob
+
+
+def leave(group: str, name: str, state: RunState, **members: Any) -> None:
+    """The record of a run."""
+    record = RunResult.blank(RunSpec(run_id=name, input_uri="", output_uri=f"{group}/{name}/o.ipynb"), redact)
+    left = replace(record, **{"state": state, "results": {"rmse": 1}, **members})
+    store_of(group, StorageOptions()).write(f"{group}/{name}/{RECORD}", encode(left))
 
 
 class World:
@@ -42,10 +62,15 @@ class World:
         self.put("n=4", RunState.LOST)
 
     def put(self, name: str, state: RunState, **members: Any) -> None:
-        record = RunResult.blank(RunSpec(run_id=name, input_uri="", output_uri=f"{self.uri}/{name}/o.ipynb"), redact)
-        uri = f"{self.uri}/{name}/{RECORD}"
-        left = replace(record, **{"state": state, "results": {"rmse": 1}, **members})
-        store_of(uri, StorageOptions()).write(uri, encode(left))
+        leave(self.uri, name, state, **members)
+
+    def plan(self, sweep: str, names: list[str]) -> None:
+        """The plan of a sweep of these runs."""
+        specs = tuple(
+            RunSpec(run_id=name, input_uri="", output_uri=f"{self.uri}/{name}/output.ipynb") for name in names
+        )
+        plan = SweepSpec(specs=specs, jobs=1, sets=({},) * len(names))
+        store_of(self.uri, StorageOptions()).write(f"{self.uri}/{sweep}/{PLAN}", encode(plan))
 
     def states(self, reader: SweepReader) -> list[RunState]:
         return [run.state for run in reader.table(self.group).sweep.runs]
@@ -94,3 +119,41 @@ def test_a_run_whose_values_are_too_large_says_so(world: World, large: str) -> N
     told = {each["name"]: each for each in service.get("/v1/sweeps/lr").json()["sets"]}
     assert [told[name]["run"]["whole"] for name in ("n=0", "n=1")] == [False, True]
     assert [told["n=0"]["run"][name] for name in ("parameters", "results", "labels")] == [{}, {}, {}]
+
+
+def test_a_sweep_whose_runs_have_ended_is_told_as_unfinished_by_no_record_that_was_not_read(world: World) -> None:
+    for sweep in ("first", "second"):
+        world.plan(sweep, [f"{sweep}={number}" for number in range(3)])
+        for number in range(3):
+            world.put(f"{sweep}={number}", RunState.SUCCEEDED)
+    reader = SweepReader(most=4)
+    table = reader.table(world.group)
+    assert (len(table.sweep.runs), table.unfinished) == (4, ())
+    store_of(world.uri, StorageOptions()).delete(f"{world.uri}/second=2/{RECORD}")
+    assert reader.table(world.group).unfinished == ("second",), "that it has no record is known without reading one"
+
+
+def test_a_folder_whose_store_is_slow_keeps_no_other_from_being_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow, quick = (f"memory://{secrets.token_hex(4)}/runs" for _ in range(2))
+    folders = RunFolders(config(folders={"slow": {"uri": slow}, "quick": {"uri": quick}}))
+    for uri, runs in ((slow, AT_ONCE), (quick, 1)):
+        for number in range(runs):
+            leave(f"{uri}/lr", f"n={number}", RunState.SUCCEEDED)
+    read, waiting, answers = MemoryStore.read, threading.Semaphore(0), threading.Event()
+
+    def slowly(store: MemoryStore, uri: str) -> Blob:
+        if uri.startswith(slow):
+            waiting.release()
+            assert answers.wait(120)
+        return read(store, uri)
+
+    monkeypatch.setattr(MemoryStore, "read", slowly)
+    reader = SweepReader(most=100)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(reader.table, folders.named("slow").within("lr"))
+        try:
+            assert all(waiting.acquire(timeout=120) for _ in range(AT_ONCE)), "as many are read as may be at once"
+            other = pool.submit(reader.table, folders.named("quick").within("lr")).result(120)
+        finally:
+            answers.set()
+    assert (len(other.sweep.runs), len(first.result().sweep.runs)) == (1, AT_ONCE)
