@@ -73,6 +73,7 @@ class Form:
         profiles: Those to choose from.
         sweep: What a sweep has besides; ``None`` where one run is asked for.
         may_sweep: Whether it can be made the form of a sweep.
+        set_aside: What was typed for a sweep and is kept, unseen, in the form of one run.
     """
 
     starting: Starting
@@ -88,6 +89,7 @@ class Form:
     profiles: Sequence[str]
     sweep: SweepFields | None
     may_sweep: bool
+    set_aside: Sequence[Field]
 
     @classmethod
     def of(cls, starting: Starting, folder: RunFolder, caller: str, chosen: Chosen, given: Mapping[str, str]) -> Form:
@@ -104,6 +106,7 @@ class Form:
             profile = next(iter(profiles), "")
         values = starting.profile(folder, caller, Again(profile=profile or None))
         form_id = given.get("id") or new_run_id(chosen.family)
+        sweep = SweepFields.of(chosen.signature, _stem(form_id), given)
         return cls(
             starting=starting,
             folder=folder,
@@ -116,8 +119,9 @@ class Form:
             overrides=[each.filled(given) for each in profile_fields(values, starting.opened(profile))],
             labels=LABELS.filled(given),
             profiles=profiles,
-            sweep=SweepFields.of(chosen.signature, _stem(form_id), given) if sweeps else None,
+            sweep=sweep if sweeps else None,
             may_sweep=bool(sweepers),
+            set_aside=[] if sweeps else [each for each in sweep.all if each.name in given],
         )
 
     @property

@@ -19,6 +19,7 @@ from nbstep.profiles.storage import store_of
 from nbstep.server.bodies import CARRIED_BYTES
 from nbstep.submission.find import Submitted
 from nbstep.submission.places import RunPlaces
+from nbstep.sweeps.sets import MOST_SETS
 from nbstep_runner.contract import ParameterSource, StorageOptions, SweepSpec, UnknownParameters, decode
 from nbstep_runner.parameters import Signature, resolve
 from support import notebooks
@@ -245,8 +246,10 @@ def test_several_values_make_a_sweep_of_every_combination(world: World) -> None:
     assert (form.fields["profile"], form.fields["parameter.alpha"]) == ("large", "0.7")
     none = world.send(form, {"parameter.epochs": "1"})
     assert (none.status_code, "no parameter has several values" in none.text) == (422, True)
-    wrong = Form(world.send(form, {"several.layers": "[[1], 'x']", "sweep.jobs": "0", "sweep.name": " "}))
-    assert sorted(wrong.invalid) == ["parameter.epochs", "several.layers", "sweep.jobs", "sweep.name"]
+    many = ", ".join(["1"] * (MOST_SETS + 1))
+    typed = {"several.layers": "[[1], 'x']", "several.model": many, "sweep.jobs": "0", "sweep.name": " "}
+    wrong = Form(world.send(form, typed))
+    assert sorted(wrong.invalid) == ["parameter.epochs", *sorted(typed)]
     given = {
         "several.epochs": "1, 2", "several.model": '["1", linear]', "several.layers": "[[1], [2, 3]]",
         "sweep.name": "lr/first", "sweep.jobs": "3", "sweep.per_worker": "2", "override.retries": "1",
@@ -264,9 +267,20 @@ def test_several_values_make_a_sweep_of_every_combination(world: World) -> None:
     assert {each.parameters[0].mapping["alpha"] for each in plan.specs} == {0.7}
     assert (plan.jobs, plan.retries) == (2, 1)
     assert world.get(where).text.count('class="state pending">pending') == len(plan.sets)
-    one = Form(world.send(form, {}, action="one"))
-    assert "several.epochs" not in one.fields
-    assert one.fields["parameter.alpha"] == "0.7"
+
+
+@pytest.mark.usefixtures("sweeping")
+def test_what_was_typed_for_a_sweep_is_there_again_after_one_run_was_looked_at(world: World) -> None:
+    typed = {"several.epochs": "1, 2", "sweep.name": "lr/first", "sweep.jobs": "3", "parameter.alpha": "0.7"}
+    form = Form(world.send(world.form(), {}, action="many"))
+    asked = world.send(form, typed, action="one")
+    assert "sweep" not in Form(asked).fields
+    assert 'id="several.epochs"' not in asked.text
+    one = Form(world.send(Form(asked), {"profile": "large"}, action="show"))
+    again = Form(world.send(one, {}, action="many"))
+    assert {name: again.fields[name] for name in typed} == typed
+    run = world.started(world.send(one, {"parameter.epochs": "1"}))
+    assert world.parameters(run) == {"alpha": 0.7, "epochs": 1}
 
 
 @pytest.mark.usefixtures("sweeping")
@@ -274,8 +288,10 @@ def test_values_of_parameters_that_are_not_known_make_a_sweep_too(tmp_path: Path
     world = World(tmp_path)
     notebooks.write(Path(world.notebook), ["1"])
     form = Form(world.send(world.form(), {}, action="many"))
-    wrong = Form(world.send(form, {"sweep.others": "a: 1"}))
-    assert wrong.invalid == ["sweep.others"]
+    typed = {"sweep.others": "a: 1\nb: <2>"}
+    one = Form(world.send(form, typed, action="one"))
+    wrong = Form(world.send(Form(world.send(one, {}, action="many")), {}))
+    assert (wrong.invalid, wrong.fields["sweep.others"]) == (["sweep.others"], typed["sweep.others"])
     started = world.send(wrong, {"sweep.others": "a: [1, x]", "further": "b: 2"})
     assert started.headers["location"].startswith("/sweeps/train-"), started.text
     (uri,) = [uri for uri in world.uris() if uri.endswith("/sweep.json")]
