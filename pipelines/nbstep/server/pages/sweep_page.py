@@ -3,51 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
-from nbstep.backends.protocol import Phase, Status
 from nbstep.server.callers import Right, folder_of, is_allowed
-from nbstep.server.folders import RunFolder, RunFolders, is_set_name
+from nbstep.server.folders import RunFolders, is_set_name
 from nbstep.server.pages.rendering import Rendering, to_sweep
-from nbstep.server.problems import Problem, as_problem
+from nbstep.server.problems import Problem
+from nbstep.server.standings import Standing, Standings
 from nbstep.server.sweep_reader import SweepReader
 from nbstep.server.sweep_table import NAME, PARAMETER, RESULT, SECONDS, STATE, SweepTable
 from nbstep.server.sweeps import end_sweep
+from nbstep.sweeps.outcome import SweepRun
 from nbstep.views.runs_table import plots
-from nbstep_runner.errors import NbstepError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-
-MOST_ASKED: Final = 3
-"""How many sweeps of one page are asked how they stand: the last started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A sweep that was started there and has runs that have not ended.
-
-    Attributes:
-        path: Below the folder of runs.
-        words: How it stands, or why that is not known.
-        goes_on: It can be cancelled.
-    """
-
-    path: str
-    words: str
-    goes_on: bool
-
-    @property
-    def name(self) -> str:
-        """Beside those of its runs."""
-        return self.path.rpartition("/")[2]
 
 
 class SweepPage:
@@ -57,6 +33,7 @@ class SweepPage:
         self._folders = folders
         self._rendering = rendering
         self._reader = reader
+        self._standings = Standings()
 
     def routes(self) -> list[Route]:
         """Where it answers."""
@@ -77,6 +54,7 @@ class SweepPage:
         by, descending, first = query.get("sort", ""), query.get("order") == "down", query.get("first") == "failures"
         metric = by.removeprefix(RESULT) if by.startswith(RESULT) else getattr(table.sweep.metric, "name", "")
         rows = table.ordered(by, descending=descending, failures_first=first)
+        standing = self._standings.of(folder, path, table.unfinished)
         drawn = plots([run.table_row() for run in rows], metric) if metric else ""
         return self._rendering.page(
             request,
@@ -84,7 +62,7 @@ class SweepPage:
             folder=folder.name,
             group=group.name,
             path=path,
-            started=list(_standing(folder, path, table)),
+            standing=standing,
             may_cancel=is_allowed(request, folder, Right.SUBMIT),
             table=table,
             rows=rows,
@@ -96,7 +74,7 @@ class SweepPage:
             metric=table.sweep.metric,
             plots=Markup(drawn),  # noqa: S704 - the plots' own markup: all that notebooks say is escaped in it
             states=Counter(run.state for run in rows),
-            live=bool(table.left_out) or any(not run.state.final for run in rows),
+            live=bool(table.left_out) or _goes_on(rows, standing),
         )
 
     async def _cancel(self, request: Request) -> Response:
@@ -106,27 +84,13 @@ class SweepPage:
         )
         request.state.run = path
         await run_in_threadpool(end_sweep, folder, path)
+        self._standings.forget(folder, path.rpartition("/")[0])
         return to_sweep(request, path, folder.name)
 
 
-def _standing(folder: RunFolder, path: str, table: SweepTable) -> Iterator[Started]:
-    """How those sweeps stand that one of the folder's profiles has started."""
-    for name in table.unfinished[:MOST_ASKED]:
-        own = f"{path}/{name}"
-        try:
-            sweep = folder.sweep(own)
-            if sweep is not None:
-                status = sweep.backend.statuses([sweep.handle])[sweep.handle]
-                yield _told(own, status)
-        except (Problem, NbstepError) as error:
-            yield Started(own, as_problem(error).detail, goes_on=False)
-
-
-def _told(path: str, status: Status) -> Started:
-    if status.phase not in (Phase.PENDING, Phase.RUNNING):
-        return Started(path, "it has ended: what has not begun is made once it is started again", goes_on=False)
-    words = "; ".join([*(["it was asked to end"] if status.cancelled else []), status.words, *status.problems])
-    return Started(path, words, goes_on=not status.cancelled)
+def _goes_on(runs: Iterable[SweepRun], standing: Standing) -> bool:
+    """Whether a run is under way, or may begin yet: no more once all sweeps that have such have ended."""
+    return any(not run.state.final and (run.result is not None or not standing.over) for run in runs)
 
 
 def _columns(table: SweepTable) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from nbstep.backends.registry import backend_named
 from nbstep.profiles.storage import store_of
 from nbstep.server.app import application
 from nbstep.server.callers import Right, let_in
+from nbstep.server.standings import Standing, Standings
 from nbstep.sweeps.naming import set_name
 from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState, StorageOptions, SweepSpec, encode
 from nbstep_runner.stores import redact
@@ -178,8 +179,12 @@ def test_a_sweep_is_cancelled_by_a_form_of_its_page(world: World, monkeypatch: p
     own = world.service.get(f"/sweeps/{started}?folder=team", headers=BROWSER)
     assert (own.status_code, own.headers["location"]) == (303, "/sweeps/deep/n?folder=team")
     page = world.get("/sweeps/deep/n?folder=team")
-    assert "one of one processes runs" in page
+    assert ("one of one processes runs" in page, "data-seconds" in page) == (True, True)
     (action,) = [link for link in links(page) if "/cancel" in link]
+    with monkeypatch.context() as slow:
+        slow.setattr(Standings, "of", lambda *_: Standing())
+        page = world.get("/sweeps/deep/n?folder=team")
+        assert ("have not answered yet" in page, "data-seconds" in page) == (True, True)
     reader = Service(Reading(application(config(**document))))
     seen = reader.get("/sweeps/deep/n?folder=team", headers=BROWSER).text
     assert ("one of one processes runs" in seen, "<button type" in seen) == (True, False)
@@ -189,7 +194,8 @@ def test_a_sweep_is_cancelled_by_a_form_of_its_page(world: World, monkeypatch: p
     answer = world.service.post(action, headers={**BROWSER, "origin": world.service.base_url})
     assert (answer.status_code, answer.headers["location"]) == (303, "/sweeps/deep/n?folder=team")
     assert memory._run(handle).status.phase is Phase.ENDED
-    assert "it has ended" in world.get("/sweeps/deep/n?folder=team")
+    page = world.get("/sweeps/deep/n?folder=team")
+    assert ("it has ended" in page, "data-seconds" in page) == (True, False), "what has not begun will not begin"
     for name in ("n=1", "n=2"):
         world.put(f"deep/n/{name}")
     assert "it has ended" not in world.get("/sweeps/deep/n?folder=team")
