@@ -72,7 +72,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = _File(folder)
-        self._parts: weakref.WeakSet[Segment] = weakref.WeakSet()
+        self._parts: set[weakref.ref[Segment]] = set()
         self._look_at = LOOKED_THROUGH_BYTES
         self.rewritten = False
 
@@ -90,11 +90,12 @@ class Spool:
         if self._file.size + len(data) > self._look_at:
             self._look_through()
         segment.place, segment.size = (self._file, self._file.append(data)), len(data)
-        self._parts.add(segment)
+        self._parts.add(weakref.ref(segment, self._parts.discard))
         return segment
 
     def _look_through(self) -> None:
-        parts = sorted(self._parts, key=lambda part: part.place[1])
+        there = [part() for part in list(self._parts)]  # taken at once: another thread may let go of some meanwhile
+        parts = sorted((part for part in there if part is not None), key=lambda part: part.place[1])
         held = sum(part.size for part in parts)
         self._look_at = max(LOOKED_THROUGH_BYTES, 2 * held)
         if 2 * (self._file.size - held) >= held:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -82,3 +84,25 @@ def test_a_disk_without_room_to_make_some_loses_nothing(
         small.append(b"y" * 1000, Segment())
     assert [read(small, each) for each in kept] == [bytes([number]) * 1000 for number in range(3)]
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.fault(52)
+def test_letting_go_of_a_part_is_not_cut_in_two(tmp_path: Path) -> None:
+    """Another thread, a checkpoint's, does so while the parts are looked through: it must run no Python code there."""
+    made = Spool(tmp_path)
+    held = [made.append(b"x", Segment()) for _ in range(3)]
+    called: list[str] = []
+
+    def note(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call":
+            called.append(frame.f_code.co_qualname)
+
+    usual = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        del held[0]
+    finally:
+        sys.setprofile(usual)
+    assert called == []
+    made._look_through()
+    assert len(made._parts) == len(held)
