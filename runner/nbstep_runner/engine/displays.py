@@ -6,8 +6,6 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from nbstep_runner.engine.outputs import size_of
-
 Place = int | str
 """Whose outputs: a cell's, by its index, or an output widget's, by its comm id."""
 
@@ -17,11 +15,13 @@ class Update:
     """What all displays of an id show from now on.
 
     Attributes:
+        size: About how many bytes it takes.
         told: The listeners know of it, because the limits keep it out of one of them.
     """
 
     display_id: str
     output: dict[str, Any]
+    size: int
     told: bool = False
 
 
@@ -65,7 +65,7 @@ class Displays:
         """Keep an update for cells, in place of an earlier one."""
         for index in indices:
             self._waiting.setdefault(index, {})[update.display_id] = update
-        self.waiting_bytes += size_of(update.output)
+        self.waiting_bytes += update.size
 
     def deferred(self) -> Collection[int]:
         """The cells for which updates wait."""

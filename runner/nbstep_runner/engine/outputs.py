@@ -170,7 +170,6 @@ class CellOutputs:
             rest = {key: value for key, value in old.items() if key not in {"data", "metadata", SPOOLED}}
             self._outputs[position] = rest | (new if kept else note)
             self._spend((size if kept else size_of(note)) - before)
-        self.received += size
         self._hold(size)
         return all_kept
 
@@ -191,6 +190,11 @@ class CellOutputs:
             return error
         texts = {key: _bounded(error[key], limit, self._budget.where) for key in ("ename", "evalue")}
         return error | texts | {"traceback": [_bounded("\n".join(error["traceback"]), limit, self._budget.where)]}
+
+    def take_received(self) -> int:
+        """The bytes of output that have come since this was asked last, kept or not, but for updates."""
+        received, self.received = self.received, 0
+        return received
 
     def finished(self) -> list[dict[str, Any]]:
         """The outputs as nbformat has them."""

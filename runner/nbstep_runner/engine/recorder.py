@@ -11,7 +11,7 @@ from nbstep_runner.engine.area import OpenCell, OutputArea
 from nbstep_runner.engine.displays import Displays, Place, Update
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import FailedCommand, Raised
-from nbstep_runner.engine.outputs import HELD_BYTES, CellOutputs, OutputBudget
+from nbstep_runner.engine.outputs import HELD_BYTES, CellOutputs, OutputBudget, size_of
 from nbstep_runner.engine.results import Reported
 from nbstep_runner.engine.widgets import OutputWidget, WidgetState
 from nbstep_runner.kernel.wire import Message
@@ -160,20 +160,19 @@ class Recorder:
         self._flush(cell, cell)
         del self._open[index]
         cell.cell["outputs"] = cell.outputs.finished()
-        self._count(index, cell.outputs)
+        self._count(index, cell.outputs.take_received())
         self._document.finish(index)
 
-    def _count(self, index: int, outputs: CellOutputs) -> None:
-        """Book what was received as a cell's."""
-        self.output_bytes[index] = self.output_bytes.get(index, 0) + outputs.received
-        outputs.received = 0
+    def _count(self, index: int, size: int) -> None:
+        """Book bytes that were received as a cell's."""
+        self.output_bytes[index] = self.output_bytes.get(index, 0) + size
 
     def _flush_widgets(self) -> None:
         """End the texts in output widgets, which the latest cell has printed."""
         for widget in self._widgets.output_widgets():
             if self._latest is not None:
                 self._flush(self._cell(self._latest), widget.area)
-                self._count(self._latest, widget.area.outputs)
+                self._count(self._latest, widget.area.outputs.take_received())
 
     def _flush(self, cell: OpenCell, area: OutputArea) -> None:
         for name, text in area.held_back():
@@ -244,7 +243,9 @@ class Recorder:
         output = self._masker.mask_value(messages.output_of(message))
         self.reported.note(output)
         display_id = messages.display_id_of(message.content)
-        update = Update(display_id or "", output)
+        update = Update(display_id or "", output, size_of(output))
+        if (index := self._requests.get(message.parent_id, self._latest)) is not None:
+            self._count(index, update.size)
         places = self._displays.places(display_id)
         if cells := [place for place in places if isinstance(place, int)]:
             self._displays.defer(cells, update)
@@ -263,8 +264,8 @@ class Recorder:
         kept = self._outputs_of(place).replace(positions, update.output["data"], update.output["metadata"])
         if not kept and not update.told and self._latest is not None:
             update.told = True
-            cell = self._cell(self._latest)
-            self._emit(OutputEmitted(index=cell.index, id=cell.id, output=update.output, dropped=True))
+            cell_id = self._document.cells[self._latest].get("id")
+            self._emit(OutputEmitted(index=self._latest, id=cell_id, output=update.output, dropped=True))
 
     def _outputs_of(self, place: Place) -> CellOutputs:
         if isinstance(place, int):

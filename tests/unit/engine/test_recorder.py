@@ -11,7 +11,7 @@ from nbstep_runner.engine import metadata, recorder
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import LONGEST_TEXT
 from nbstep_runner.engine.outputs import OutputBudget
-from nbstep_runner.engine.recorder import Recorder
+from nbstep_runner.engine.recorder import REOPENED_AT_ONCE, Recorder
 from nbstep_runner.engine.widgets import OUTPUT_MODEL, STATE_MIME
 from nbstep_runner.kernel.kernel_json import TOO_DEEP
 from nbstep_runner.kernel.wire import Message
@@ -235,3 +235,34 @@ def test_a_snapshot_has_the_widgets_as_they_are_by_then_and_no_secret_of_them(tm
     desk.say("comm_msg", "r0", comm_id="w", data={"method": "update", "state": {"value": "later"}})
     assert shown()["value"] == "later"
     assert "s3cr3t" not in str(desk.document.notebook)
+
+
+def test_an_update_that_is_refused_opens_no_other_cell(tmp_path: Path) -> None:
+    """As many late cells as are held open wait for it, of which the oldest would give way."""
+    desk = Desk(tmp_path, cells=REOPENED_AT_ONCE + 1, limit=1000)
+    for index in range(REOPENED_AT_ONCE + 1):
+        desk.recorder.begin(index, f"r{index}")
+        desk.say("display_data", f"r{index}", data={"text/plain": "0"}, transient={"display_id": f"d{index}"})
+        desk.recorder.end(index)
+    for index in range(REOPENED_AT_ONCE):
+        desk.say("stream", f"r{index}", name="stdout", text="late\n")
+    desk.say("update_display_data", "", data={"text/plain": "x" * 2000}, transient={"display_id": "d0"})
+    desk.recorder.finish()
+    assert "an update of" in "".join(desk.outputs(0)[0]["data"]["text/plain"])
+    last = desk.document.cells[-1]["id"]
+    told = [(each.index, each.id) for each in desk.told if isinstance(each, OutputEmitted) and each.dropped]
+    assert told == [(REOPENED_AT_ONCE, last)]
+
+
+def test_every_update_counts_once_whoever_shows_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    update = {"data": {"text/plain": "x" * 1000}, "transient": {"display_id": "d"}}
+    for index in (0, 1):
+        desk.recorder.begin(index, f"r{index}")
+        for _ in range(2):
+            desk.say("display_data", f"r{index}", data={"text/plain": "0"}, transient={"display_id": "d"})
+        for _ in range(10 * index):
+            desk.say("update_display_data", f"r{index}", **update)
+        desk.recorder.end(index)
+    assert desk.recorder.output_bytes[0] < 1000
+    assert 10_000 < desk.recorder.output_bytes[1] < 13_000
