@@ -153,14 +153,12 @@ class StoredOutput:
         """Put what an earlier attempt of this run left where this one does not write over it."""
         if record is None or record.run_id != self._spec.run_id or record.attempt >= self._spec.attempt:
             return
-        keep = partial(
-            self._supervisor.call,
-            partial(keep_attempt, self.places.output, record, self._open_store),
-            doing=f"keeping what attempt {record.attempt} left",
-            despite_stop=despite_stop,
-            share=COMPANION_SHARE,
-        )
-        self._writer.attempt(keep)
+        keep = partial(keep_attempt, self.places.output, record, self._open_store)
+        doing = f"keeping what attempt {record.attempt} left"
+        if despite_stop:
+            self._writer.attempt(partial(self._writer.call, keep, doing, share=COMPANION_SHARE))
+        else:
+            self._writer.attempt(partial(self._supervisor.call, keep, doing=doing, share=COMPANION_SHARE))
 
     def describe(self) -> None:
         """Let the claim say at once what is known of the run by now."""
@@ -356,11 +354,15 @@ class StoredOutput:
             self._writer.write(self.places.record, encode(self._ledger.result, indent=1), found.existing.version)
 
     def _leaves_alone(self, record: RunResult) -> bool:
-        """Whether a record stands, though this run, which had no claim, has failed."""
+        """Whether a record stands, though this run, which had no claim, has failed.
+
+        A failure of this run's own stands for the same work alone, as far as this attempt came to know its work.
+        """
         if record.run_id != self._spec.run_id:
             return record.state.final
         anew = self._spec.force or self._spec.resume
-        return record.state is RunState.SUCCEEDED or (is_last_word(record) and not anew)
+        same = self._ledger.result.spec_digest in ("", record.spec_digest)
+        return record.state is RunState.SUCCEEDED or (is_last_word(record) and same and not anew)
 
     def _write_again(self, record: RunResult, version: str) -> None:
         """Show the other processes of a sweep, by the record's new version, that it answers in this sweep too."""

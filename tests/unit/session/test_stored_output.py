@@ -354,12 +354,13 @@ def test_a_claim_that_was_taken_while_the_output_was_looked_at_is_not_taken_for_
     assert decode(store.read(RECORD).data, RunResult).claim is None
 
 
-def fail_before_the_claim(held: Held, **fields: Any) -> None:
+def fail_before_the_claim(held: Held, digest: str = "", **fields: Any) -> None:
     """A run whose input was away, and then a signal came."""
     spec = RunSpec(**{"run_id": "r", "attempt": 2, "input_uri": "in.ipynb", "output_uri": OUTPUT, **fields})
     supervisor, ledger = Supervisor(GRACE), Ledger(spec, None, LogSettings(stream=None, format=LogFormat.JSON))
     output = StoredOutput(spec, lambda _: held.store, supervisor, ledger)
     output.await_turn(look_at_output(output.places, lambda _: held.store))
+    ledger.change(spec_digest=digest)
     ledger.fail(StorageUnavailableError("no input"))
     supervisor.abort(TerminatedError("the run was stopped"))
     output.commit()
@@ -545,3 +546,26 @@ def test_nothing_is_written_where_the_place_was_never_looked_at() -> None:
     supervisor.close()
     assert list(store.list("memory://runs/")) == []
     assert store.write(RECORD, b"", if_version=ABSENT)
+
+
+def test_a_failure_of_other_work_is_not_what_an_attempt_leaves_alone(held: Held) -> None:
+    """The notebook was mended in between."""
+    held.ledger.change(spec_digest="sha256:0")
+    held.ledger.fail(BadInputError("no notebook"))
+    held.output.commit()
+    fail_before_the_claim(held, digest="sha256:0")
+    assert held.stored().attempt == 1
+    fail_before_the_claim(held, digest="sha256:1")
+    assert (held.stored().attempt, held.stored().error.message) == (2, "no input")  # type: ignore[union-attr]  # it failed
+
+
+def test_a_fault_while_an_earlier_attempt_is_kept_is_a_warning(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keep(*_: Any) -> None:
+        raise KeyError("attempt")
+
+    monkeypatch.setattr(stored_output, "keep_attempt", keep)
+    held.ledger.fail(StorageUnavailableError("away"))
+    held.output.commit()
+    fail_before_the_claim(held)
+    assert held.stored().attempt == 2
+    assert held.stored().warnings == ("KeyError: 'attempt' (keeping what attempt 1 left)",)
