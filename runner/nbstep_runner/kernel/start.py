@@ -15,10 +15,14 @@ ASK_AGAIN_SECONDS: Final = 0.25
 UNANSWERED_SECONDS: Final = 1.0
 """How soon a silent kernel is asked again, at first; doubled each time, so that a slow start piles up few replies."""
 LONGEST_CONTEXT: Final = 4000
-"""Characters of what a kernel that did not start has written to stderr, in whole lines: none is cut within a secret."""
+"""Characters at the end of what a kernel that did not start has written to stderr."""
+LONGEST_SAID: Final = 500
+"""Characters at the end of its last line there."""
 
 
-def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> dict[str, Any]:
+def await_ready(
+    kernel: Kernel, seconds: float, attend: Callable[[], None], mask: Callable[[str], str] = str
+) -> dict[str, Any]:
     """Wait until a kernel is ready and return its ``kernel_info_reply``.
 
     Ready means that it has answered on the shell channel and that a message has come on the iopub channel, which
@@ -30,6 +34,7 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
         kernel: Just launched, or starting for a while.
         seconds: How long to wait.
         attend: Called when the run has to look up; what it raises ends the wait.
+        mask: Hides secrets in what the kernel has written, before it is cut: half of one could not be found.
 
     Raises:
         KernelUnavailableError: It ended by itself, or was not ready within ``seconds``.
@@ -43,14 +48,14 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
     while info is None or not subscribed:
         now = time.monotonic()
         if now >= deadline:
-            raise _unavailable(kernel, f"was not ready within {seconds:g} s")
+            raise _unavailable(kernel, f"was not ready within {seconds:g} s", mask)
         if now >= ask_at:
             kernel.request("kernel_info_request", {})
             ask_at = now + (ASK_AGAIN_SECONDS if info else patience)
             patience *= 2
         heard = kernel.wait(min(deadline, ask_at) - now)
         if heard.died:
-            raise _died(kernel)
+            raise _died(kernel, mask)
         if heard.woken:
             attend()
         subscribed = subscribed or bool(heard.iopub)
@@ -61,18 +66,18 @@ def await_ready(kernel: Kernel, seconds: float, attend: Callable[[], None]) -> d
     return info
 
 
-def _died(kernel: Kernel) -> NbstepError:
+def _died(kernel: Kernel, mask: Callable[[str], str]) -> NbstepError:
     status = kernel.process.exit_status
     if status is not None and status < 0:
         return KernelDiedError(f"the kernel was ended by {signal_name(-status)} while it was starting")
-    return _unavailable(kernel, "died while it was starting")
+    return _unavailable(kernel, "died while it was starting", mask)
 
 
-def _unavailable(kernel: Kernel, what: str) -> KernelUnavailableError:
+def _unavailable(kernel: Kernel, what: str, mask: Callable[[str], str]) -> KernelUnavailableError:
     kernel.process.drain_stderr()
-    tail = kernel.process.stderr_tail
+    tail = mask(kernel.process.stderr_tail)
     lines = tail.strip().splitlines()
-    said = f": {lines[-1]}" if lines else ""
+    said = f": {lines[-1][-LONGEST_SAID:]}" if lines else ""
     error = KernelUnavailableError(f"the kernel {kernel.process.spec.name!r} {what}{said}")
-    error.context = tail if len(tail) <= LONGEST_CONTEXT else tail[-LONGEST_CONTEXT:].partition("\n")[2]
+    error.context = tail[-LONGEST_CONTEXT:]
     return error

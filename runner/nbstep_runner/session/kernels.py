@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +45,10 @@ class KernelSource:
         self._process = early.process
         self._kernel: Kernel | None = None
 
-    def ready(self, name: str | None, language: str | None, seconds: float) -> ReadyKernel:
-        """The kernel that the notebook wants, once it answers.
+    def ready(
+        self, name: str | None, language: str | None, seconds: float, mask: Callable[[str], str] = str
+    ) -> ReadyKernel:
+        """The kernel that the notebook wants, once it answers; ``mask`` hides secrets in what one says that does not.
 
         Raises:
             KernelUnavailableError: There is none, it died, or it was not ready within ``seconds``.
@@ -62,7 +64,7 @@ class KernelSource:
         assert self._process is not None  # noqa: S101 - launched, or already there
         self._kernel = Kernel(self._process, self._supervisor.wake)
         prefer_as_oom_victim(self._process.pid)
-        info = await_ready(self._kernel, seconds, self._look_up)
+        info = await_ready(self._kernel, seconds, self._look_up, mask)
         return ReadyKernel(self._kernel, info)
 
     def give(self, variables: Mapping[str, str]) -> None:
