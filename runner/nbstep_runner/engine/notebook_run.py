@@ -97,7 +97,7 @@ def run_notebook(
     try:
         if endpoint is not None and execution.state is RunState.SUCCEEDED:
             execution = execution.ended_by(endpoint.serve())
-        if not (spec.short_notice and tools.supervisor.stop):
+        if execution.error is None or not (spec.short_notice and tools.supervisor.stop):
             _end_kernel(kernel, recorder, spec, tools.supervisor)
         recorder.finish()
     except Exception as error:  # noqa: BLE001 - the cells have run: whatever it is, what they made is not lost
@@ -193,10 +193,9 @@ def _shutdown_seconds(spec: RunSpec, supervisor: Supervisor) -> float:
 
 
 def _end_kernel(kernel: Kernel, recorder: Recorder, spec: RunSpec, supervisor: Supervisor) -> None:
-    """Let the kernel run its exit handlers for a bounded time, keeping what they print."""
-    if kernel.process.exit_status is not None:
-        return
-    kernel.request_shutdown()
+    """Let the kernel run its exit handlers for a bounded time, keeping what they print, or have printed by now."""
+    if kernel.process.exit_status is None:
+        kernel.request_shutdown()
     started = time.monotonic()
     while (left := started + _shutdown_seconds(spec, supervisor) - time.monotonic()) > 0:
         heard = kernel.wait(left)

@@ -233,6 +233,7 @@ class Run:
             self._spec.kernel or metadata.get("kernelspec", {}).get("name"),
             work.language,
             self._spec.deadlines.start,
+            self._fit_to_show,
         )
         environment = self._ledger.result.environment
         if environment is not None:
@@ -242,7 +243,7 @@ class Run:
     def _execute(
         self, notebook: dict[str, Any], ready: ReadyKernel, checkpoints: Checkpointer | None
     ) -> tuple[Document, Execution]:
-        """Run the cells, then end the kernel and the checkpoints; at short notice nothing is waited for."""
+        """Run the cells, then end the kernel and the checkpoints; what a stop at short notice has cut does not wait."""
         from nbstep_runner.engine.notebook_run import Tools, run_notebook
 
         if not gc.isenabled():  # the command's start made objects that stay: they are passed over from now on
@@ -259,18 +260,20 @@ class Run:
             log_name=self._output.places.shown.log if self._output.places else "the log",
             listening=self._tell_serving,
         )
+        succeeded = False
         try:
-            return run_notebook(notebook, ready.kernel, ready.info, shown, tools)
+            document, execution = run_notebook(notebook, ready.kernel, ready.info, shown, tools)
+            succeeded = execution.error is None
+            return document, execution
         finally:
-            if not self._at_once:  # else it ends with the run
+            at_once = self._at_once and not succeeded
+            if not at_once:  # else it ends with the run
                 self._kernels.close()
             if checkpoints:
-                checkpoints.close(
-                    0 if self._at_once else min(CHECKPOINT_CLOSE_SECONDS, self._supervisor.seconds_left / 4)
-                )
+                checkpoints.close(0 if at_once else min(CHECKPOINT_CLOSE_SECONDS, self._supervisor.seconds_left / 4))
                 self._ledger.change(warnings=(*self._ledger.result.warnings, *checkpoints.warnings))
             if self._state is not None:
-                self._state.finish(at_once=self._at_once)
+                self._state.finish(at_once=at_once)
 
     def _checkpoint(self, checkpoints: Checkpointer | None, snapshot: Snapshot) -> None:
         if checkpoints is not None:
