@@ -22,6 +22,7 @@ from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import (
+    EXPIRED_LEASES,
     FILES,
     PAGE_ENDING,
     PARTIAL_ENDING,
@@ -296,9 +297,15 @@ class Run:
         if self._unchanged is None or self._unchanged[0] != version:
             self._unchanged = version, now
         if record is None and version != ABSENT:
-            return now - self._unchanged[1] >= UNREADABLE_SECONDS
+            return now - self._unchanged[1] >= UNREADABLE_SECONDS or self._was_left_long_ago()
         lease = record.claim.lease_seconds if record and record.claim else 0.0
         return now - self._unchanged[1] >= GIVEN_UP_AFTER * lease
+
+    def _was_left_long_ago(self) -> bool:
+        """Whether the record was written so long ago, by its store's clock, that no error of a clock explains it."""
+        stat = self.store.stat(self._record_uri)
+        modified = stat.modified if stat else None
+        return modified is not None and time.time() - modified > EXPIRED_LEASES * UNREADABLE_SECONDS
 
     def _write_verdict(self, status: Status, record: RunResult | None, version: str) -> RunResult | None:
         """Write the verdict that the run could not write; ``None`` where it has written meanwhile, and goes on.

@@ -124,9 +124,10 @@ class Standings:
             return NOBODY
         look = self._look(folder, path, names[:MOST_ASKED])
         try:
-            return look.answer.result(PATIENCE_SECONDS)
+            found = look.answer.result(PATIENCE_SECONDS)
         except TimeoutError:
             return look.before
+        return replace(found, over=found.over and len(names) <= MOST_ASKED)
 
     def forget(self, folder: RunFolder, path: str) -> None:
         """Ask anew about a group next time: one of its sweeps was asked to end."""
@@ -149,7 +150,11 @@ class Standings:
             self._looks.move_to_end(key)
             while len(self._looks) > KEPT:
                 self._looks.popitem(last=False)
-        threading.Thread(target=self._ask, args=(folder, path, look), name="nbstep-standing", daemon=True).start()
+        ask = partial(self._ask, folder, path, look)
+        try:
+            threading.Thread(target=ask, name="nbstep-standing", daemon=True).start()
+        except RuntimeError:  # the limit of processes leaves no room for a thread
+            ask()
         return look
 
     def _ask(self, folder: RunFolder, path: str, look: _Look) -> None:

@@ -170,6 +170,8 @@ class _Execution:
                         hint="Wait for its end, or give this chain another folder.",
                     ) from None
                 self._locks = (lock.fileno(),)
+                # Its runner has ended by then; what watched over that, and any fork of this process, has the lock too.
+                held.callback(fcntl.flock, lock, fcntl.LOCK_UN)
             yield
 
     def reused(self, *, quiet: bool) -> Done | None:

@@ -157,9 +157,15 @@ def _reachable(located: Located, backend: Backend, profile: Profile) -> Located:
         return located
     named = named_runs(profile) is not None
     if located.spec_uri.endswith(f"/{PLAN}"):
-        asked = profile if backend_named(profile.on) is backend else Profile()  # another place's says nothing of this
+        asked = profile if _is_of(profile, backend) else Profile()  # another place's says nothing of this
         plan = here(reach_of(backend, asked).claimed(located.spec_uri), profile.kubernetes.claims)
         return replace(located, spec_uri=plan, storage=profile.storage if named else located.storage)
     if not named:
         return located
     return located_at(RunPlaces.of(folder_of_runs(profile), located.run_id), located.run_id, profile.storage)
+
+
+def _is_of(profile: Profile, backend: Backend) -> bool:
+    with suppress(UsageError):  # its own is not installed here
+        return backend_named(profile.on) is backend
+    return False

@@ -28,7 +28,7 @@ class ToldRecords:
         self._store = store
         self._last: SweepDetail | None = None
         self._given: tuple[SweepDetail, list[dict[str, Any]]] | None = None
-        self._large: dict[str, tuple[Summary, RunResult | None]] = {}
+        self._large: dict[str, tuple[Summary, RunResult]] = {}
 
     @property
     def _told(self) -> SweepDetail:
@@ -87,7 +87,10 @@ class ToldRecords:
         It is read once as long as the service tells the same of the run.
         """
         if name not in self._large or self._large[name][0] != told:
-            self._large[name] = told, self._read(name, told)
+            record = self._read(name, told)
+            if record is None:
+                return None
+            self._large[name] = told, record
         return self._large[name][1]
 
     def _read(self, name: str, told: Summary) -> RunResult | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import click
@@ -84,8 +85,9 @@ def _copy_record(result: RunResult, path: str) -> None:
         with open(path, "wb", opener=open_at_once) as file:
             file.write(encode(result))
 
+    is_read_meanwhile = Path(path).exists() and not Path(path).is_file()  # a pipe; a file is read once this has ended
     try:
-        begin(copy, doing="copying the record").result(COPIED_WITHIN_SECONDS)
+        begin(copy, doing="copying the record").result(COPIED_WITHIN_SECONDS if is_read_meanwhile else None)
     except TimeoutError:
         _tell_uncopied(path, f"it was not taken within {COPIED_WITHIN_SECONDS:g} s")
     except OSError as error:

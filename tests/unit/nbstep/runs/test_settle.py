@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -98,6 +99,19 @@ def test_a_damaged_record_says_nothing_and_gets_a_verdict_in_its_place(
     now += 1
     assert run.status().state is RunState.LOST
     assert decode(run.store.read(place).data, RunResult).state is RunState.LOST
+
+
+def test_a_record_that_was_damaged_long_ago_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = submit(runs=str(tmp_path / "runs"))
+    memory, place = backend_of(run), Path(run.output_uri.replace(".ipynb", ".result.json"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"{")
+    monkeypatch.setattr(memory, "statuses", lambda handles: dict.fromkeys(handles, Status(phase=Phase.GONE)))
+    assert run.status().state is RunState.RUNNING
+    old = time.time() - 601
+    os.utime(place, (old, old))
+    assert run.status().state is RunState.LOST
 
 
 def test_a_heartbeat_between_look_and_verdict_leaves_the_run_alive(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pytest
 
@@ -37,9 +37,11 @@ class StepProcess:
     """Stands for the process of a step: it takes KFP's message, does a function's work, and leaves a record."""
 
     work: Work
+    copies: ClassVar[list[int]] = []
 
     def __init__(self, arguments: list[str], *, descriptors: tuple[int, ...]) -> None:
-        assert len(descriptors) == 1
+        (self.lock,) = descriptors
+        self.copies.append(os.dup(self.lock))  # as a process has that is forked meanwhile
         self._input = Path(arguments[arguments.index("--executor-input-file") + 1])
         self._code = 0
 
@@ -72,14 +74,18 @@ class StepProcess:
 
 
 @pytest.fixture
-def does(monkeypatch: pytest.MonkeyPatch) -> Callable[[Work], None]:
+def does(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Work], None]]:
     """Says what every step does from now on."""
+    copies: list[int] = []
     monkeypatch.setattr("nbstep.steps.chain.Child", StepProcess)
+    monkeypatch.setattr(StepProcess, "copies", copies)
 
     def every(work: Work) -> None:
         monkeypatch.setattr(StepProcess, "work", staticmethod(work), raising=False)
 
-    return every
+    yield every
+    for each in copies:
+        os.close(each)
 
 
 def step(folder: Path, cell: str = "n: int = 1", name: str = "add", **options: Any) -> NotebookStep:
