@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from nbstep.cli.common import chosen, where
 if TYPE_CHECKING:
     from nbstep.runs.removal import Removed
     from nbstep.runs.run import Run
+    from nbstep.submission.places import RunPlaces
+    from nbstep_runner.contract import RunResult, StorageOptions
     from nbstep_runner.errors import NbstepError
 
 
@@ -33,8 +35,6 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     from nbstep.backends.stores import check_removable, folder_of_runs
     from nbstep.runs.history import history
     from nbstep.runs.removal import ended_before
-    from nbstep.runs.verdict import can_be_retried
-    from nbstep.submission.find import submitted_at
     from nbstep.submission.places import RunPlaces
     from nbstep.submission.removal import remove
     from nbstep_runner.errors import (
@@ -58,11 +58,8 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
                 continue
             seen.add(listed.run_id)  # a copy of its record names it too
             try:
-                run = submitted_at(RunPlaces.of(folder, listed.run_id), listed.run_id, used.storage)
-                record = None if run is None else run.record()  # any notebook may have left one that names this run
-                if run is None or record is None or not is_old(record):
-                    continue
-                if can_be_retried(record) and _cannot_say(run, silent):
+                run = _old_run(RunPlaces.of(folder, listed.run_id), used.storage, is_old, silent)
+                if run is None:
                     continue
                 removed = remove(run, dry_run=dry_run, away=away)
             except OutputConflictError:  # another attempt of it may follow
@@ -79,6 +76,20 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
             _tell(count, size, away, dry_run=dry_run)
         raise
     _tell(count, size, away, dry_run=dry_run)
+
+
+def _old_run(
+    places: RunPlaces, storage: StorageOptions, is_old: Callable[[RunResult], bool], silent: set[str]
+) -> Run | None:
+    """The submitted run that lies there, if it may go; its own record says so, for any notebook may have left one."""
+    from nbstep.runs.verdict import can_be_retried
+    from nbstep.submission.find import submitted_at
+
+    run = submitted_at(places, places.folder.rpartition("/")[2], storage)
+    record = None if run is None else run.record()
+    if run is None or record is None or not is_old(record):
+        return None
+    return None if can_be_retried(record) and _cannot_say(run, silent) else run
 
 
 def _tell(count: int, size: int, away: Mapping[str, NbstepError], *, dry_run: bool) -> None:
