@@ -25,6 +25,12 @@ processes of this machine, as cheap as a call, says ``here = True``: whoever ask
 ``nbstep doctor`` makes a small run unasked. One that has a folder for runs whose profile names none has
 ``default_runs(profile)``, which returns its URI.
 
+One whose place can serve notebooks names in ``endpoints`` the class of their :class:`nbstep.endpoints.host.Host`, as
+``module:Class``. One whose place can run the runner's own command line, watched from here, has ``attached(profile,
+arguments, folders)``, a context that gives an :class:`Attached`. One whose runs are objects of a Kubernetes cluster has
+``rights(profile)``: the namespace that the profile names, if it does, and the rules of a role that may start and follow
+runs in it, which ``nbstep server --manifest`` grants.
+
 A backend of ours that alone gives the objects of its runs, whose URIs begin with its scheme, has ``store()``, which
 returns them as a :class:`nbstep_runner.stores.Store`; ``know(profile)``, by which it learns how its place is reached;
 and ``rerun(handle, again)``, which has its place run a run again and returns the new run's handle. If it starts sweeps,
@@ -212,6 +218,19 @@ class Backend(Protocol):
 
     def cancel(self, handle: str) -> None:
         """Ask the run to save and end. Returns at once; one that has ended stays as it is."""
+
+
+class Attached(Protocol):
+    """The runner's command line in some place, for as long as the context lasts that gives it."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Start it; the lines of its log, to its end."""
+
+    def send(self, number: int) -> None:
+        """Hand on a signal of this process."""
+
+    def status(self) -> Status:
+        """How it stands."""
 
 
 def forget(backend: Backend, handle: str) -> None:

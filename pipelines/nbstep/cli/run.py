@@ -47,9 +47,7 @@ class RunCommand(SectionedCommand):
 @click.option("--quiet", is_flag=True, envvar="NBSTEP_QUIET", help="Show warnings and errors only.")
 @section(
     "Place",
-    click.option(
-        "--on", type=click.Choice(["local", "docker"]), default="local", show_default=True, help="Where it runs."
-    ),
+    click.option("--on", metavar="[local|docker]", help="Where it runs. [default: local]"),
     click.option("--image", help="With --on docker: the image."),
     click.option("--memory", help="With --on docker: the memory limit, such as 4Gi."),
     click.option("--cpu", help="With --on docker: the CPUs, such as 2 or 500m."),
@@ -66,7 +64,7 @@ def command(
     as_json: bool,
     log_format: str,
     quiet: bool,
-    on: str,
+    on: str | None,
     **place: Any,
 ) -> int:
     """Run NOTEBOOK with the parameters in PARAMS, write the executed notebook to OUTPUT, and watch it.
@@ -76,7 +74,8 @@ def command(
 
     The exit code is the runner's, and says how the run ended.
     """
-    if on != "docker" and (given := [name for name, value in place.items() if value]):
+    elsewhere = None if on is None or _is_here(on) else on
+    if elsewhere is None and (given := [name for name, value in place.items() if value]):
         raise click.UsageError(f"--{given[0]} goes with --on docker.")
     asked = runner_command.make_context(ctx.info_name, list(arguments), parent=ctx.parent).params
     quiet = quiet or asked["quiet"]
@@ -86,10 +85,10 @@ def command(
         arguments = (*arguments, output)
         if not quiet:
             click.echo(f"{ctx.command_path}: the executed notebook goes to {output}", err=True)
-    if on == "docker":
-        from nbstep.cli.container import run_in_container
+    if elsewhere is not None:
+        from nbstep.cli.attached import run_attached
 
-        return run_in_container(arguments, place, log_format, as_json=as_json, quiet=quiet)
+        return run_attached(elsewhere, arguments, place, log_format, as_json=as_json, quiet=quiet)
     form = "console" if log_format == "auto" else log_format
     told = [*arguments, *(["--quiet"] if quiet else [])]
     # Standard output is the notebook's then, or its parameters' where those are asked for.
@@ -107,6 +106,13 @@ def command(
     elif record and form == "console" and not quiet:
         _say_where(record)
     return code
+
+
+def _is_here(on: str) -> bool:
+    from nbstep.backends.protocol import is_here
+    from nbstep.backends.registry import backend_named
+
+    return is_here(backend_named(on))
 
 
 def _recorded(

@@ -9,17 +9,12 @@ from importlib import import_module
 from typing import Final, Protocol, cast
 
 from nbstep.backends.protocol import Plan, Status
+from nbstep.backends.registry import backend_named, names
 from nbstep.endpoints.plan import Deployment
-from nbstep.errors import WaitTimeoutError, missing_package
+from nbstep.errors import WaitTimeoutError
 from nbstep.profiles import Profile
 from nbstep_runner.contract import RunResult, moment_of
 from nbstep_runner.errors import UsageError
-
-HOSTS: Final = {
-    "local": "nbstep.endpoints.local:LocalHost",
-    "docker": "nbstep.endpoints.docker:DockerHost",
-    "kubernetes": "nbstep.endpoints.kubernetes:KubernetesHost",
-}
 
 LOOPBACK: Final = "127.0.0.1"
 IN_CONTAINER: Final = ("0.0.0.0", 8080)  # noqa: S104 - a container's own addresses
@@ -94,15 +89,18 @@ class Host(Protocol):
 
 @cache
 def host_named(name: str) -> Host:
-    """The host that ``on=`` names.
+    """The host of the backend that ``on=`` names.
 
     Raises:
         UsageError: Nothing can be served there, or its packages are not installed.
     """
-    if name not in HOSTS:
-        raise UsageError(f"nothing can be served on {name!r}", hint=f"It is one of {', '.join(HOSTS)}.")
-    module, _, attribute = HOSTS[name].partition(":")
-    try:
-        return cast("Host", getattr(import_module(module), attribute)())
-    except ModuleNotFoundError as error:
-        raise missing_package(f"serving on {name!r}", error, name) from error
+    place = _place(name)
+    if not place:
+        serving = [each for each in names() if _place(each)]
+        raise UsageError(f"nothing can be served on {name!r}", hint=f"It is one of {', '.join(serving)}.")
+    module, _, attribute = place.partition(":")
+    return cast("Host", getattr(import_module(module), attribute)())
+
+
+def _place(name: str) -> str:
+    return getattr(backend_named(name), "endpoints", "") if name in names() else ""

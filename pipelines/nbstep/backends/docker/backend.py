@@ -5,9 +5,13 @@ A container stays for a day after its end, for its log and its state; submitting
 
 from __future__ import annotations
 
+import secrets
+import signal
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Thread
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -15,14 +19,16 @@ import yaml
 
 from nbstep.backends.docker.engine import Engine, engine
 from nbstep.backends.docker.logs import lines
-from nbstep.backends.docker.request import RUN_LABEL, request
-from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission, checked_run_id
+from nbstep.backends.docker.request import RUN_LABEL, container, request
+from nbstep.backends.protocol import Attached, Located, Phase, Plan, Status, Submission, checked_run_id
 from nbstep.backends.reach import Packages, Reach
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep_runner.errors import OutOfMemoryError, OutputConflictError
 
 SCHEME: Final = "docker"
+GRACE_SECONDS: Final = 25.0
+"""Of a run whose command line does not say."""
 KEPT: Final = timedelta(days=1)
 KILLED: Final = 137
 """What a container ends with whose first process was killed by SIGKILL: 128 and the signal's number."""
@@ -33,6 +39,7 @@ class DockerBackend:
     """Starts a container for each run, with as few rights as a cluster would give it."""
 
     scheme: ClassVar[str] = SCHEME
+    endpoints: ClassVar[str] = "nbstep.endpoints.docker:DockerHost"
 
     def reach(self, profile: Profile) -> Reach:
         """This machine's own files, as far as the request mounts them, and an image of its daemon."""
@@ -74,6 +81,35 @@ class DockerBackend:
         engine().provide(image, pull=plan.body["pull"])
         return f"the daemon answers and has the image {image}"
 
+    @contextmanager
+    def attached(self, profile: Profile, arguments: Sequence[str], folders: Sequence[str]) -> Iterator[Attached]:
+        """Give the image's runner a container that has this process's working directory; nothing of it stays.
+
+        Args:
+            profile: Its image and its limits.
+            arguments: The runner's.
+            folders: Of this machine, which are the container's too, at the same paths.
+
+        Raises:
+            NotStartedError: The image cannot be had.
+        """
+        here = str(Path.cwd())
+        request = container(
+            profile,
+            arguments,
+            writable=[here, *(str(Path(folder).absolute()) for folder in folders)],
+            labels=profile.labels,
+            grace=GRACE_SECONDS,
+            folder=here,
+        )
+        daemon, name = engine(), f"nbstep-run-{secrets.token_hex(6)}"
+        daemon.provide(request["Image"], pull=profile.docker.pull)
+        try:
+            daemon.create(name, request)
+            yield _Watched(daemon, name)
+        finally:
+            daemon.remove(name)
+
     def locate(self, handle: str) -> Located:
         """Find a run by its container's labels."""
         labels = _labels(engine().inspect(_name(handle)))
@@ -97,6 +133,27 @@ class DockerBackend:
     def cancel(self, handle: str) -> None:
         """SIGTERM; the runner saves what it has within its own grace period."""
         engine().signal(_name(handle), "SIGTERM")
+
+
+class _Watched:
+    """A container that lasts as long as it is watched."""
+
+    def __init__(self, daemon: Engine, name: str) -> None:
+        self._daemon = daemon
+        self._name = name
+
+    def lines(self) -> Iterator[bytes]:
+        """Start it, and follow its log."""
+        self._daemon.start(self._name)
+        return (line for line in lines(self._daemon, self._name, follow=True) if line is not None)
+
+    def send(self, number: int) -> None:
+        """From a thread: the connection that is being read may be in the middle of anything."""
+        Thread(target=self._daemon.signal, args=(self._name, signal.Signals(number).name)).start()
+
+    def status(self) -> Status:
+        """How the container stands."""
+        return status(self._daemon, self._name)
 
 
 def status(daemon: Engine, name: str) -> Status:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ def request(submission: Submission) -> dict[str, Any]:
 
 def container(  # noqa: PLR0913 - the parts of one request, by name
     profile: Profile,
-    command: list[str],
+    command: Sequence[str],
     *,
     writable: Iterable[str],
     readable: Iterable[str] = (),
@@ -70,7 +70,7 @@ def container(  # noqa: PLR0913 - the parts of one request, by name
     return _without_empty(
         {
             "Image": profile.image,
-            "Cmd": command,
+            "Cmd": list(command),
             "User": user,
             "WorkingDir": folder,
             "Env": [f"{name}={value}" for name, value in _environment(profile).items()],

@@ -39,6 +39,15 @@ PODS: Final = 8
 """Of a sweep for which nobody says how many."""
 GONE_SECONDS: Final = 120.0
 LOOK_SECONDS: Final = 0.5
+RIGHTS: Final = (
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "get", "list", "patch"]},
+    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads"], "verbs": ["list"]},
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
+)
+"""What the launcher does in the namespaces of runs; of endpoints a server tells how they stand, and starts none."""
 FEW: Final = 3
 """Up to so many runs are asked for by name, and with the events that say what holds them up."""
 
@@ -47,6 +56,7 @@ class KubernetesBackend:
     """Starts a Job for each run, and reads how it stands from the Job, its pods and their events."""
 
     scheme: ClassVar[str] = SCHEME
+    endpoints: ClassVar[str] = "nbstep.endpoints.kubernetes:KubernetesHost"
 
     def reach(self, profile: Profile) -> Reach:
         """What a pod sees: its claims, its own ways to stores, an image of a registry; nothing of this machine."""
@@ -58,6 +68,10 @@ class KubernetesBackend:
             packages=Packages.PUBLISHED,
             claimed=claimed_in_pod,
         )
+
+    def rights(self, profile: Profile) -> tuple[str | None, tuple[Object, ...]]:
+        """The namespace that the profile names, and what the launcher does in it."""
+        return profile.kubernetes.namespace, RIGHTS
 
     def plan(self, submission: Submission) -> Plan:
         """The Job's manifest. Asks no server; the kubeconfig only for what the profile leaves open."""

@@ -42,6 +42,7 @@ class LocalBackend:
 
     scheme: ClassVar[str] = SCHEME
     here: ClassVar[bool] = True
+    endpoints: ClassVar[str] = "nbstep.endpoints.local:LocalHost"
 
     def reach(self, profile: Profile) -> Reach:
         """This machine's own files and this very Python."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from nbstep.backends.kubernetes.pod import UNPRIVILEGED, environment, requested
 from nbstep.backends.kubernetes.text import as_yaml
+from nbstep.backends.registry import backend_named
 from nbstep.server.app import application
 from nbstep.server.config import Config
 from nbstep.server.config_file import read_config
@@ -28,15 +30,6 @@ PAUSE_SECONDS: Final = 5
 SPARE_SECONDS: Final = 15
 CLUSTER_PATIENCE: Final = "20"
 """Seconds that a request waits for an API that does not answer, rather than the minutes that a person does."""
-LAUNCHER: Final = (
-    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["create", "delete", "get", "list", "patch"]},
-    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["get", "list"]},
-    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
-    {"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads"], "verbs": ["list"]},
-    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
-)
-"""What the server does in the namespaces of runs; of endpoints it tells how they stand, and starts none."""
 REVIEWER: Final = (
     {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
     {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
@@ -71,7 +64,7 @@ def manifests(config: Config, text: str) -> list[Object]:
     return [
         made.object("v1", "ServiceAccount", annotations=deployment.annotations),
         *(made.roles(REVIEWER) if reviews else ()),
-        *(each for namespace in _namespaces(config, deployment) for each in made.roles(LAUNCHER, namespace)),
+        *(each for namespace, rules in _rights(config, deployment) for each in made.roles(rules, namespace)),
         made.object("v1", "ConfigMap", data={CONFIG_FILE: text}),
         made.object("networking.k8s.io/v1", "NetworkPolicy", spec=_network_policy(deployment)),
         made.object("policy/v1", "PodDisruptionBudget", spec={"maxUnavailable": 1, "selector": made.selector}),
@@ -94,7 +87,7 @@ class _Maker:
         metadata |= {"annotations": annotations} if annotations else {}
         return {"apiVersion": api, "kind": kind, "metadata": metadata, **parts}
 
-    def roles(self, rules: tuple[Object, ...], namespace: str | None = None) -> list[Object]:
+    def roles(self, rules: Sequence[Object], namespace: str | None = None) -> list[Object]:
         """A role with these rules for the server's account, and its binding; of the whole cluster if ``None``."""
         scope, where = ("Cluster", {}) if namespace is None else ("", {"namespace": namespace})
         name = f"{self.deployment.namespace}-{self.deployment.name}"  # which two servers do not share
@@ -122,11 +115,16 @@ def _labels(deployment: Deployment) -> dict[str, str]:
     return {"app.kubernetes.io/name": "nbstep-server", "app.kubernetes.io/instance": deployment.name}
 
 
-def _namespaces(config: Config, deployment: Deployment) -> list[str]:
-    """Where runs take place."""
-    profiles = (each for folder in config.folders.values() for each in config.profiles_of(folder).values())
-    found = (each.kubernetes.namespace or deployment.namespace for each in profiles if each.on == "kubernetes")
-    return sorted(set(found))
+def _rights(config: Config, deployment: Deployment) -> list[tuple[str, list[Object]]]:
+    """The namespaces where runs take place, and what their backends do in each."""
+    found: dict[str, list[Object]] = {}
+    for profile in (each for folder in config.folders.values() for each in config.profiles_of(folder).values()):
+        backend: Any = backend_named(profile.on)
+        if hasattr(backend, "rights"):
+            namespace, rules = backend.rights(profile)
+            known = found.setdefault(namespace or deployment.namespace, [])
+            known += [rule for rule in rules if rule not in known]
+    return sorted(found.items())
 
 
 def _service(deployment: Deployment) -> Object:

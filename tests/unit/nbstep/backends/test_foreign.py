@@ -7,14 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import nbstep
 from nbstep import Profile
 from nbstep.api import start
 from nbstep.backends.registry import backend_named, names
 from nbstep.backends.stores import folder_of_runs, named_runs
+from nbstep.cli.run import command
+from nbstep.endpoints.api import planned, planned_text
+from nbstep.endpoints.host import host_named
+from nbstep.profiles.exposure import Exposure
 from nbstep.profiles.kubernetes import KubernetesOptions, VolumeClaim
 from nbstep.runs.run import Run
+from nbstep.server.config import Config, Folder
+from nbstep.server.team.manifest import manifests
 from nbstep.steps import endpoint_step
 from nbstep.submission.checkup import check_up
 from nbstep.submission.request import Prepared, Request, prepare
@@ -26,10 +33,13 @@ from support.notebooks import Code
 MODULE = '''
 """A grid of machines that have every volume claim below /grid, and their own way to stores."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 from nbstep.backends.memory import MemoryBackend
+from nbstep.backends.protocol import Phase, Plan, Status
 from nbstep.backends.reach import Packages, Reach
+from nbstep.endpoints.host import Host
 from nbstep.profiles.volume_claims import mapped
 
 
@@ -52,6 +62,37 @@ class Grid(MemoryBackend):
 
     def default_runs(self, profile):
         return "memory://grid/all"
+
+    endpoints = "nbstep_grid:GridHost"
+
+    def rights(self, profile):
+        return "farm", ({"apiGroups": ["grid"], "resources": ["tasks"], "verbs": ["create"]},)
+
+    @contextmanager
+    def attached(self, profile, arguments, folders):
+        yield Watched([profile.image, *arguments, *folders])
+
+
+class Watched:
+    def __init__(self, told):
+        self.told = told
+
+    def lines(self):
+        yield " ".join(self.told).encode()
+
+    def send(self, number):
+        pass
+
+    def status(self):
+        return Status(phase=Phase.ENDED, exit_code=10)
+
+
+class GridHost(Host):
+    def listens(self, profile, port):
+        return "grid.test", port
+
+    def plan(self, deployment):
+        return Plan(handle=f"queue://{deployment.name}", body=None, text=deployment.submission.spec.serving.host)
 
 
 class Bench(MemoryBackend):
@@ -160,6 +201,36 @@ def test_an_endpoint_of_a_step_takes_of_it_a_folder_and_where_claims_are() -> No
         served = endpoint_step("train.ipynb", image="i", profile=Profile(on=on, kubernetes=claims)).served
         assert served is not None
         assert (served.profile.runs, served.profile.kubernetes.claims["shared"].here) == (runs, where)
+
+
+def test_it_serves_notebooks_and_says_where_they_listen() -> None:
+    host_named.cache_clear()
+    profile = Profile(on="grid", runs="memory://grid")
+    deployment = planned(Request(notebook="train.ipynb", profile=profile), "model", {}, Exposure(port=80))
+    assert planned_text(deployment) == "grid.test"
+    with pytest.raises(UsageError, match="nothing can be served on 'bench'") as caught:
+        host_named("bench")
+    assert caught.value.hint == "It is one of local, docker, kubernetes, grid."
+    with pytest.raises(UsageError, match="nothing can be served on 'barn'"):
+        host_named("barn")
+
+
+def test_it_runs_the_command_line_that_is_watched_from_here() -> None:
+    typed = ["--on", "grid", "--image", "i", "--mount", "/data", "--log-format", "json", "a.ipynb", "b.ipynb"]
+    ended = CliRunner().invoke(command, typed, standalone_mode=False)
+    assert (ended.return_value, ended.stdout) == (10, "i a.ipynb b.ipynb --log-format json /data\n")
+    silent = CliRunner().invoke(command, ["--on", "silent", "a.ipynb", "b.ipynb"], standalone_mode=False)
+    assert "the backend 'silent' runs no notebook that is watched from here" in str(silent.exception)
+    bench = CliRunner().invoke(command, ["--on", "bench", "--cpu", "1", "a.ipynb"], standalone_mode=False)
+    assert str(bench.exception) == "--cpu goes with --on docker."
+
+
+def test_a_service_of_a_cluster_gets_the_rights_that_it_names() -> None:
+    profiles = {"grid": Profile(on="grid"), "bench": Profile(on="bench")}
+    folders = {"all": Folder(uri="memory://runs", profiles=("grid", "bench"), namespace="team")}
+    objects = manifests(Config(folders=folders, profiles=profiles), "")
+    roles = {each["metadata"]["namespace"]: each["rules"] for each in objects if each["kind"] == "Role"}
+    assert roles == {"farm": [{"apiGroups": ["grid"], "resources": ["tasks"], "verbs": ["create"]}]}
 
 
 def test_whoever_asks_for_a_sweep_of_one_that_is_here_makes_its_runs() -> None:

@@ -1,33 +1,25 @@
-"""``nbstep run --on docker``: the runner's command line in a container, watched from here."""
+"""``nbstep run --on``: the runner's command line in another place, such as a container, watched from here."""
 
 from __future__ import annotations
 
-import secrets
-import signal
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from nbstep.backends.docker.backend import DockerBackend, status
-from nbstep.backends.docker.engine import Engine, engine
-from nbstep.backends.docker.logs import lines
-from nbstep.backends.docker.request import container
 from nbstep.backends.local.signals import signals_to
-from nbstep.backends.protocol import Located, Status
+from nbstep.backends.protocol import Backend, Located, Status
+from nbstep.backends.registry import backend_named
 from nbstep.errors import LostRunError
 from nbstep.profiles import load_profile
 from nbstep.runs.run import Run
 from nbstep.views.log_lines import for_people, parse
 from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec
-from nbstep_runner.errors import ExitCode, NbstepError, OutOfMemoryError
+from nbstep_runner.errors import ExitCode, NbstepError, OutOfMemoryError, UsageError
 
-GRACE_SECONDS: Final = 25.0
 STARTED: Final = "run-started"
 
 
@@ -45,49 +37,35 @@ class Watched:
             yield line
 
 
-def run_in_container(
-    arguments: Sequence[str], options: dict[str, Any], log_format: str, *, as_json: bool, quiet: bool
+def run_attached(
+    on: str, arguments: Sequence[str], place: dict[str, Any], log_format: str, *, as_json: bool, quiet: bool
 ) -> int:
-    """Run the image's runner with these arguments, show its log, and return its exit code.
+    """Have a place run the runner with these arguments, show its log, and return its exit code.
 
-    The working directory and the folders that ``options["mount"]`` names are the container's too, at the same paths.
+    Args:
+        on: The name of the place's backend.
+        arguments: The runner's.
+        place: The options of the place, by name; the working directory and the folders at ``mount`` are the run's too.
+        log_format: How the log is shown.
+        as_json: Print the run's record on stdout.
+        quiet: Show warnings and errors only.
 
     Raises:
-        OutOfMemoryError, LostRunError: The container was killed before the run had begun.
-        NotStartedError: The image cannot be had or started.
+        OutOfMemoryError, LostRunError: The runner was killed before the run had begun.
+        UsageError: The place runs no command line.
+        NotStartedError: The place cannot run it.
     """
-    request, pull = _request(arguments, options, quiet=quiet)
-    daemon, name = engine(), f"nbstep-run-{secrets.token_hex(6)}"
-    daemon.provide(request["Image"], pull=pull)
-    try:
-        daemon.create(name, request)
-        with signals_to(partial(_send, daemon, name)):
-            daemon.start(name)
-            log = Watched(line for line in lines(daemon, name, follow=True) if line is not None)
+    backend: Any = backend_named(on)
+    if not hasattr(backend, "attached"):
+        raise UsageError(f"the backend {on!r} runs no notebook that is watched from here", hint="Use nbstep submit.")
+    resources = {name: place[name] for name in ("cpu", "memory") if place[name]}
+    profile = load_profile(place["profile"], {"on": on, "image": place["image"], "resources": resources})
+    told = [*arguments, "--log-format", "json", *(["--quiet"] if quiet else [])]
+    with backend.attached(profile, told, place["mount"]) as run:
+        with signals_to(run.send):
+            log = Watched(run.lines())
             _show(log, log_format, as_json=as_json)
-        return _concluded(status(daemon, name), log, as_json=as_json)
-    finally:
-        daemon.remove(name)
-
-
-def _request(arguments: Sequence[str], options: dict[str, Any], *, quiet: bool) -> tuple[dict[str, Any], bool]:
-    resources = {name: options[name] for name in ("cpu", "memory") if options[name]}
-    profile = load_profile(options["profile"], {"on": "docker", "image": options["image"], "resources": resources})
-    here = str(Path.cwd())
-    request = container(
-        profile,
-        [*arguments, "--log-format", "json", *(["--quiet"] if quiet else [])],
-        writable=[here, *(str(Path(folder).absolute()) for folder in options["mount"])],
-        labels=profile.labels,
-        grace=GRACE_SECONDS,
-        folder=here,
-    )
-    return request, profile.docker.pull
-
-
-def _send(daemon: Engine, name: str, number: int) -> None:
-    """Send a signal from a thread: the connection that is being read may be in the middle of anything."""
-    threading.Thread(target=daemon.signal, args=(name, signal.Signals(number).name)).start()
+        return _concluded(run.status(), log, backend, as_json=as_json)
 
 
 def _show(log: Watched, log_format: str, *, as_json: bool) -> None:
@@ -108,10 +86,10 @@ def _view(log: Watched) -> None:
             view.feed(line)
 
 
-def _concluded(ended: Status, log: Watched, *, as_json: bool) -> int:
+def _concluded(ended: Status, log: Watched, backend: Backend, *, as_json: bool) -> int:
     """The exit code; where the runner could not write its verdict, it is written now."""
     own = ended.exit_code in frozenset(ExitCode)  # any other is of what ended the runner without a word
-    record = _record(ended, log, own=own) if log.output_uri else None
+    record = _record(ended, log, backend, own=own) if log.output_uri else None
     if as_json and record is not None:
         from nbstep.cli.output import show_json
 
@@ -127,17 +105,14 @@ def _concluded(ended: Status, log: Watched, *, as_json: bool) -> int:
     raise LostRunError(ended.words)
 
 
-def _record(ended: Status, log: Watched, *, own: bool) -> RunResult | None:
+def _record(ended: Status, log: Watched, backend: Backend, *, own: bool) -> RunResult | None:
     """The run's verdict as it lies in storage, if this machine can read it; one of a killed runner is written here.
 
-    Args:
-        ended: How the container ended.
-        log: Of the run.
-        own: The runner itself has ended.
+    ``own`` says that the runner itself has ended.
     """
     if log.output_uri == STANDARD_STREAM:
         return None
-    run = _Started(log)
+    run = _Started(log, backend)
     with suppress(NbstepError):  # the runner may have had other credentials, or another endpoint
         record = run.record() if own else run.status_seen(ended).record
         return record if record and record.state.final and record.run_id == log.run_id else None
@@ -147,9 +122,9 @@ def _record(ended: Status, log: Watched, *, own: bool) -> RunResult | None:
 class _Started(Run):
     """A run that was not submitted: what is known of it is what its log said first."""
 
-    def __init__(self, log: Watched) -> None:
+    def __init__(self, log: Watched, backend: Backend) -> None:
         located = Located(run_id=log.run_id, spec_uri="", output_uri=log.output_uri)
-        super().__init__(f"docker://{log.run_id}", located, DockerBackend())
+        super().__init__(f"{backend.scheme}://{log.run_id}", located, backend)
         self._input_uri = log.input_uri
 
     def spec(self) -> RunSpec:
