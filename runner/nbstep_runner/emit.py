@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ UNSAID = ("m", "c")
 def result(name: str, value: Any) -> None:
     """Report a value of this run by name; it lands, typed, in the run's record.
 
-    Outside a notebook, and in processes that it has started, it does nothing, so the same code runs as a plain script.
+    Outside a notebook, and in programs that it has started, it does nothing, so the same code runs as a plain script.
+    Of forked children, as ``multiprocessing`` has them, it reports.
     A later value of the same name replaces an earlier one. NumPy scalars and arrays, and pandas values, are reported as
     what they hold.
 
@@ -71,15 +73,22 @@ def result(name: str, value: Any) -> None:
 
 
 def _publish(ipython: Any, data: dict[str, Any], metadata: dict[str, Any]) -> None:
-    """Show it; a cell that keeps its displays to itself (``%%capture``) reports its results all the same."""
+    """Show it; a cell that keeps its displays to itself (``%%capture``) reports its results all the same.
+
+    So does a forked child, whose session refuses to send: the thread that publishes hands it over to its parent's.
+    """
     from IPython.core.displaypub import CapturingDisplayPublisher
 
-    ipython.display.publish_display_data(data, metadata=metadata)
     shell = ipython.get_ipython()
     kernel = getattr(shell, "kernel", None)
-    if kernel is not None and isinstance(shell.display_pub, CapturingDisplayPublisher):
+    forked = kernel is not None and kernel.session.pid != os.getpid()
+    if not forked:
+        ipython.display.publish_display_data(data, metadata=metadata)
+    if kernel is not None and (forked or isinstance(shell.display_pub, CapturingDisplayPublisher)):
         content = {"data": data, "metadata": metadata, "transient": {}}
+        pid, kernel.session.pid = kernel.session.pid, os.getpid()
         kernel.session.send(kernel.iopub_socket, "display_data", content, parent=kernel.get_parent())
+        kernel.session.pid = pid
 
 
 def _depth(value: Any) -> int:

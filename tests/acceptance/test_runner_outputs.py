@@ -161,6 +161,27 @@ def test_results_are_in_the_record_with_their_types(done: Done) -> None:
     }
 
 
+@pytest.mark.parametrize("options", [(), ("--stock-kernel",)], ids=["slim", "stock"])
+def test_results_of_forked_children_are_in_the_record(tmp_path: Path, options: tuple[str, ...]) -> None:
+    cell = """
+import multiprocessing, os
+from nbstep_runner import result
+if os.fork() == 0:
+    result('forked', 1)
+    os._exit(0)
+os.wait()
+def work(number):
+    print(number)
+    result(f'square of {number}', number * number)
+with multiprocessing.get_context('fork').Pool(2) as pool:
+    pool.map(work, [2, 3])
+result('own', 0)
+"""
+    done = run(tmp_path, [cell, "print('on')"], *options)
+    assert done.record["results"] == {"forked": 1, "square of 2": 4, "square of 3": 9, "own": 0}
+    assert done.text(1) == "on\n"
+
+
 def test_each_cell_has_its_times_and_figures(done: Done) -> None:
     record = done.record["cells"][3]
     assert record["index"] == 4

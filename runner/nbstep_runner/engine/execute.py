@@ -104,7 +104,7 @@ class Executor:
         self._rules = rules
         self._records: list[CellRecord] = []
         self._allowed = 0
-        self._command_warnings: list[str] = []
+        self._told: set[str] = set()
 
     def run(self) -> Execution:
         """Run every cell, or as far as it goes; the cells after that are ``not_run``.
@@ -131,7 +131,11 @@ class Executor:
     def with_reports(self, execution: Execution) -> Execution:
         """What came of the cells, with all that the notebook has reported and shown until its kernel's end."""
         reported = self._around.recorder.reported
-        warnings = (*self._warnings(), *reported.warnings)
+        warnings = self._warnings()
+        for each in warnings:
+            if each not in self._told:
+                self._warn(each)
+        warnings = (*warnings, *reported.warnings)
         return replace(execution, results=reported.results, files=tuple(reported.files), warnings=warnings)
 
     def _stopped(self) -> Verdict | None:
@@ -276,15 +280,18 @@ class Executor:
     ) -> None:
         metadata.end_cell(cell, state, seconds, raised=raised)
         self._around.recorder.end(index) if usage else self._document.finish(index)
-        self._warn_of_commands(index)
+        if index in self._around.recorder.failed_commands:
+            self._warn(self._command_warning(index))
         self._note(index, cell, state, seconds, usage)
 
-    def _warn_of_commands(self, index: int) -> None:
-        failed = self._around.recorder.failed_commands.get(index, [])
-        if failed:
-            more = f", and {len(failed) - 1} more failed" if len(failed) > 1 else ""
-            self._command_warnings.append(f"cell {index}: {failed[0]}{more}")
-            self._emit(Notice(message=self._command_warnings[-1], severity=Severity.WARNING))
+    def _warn(self, message: str) -> None:
+        self._told.add(message)
+        self._emit(Notice(message=message, severity=Severity.WARNING))
+
+    def _command_warning(self, index: int) -> str:
+        first, *others = self._around.recorder.failed_commands[index]
+        more = f", and {len(others)} more failed" if others else ""
+        return f"cell {index}: {first}{more}"
 
     def _note(
         self, index: int, cell: dict[str, Any], state: CellState, seconds: float | None, usage: UsageSince | None = None
@@ -311,4 +318,5 @@ class Executor:
             f"cell {index} showed an error after its end, when its state was told already: {described(raised)}"
             for index, raised in sorted(self._around.recorder.raised_late.items())
         )
-        return (*(allowed if self._allowed else ()), *self._command_warnings, *late)
+        commands = map(self._command_warning, sorted(self._around.recorder.failed_commands))
+        return (*(allowed if self._allowed else ()), *commands, *late)

@@ -48,7 +48,9 @@ class Recorder:
         self.reported = Reported()
         self.output_bytes: dict[int, int] = {}
         self.failed_commands: dict[int, list[FailedCommand]] = {}
-        """The commands (``!``) of each cell that failed, as far as the kernel tells; at most 100 of a cell."""
+        """The commands (``!``) of each cell that failed, as far as the kernel tells; at most 100 of a cell.
+
+        Those that ran in the background may fail after its end."""
         self.raised_late: dict[int, Raised] = {}
         """The first error that a cell showed after its end, by the cell's index."""
 

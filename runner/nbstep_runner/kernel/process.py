@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sys
-from collections import deque
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from nbstep_runner.kernel.connection import Connection, prepare
 from nbstep_runner.kernel.launched import ForkServer, GuardedProcess, LaunchedProcess, StartedProcess
 from nbstep_runner.kernel.open_files import ensure_enough
 from nbstep_runner.kernel.specs import KernelSpec
+from nbstep_runner.kernel.tail import Tail
 from nbstep_runner.kernel.usage import ProcessUsage
 from nbstep_runner.kernel.watchdog import Watchdog
 from nbstep_runner.processes import TOKEN_VARIABLE
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from nbstep_runner.kernel.forked import ForkedProcess
 
 SLIM_LAUNCHER: Final = Path(__file__).with_name("slim_ipykernel.py")
-STDERR_TAIL: Final = 64 * 1024
 PARENT_VARIABLE: Final = "JPY_PARENT_PID"
 """Who launched the kernel, as ``jupyter_client`` tells it."""
 
@@ -67,8 +66,7 @@ class KernelProcess:
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
-        self._tail: deque[bytes] = deque()
-        self._tail_size = 0
+        self._tail = Tail()
         self._usage: ProcessUsage | None = None
 
     def _ask(self) -> ForkedProcess | None:
@@ -162,18 +160,12 @@ class KernelProcess:
                 return True
             if not data:
                 return False
-            self._keep(data)
-
-    def _keep(self, data: bytes) -> None:
-        self._tail.append(data)
-        self._tail_size += len(data)
-        while self._tail_size - len(self._tail[0]) >= STDERR_TAIL:
-            self._tail_size -= len(self._tail.popleft())
+            self._tail.add(data)
 
     @property
     def stderr_tail(self) -> str:
-        """The last 64 KiB or so of what the process wrote to its own stderr."""
-        return b"".join(self._tail).decode("utf-8", "replace")
+        """The last 64 KiB or so of what the process wrote to its own stderr, from the start of a line."""
+        return self._tail.text
 
     @property
     def exit_status(self) -> int | None:

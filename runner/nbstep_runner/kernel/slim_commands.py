@@ -46,13 +46,14 @@ def attend_to_commands(kernel: Any) -> None:
 
         return collect
 
-    def tell(command: Any, status: Any) -> Any:
+    def tell(command: Any, status: Any, parent: Any = None) -> Any:
         if status:
             content = {"command": str(command), "status": status}
-            kernel.session.send(kernel.iopub_socket, COMMAND_FAILED, content, parent=kernel.get_parent())
+            kernel.session.send(kernel.iopub_socket, COMMAND_FAILED, content, parent=parent or kernel.get_parent())
         return status
 
     _attend_to_cd(kernel.shell, tell)
+    _attend_to_scripts(kernel, tell)
     modules: tuple[Any, ...] = (interactiveshell, zmqshell)
     for module in modules:
         module.system = attended
@@ -60,29 +61,42 @@ def attend_to_commands(kernel: Any) -> None:
 
 
 def _attend_to_cd(shell: Any, tell: Any) -> None:
-    """Tell of a ``%cd`` to a folder that cannot be entered; IPython only prints that."""
+    """Tell of a ``%cd`` that enters no folder, also for ``%pushd`` and ``%popd``; IPython only prints that."""
     magic = shell.find_line_magic("cd")
 
     @functools.wraps(magic)
     def cd(line: str = "") -> None:
-        enter, failed = os.chdir, []
+        enter, entered = os.chdir, []
 
         def noted(path: Any) -> None:
-            try:
-                enter(path)
-            except OSError as error:
-                failed.append(error)
-                raise
+            enter(path)
+            entered.append(path)
 
         os.chdir = noted
         try:
             magic(line)
         finally:
             os.chdir = enter
-        if failed:
+        if not entered:
             tell(f"%cd {line}", 1)
 
+    magic.__self__.cd = cd
     shell.register_magic_function(cd, "line", "cd")
+
+
+def _attend_to_scripts(kernel: Any, tell: Any) -> None:
+    """Tell of a script in the background (``%%bash --bg``) that fails; IPython says nothing of it."""
+    from IPython.core.magics.script import ScriptMagics
+
+    magics: Any = ScriptMagics
+    run_script = magics._run_script
+
+    async def attended(self: Any, process: Any, cell: bytes, to_close: Any) -> None:
+        parent = kernel.get_parent()
+        await run_script(self, process, cell, to_close)
+        tell(cell.decode(errors="replace"), process.returncode, parent)
+
+    magics._run_script = attended
 
 
 def _run(shell: str, command: str, encoding: str) -> int:

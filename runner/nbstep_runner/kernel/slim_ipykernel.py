@@ -21,7 +21,8 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
 * of the outputs that IPython 9 holds in memory for ``%notebook``, 16 MB are kept;
 * a command (``!``) has an empty standard input instead of a terminal on which it would wait for ever, what it writes is
-  printed as it comes and not kept, and the runner is told of one that fails, and of a ``%cd`` that does;
+  printed as it comes and not kept, and the runner is told of one that fails; so it is of a ``%cd``, and of a script in
+  the background;
 * the main thread, in which cells run, reads their requests; ipykernel 7 has a thread for that, for the sake of
   subshells, and has none of these then;
 * for each cell nothing is logged that no handler takes, no signature of ipykernel's own methods is inspected again,
