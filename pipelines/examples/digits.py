@@ -25,10 +25,7 @@ evaluate = notebook_step(
 
 @dsl.pipeline(name="digits", description="Learns to read digits, and is judged.")
 def pipeline(
-    train_steps: int = 2_000,
-    learning_rate: float = 0.01,
-    batch_size: int = 100,
-    develop_mode: bool = True,
+    train_steps: int = 2_000, learning_rate: float = 0.01, batch_size: int = 100, develop_mode: bool = True
 ) -> float:
     """The share of held-out digits that the model reads."""
     trained = train(

@@ -10,11 +10,7 @@ from kfp import dsl
 from nbstep.steps.kfp import endpoint_step, local_runs, notebook_step, place
 
 serve = endpoint_step(
-    NOTEBOOKS / "digits/predict.ipynb",
-    name="digits",
-    image=SERVING_IMAGE,
-    inputs={"model": "Model"},
-    profile=PROFILE,
+    NOTEBOOKS / "digits/predict.ipynb", name="digits", image=SERVING_IMAGE, inputs={"model": "Model"}, profile=PROFILE
 )
 ask = notebook_step(NOTEBOOKS / "endpoints/ask.ipynb", image=IMAGE, results={"answer": dict})
 BAR = [[255 if 14 <= column < 18 and 4 <= row < 28 else 0 for column in range(32)] for row in range(32)]

@@ -12,10 +12,7 @@ process_data = notebook_step(
     artifacts={"data": "Dataset"},
 )
 train = notebook_step(
-    NOTEBOOKS / "wine/train.ipynb",
-    image=IMAGE,
-    results={"accuracy": float, "steps": int},
-    artifacts={"model": "Model"},
+    NOTEBOOKS / "wine/train.ipynb", image=IMAGE, results={"accuracy": float, "steps": int}, artifacts={"model": "Model"}
 )
 
 
@@ -23,11 +20,7 @@ train = notebook_step(
 def pipeline(test_share: float = 0.3, max_steps: int = 500, develop_mode: bool = True) -> float:
     """The second step needs the first one's data; ``.after`` would order them without."""
     processed = process_data(test_share=test_share, DEVELOP_MODE=develop_mode)
-    trained = train(
-        data=processed.outputs["data"],
-        measurements=processed.outputs["measurements"],
-        max_steps=max_steps,
-    )
+    trained = train(data=processed.outputs["data"], measurements=processed.outputs["measurements"], max_steps=max_steps)
     return trained.after(processed).outputs["accuracy"]
 
 

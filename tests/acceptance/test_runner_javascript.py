@@ -92,8 +92,7 @@ def test_parameters_are_typed_and_replace_the_declared_ones(tmp_path: Path, kern
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
-    [("rate: fast", "rate: 'fast' is not of type float"), ("rat: 1", "did you mean rate?")],
+    ("given", "reason"), [("rate: fast", "rate: 'fast' is not of type float"), ("rat: 1", "did you mean rate?")]
 )
 def test_what_does_not_fit_is_refused_before_the_first_cell(tmp_path: Path, given: str, reason: str) -> None:
     cells = [Code("let rate: number = 0.5", tags=("parameters",)), "console.log(rate)"]

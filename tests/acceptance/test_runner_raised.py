@@ -53,8 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.fault(47)
 @pytest.mark.parametrize(
-    "options",
-    [pytest.param((), id="slim"), pytest.param(("--stock-kernel",), id="stock", marks=pytest.mark.slow)],
+    "options", [pytest.param((), id="slim"), pytest.param(("--stock-kernel",), id="stock", marks=pytest.mark.slow)]
 )
 def test_a_cell_that_raised_is_failed_whatever_the_reply_says(folder: Path, options: tuple[str, ...]) -> None:
     cells = [*FINE, *RAISING, Code("%run raises.py", tags=("raises-exception",))]
@@ -239,10 +238,7 @@ def test_output_widgets_keep_what_is_theirs(tmp_path: Path, options: tuple[str, 
 @pytest.mark.fault(51)
 def test_what_a_widget_takes_is_masked_and_limited(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("key: {secret: 'env:WIDGET_SECRET'}")
-    cells = [
-        Code("key = ''", tags=("parameters",)),
-        MASKED,
-    ]
+    cells = [Code("key = ''", tags=("parameters",)), MASKED]
     secret = "5up3r-53cret-9f1c-77"  # noqa: S105 - what must not be readable afterwards
     done = run(
         tmp_path, cells, "-f", str(tmp_path / "p.yaml"), "--cell-output-limit", "50k", env={"WIDGET_SECRET": secret}

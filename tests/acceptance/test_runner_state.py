@@ -44,10 +44,7 @@ def stopped(folder: Path, number: signal.Signals, *options: str) -> runs.Done:
 @pytest.mark.fault(60)
 @pytest.mark.parametrize(
     "number",
-    [
-        pytest.param(signal.SIGTERM, id="terminated"),
-        pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.slow),
-    ],
+    [pytest.param(signal.SIGTERM, id="terminated"), pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.slow)],
 )
 def test_the_next_attempt_goes_on_from_the_state_of_the_one_before(tmp_path: Path, number: signal.Signals) -> None:
     first = stopped(tmp_path, number, "--run-id", "train")

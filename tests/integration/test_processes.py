@@ -18,12 +18,7 @@ import pytest
 
 from nbstep_runner import processes
 from nbstep_runner.kernel.memory import MemoryWatch
-from nbstep_runner.processes import (
-    TOKEN_VARIABLE,
-    descendants,
-    kill_tree,
-    reap_zombies,
-)
+from nbstep_runner.processes import TOKEN_VARIABLE, descendants, kill_tree, reap_zombies
 
 SOURCE = str(Path(processes.__file__).parents[1])
 

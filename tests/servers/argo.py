@@ -136,12 +136,7 @@ class Argo:
         return endpoint_step(path, name=name, profile=profile), profile
 
     def submit(
-        self,
-        step: NotebookStep,
-        values: Mapping[str, Any] | None = None,
-        *,
-        policy: str = "OnError",
-        retries: int = 0,
+        self, step: NotebookStep, values: Mapping[str, Any] | None = None, *, policy: str = "OnError", retries: int = 0
     ) -> Workflow:
         """The step as a workflow, under one of :data:`POLICIES`; ``retries`` are those that its task asks for."""
         ir = component_ir(step)

@@ -229,14 +229,7 @@ def start(
     return Running([*command, str(source), str(folder / output), *options], folder / output, **process)
 
 
-def run(
-    folder: Path,
-    cells: Cells,
-    *options: str,
-    seconds: float = 60.0,
-    check: bool = True,
-    **how: Any,
-) -> Done:
+def run(folder: Path, cells: Cells, *options: str, seconds: float = 60.0, check: bool = True, **how: Any) -> Done:
     """Such a run to its end, with the checks of :meth:`Running.finish`."""
     with start(folder, cells, *options, **how) as running:
         return running.finish(seconds, check=check)

@@ -68,10 +68,7 @@ def pipeline(prepare: NotebookStep, train: NotebookStep) -> Any:
     def chained(rows: int = 4, fail: bool = False) -> float:
         prepared = prepare(rows=rows, columns=[3, 4], weights={"a": 1}, anything=[5, "b"])
         trained = train(
-            data=prepared.outputs["data"],
-            rows=prepared.outputs["rows"],
-            columns=prepared.outputs["columns"],
-            fail=fail,
+            data=prepared.outputs["data"], rows=prepared.outputs["rows"], columns=prepared.outputs["columns"], fail=fail
         )
         return trained.outputs["rmse"]
 

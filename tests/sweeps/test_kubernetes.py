@@ -38,9 +38,7 @@ FULL = {"cpu": "100m", "memory": "400Mi"}
 
 @pytest.mark.fault(61)
 @pytest.mark.parametrize(
-    ("take", "retries"),
-    [(lost, 3), (deleted, 3), (evicted, 0)],
-    ids=["lost", "deleted", "evicted"],
+    ("take", "retries"), [(lost, 3), (deleted, 3), (evicted, 0)], ids=["lost", "deleted", "evicted"]
 )
 def test_pods_that_are_taken_away(launcher: Launcher, take: Taking, retries: int) -> None:
     """An eviction is no failure: it needs no retry."""

@@ -101,9 +101,7 @@ def spare_volumes(cluster: Api, tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.fault(28)
 @pytest.mark.parametrize(
-    ("take", "retries"),
-    [(evicted, 0), (suspended, 0), (killed, 1)],
-    ids=["evicted", "suspended", "killed"],
+    ("take", "retries"), [(evicted, 0), (suspended, 0), (killed, 1)], ids=["evicted", "suspended", "killed"]
 )
 def test_a_run_with_a_claim_of_its_own_and_files_to_bring_back_loses_its_pod(
     launcher: Launcher, spare_volumes: str, take: Taking, retries: int

@@ -11,12 +11,7 @@ from typing import Any
 import pytest
 
 from nbstep_runner import supervisor as module
-from nbstep_runner.errors import (
-    InterruptedRunError,
-    OutputConflictError,
-    StorageUnavailableError,
-    TerminatedError,
-)
+from nbstep_runner.errors import InterruptedRunError, OutputConflictError, StorageUnavailableError, TerminatedError
 from nbstep_runner.supervisor import Supervisor
 
 

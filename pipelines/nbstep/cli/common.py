@@ -41,10 +41,7 @@ REACH: Final = (
 """The options that say how a place is reached, named as the runner names them; a profile's hold where it names none."""
 _STORAGE: Final = ("endpoint_url", "allow_private_addresses", "known_hosts", "identity_file", "project")
 
-WHERE: Final = (
-    PROFILE,
-    click.option("--runs", metavar="URI", help="The folder of all runs; the profile's otherwise."),
-)
+WHERE: Final = (PROFILE, click.option("--runs", metavar="URI", help="The folder of all runs; the profile's otherwise."))
 """The options that say where runs are kept."""
 
 

@@ -37,12 +37,7 @@ def command(older_than: timedelta, keep_failed: bool, dry_run: bool, **place: An
     from nbstep.runs.removal import ended_before
     from nbstep.submission.places import RunPlaces
     from nbstep.submission.removal import remove
-    from nbstep_runner.errors import (
-        NbstepError,
-        OutputConflictError,
-        StorageDeniedError,
-        StorageUnavailableError,
-    )
+    from nbstep_runner.errors import NbstepError, OutputConflictError, StorageDeniedError, StorageUnavailableError
 
     used = chosen(**place)
     folder = folder_of_runs(used)

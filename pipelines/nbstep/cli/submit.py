@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 @click.command("submit", cls=SectionedCommand, short_help="Start a run somewhere else, and go.")
 @click.argument("notebook")
 @click.argument("params", required=False)
-@section(
-    "Parameters",
-    *parameter_options(),
-    UNKNOWN_PARAMETERS,
-)
+@section("Parameters", *parameter_options(), UNKNOWN_PARAMETERS)
 @section("Place", *PLACE, *BROUGHT)
 @section(
     "Run",

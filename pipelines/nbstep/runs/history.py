@@ -13,16 +13,7 @@ from nbstep.backends.stores import store_of
 from nbstep.profiles.storage import absolute
 from nbstep.runs.verdict import as_it_looks
 from nbstep.views.runs_table import Records
-from nbstep_runner.contract import (
-    OWN_FOLDERS,
-    RECORD,
-    RECORD_ENDING,
-    SPEC,
-    RunResult,
-    RunSpec,
-    StorageOptions,
-    decode,
-)
+from nbstep_runner.contract import OWN_FOLDERS, RECORD, RECORD_ENDING, SPEC, RunResult, RunSpec, StorageOptions, decode
 from nbstep_runner.errors import BadInputError, InputNotFoundError
 from nbstep_runner.stores import Stat, Store, join, redact
 

@@ -16,10 +16,7 @@ from nbstep_runner.contract import RunState
 
 JSON: Final = "application/json"
 SCHEMAS: Final = "#/components/schemas/{name}"
-_TYPES: Final = (
-    *(Page, Detail, Accepted, Again, Asked, Standing, ProblemTold),
-    *(AskedSweep, SweepList, SweepDetail),
-)
+_TYPES: Final = (*(Page, Detail, Accepted, Again, Asked, Standing, ProblemTold), *(AskedSweep, SweepList, SweepDetail))
 
 Member = dict[str, Any]
 KEY: Final[Member] = {

@@ -42,11 +42,7 @@ class SweepTable:
 
     @classmethod
     def of(
-        cls,
-        runs: Sequence[SweepRun],
-        left_out: int,
-        cut: frozenset[str],
-        unfinished: tuple[str, ...],
+        cls, runs: Sequence[SweepRun], left_out: int, cut: frozenset[str], unfinished: tuple[str, ...]
     ) -> SweepTable:
         """The table of these runs; the rest as of the class."""
         parameters = _names(run.parameters for run in runs)

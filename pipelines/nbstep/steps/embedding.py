@@ -43,8 +43,7 @@ class Source:
         packed = base64.b64encode(bare[:9] + _ANY_SYSTEM + bare[10:]).decode()
         if len(packed) > LIMIT:
             raise BadInputError(
-                f"the notebook takes {len(packed)} characters in its component; {LIMIT} is the most",
-                hint=WAY_OUT,
+                f"the notebook takes {len(packed)} characters in its component; {LIMIT} is the most", hint=WAY_OUT
             )
         return packed
 

@@ -25,11 +25,7 @@ from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import Raised, exit_asked
 from nbstep_runner.engine.printed_errors import complaint_in, printed_error
 from nbstep_runner.engine.verdict import SUCCESS, Verdict, described, failure, unanswered, verdict_of
-from nbstep_runner.errors import (
-    ExitCode,
-    InternalError,
-    NbstepError,
-)
+from nbstep_runner.errors import ExitCode, InternalError, NbstepError
 from nbstep_runner.kernel.death import explain
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.kernel.usage import UsageSince
@@ -90,12 +86,7 @@ class Executor:
     """
 
     def __init__(
-        self,
-        document: Document,
-        around: CellContext,
-        memory: MemoryWatch,
-        emit: Callable[[Event], None],
-        rules: Rules,
+        self, document: Document, around: CellContext, memory: MemoryWatch, emit: Callable[[Event], None], rules: Rules
     ) -> None:
         self._document = document
         self._around = around

@@ -97,8 +97,7 @@ class Endpoint:
         reply = self._ask(f"begin({encode(self._options).decode()!r})")
         if reply.get("ename") == "NothingOfferedError":
             raise BadInputError(
-                "the notebook offers nothing to serve",
-                hint="Call serve(function) of nbstep_runner in a cell.",
+                "the notebook offers nothing to serve", hint="Call serve(function) of nbstep_runner in a cell."
             )
         if reply.get("status") != "ok":
             raise CellFailedError(f"the endpoint could not begin: {_said(reply)}", context=_traceback(reply))

@@ -214,11 +214,7 @@ class Recorder:
             self._emit(StreamText(cell.index, cell.id, name, text, area.name))
 
     def _append(
-        self,
-        cell: OpenCell,
-        output: dict[str, Any],
-        message: Message | None = None,
-        widget: OutputWidget | None = None,
+        self, cell: OpenCell, output: dict[str, Any], message: Message | None = None, widget: OutputWidget | None = None
     ) -> None:
         outputs = widget.area.outputs if widget else cell.outputs
         kept = outputs.append(output)

@@ -66,14 +66,7 @@ class Endpoint:
         prints: Tells what requests print.
     """
 
-    def __init__(
-        self,
-        signature: Signature,
-        calls: Calls,
-        options: ServingOptions,
-        tell: Tell,
-        prints: Prints,
-    ) -> None:
+    def __init__(self, signature: Signature, calls: Calls, options: ServingOptions, tell: Tell, prints: Prints) -> None:
         self._signature = signature
         self._calls = calls
         self._options = options

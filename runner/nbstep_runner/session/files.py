@@ -43,8 +43,7 @@ def _place(file: InputFile, *, folder: Path, open_store: Callable[[str], Store])
     data = open_store(file.uri).read(file.uri).data
     if checksum(data) != file.checksum:
         raise BadInputError(
-            f"the file {file.path} is not the one that was declared: its checksum differs",
-            hint="Submit the run again.",
+            f"the file {file.path} is not the one that was declared: its checksum differs", hint="Submit the run again."
         )
     target = folder / file.path
     if not target.parent.resolve().is_relative_to(folder):

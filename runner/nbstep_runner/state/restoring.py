@@ -26,12 +26,7 @@ class Restored:
 
 
 def restore(
-    shelf: Shelf,
-    folder: Path,
-    *,
-    wanted: Callable[[Generation], bool],
-    largest: int,
-    warn: Callable[[str], None],
+    shelf: Shelf, folder: Path, *, wanted: Callable[[Generation], bool], largest: int, warn: Callable[[str], None]
 ) -> Restored:
     """Fill an empty folder from the newest generation that is wanted and whole, if there is one.
 

@@ -12,14 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from nbstep_runner.errors import BadInputError, OutputConflictError, StorageUnavailableError
-from nbstep_runner.inventory import (
-    ChangedError,
-    FoundFile,
-    Inventory,
-    TooManyEntriesError,
-    pieces_of,
-    take_inventory,
-)
+from nbstep_runner.inventory import ChangedError, FoundFile, Inventory, TooManyEntriesError, pieces_of, take_inventory
 from nbstep_runner.state.generations import KEPT, PIECE_BYTES, Generation, Shelf, StoredFile, name_of_piece, sealed
 
 AT_ONCE: Final = 8

@@ -191,9 +191,7 @@ class HttpStore:
         if if_version is not None:
             self._conditions.distrust()
         version = self._retrier.write(
-            upload.uri,
-            lambda attempt: self._try_to_replace(upload, if_version, attempt),
-            lambda: self.find(upload),
+            upload.uri, lambda attempt: self._try_to_replace(upload, if_version, attempt), lambda: self.find(upload)
         )
         self._tidy(upload.uri)
         return version

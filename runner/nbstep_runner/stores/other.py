@@ -17,12 +17,7 @@ from fsspec.core import url_to_fs
 from fsspec.registry import known_implementations
 
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import (
-    BadInputError,
-    InputNotFoundError,
-    NbstepError,
-    StorageDeniedError,
-)
+from nbstep_runner.errors import BadInputError, InputNotFoundError, NbstepError, StorageDeniedError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX, is_temporary
 from nbstep_runner.stores.conditions import expect

@@ -226,11 +226,7 @@ def _is_early(attempt: Try) -> bool:
 
 def _head(upload: Upload) -> dict[str, Any]:
     """Where the object goes, and what goes with it."""
-    return {
-        **_place(upload.uri),
-        "ContentType": content.media_type(upload.uri),
-        "Metadata": {SHA256: upload.sha256},
-    }
+    return {**_place(upload.uri), "ContentType": content.media_type(upload.uri), "Metadata": {SHA256: upload.sha256}}
 
 
 def _is_ours(found: Stat, upload: Upload) -> bool:

@@ -106,10 +106,7 @@ class PartsUpload:
         md5 = hashlib.md5(piece, usedforsecurity=False).hexdigest()
         request = {**begun, "PartNumber": number, "Body": piece, "ContentMD5": content.as_header(md5)}
         answer = self.retrier.call(
-            f"writing part {number} of",
-            upload.uri,
-            lambda _: self._put_part(request),
-            seconds=self.attempt.left,
+            f"writing part {number} of", upload.uri, lambda _: self._put_part(request), seconds=self.attempt.left
         )
         return {"PartNumber": number, "ETag": answer["ETag"]}, answer["ETag"].strip('"') == md5
 

@@ -15,12 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 import asyncssh
 
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import (
-    BadInputError,
-    InputNotFoundError,
-    StorageDeniedError,
-    StorageUnavailableError,
-)
+from nbstep_runner.errors import BadInputError, InputNotFoundError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import content, sftp_files, sftp_writing
 from nbstep_runner.stores.protocol import Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try

@@ -43,8 +43,7 @@ def test_a_failing_step_ends_the_chain_with_its_own_error(folder: Path, capfd: p
 
 def test_a_chain_that_is_run_again_runs_what_does_not_stand(folder: Path) -> None:
     path = notebooks.write(
-        folder / "count.ipynb",
-        [notebooks.Code("log: str = 'log'", ("parameters",)), "open(log, 'a').write('x')"],
+        folder / "count.ipynb", [notebooks.Code("log: str = 'log'", ("parameters",)), "open(log, 'a').write('x')"]
     )
     call = nbstep.notebook_step(path, html=False)(log=str(folder / "log"))
     for force, times in ((False, "x"), (False, "x"), (True, "xx")):

@@ -8,12 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nbstep_runner.errors import (
-    InputNotFoundError,
-    OutputConflictError,
-    StorageDeniedError,
-    StorageUnavailableError,
-)
+from nbstep_runner.errors import InputNotFoundError, OutputConflictError, StorageDeniedError, StorageUnavailableError
 from nbstep_runner.stores import ABSENT
 from servers.faultproxy import Kind
 from servers.places import Place, within

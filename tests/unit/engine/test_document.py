@@ -38,10 +38,7 @@ OUTPUT = st.one_of(
         TEXT,
         JSON,
     ),
-    st.builds(
-        lambda text: {"output_type": "error", "ename": "E", "evalue": text, "traceback": [text, text]},
-        TEXT,
-    ),
+    st.builds(lambda text: {"output_type": "error", "ename": "E", "evalue": text, "traceback": [text, text]}, TEXT),
 )
 CODE = st.builds(
     lambda number, source, outputs, metadata: {

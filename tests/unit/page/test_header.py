@@ -6,15 +6,7 @@ import re
 from dataclasses import replace
 from html import unescape
 
-from nbstep_runner.contract import (
-    CellRecord,
-    CellState,
-    CollectedFile,
-    Continuation,
-    Environment,
-    ErrorInfo,
-    RunState,
-)
+from nbstep_runner.contract import CellRecord, CellState, CollectedFile, Continuation, Environment, ErrorInfo, RunState
 from nbstep_runner.page.header import MOST_BARS, MOST_FILES, header
 from support.records import run_record
 

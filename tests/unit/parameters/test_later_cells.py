@@ -11,8 +11,7 @@ DECLARED = Code("rate = 0.1", tags=("parameters",))
 
 
 @pytest.mark.parametrize(
-    "cell",
-    ["rate = 0.5", "rate: float = 0.5", "rate, trees = 0.5, 3", "!ls\nrate = 0.5", "def f(): pass\nrate = 0.5"],
+    "cell", ["rate = 0.5", "rate: float = 0.5", "rate, trees = 0.5, 3", "!ls\nrate = 0.5", "def f(): pass\nrate = 0.5"]
 )
 def test_a_cell_that_sets_the_name_first_is_warned_of(cell: str) -> None:
     (warning,) = overwritten(notebook(["import os", cell, "rate = 1"]), ["rate", "trees_too"])

@@ -149,11 +149,7 @@ def test_a_wrong_request_is_answered_with_what_is_wrong(served: Served, path: st
 def test_an_exception_is_an_answer_and_a_log_line(served: Served) -> None:
     response = served.post("/predict", json={"x": [1], "scale": -1}, headers={"X-Request-Id": "mine"})
     assert response.status_code == 500
-    assert response.json() == {
-        "error": "ValueError: no negative scale",
-        "reference": "cell-failed",
-        "request": "mine",
-    }
+    assert response.json() == {"error": "ValueError: no negative scale", "reference": "cell-failed", "request": "mine"}
     (text, fields), (line, also) = served.told.lines
     assert text.startswith("Traceback (most recent call last):")
     assert text.endswith("ValueError: no negative scale")

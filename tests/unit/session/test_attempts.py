@@ -105,11 +105,7 @@ def test_an_attempt_that_was_killed_is_lost_and_has_no_log_of_another(after: Aft
 
 
 @pytest.mark.parametrize(
-    ("left", "fields"),
-    [
-        (replace(STOPPED, run_id="another"), {"attempt": 2}),
-        (STOPPED, {"attempt": 1}),
-    ],
+    ("left", "fields"), [(replace(STOPPED, run_id="another"), {"attempt": 2}), (STOPPED, {"attempt": 1})]
 )
 def test_nothing_is_kept_of_what_is_no_earlier_attempt(after: After, left: RunResult, fields: dict[str, Any]) -> None:
     after.begin(left, **fields)

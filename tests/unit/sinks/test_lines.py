@@ -121,9 +121,7 @@ def test_a_huge_text_is_worked_off_in_slices() -> None:
     assert len(next(blocks).text) == MAX_LINE
 
 
-@given(
-    st.lists(st.tuples(st.text(alphabet="ab\n", max_size=8), st.floats(0, 0.2))),
-)
+@given(st.lists(st.tuples(st.text(alphabet="ab\n", max_size=8), st.floats(0, 0.2))))
 def test_whatever_the_pieces_and_pauses_the_text_is_kept(pieces: list[tuple[str, float]]) -> None:
     assembler, now, blocks = LineAssembler(), 0.0, []
     for text, pause in pieces:

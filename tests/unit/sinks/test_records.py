@@ -171,11 +171,7 @@ def test_a_long_display_shows_head_and_tail() -> None:
 def test_an_output_that_the_notebook_does_not_keep_is_logged_whole() -> None:
     event = display({"text/plain": "x", "image/png": "iVBORw0K" * 10, "text/html": "\u202e\ud800"}, dropped=True)
     decoded = as_json(event)
-    assert decoded["output"]["data"] == {
-        "text/plain": "x",
-        "image/png": "iVBORw0K" * 10,
-        "text/html": "\u202e\\ud800",
-    }
+    assert decoded["output"]["data"] == {"text/plain": "x", "image/png": "iVBORw0K" * 10, "text/html": "\u202e\\ud800"}
     assert "output" not in as_json(event, whole=False)
     assert "output" not in as_json(display({"image/png": "x"}))
 

@@ -22,11 +22,7 @@ print(written, spool.bytes, spool.failure)
 def test_a_full_disk_cuts_the_file_after_its_last_whole_line(tmp_path: Path) -> None:
     path = tmp_path / "log"
     done = subprocess.run(
-        [sys.executable, "-c", FILL, str(path)],
-        env={"PYTHONPATH": SOURCE},
-        capture_output=True,
-        text=True,
-        check=True,
+        [sys.executable, "-c", FILL, str(path)], env={"PYTHONPATH": SOURCE}, capture_output=True, text=True, check=True
     )
     assert done.stdout == "[True, True, True, False, False] 900 File too large\n"
     assert path.read_bytes() == (b"x" * 299 + b"\n") * 3

@@ -19,11 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbstep_runner import stores
-from nbstep_runner.errors import (
-    BadInputError,
-    NbstepError,
-    StorageUnavailableError,
-)
+from nbstep_runner.errors import BadInputError, NbstepError, StorageUnavailableError
 from nbstep_runner.stores import addresses, content, s3_parts, webdav
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
 from nbstep_runner.stores.s3_parts import PARTS_AT_ONCE, PartsUpload

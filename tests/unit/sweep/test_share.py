@@ -12,17 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nbstep_runner.contract import (
-    Claim,
-    ErrorInfo,
-    RunResult,
-    RunSpec,
-    RunState,
-    SweepSpec,
-    SweepTurn,
-    decode,
-    encode,
-)
+from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunSpec, RunState, SweepSpec, SweepTurn, decode, encode
 from nbstep_runner.errors import NbstepError, OutputConflictError, StorageUnavailableError, TerminatedError, UsageError
 from nbstep_runner.session import results
 from nbstep_runner.session.claim import LEASE_SECONDS

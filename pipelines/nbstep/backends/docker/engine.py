@@ -63,8 +63,7 @@ class Engine:
                 self._api.create_container_from_config(request, name)
         except _ConflictError:
             raise OutputConflictError(
-                f"another container {name} is there",
-                hint="Choose another run id, or leave it out and get a new one.",
+                f"another container {name} is there", hint="Choose another run id, or leave it out and get a new one."
             ) from None
 
     def start(self, name: str) -> None:

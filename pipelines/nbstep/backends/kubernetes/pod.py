@@ -140,12 +140,7 @@ def _pod_security(user: int | None, group: int | None) -> dict[str, Any]:
     if user == 0:
         raise UsageError("a run does not run as root", hint="Name another user with kubernetes.run_as_user.")
     return without_empty(
-        {
-            "runAsNonRoot": True,
-            "runAsUser": user,
-            "fsGroup": group,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
+        {"runAsNonRoot": True, "runAsUser": user, "fsGroup": group, "seccompProfile": {"type": "RuntimeDefault"}}
     )
 
 

@@ -79,10 +79,7 @@ def _mounted(options: KubernetesOptions) -> Iterator[Volume]:
 
 def _made(options: KubernetesOptions) -> Iterator[Volume]:
     for name, volume in options.volumes.items():
-        spec: dict[str, Any] = {
-            "accessModes": [volume.access],
-            "resources": {"requests": {"storage": volume.size}},
-        }
+        spec: dict[str, Any] = {"accessModes": [volume.access], "resources": {"requests": {"storage": volume.size}}}
         if volume.storage_class is not None:
             spec["storageClassName"] = volume.storage_class
         path = WORK if volume.path.rstrip("/") == WORK else _checked(volume.path)

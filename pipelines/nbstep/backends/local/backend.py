@@ -103,10 +103,7 @@ class LocalBackend:
         """Find a run by what its folder says."""
         process = _known(handle)
         return Located(
-            run_id=id_of(handle),
-            spec_uri=process.spec_uri,
-            output_uri=process.output_uri,
-            storage=process.storage,
+            run_id=id_of(handle), spec_uri=process.spec_uri, output_uri=process.output_uri, storage=process.storage
         )
 
     def full_handle(self, handle: str) -> str:

@@ -51,11 +51,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._signals.enter_context(signals_to(self._forward, signal.SIGQUIT))
         self._process = subprocess.Popen(  # noqa: S603 - our own runner; no shell
-            self._command,
-            env=self._environment,
-            stdout=self._stdout,
-            process_group=0,
-            pass_fds=self._descriptors,
+            self._command, env=self._environment, stdout=self._stdout, process_group=0, pass_fds=self._descriptors
         )
         for early in self._early:
             self._process.send_signal(early)

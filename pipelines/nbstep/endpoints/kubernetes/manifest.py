@@ -33,15 +33,8 @@ def manifests(deployment: Deployment, namespace: str) -> list[dict[str, Any]]:
         "selector": chosen,
         "ports": [{"name": "http", "port": deployment.exposure.port or PORT, "targetPort": "http"}],
     }
-    budget = {
-        "maxUnavailable": 1,
-        "selector": {"matchLabels": chosen},
-        "unhealthyPodEvictionPolicy": "AlwaysAllow",
-    }
-    template = {
-        "metadata": {"labels": labels | {REVISION_LABEL: deployment.revision}},
-        "spec": _pod(deployment),
-    }
+    budget = {"maxUnavailable": 1, "selector": {"matchLabels": chosen}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    template = {"metadata": {"labels": labels | {REVISION_LABEL: deployment.revision}}, "spec": _pod(deployment)}
     spec = {
         "replicas": deployment.exposure.replicas,
         "revisionHistoryLimit": 2,
@@ -69,11 +62,7 @@ def _pod(deployment: Deployment) -> dict[str, Any]:
         "livenessProbe": _probe("live", period=10, failures=3),
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(PAUSE_SECONDS)]}}},
     }
-    return spec | {
-        "restartPolicy": "Always",
-        "terminationGracePeriodSeconds": grace,
-        "containers": [container],
-    }
+    return spec | {"restartPolicy": "Always", "terminationGracePeriodSeconds": grace, "containers": [container]}
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:

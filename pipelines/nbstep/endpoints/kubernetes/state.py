@@ -30,11 +30,7 @@ def status_of(deployment: Object, pods: Sequence[Object], *, told: Sequence[str]
         return Status(phase=Phase.RUNNING, words=f"{available} of {wanted} pods answer", problems=trouble)
     if (last := final_ending(pods)) is not None:
         return Status(
-            phase=Phase.ENDED,
-            exit_code=last.exit_code,
-            words=last.words,
-            problems=trouble,
-            reference=last.reference,
+            phase=Phase.ENDED, exit_code=last.exit_code, words=last.words, problems=trouble, reference=last.reference
         )
     words = trouble[-1] if trouble else f"{sum(map(is_ready, pods))} of {wanted} pods of the newest revision answer"
     return Status(phase=Phase.PENDING, words=words, problems=trouble)

@@ -93,11 +93,7 @@ class _Maker:
         name = f"{self.deployment.namespace}-{self.deployment.name}"  # which two servers do not share
         metadata = {"name": name, **where, "labels": self.labels}
         api, group = "rbac.authorization.k8s.io/v1", "rbac.authorization.k8s.io"
-        account = {
-            "kind": "ServiceAccount",
-            "name": self.deployment.name,
-            "namespace": self.deployment.namespace,
-        }
+        account = {"kind": "ServiceAccount", "name": self.deployment.name, "namespace": self.deployment.namespace}
         role = {"apiGroup": group, "kind": f"{scope}Role", "name": name}
         return [
             {"apiVersion": api, "kind": f"{scope}Role", "metadata": metadata, "rules": [dict(rule) for rule in rules]},

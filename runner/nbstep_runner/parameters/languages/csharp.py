@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbstep_runner.parameters.languages.base import (
-    INT32,
-    INT64,
-    Language,
-    same_scalars,
-    unicode_escape,
-    words,
-)
+from nbstep_runner.parameters.languages.base import INT32, INT64, Language, same_scalars, unicode_escape, words
 
 _LONG = 2  # the width of the largest integers that a literal can say
 _DICTIONARY = "new System.Collections.Generic.Dictionary<string, object>"

@@ -7,13 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbstep_runner.parameters.javascript_cell import Declaration, javascript_declarations
-from nbstep_runner.parameters.languages.base import (
-    EXACT_DOUBLE,
-    CannotHoldError,
-    Language,
-    utf16_escape,
-    words,
-)
+from nbstep_runner.parameters.languages.base import EXACT_DOUBLE, CannotHoldError, Language, utf16_escape, words
 from nbstep_runner.parameters.secret import SecretReference
 
 _UNSET = '(() => { throw new Error("the secret is not set") })()'

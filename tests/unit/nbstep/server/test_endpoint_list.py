@@ -20,15 +20,7 @@ from nbstep.profiles import Profile
 from nbstep.profiles.exposure import Exposure
 from nbstep.profiles.storage import store_of
 from nbstep.submission.request import Request
-from nbstep_runner.contract import (
-    RunResult,
-    RunSpec,
-    RunState,
-    Serving,
-    ServingOptions,
-    StorageOptions,
-    encode,
-)
+from nbstep_runner.contract import RunResult, RunSpec, RunState, Serving, ServingOptions, StorageOptions, encode
 from nbstep_runner.stores import redact
 from support import notebooks
 from support.pages import without_ours
@@ -95,9 +87,7 @@ def test_the_place_of_an_endpoint_of_the_folder_is_asked(tmp_path: Path, asked: 
     plan: Plan = LocalHost().plan(planned)
     placed = Placed(name="digits", on="local", handle=plan.handle, revision=planned.revision)
     world.place(placed, url="http://127.0.0.1:8123")
-    assert world.rows() == [
-        ["digits", "running", "http://127.0.0.1:8123", "serving at http://127.0.0.1:8123"],
-    ]
+    assert world.rows() == [["digits", "running", "http://127.0.0.1:8123", "serving at http://127.0.0.1:8123"]]
     assert asked == [plan.handle]
 
 

@@ -221,10 +221,7 @@ def test_a_server_that_ends_in_mid_stream_is_gone_on_from_at_another(run: Run) -
     with listening(config_for(run)) as (url, _), Client(f"{url}/v1/runs/{run.id}/events") as client:
         had = client.take(2)
     log(run, (1, 4))
-    with (
-        listening(config_for(run)) as (url, _),
-        Client(f"{url}/v1/runs/{run.id}/events", after=had[-1]) as client,
-    ):
+    with listening(config_for(run)) as (url, _), Client(f"{url}/v1/runs/{run.id}/events", after=had[-1]) as client:
         had += client.take(2)
         log(run, (1, 5))
         had += client.take(1)

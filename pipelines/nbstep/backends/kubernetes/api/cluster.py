@@ -208,13 +208,7 @@ class Cluster:
         return self._calls.json(partial(self._send, method, path, query, body, content_type))
 
     def _send(
-        self,
-        method: str,
-        path: str,
-        query: Sequence[tuple[str, str]],
-        body: Any,
-        content_type: str,
-        **options: Any,
+        self, method: str, path: str, query: Sequence[tuple[str, str]], body: Any, content_type: str, **options: Any
     ) -> Any:
         options = {"_request_timeout": TIMEOUT, "_preload_content": False} | options
         reply, _, _ = self._api.call_api(

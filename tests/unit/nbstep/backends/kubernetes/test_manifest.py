@@ -42,14 +42,7 @@ def submission(profile: Profile, **spec: Any) -> Submission:
 PLAIN = {"on": "kubernetes", "image": "example.org/nbstep:1"}
 FULL: dict[str, Any] = {
     **PLAIN,
-    "resources": {
-        "cpu": 2,
-        "cpu_limit": "4",
-        "memory": "8Gi",
-        "gpu": 1,
-        "disk": "20Gi",
-        "shared_memory": "1Gi",
-    },
+    "resources": {"cpu": 2, "cpu_limit": "4", "memory": "8Gi", "gpu": 1, "disk": "20Gi", "shared_memory": "1Gi"},
     "env": {
         "PLAIN": "value",
         "TOKEN": {"secret": "tokens", "key": "token"},

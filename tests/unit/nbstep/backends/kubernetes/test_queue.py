@@ -29,10 +29,7 @@ def workload(*conditions: tuple[str, bool, str, str], active: bool = True) -> di
     ("found", "told"),
     [
         (workload(), Queued()),
-        (
-            workload(("QuotaReserved", False, "Pending", FULL)),
-            Queued((f"the queue does not admit it yet: {FULL}",)),
-        ),
+        (workload(("QuotaReserved", False, "Pending", FULL)), Queued((f"the queue does not admit it yet: {FULL}",))),
         (
             workload(("QuotaReserved", False, "Pending", FULL), ("Evicted", True, "Preempted", PREEMPTED)),
             Queued((f"the queue took it back: {PREEMPTED}", f"the queue does not admit it yet: {FULL}")),

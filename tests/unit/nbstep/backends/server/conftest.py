@@ -22,9 +22,7 @@ def team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Team]:
         "other": {"on": "memory"},
     }
     served = config(
-        folders={"team": {"uri": runs, "profiles": ["small", "other"]}},
-        profiles=profiles,
-        notebooks=[str(tmp_path)],
+        folders={"team": {"uri": runs, "profiles": ["small", "other"]}}, profiles=profiles, notebooks=[str(tmp_path)]
     )
     with listening(served) as (url, _):
         yield Team(url, runs)

@@ -65,11 +65,7 @@ def test_what_comes_again_is_passed_over() -> None:
 @pytest.mark.parametrize(
     ("answer", "kind", "message"),
     [
-        (
-            whole(f"event: problem\ndata: {json.dumps(AWAY)}\n\n"),
-            StorageUnavailableError,
-            "away",
-        ),
+        (whole(f"event: problem\ndata: {json.dumps(AWAY)}\n\n"), StorageUnavailableError, "away"),
         (whole("event: line\ndata: no json\n\n"), ServiceUnavailableError, "is no service of nbstep"),
         (whole("event: line\ndata: [1]\n\n"), ServiceUnavailableError, "is no service of nbstep"),
         (whole('event: line\ndata: {"message": "\x1b[31m"}\n\n'), ServiceUnavailableError, "is no service of nbstep"),

@@ -26,13 +26,7 @@ from nbstep.submission.places import RunPlaces
 from nbstep.submission.removal import remove
 from nbstep.submission.request import Prepared
 from nbstep_runner.contract import RunState, StorageOptions
-from nbstep_runner.errors import (
-    BadInputError,
-    CellFailedError,
-    OutputConflictError,
-    StorageDeniedError,
-    UsageError,
-)
+from nbstep_runner.errors import BadInputError, CellFailedError, OutputConflictError, StorageDeniedError, UsageError
 from nbstep_runner.stores import sibling
 from support.answering import Answer, Request, asking
 from support.through_service import Team
