@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import papermill
 import pytest
 
@@ -36,6 +37,11 @@ def test_a_run_returns_what_came_of_it(folder: Path, capfd: pytest.CaptureFixtur
     assert json.loads((folder / "out.result.json").read_text())["parameters"] == {"n": 7}
     assert capfd.readouterr() == ("", "")
     assert nbstep.find("out.ipynb").id == run.id
+
+
+def test_a_value_of_numpy_is_the_number_that_it_holds(folder: Path) -> None:
+    nbstep.run("in.ipynb", "out.ipynb", {"n": np.int64(7)}, prepare_only=True)
+    assert "n = 7" in (folder / "out.ipynb").read_text()
 
 
 def test_without_an_output_it_lies_in_the_current_folder(folder: Path) -> None:

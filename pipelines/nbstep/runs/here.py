@@ -14,7 +14,7 @@ from nbstep.views.log_lines import for_people, parse
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunResult, RunState, decode
 from nbstep_runner.errors import InternalError
-from nbstep_runner.parameters import dump_yaml
+from nbstep_runner.parameters import dump_given
 
 Hear = Callable[[bytes], None]
 """Called with each line of the run's log."""
@@ -33,6 +33,7 @@ def run_here(
         print_log: Print the log for people on standard error, in place of the progress.
 
     Raises:
+        BadInputError: A parameter is of a type that no notebook can be given.
         InternalError: The runner ended without a record; what it said is on standard error.
     """
     with tempfile.TemporaryDirectory(prefix="nbstep-") as folder:
@@ -40,7 +41,7 @@ def run_here(
         command = [*arguments, "--log-format", "json", "--record-file", str(file)]
         if parameters:
             given = Path(folder) / "params.yaml"
-            given.write_bytes(dump_yaml(dict(parameters)))
+            given.write_bytes(dump_given(parameters))
             command += ["--parameters_file", str(given)]
         with (
             _listener(output, progress=progress, print_log=print_log) as (hear, conclude),

@@ -3,7 +3,7 @@
 Nothing here touches a kernel.
 """
 
-from nbstep_runner.parameters.dump import dump_yaml
+from nbstep_runner.parameters.dump import dump_given, dump_yaml
 from nbstep_runner.parameters.later_cells import overwritten
 from nbstep_runner.parameters.model import MISSING, Missing, Parameter, Signature
 from nbstep_runner.parameters.resolve import resolve, value_of
@@ -20,6 +20,7 @@ __all__ = [
     "Resolved",
     "SecretReference",
     "Signature",
+    "dump_given",
     "dump_yaml",
     "load_document",
     "load_yaml",

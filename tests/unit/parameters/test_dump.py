@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from enum import Enum
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbstep_runner.contract import ParameterSource, UnknownParameters
-from nbstep_runner.parameters import SecretReference, Signature, dump_yaml, read_signature, resolve
+from nbstep_runner.errors import BadInputError
+from nbstep_runner.parameters import SecretReference, Signature, dump_given, dump_yaml, read_signature, resolve
 from nbstep_runner.parameters.kinds import PathText
 from parameter_values import AWKWARD, same, values
 
@@ -95,6 +99,30 @@ def test_declared_types_come_back() -> None:
 def test_one_list_in_two_places_is_written_twice() -> None:
     shared = [1, 2]
     assert b"&" not in dump_yaml({"a": shared, "b": shared})
+
+
+class Mode(Enum):
+    FAST = "fast"
+
+
+def test_what_a_caller_has_is_written_as_what_it_stands_for() -> None:
+    held = {
+        "rate": np.float32(0.5),
+        "steps": np.int64(3),
+        "shuffle": np.bool_(1),
+        "at": Path("a/b"),
+        "mode": Mode.FAST,
+    }
+    held |= {"pairs": [(1, np.float64(2))], "token": {"secret": "env:TOKEN"}}
+    read = {"rate": 0.5, "steps": 3, "shuffle": True, "at": "a/b", "mode": "fast", "pairs": [[1, 2.0]]}
+    assert yaml.safe_load(dump_given(held)) == read | {"token": {"secret": "env:TOKEN"}}
+
+
+def test_what_cannot_be_carried_is_named() -> None:
+    with pytest.raises(BadInputError) as caught:
+        dump_given({"a": object(), "b": 1, "c": {"d": np.array([1])}})
+    lines = caught.value.message.splitlines()
+    assert [line.partition(": ")[0] for line in lines[1:]] == ["  - a", "  - c"]
 
 
 def test_no_parameters_are_an_empty_mapping() -> None:
