@@ -146,8 +146,8 @@ def _check_plain(values: Mapping[str, Any], where: str) -> None:
 def _document(path: str | None) -> tuple[_Document, str]:
     chosen = path or os.environ.get(VARIABLE)
     for place in [chosen] if chosen else PLACES:
-        file = Path(place).expanduser()
-        if file.is_file():
+        file = Path(os.path.expanduser(place))  # noqa: PTH111 - Path.expanduser raises where there is no home
+        if os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises where the home is somebody else's
             return _read(file), str(file)
     if chosen:
         raise InputNotFoundError(

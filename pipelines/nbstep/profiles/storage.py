@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import UsageError
 from nbstep_runner.stores import Store, open_store
 
 AT_MOST: Final = 32
@@ -27,6 +29,18 @@ def store_of(uri: str, options: StorageOptions) -> Store:
 @lru_cache(maxsize=AT_MOST)
 def _opened(place: str, options: StorageOptions) -> Store:
     return open_store(place, options)
+
+
+def folder_of_user(variable: str, usual: str) -> Path:
+    """The folder that an environment variable names, or the usual one.
+
+    Raises:
+        UsageError: It is below a home that this user does not have.
+    """
+    folder = Path(os.path.expanduser(os.environ.get(variable) or usual))  # noqa: PTH111 - Path's own raises no error of ours
+    if folder.parts[:1] == ("~",):
+        raise UsageError(f"{folder} cannot be: this user has no home", hint=f"Let {variable} or HOME name a folder.")
+    return folder
 
 
 def absolute(uri: str) -> str:

@@ -17,7 +17,7 @@ from nbstep.backends.registry import backend_named
 from nbstep.backends.stores import named_runs
 from nbstep.profiles import Profile, load_profile, profile_names
 from nbstep.profiles.service import SCHEME
-from nbstep.profiles.storage import DEFAULT_RUNS, absolute
+from nbstep.profiles.storage import DEFAULT_RUNS, absolute, folder_of_user
 from nbstep.server.access import LocalAccess, new_token
 from nbstep.server.app import application
 from nbstep.server.config import Config, Folder
@@ -53,7 +53,7 @@ def config_here(chosen: Profile, name: str | None) -> Config:
     profiles |= {each: one for each, one in others.items() if each != first and _is_offered(one)}
     folder = Folder(uri=absolute(named_runs(chosen) or DEFAULT_RUNS), profiles=tuple(profiles), storage=chosen.storage)
     opened = {each: _opened(one) for each, one in profiles.items()}
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "nbstep"
+    cache = folder_of_user("XDG_CACHE_HOME", "~/.cache") / "nbstep"
     return Config(
         folders={FOLDER: folder}, notebooks=(str(Path.cwd()),), profiles=profiles, open=opened, cache=str(cache)
     )

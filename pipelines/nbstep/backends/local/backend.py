@@ -20,11 +20,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from nbstep.backends.arguments import arguments
-from nbstep.backends.local.folders import SCHEME, Process, folder_of, handle_of, id_of, process_of, write_process
+from nbstep.backends.local.folders import (
+    ELSEWHERE,
+    SCHEME,
+    Process,
+    folder_of,
+    handle_of,
+    id_of,
+    process_of,
+    write_process,
+)
 from nbstep.backends.local.process import RUNNER
 from nbstep.backends.protocol import Located, Phase, Plan, Status, Submission
 from nbstep.backends.reach import Packages, Reach
-from nbstep.errors import RunNotFoundError
+from nbstep.errors import NotStartedError, RunNotFoundError
 from nbstep.profiles import Profile
 from nbstep_runner import processes
 from nbstep_runner.contract import StorageOptions
@@ -78,6 +87,7 @@ class LocalBackend:
         """Start the process, unless it was started before.
 
         Raises:
+            NotStartedError: What this machine keeps of its runs cannot be written.
             UsageError: This process belongs to a run, which leaves no process behind when it ends.
         """
         if processes.TOKEN_VARIABLE in os.environ:
@@ -86,11 +96,17 @@ class LocalBackend:
                 hint="Run it within the cell with `nbstep run`, or submit it to docker or Kubernetes.",
             )
         folder = Path(plan.body["folder"])
-        folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            if process_of(folder) is None:
-                (folder / "work").mkdir(exist_ok=True)
-                write_process(folder, _start(folder, plan.body))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with _locked(folder):
+                if process_of(folder) is None:
+                    (folder / "work").mkdir(exist_ok=True)
+                    write_process(folder, _start(folder, plan.body))
+        except OSError as error:
+            raise NotStartedError(
+                f"a local run works in {folder}, which cannot be written: {error.strerror}",
+                hint=ELSEWHERE,
+            ) from error
 
     def forget(self, handle: str) -> None:
         """Remove what is known of a run that has ended, so that its id can be used again."""

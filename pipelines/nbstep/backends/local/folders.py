@@ -18,10 +18,13 @@ import msgspec
 
 from nbstep.backends.protocol import checked_run_id
 from nbstep.errors import RunNotFoundError
+from nbstep.profiles.storage import folder_of_user
 from nbstep_runner import processes
 from nbstep_runner.contract import StorageOptions
+from nbstep_runner.errors import StorageDeniedError
 
 SCHEME: Final = "local"
+ELSEWHERE: Final = "Let XDG_STATE_HOME name a folder of your own."
 _PROCESS: Final = "process.json"
 
 
@@ -47,11 +50,17 @@ class Process:
 
 
 def process_of(folder: Path) -> Process | None:
-    """The process of a run's folder; ``None`` before one was started."""
+    """The process of a run's folder; ``None`` before one was started.
+
+    Raises:
+        StorageDeniedError: The folder belongs to somebody else.
+    """
     try:
         return msgspec.json.decode((folder / _PROCESS).read_bytes(), type=Process)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError:
+        raise StorageDeniedError(f"what is known of local runs in {folder} may not be read", hint=ELSEWHERE) from None
 
 
 def write_process(folder: Path, process: Process) -> None:
@@ -75,11 +84,11 @@ def folder_of(handle: str) -> Path:
     """The folder of a handle's run, which need not be there yet.
 
     Raises:
-        UsageError: This is no handle of a local run.
+        UsageError: This is no handle of a local run, or this user has no home.
         RunNotFoundError: The handle has no key, and several runs have its id.
     """
     key, run_id = _parts(handle)
-    state = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "nbstep/local"
+    state = folder_of_user("XDG_STATE_HOME", "~/.local/state") / "nbstep/local"
     older = state / run_id
     process = process_of(older)
     if process is not None and key in ("", _key(process.spec_uri)):

@@ -17,7 +17,7 @@ from nbstep.backends.local.backend import LocalBackend
 from nbstep.backends.local.folders import Process
 from nbstep.backends.local.signals import signals_to
 from nbstep.backends.protocol import Phase, Plan, Submission
-from nbstep.errors import RunNotFoundError
+from nbstep.errors import NotStartedError, RunNotFoundError
 from nbstep.profiles import Profile, Reference
 from nbstep_runner.contract import RunSpec, StorageOptions
 from nbstep_runner.errors import UsageError
@@ -78,6 +78,21 @@ def test_a_process_writes_its_log_and_ends() -> None:
     assert (rest, words) == (b"no newline", b"last words")
     status = BACKEND.statuses([handle])[handle]
     assert (status.phase, status.problems, status.cancelled) == (Phase.ENDED, ("last words",), False)
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_the_way_to_another(tmp_path: Path) -> None:
+    (tmp_path / "nbstep").touch()
+    with pytest.raises(NotStartedError, match=f"{tmp_path}/nbstep/local/r") as refused:
+        started("print('begun')")
+    assert "XDG_STATE_HOME" in refused.value.hint
+
+
+def test_a_user_without_a_home_is_told_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "~")  # what expanding it gives where the user is in no list of users
+    with pytest.raises(UsageError, match="this user has no home") as refused:
+        BACKEND.plan(submission())
+    assert "XDG_STATE_HOME" in refused.value.hint
 
 
 def test_submitted_twice_it_is_one_process() -> None:
