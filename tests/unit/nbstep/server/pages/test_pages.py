@@ -225,7 +225,10 @@ def test_runs_stand_side_by_side_and_what_differs_is_marked(run: Run) -> None:
     assert {"* results.rmse", "results.same"} <= set(rows)
     assert re.findall(r'class="state (\w+)"', text) == ["succeeded"] * 2
     assert "<img" not in text
-    assert "pending" in service.get(f"/compare?run={run.id}&run={waiting.id}", headers=BROWSER).text
+    assert "* state" not in text
+    unlike = service.get(f"/compare?run={run.id}&run={waiting.id}", headers=BROWSER).text
+    assert "pending" in unlike
+    assert "* state" in unlike
     assert "Choose two" in service.get(f"/compare?run={run.id}", headers=BROWSER).text
     address = quote(f"http://localhost:8000/runs/{other.id}?folder=team", safe="")
     for named in (f"team/{other.id}", address):
