@@ -32,24 +32,31 @@ def complete(
         newest: Tells the number of the newest attempt that has left a log.
         stored: Reads the stored log of an attempt; nothing where there is none.
     """
-    seen, attempt = Seen(), 1
+    seen, attempt, heard = Seen(), 1, False
     for line in lines:
+        heard = True
         if line.attempt is not None and line.attempt > attempt:
-            yield from _rest(seen, run_id, range(attempt, line.attempt), stored)
+            yield from _rest(seen, run_id, range(attempt, line.attempt), stored, heard=True)
             seen, attempt = Seen(), line.attempt
         seen.add(line)
         yield line
-    yield from _rest(seen, run_id, range(attempt, max(attempt, newest()) + 1), stored)
+    yield from _rest(seen, run_id, range(attempt, max(attempt, newest()) + 1), stored, heard=heard)
 
 
-def _rest(seen: Seen, run_id: str, attempts: range, stored: Callable[[int], bytes]) -> Iterator[LogLine]:
-    """What has not come of these attempts, of which lines of the first may have been seen."""
+def _rest(
+    seen: Seen, run_id: str, attempts: range, stored: Callable[[int], bytes], *, heard: bool
+) -> Iterator[LogLine]:
+    """What has not come of these attempts, of which lines of the first may have been seen.
+
+    It is told apart, by a notice, from what was ``heard`` of the run before; where nothing was, it is all there is.
+    """
     for number in attempts:
         data = b"" if seen.whole else stored(number)
         if missing := sum(1 for _ in _unseen(data, seen)):
-            of_attempt = "" if len(attempts) == 1 and number == 1 else f" of attempt {number}"
-            words = f"{missing} lines{of_attempt} that had not come are read from the stored log"
-            yield parse(notice(run_id, words, "NOTICE"))
+            if heard:
+                of_attempt = "" if len(attempts) == 1 and number == 1 else f" of attempt {number}"
+                words = f"{missing} lines{of_attempt} that had not come are read from the stored log"
+                yield parse(notice(run_id, words, "NOTICE"))
             yield from _unseen(data, seen)
         seen = Seen()
 

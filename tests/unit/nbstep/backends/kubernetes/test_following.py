@@ -129,8 +129,13 @@ def test_a_stored_log_that_comes_a_moment_after_the_record_is_waited_for() -> No
     Timer(0.2, store.write, ("memory://runs/output.log.jsonl", numbered(3))).start()
     stored = partial(stored_log, store, record.output_uri, read_record=lambda: record)
     shown = [line.message for line in complete([], "r", lambda: 1, stored)]
-    assert shown[1:] == ["1", "2", "3"]
-    assert "3 lines that had not come are read from the stored log" in shown[0]
+    assert shown == ["1", "2", "3"]
+
+
+def test_what_is_read_from_the_stored_log_is_told_apart_from_what_came() -> None:
+    came = lines_of(1, range(1, 3), ended=False)
+    shown = [line.message for line in complete(came, "r", lambda: 1, lambda _: numbered(3))]
+    assert shown == ["1.1", "1.2", "1 lines that had not come are read from the stored log", "3"]
 
 
 def lines_of(attempt: int, numbers: range, *, ended: bool = True) -> list[LogLine]:
