@@ -93,7 +93,7 @@ class Volume(ClosedSchema, frozen=True):
     access: Literal["ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany"] = "ReadWriteOnce"
 
     def __post_init__(self) -> None:
-        quantity(self.size)
+        quantity(self.size, f"the volume at {self.path}")
 
 
 class ImageVolume(ClosedSchema, frozen=True):

@@ -39,9 +39,9 @@ class Resources(ClosedSchema, frozen=True):
     shared_memory: str | None = None
 
     def __post_init__(self) -> None:
-        for value in (self.cpu, self.cpu_limit, self.memory, self.disk, self.shared_memory):
-            if value is not None:
-                quantity(value)
+        for name in ("cpu", "cpu_limit", "memory", "disk", "shared_memory"):
+            if (value := getattr(self, name)) is not None:
+                quantity(value, f"resources.{name}")
 
 
 class Reference(ClosedSchema, frozen=True):

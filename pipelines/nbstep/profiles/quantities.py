@@ -26,13 +26,19 @@ def written(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def quantity(value: str | float) -> Decimal:
+def quantity(value: str | float, of: str = "") -> Decimal:
     """A number as Kubernetes writes it: ``500m``, ``2``, ``4Gi``, ``1.5G``.
+
+    Args:
+        value: Such a number.
+        of: The field that has it, for the error.
 
     Raises:
         UsageError: It is none.
     """
     found = _QUANTITY.fullmatch(str(value))
     if found is None or found[3] not in _SUFFIXES or (found[2] and found[3]):
-        raise UsageError(f"{value!r} is not a quantity", hint="Write it as Kubernetes does: 500m, 2, 4Gi.")
+        raise UsageError(
+            f"{of and f'{of}: '}{value!r} is not a quantity", hint="Write it as Kubernetes does: 500m, 2, 4Gi."
+        )
     return Decimal(found[1] + found[2]) * _SUFFIXES[found[3]]

@@ -92,14 +92,15 @@ def load(data: bytes, *, where: str) -> Any:
     Raises:
         BadInputError: It is not such a document.
     """
+    hint = f"Correct {where}."
     if len(data) > MAX_BYTES:
-        raise BadInputError(f"{where} is larger than {MAX_BYTES} bytes")
+        raise BadInputError(f"{where} is larger than {MAX_BYTES} bytes", hint=hint)
     try:
         return yaml.load(data, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader, stricter than it
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise BadInputError(f"{where} cannot be read: {error.problem or error.context}{place}") from None
+        raise BadInputError(f"{where} cannot be read: {error.problem or error.context}{place}", hint=hint) from None
     except (
         yaml.YAMLError,
         ValueError,
@@ -108,4 +109,4 @@ def load(data: bytes, *, where: str) -> Any:
         AttributeError,
         RecursionError,
     ) as error:  # such as `!!int ""`
-        raise BadInputError(f"{where} cannot be read: {' '.join(str(error).split())}") from None
+        raise BadInputError(f"{where} cannot be read: {' '.join(str(error).split())}", hint=hint) from None

@@ -51,8 +51,8 @@ class SecretReference:
         """
         text = os.environ.get(self.name) if self.source == "env" else _file_text(self.name)
         if not text:
-            what = "environment variable" if self.source == "env" else "file"
-            state = "not set" if text is None else "empty"
+            what, absent = ("environment variable", "not set") if self.source == "env" else ("file", "not there")
+            state = absent if text is None else "empty"
             raise BadInputError(
                 f"the secret's {what} {self.name} is {state}",
                 hint="Give the secret to the process that runs the notebook.",

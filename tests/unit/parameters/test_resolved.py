@@ -78,7 +78,7 @@ def test_secrets_are_read_for_masking(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("content", "state"), [(None, "not set"), (b"", "empty"), (b"\n", "empty"), (b"\xff", "not UTF-8")]
+    ("content", "state"), [(None, "not there"), (b"", "empty"), (b"\n", "empty"), (b"\xff", "not UTF-8")]
 )
 def test_a_secret_that_cannot_be_read_is_named_by_its_place(tmp_path: Path, content: bytes | None, state: str) -> None:
     file = tmp_path / "token"

@@ -40,3 +40,4 @@ def test_what_is_refused_is_one_line(text: bytes, words: str) -> None:
     with pytest.raises(BadInputError, match=words) as caught:
         load(text, where="nbstep.yaml")
     assert "\n" not in caught.value.message
+    assert caught.value.hint == "Correct nbstep.yaml."

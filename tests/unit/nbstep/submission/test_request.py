@@ -33,7 +33,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"kernel": 3}, "Expected `str | null`, got `int`", ""),
         ({"requirements": [3]}, "a requirement is text, not 3", "pandas==2.2.3"),
         ({"unknown_parameters": "ignored"}, "cannot be 'ignored'", "error, warn, ignore"),
-        ({"resources": {"memory": "4GB"}}, "'4GB' is not a quantity", "4Gi"),
+        ({"resources": {"memory": "4GB"}}, "resources.memory: '4GB' is not a quantity", "4Gi"),
         ({"resources": {"gpu": -1}}, "Expected `int` >= 0", ""),
         ({"retries": -1}, "Expected `int` >= 0", ""),
         ({"options": {"kubernetes": {"start_seconds": 0}}}, "Expected `int` >= 1", ""),
