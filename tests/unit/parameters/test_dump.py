@@ -106,13 +106,7 @@ class Mode(Enum):
 
 
 def test_what_a_caller_has_is_written_as_what_it_stands_for() -> None:
-    held = {
-        "rate": np.float32(0.5),
-        "steps": np.int64(3),
-        "shuffle": np.bool_(1),
-        "at": Path("a/b"),
-        "mode": Mode.FAST,
-    }
+    held = {"rate": np.float32(0.5), "steps": np.int64(3), "shuffle": np.bool_(1), "at": Path("a/b"), "mode": Mode.FAST}
     held |= {"pairs": [(1, np.float64(2))], "token": {"secret": "env:TOKEN"}}
     read = {"rate": 0.5, "steps": 3, "shuffle": True, "at": "a/b", "mode": "fast", "pairs": [[1, 2.0]]}
     assert yaml.safe_load(dump_given(held)) == read | {"token": {"secret": "env:TOKEN"}}

@@ -104,8 +104,7 @@ class LocalBackend:
                     write_process(folder, _start(folder, plan.body))
         except OSError as error:
             raise NotStartedError(
-                f"a local run works in {folder}, which cannot be written: {error.strerror}",
-                hint=ELSEWHERE,
+                f"a local run works in {folder}, which cannot be written: {error.strerror}", hint=ELSEWHERE
             ) from error
 
     def forget(self, handle: str) -> None:
