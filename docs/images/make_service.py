@@ -17,7 +17,7 @@ from pathlib import Path
 
 import nbstep
 from nbstep.profiles.storage import store_of
-from nbstep.sweeps.naming import set_name
+from nbstep.sweeps.sets import set_name
 from nbstep_runner.contract import CellRecord, CellState, ErrorInfo, RunResult, RunState, StorageOptions, encode
 
 ROOT = Path(__file__).parents[2]

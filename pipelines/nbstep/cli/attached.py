@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from nbstep.backends.local.signals import signals_to
+from nbstep.backends.local.process import signals_to
 from nbstep.backends.protocol import Backend, Located, Status
 from nbstep.backends.registry import backend_named
 from nbstep.errors import LostRunError

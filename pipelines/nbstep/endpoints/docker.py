@@ -14,8 +14,7 @@ from nbstep.backends.docker.engine import engine
 from nbstep.backends.docker.logs import lines
 from nbstep.backends.docker.request import request
 from nbstep.backends.protocol import Phase, Plan, Status
-from nbstep.endpoints.asking import ask_url
-from nbstep.endpoints.host import IN_CONTAINER, LOOPBACK, Host, begun_before
+from nbstep.endpoints.host import IN_CONTAINER, LOOPBACK, Host, ask_url, begun_before
 from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
 from nbstep.errors import EndpointUnavailableError, RunNotFoundError
 from nbstep.profiles import Profile

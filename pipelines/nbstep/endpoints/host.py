@@ -1,26 +1,33 @@
-"""Where endpoints run: what each place has to be able to do, and which places there are."""
+"""Where endpoints run: what each place has to be able to do, and how one is asked."""
 
 from __future__ import annotations
 
+import http.client
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
+
+import msgspec
 
 from nbstep.backends.protocol import Plan, Status
 from nbstep.backends.registry import backend_named, names
 from nbstep.endpoints.plan import Deployment
-from nbstep.errors import WaitTimeoutError
+from nbstep.errors import EndpointUnavailableError, WaitTimeoutError, error_of
 from nbstep.profiles import Profile
-from nbstep_runner.contract import RunResult, moment_of
-from nbstep_runner.errors import UsageError
+from nbstep_runner.contract import ErrorInfo, RunResult, moment_of
+from nbstep_runner.errors import NbstepError, UsageError
 
 LOOPBACK: Final = "127.0.0.1"
 IN_CONTAINER: Final = ("0.0.0.0", 8080)  # noqa: S104 - a container's own addresses
 END_SECONDS: Final = 180.0
 """How long an endpoint may take to end: well past any usual grace period."""
 LOOK_SECONDS: Final = 0.2
+ASK_SECONDS: Final = 90.0
+"""Longer than an endpoint's own limit for a request, so that it is the endpoint that says so."""
 
 
 def begun_before(record: RunResult, since: str) -> bool:
@@ -104,3 +111,37 @@ def host_named(name: str) -> Host:
 
 def _place(name: str) -> str:
     return getattr(backend_named(name), "endpoints", "") if name in names() else ""
+
+
+def ask_url(url: str, body: bytes | None) -> bytes:
+    """GET a URL, or POST JSON to it; no proxy of the environment stands between.
+
+    Raises:
+        EndpointUnavailableError: Nothing answers, or it has too much to do.
+        NbstepError: What the endpoint says is wrong.
+    """
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - http, by its caller
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=ASK_SECONDS) as answer:
+            content: bytes = answer.read()
+            return content
+    except urllib.error.HTTPError as error:
+        raise problem(error.code, error.read()) from None
+    except (OSError, http.client.HTTPException) as error:
+        raise EndpointUnavailableError(f"the endpoint does not answer at {url}: {error}") from error
+
+
+def problem(status: int, body: bytes) -> NbstepError:
+    """The error that an endpoint's answer tells of."""
+    try:
+        told: Any = msgspec.json.decode(body)
+        message, reference = str(told["error"]), str(told["reference"])
+    except (msgspec.DecodeError, TypeError, KeyError):
+        message, reference = body[:200].decode("utf-8", "replace"), ""
+    if status in (502, 503) or not reference:
+        return EndpointUnavailableError(f"the endpoint answers {status}: {message}")
+    hint = {"bad-input": "The page of the endpoint, or its openapi.json, says what it takes."}.get(
+        reference, "The endpoint's log says more: endpoint.logs()."
+    )
+    return error_of(ErrorInfo(reference=reference, message=message, hint=hint))

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 from nbstep.backends.local.backend import LocalBackend
 from nbstep.backends.protocol import Phase, Plan, Status
-from nbstep.endpoints.asking import ask_url
-from nbstep.endpoints.host import LOOPBACK, Host, await_end
+from nbstep.endpoints.host import LOOPBACK, Host, ask_url, await_end
 from nbstep.endpoints.plan import Deployment
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile

@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from nbstep.backends.protocol import Backend, Located, Phase, Status
 from nbstep.backends.stores import keeper_of, store_of
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
-from nbstep.runs.attempts import earlier_verdicts
 from nbstep.runs.files import chosen, download
 from nbstep.runs.log import complete, stored_log
-from nbstep.runs.settle import settle
-from nbstep.runs.verdict import GIVEN_UP_AFTER, can_be_retried, combine, final_record, is_doubtful
+from nbstep.runs.verdict import (
+    GIVEN_UP_AFTER,
+    can_be_retried,
+    combine,
+    earlier_verdicts,
+    final_record,
+    is_doubtful,
+    settle,
+)
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus

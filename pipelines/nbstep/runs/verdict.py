@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -11,8 +12,27 @@ from nbstep.backends.protocol import Phase, Status
 from nbstep.errors import KINDS, LostRunError
 from nbstep.views.status import RunStatus
 from nbstep_runner import processes
-from nbstep_runner.contract import EXPIRED_LEASES, Claim, ErrorInfo, RunResult, RunState, moment_of
-from nbstep_runner.errors import NbstepError, TerminatedError
+from nbstep_runner.contract import (
+    ATTEMPTS,
+    EXPIRED_LEASES,
+    VERDICT_ENDING,
+    Claim,
+    ErrorInfo,
+    RunResult,
+    RunState,
+    decode,
+    encode,
+    moment_of,
+)
+from nbstep_runner.errors import (
+    BadInputError,
+    InputNotFoundError,
+    NbstepError,
+    OutputConflictError,
+    StorageDeniedError,
+    TerminatedError,
+)
+from nbstep_runner.stores import Store, sibling
 
 GIVEN_UP_AFTER: Final = 2.0
 """Leases without a heartbeat after which a run whose process cannot be seen any more is lost."""
@@ -127,3 +147,42 @@ def said(record: RunResult) -> str:
     """How a run, or an attempt, ended, in one sentence."""
     took = f" in {record.seconds:.1f} s" if record.seconds is not None else ""
     return f"{record.state}{took}" + (f": {record.error.message}" if record.error else "")
+
+
+def earlier_verdicts(store: Store, output_uri: str) -> list[RunResult]:
+    """The records of the attempts that others have followed, the oldest first. Objects that are no records are none."""
+    found = []
+    for stat in store.list(sibling(output_uri, f"{ATTEMPTS}/")):
+        if stat.uri.endswith(VERDICT_ENDING):
+            with suppress(InputNotFoundError, BadInputError):
+                found.append(decode(store.read(stat.uri).data, RunResult))
+    return sorted(found, key=lambda record: record.attempt)
+
+
+def settle(store: Store, uri: str, verdict: RunResult, version: str) -> RunResult | None:
+    """Put a verdict in a record's place; if the run wrote its own in the last moment, that one stands.
+
+    Args:
+        store: Of the record.
+        uri: Its place.
+        verdict: What the launcher makes of the run's end.
+        version: Of what is known to lie there.
+
+    Returns:
+        The record that stands; ``None`` where the run has written there meanwhile, and so goes on.
+    """
+    try:
+        store.write(uri, encode(verdict, indent=1), if_version=version)
+    except OutputConflictError:
+        return _own_verdict(store, uri)
+    except StorageDeniedError:
+        pass  # whoever may only read still learns the verdict
+    return verdict
+
+
+def _own_verdict(store: Store, uri: str) -> RunResult | None:
+    try:
+        record = decode(store.read(uri).data, RunResult)
+    except (InputNotFoundError, BadInputError):
+        return None
+    return record if record.state.final else None

@@ -1,20 +1,22 @@
-"""What a server is told of its world, as data: run folders, the places of notebooks, profiles, limits, callers."""
+"""What a server is told of its world, as data: folders, places of notebooks, profiles, limits, callers, its cluster."""
 
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from nbstep.profiles import Profile, overlaid
+from nbstep.profiles import Profile, Reference, Resources, overlaid
 from nbstep.profiles.schema import ClosedSchema
-from nbstep.server.deployment import Deployment
 from nbstep_runner.contract import StorageOptions
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
+IMAGE = "nbstep-server:0.1.0"
+Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,43}[a-z0-9])?$")]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 
 
 class Folder(ClosedSchema, frozen=True):
@@ -156,3 +158,31 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 def covers(opened: str, path: str) -> bool:
     """Whether a field is another, or a part of it."""
     return path == opened or path.startswith(f"{opened}.")
+
+
+class Deployment(ClosedSchema, frozen=True):
+    """What a manifest is made of.
+
+    Attributes:
+        name: Of all its objects.
+        namespace: The server's own.
+        image: One with the extras ``web`` and ``kubernetes``, such as the target ``server`` of ``images/Dockerfile``.
+        env: The environment: values, or references to Secrets and ConfigMaps, such as the keys of a store.
+        annotations: Of the service account, by which clouds give it rights to stores.
+        clients: The labels of the namespaces that its callers' pods are in; all if empty.
+        egress_ports: The ports that it may connect to: of the cluster's API, and of stores.
+        env_from: Secrets whose every key is a variable.
+    """
+
+    name: Label = "nbstep"
+    namespace: Label = "nbstep"
+    image: str = IMAGE
+    pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    pull_secrets: tuple[str, ...] = ()
+    replicas: Annotated[int, msgspec.Meta(ge=1)] = 2
+    resources: Resources = Resources(cpu="200m", memory="1Gi", disk="4Gi")
+    env: dict[str, str | Reference] = msgspec.field(default_factory=dict)
+    env_from: tuple[str, ...] = ()
+    annotations: dict[str, str] = msgspec.field(default_factory=dict)
+    clients: dict[str, str] = msgspec.field(default_factory=dict)
+    egress_ports: tuple[Port, ...] = (443, 6443)

@@ -13,8 +13,7 @@ from nbstep.profiles import Profile, overlaid
 from nbstep.profiles.schema import ClosedSchema
 from nbstep.profiles.service import origin_of
 from nbstep.profiles.strict_yaml import load_file
-from nbstep.server.config import Access, Config, Folder, Limits, Name, covers
-from nbstep.server.deployment import Deployment
+from nbstep.server.config import Access, Config, Deployment, Folder, Limits, Name, covers
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import join
 

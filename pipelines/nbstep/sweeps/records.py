@@ -9,8 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from nbstep.backends.protocol import Status
-from nbstep.runs.settle import settle
-from nbstep.runs.verdict import GIVEN_UP_AFTER, combine, final_record, is_doubtful
+from nbstep.runs.verdict import GIVEN_UP_AFTER, combine, final_record, is_doubtful, settle
 from nbstep.submission.places import SweepPlaces
 from nbstep_runner.contract import PLAN, RunResult, SweepSpec, decode, records_among
 from nbstep_runner.errors import BadInputError, InputNotFoundError

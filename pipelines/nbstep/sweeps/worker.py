@@ -12,7 +12,7 @@ from typing import Final, Self
 
 import msgspec
 
-from nbstep.backends.local.signals import signals_to
+from nbstep.backends.local.process import signals_to
 from nbstep_runner.contract import SweepEvent, SweepSpec
 from nbstep_runner.errors import InternalError
 

@@ -13,10 +13,9 @@ from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, encode
 from nbstep_runner.errors import ExitCode
 from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.processes import become_subreaper
-from nbstep_runner.session.kernels import KernelSource
+from nbstep_runner.session.kernels import KernelSource, supervised
 from nbstep_runner.session.ledger import LogSettings
 from nbstep_runner.session.places import refuse_own_place
-from nbstep_runner.session.process import supervised
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.termination import write_termination_message
 from nbstep_runner.sinks.log import LogFormat

@@ -9,10 +9,8 @@ from typing import Any, Final
 
 from nbstep_runner.contract import CellState
 from nbstep_runner.engine import cells, metadata
-from nbstep_runner.engine.escalation import Escalation
-from nbstep_runner.engine.lost_reply import LostReply
 from nbstep_runner.engine.recorder import Recorder
-from nbstep_runner.engine.stall import StallWatch
+from nbstep_runner.engine.watches import Escalation, LostReply, StallWatch
 from nbstep_runner.errors import TimedOutError
 from nbstep_runner.kernel.kernel import Kernel, Received
 from nbstep_runner.supervisor import Supervisor

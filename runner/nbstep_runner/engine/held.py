@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from nbstep_runner.contract import Event, Notice, Serving, ServingOptions, Severity, encode
-from nbstep_runner.engine.ansi import without_ansi
-from nbstep_runner.engine.lost_reply import LostReply
 from nbstep_runner.engine.recorder import Recorder
+from nbstep_runner.engine.text import without_ansi
+from nbstep_runner.engine.watches import LostReply
 from nbstep_runner.errors import BadInputError, CellFailedError, KernelUnavailableError, NbstepError
 from nbstep_runner.kernel.death import explain
 from nbstep_runner.kernel.kernel import Kernel, Received

@@ -16,7 +16,7 @@ from nbstep_runner.engine.execute import Execution, Executor, Rules
 from nbstep_runner.engine.messages import language_info_of
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
-from nbstep_runner.engine.stall import StallWatch, stall_seconds
+from nbstep_runner.engine.watches import StallWatch, stall_seconds
 from nbstep_runner.errors import NbstepError
 from nbstep_runner.kernel.kernel import Kernel
 from nbstep_runner.kernel.memory import MemoryWatch

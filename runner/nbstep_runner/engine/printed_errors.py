@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from nbstep_runner.engine.ansi import without_ansi
 from nbstep_runner.engine.messages import Raised
+from nbstep_runner.engine.text import without_ansi
 
 TAIL: Final = 16 * 1024
 """Characters at the end of a cell's text that are looked at: an error ends a cell, so nothing is printed after it."""

@@ -1,7 +1,8 @@
-"""Text of bounded size that keeps its head and its tail."""
+"""Text of bounded size that keeps its head and its tail; text without what drives a terminal."""
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from typing import Final
 
@@ -12,6 +13,8 @@ ESCAPE: Final = len(r"\u0000") - 1
 
 PIECE: Final = 2**20
 """Characters that are looked at together, so that a large text costs no copy of it."""
+CONTROL_SEQUENCE: Final = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+"""CSI and OSC sequences and the two-character escapes (ECMA-48, sections 5.3 to 5.6)."""
 
 
 class BoundedText:
@@ -87,3 +90,8 @@ def written_size(text: str) -> int:
 def _written_size(text: str) -> int:
     data = text.encode(errors="replace")
     return len(data) + ESCAPE * (len(data) - len(data.translate(None, CONTROLS)))
+
+
+def without_ansi(text: str) -> str:
+    """The text without control sequences."""
+    return CONTROL_SEQUENCE.sub("", text) if "\x1b" in text else text

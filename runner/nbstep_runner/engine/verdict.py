@@ -1,18 +1,39 @@
-"""How a run ends, as data: the error of a cell, or of what stopped it, in words for people."""
+"""How a run ends, as data: the error of a cell, or of what stopped it, in words for people.
+
+A GPU that is too small or missing is told in words too: libraries say it each in their own way.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from nbstep_runner.contract import ErrorInfo, RunState
-from nbstep_runner.engine.ansi import without_ansi
-from nbstep_runner.engine.gpu import gpu_hint
 from nbstep_runner.engine.messages import Raised
+from nbstep_runner.engine.text import without_ansi
 from nbstep_runner.errors import CellFailedError, ExitCode, InterruptedRunError, NbstepError, TerminatedError
 
 LONGEST_REASON: Final = 1000
 """Characters of an error's own words in a line that says how a run ended; the record has more of them."""
+_GPU_TOO_SMALL: Final = re.compile(
+    r"(CUDA|HIP|GPU)\b.*\bout of memory|OutOfMemoryError: .*(CUDA|HIP|GPU|allocating [\d,]+ bytes)"
+    r"|RESOURCE_EXHAUSTED: Out of memory|ResourceExhaustedError: .*OOM when allocating"
+    r"|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED",
+    re.IGNORECASE,
+)
+_GPU_MISSING: Final = re.compile(
+    r"Found no NVIDIA driver|No CUDA GPUs are available|no CUDA-capable device|not compiled with CUDA enabled"
+    r"|CUDA driver version is insufficient|cudaErrorNoDevice|torch\.cuda\.is_available\(\) is False"
+    r"|Unknown backend:? '?(gpu|cuda)|No visible GPU devices",
+    re.IGNORECASE,
+)
+_GPU_TOO_SMALL_HINT: Final = (
+    "The GPU's memory was too small, not the machine's: take a smaller batch or model, or a GPU with more memory."
+)
+_GPU_MISSING_HINT: Final = (
+    "There is no GPU here that the notebook can use: ask for one (--gpu 1) and take an image for it, or run on CPUs."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +104,10 @@ def verdict_of(error: NbstepError, index: int | None = None, cell: dict[str, Any
 def info_of(error: NbstepError, index: int | None, cell: dict[str, Any] | None) -> ErrorInfo:
     """An error as data, naming its cell."""
     return replace(ErrorInfo.of(error), cell_index=index, cell_id=cell.get("id") if cell else None)
+
+
+def gpu_hint(error: str) -> str:
+    """What to do about an error where it is a GPU that was too small or missing; empty for any other."""
+    return (
+        _GPU_TOO_SMALL_HINT if _GPU_TOO_SMALL.search(error) else _GPU_MISSING_HINT if _GPU_MISSING.search(error) else ""
+    )

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, ClassVar
 
-from nbstep_runner.parameters.numerals import float_if_exact, number, whole_number
-from nbstep_runner.parameters.plain import Plain, Typed
+from nbstep_runner.parameters.plain import Plain, Typed, float_if_exact, number, whole_number
 from nbstep_runner.parameters.secret import SecretReference
 
 _SHOWN_CHARACTERS = 40

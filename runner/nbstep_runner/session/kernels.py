@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,8 @@ from nbstep_runner.kernel import specs
 from nbstep_runner.kernel.early import EarlyKernel
 from nbstep_runner.kernel.memory import prefer_as_oom_victim
 from nbstep_runner.kernel.process import KernelProcess
+from nbstep_runner.processes import reap_zombies
+from nbstep_runner.stores import hurry
 from nbstep_runner.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -98,3 +101,22 @@ class KernelSource:
         if self._kernel is not None:
             self._kernel.close()
         self._process = self._kernel = None
+
+
+@contextmanager
+def supervised(early: EarlyKernel, watchdog: int, grace: float) -> Iterator[tuple[Supervisor, KernelSource]]:
+    """Hold this process's signals, reap what becomes its child, and leave no kernel behind.
+
+    Args:
+        early: How kernels are launched, and perhaps the first one.
+        watchdog: The only child of this process that is not the run's.
+        grace: Seconds from a stopping signal until the process has to be gone.
+    """
+
+    def reap_orphans() -> None:
+        reap_zombies(exclude=[pid for pid in (watchdog, kernels.child) if pid is not None])
+
+    with Supervisor(grace, on_child=reap_orphans, on_stop=hurry) as supervisor:
+        kernels = KernelSource(early, supervisor, spared=(watchdog,))
+        with closing(kernels):
+            yield supervisor, kernels

@@ -10,10 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from nbstep_runner.contract import STANDARD_STREAM, Need, ParameterKind, RunSpec, knows, spec_digest
-from nbstep_runner.errors import BadInputError, NbstepError
+from nbstep_runner.errors import BadInputError, KernelUnavailableError, NbstepError
+from nbstep_runner.kernel import specs
 from nbstep_runner.notebook import parse_notebook, read_standard_input
 from nbstep_runner.session.earlier import NOWHERE, OutputPlace, look_at_output
-from nbstep_runner.session.language import language_of
 from nbstep_runner.session.places import Places
 from nbstep_runner.stores import Store, checksum, redact
 
@@ -168,3 +168,30 @@ def _read(uri: str, open_store: OpenStore) -> bytes | NbstepError:
     except NbstepError as error:
         error.context = error.context or f"reading {redact(uri)}"
         return error
+
+
+def language_of(spec: RunSpec, notebook: dict[str, Any]) -> str | None:
+    """What the caller says, by its name or by the kernel's; else that of the notebook's kernel; else what it says.
+
+    The kernel that runs the cells decides before what another one may have left in the metadata. ``None``: Nobody says.
+    """
+    metadata = _mapping(notebook.get("metadata"))
+    kernelspec = _mapping(metadata.get("kernelspec"))
+    said = _text(_mapping(metadata.get("language_info")).get("name")) or _text(kernelspec.get("language"))
+    return spec.language or _language_of(spec.kernel) or _language_of(_text(kernelspec.get("name"))) or said
+
+
+def _language_of(kernel: str | None) -> str | None:
+    if kernel:
+        with suppress(KernelUnavailableError):
+            return specs.find(kernel).language or None
+    return None
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    """Text that says something."""
+    return value if isinstance(value, str) and value else None

@@ -23,8 +23,8 @@ from nbstep_runner.kernel.process import LaunchOptions
 from nbstep_runner.kernel.watchdog import Watchdog
 from nbstep_runner.processes import become_subreaper
 from nbstep_runner.session.earlier import next_attempt
+from nbstep_runner.session.kernels import supervised
 from nbstep_runner.session.ledger import LogSettings
-from nbstep_runner.session.process import supervised
 from nbstep_runner.session.run import RunTools, run_once
 from nbstep_runner.session.stores import StoreSource
 from nbstep_runner.sinks.log import LogFormat

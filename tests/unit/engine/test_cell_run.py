@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 
 from nbstep_runner.contract import CellState, OutputLimits
-from nbstep_runner.engine import cell_run, lost_reply, metadata
+from nbstep_runner.engine import cell_run, metadata, watches
 from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
-from nbstep_runner.engine.stall import StallWatch
+from nbstep_runner.engine.watches import StallWatch
 from nbstep_runner.errors import TerminatedError
 from nbstep_runner.kernel.kernel import Kernel, Received
 from nbstep_runner.kernel.usage import ProcessUsage
@@ -106,8 +106,8 @@ class Outcome:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in {"IDLE": 0.2, "GONE": 0.3, "INTERRUPT": 0.2, "TERM": 0.1}.items():
         monkeypatch.setattr(cell_run, f"{name}_SECONDS", seconds)
-    monkeypatch.setattr(lost_reply, "PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr(lost_reply, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(watches, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(watches, "ANSWER_SECONDS", 1.0)
 
 
 def play(kernel: ScriptedKernel, folder: Path, **how: Any) -> Outcome:

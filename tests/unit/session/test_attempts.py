@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nbstep.runs.attempts import earlier_verdicts
+from nbstep.runs.verdict import earlier_verdicts
 from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunState, encode
 from nbstep_runner.errors import StorageUnavailableError, TerminatedError
 from nbstep_runner.session import attempts

@@ -9,7 +9,7 @@ import pytest
 from nbstep_runner.contract import RunSpec
 from nbstep_runner.errors import KernelUnavailableError
 from nbstep_runner.kernel import specs
-from nbstep_runner.session.language import language_of
+from nbstep_runner.session.work import language_of
 
 SAYS_PYTHON: dict[str, Any] = {"metadata": {"language_info": {"name": "python"}}}
 

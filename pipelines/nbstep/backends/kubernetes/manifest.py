@@ -1,4 +1,4 @@
-"""A run as a Job: pure, whole, the same for the same submission."""
+"""A run as a Job, and when that starts it again: pure, whole, the same for the same submission."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from nbstep.backends.kubernetes.names import (
+    CONTAINER,
     MANAGED_BY,
     MIN_PARALLELISM_ANNOTATION,
     QUEUE_LABEL,
@@ -20,10 +21,9 @@ from nbstep.backends.kubernetes.names import (
     START_ANNOTATION,
 )
 from nbstep.backends.kubernetes.pod import pod_spec, without_empty
-from nbstep.backends.kubernetes.policy import FAILURE_POLICY, STATE_FAILURE_POLICY, SWEEP_FAILURE_POLICY
 from nbstep.backends.protocol import Located, Submission
 from nbstep.profiles.kubernetes import KubernetesOptions
-from nbstep_runner.errors import BadInputError, UsageError
+from nbstep_runner.errors import BadInputError, NbstepError, Retry, TerminatedError, UsageError
 from nbstep_runner.stores import redact
 
 QUEUE_SPARE_SECONDS: Final = 30
@@ -128,3 +128,30 @@ def located(manifest: dict[str, Any]) -> Located:
             f"the Job {manifest['metadata']['name']} is not a run of nbstep", hint="List the runs with: nbstep list."
         )
     return msgspec.json.decode(text, type=Located)
+
+
+def permanent_codes() -> list[int]:
+    """The exit codes of failures that no retry can mend."""
+    # The runner's own alone: what a launcher calls an error never ends a container.
+    kinds = [kind for kind in NbstepError.__subclasses__() if kind.__module__ == NbstepError.__module__]
+    return sorted({int(kind.exit_code) for kind in kinds if kind.retry is Retry.NEVER})
+
+
+def _failure_policy(permanent: str, *, terminated: str | None = None) -> dict[str, Any]:
+    codes = {"containerName": CONTAINER, "operator": "In", "values": permanent_codes()}
+    stopped = [int(TerminatedError.exit_code)]
+    return {
+        "rules": [
+            # A node that is drained or preempted is no failure of the run: it does not count.
+            {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {"action": permanent, "onExitCodes": codes},
+            *([{"action": terminated, "onExitCodes": codes | {"values": stopped}}] if terminated else []),
+        ]
+    }
+
+
+FAILURE_POLICY: Final[dict[str, Any]] = _failure_policy("FailJob")
+STATE_FAILURE_POLICY: Final[dict[str, Any]] = _failure_policy("FailJob", terminated="Ignore")
+"""A run that keeps its state goes on after any SIGTERM, whoever sent it: that costs little, and no retry."""
+SWEEP_FAILURE_POLICY: Final[dict[str, Any]] = _failure_policy("FailIndex")
+"""A pod of a sweep whose runs fail has not failed; one that cannot take part is not started again, and others go on."""

@@ -1,4 +1,4 @@
-"""The runner as a child process: signals go to it once each, and its exit code comes back."""
+"""The runner as a child process; and how this process hands the signals that it gets on to the run that it watches."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Final, Self
 
-from nbstep.backends.local.signals import signals_to
 from nbstep_runner.cli import TYPED_COMMAND
 from nbstep_runner.errors import InternalError
 
 RUNNER: Final = (sys.executable, "-P", "-m", "nbstep_runner.cli")
 """``-P`` keeps the working directory off Python's path: a ``random.py`` beside a notebook is the notebook's alone."""
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Child:
@@ -97,3 +98,28 @@ def default_output(notebook: str) -> str:
     from nbstep_runner.stores import name_of, sibling  # not imported before a child is started that needs neither
 
     return sibling(name_of(notebook), ".out.ipynb")
+
+
+@contextmanager
+def signals_to(receiver: Callable[[int], None], *further: int) -> Iterator[None]:
+    """Inside the context, signals that ask this process to end go to the receiver instead, each once.
+
+    A hangup that is ignored, as below ``nohup``, stays so. Off the main thread, which alone can take Python's signals,
+    they stay with whoever handles them there.
+
+    Args:
+        receiver: Gets each signal's number.
+        further: Signals to hand on besides, such as SIGQUIT.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = [*STOPPING, *further]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)
+    previous = {number: signal.signal(number, lambda number, _: receiver(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

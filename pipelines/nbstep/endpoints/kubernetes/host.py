@@ -13,8 +13,7 @@ from nbstep.backends.kubernetes.diagnose import event_problems
 from nbstep.backends.kubernetes.names import JobName, Object
 from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.backends.protocol import Phase, Plan, Status
-from nbstep.endpoints.asking import problem
-from nbstep.endpoints.host import IN_CONTAINER, Host, await_end
+from nbstep.endpoints.host import IN_CONTAINER, Host, await_end, problem
 from nbstep.endpoints.kubernetes.manifest import KINDS, manifests
 from nbstep.endpoints.kubernetes.state import is_ready, status_of
 from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment

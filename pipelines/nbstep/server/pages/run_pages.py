@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
+from nbstep.backends.server.interface import Detail
+from nbstep.runs.run import Run
 from nbstep.server.callers import Right, folder_of, is_allowed, place_of
 from nbstep.server.folders import RunFolders
 from nbstep.server.listing import page
 from nbstep.server.pages.log_so_far import LINES, SEVERITIES, Search, read_log
-from nbstep.server.pages.rendering import HEADERS, Rendering, to_run
-from nbstep.server.pages.run_documents import documents_of, environment_of, facts_of
-from nbstep.server.pages.wording import zone_here
+from nbstep.server.pages.rendering import HEADERS, Rendering, to_run, zone_here
 from nbstep.server.problems import Problem, not_found
 from nbstep.server.runs import detail, query_of, standing
 from nbstep.server.starting import SUBMITTED_BY, end
-from nbstep_runner.contract import RunState
+from nbstep.views.text import visible
+from nbstep_runner.contract import RunResult, RunState, encode
+from nbstep_runner.errors import BadInputError, InputNotFoundError
+from nbstep_runner.page import cut, environment_facts, facts
+from nbstep_runner.stores import redact
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,6 +33,8 @@ STATIC: Final = Path(__file__).with_name("static")
 KINDS: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 FETCHED: Final = {path.name: KINDS[path.suffix] for path in STATIC.iterdir() if path.suffix in KINDS}
 """What pages fetch, and its media type."""
+MOST_CHARACTERS: Final = 2**16
+"""Of one document on a page."""
 
 
 class RunPages:
@@ -117,3 +124,39 @@ class RunPages:
         if name not in FETCHED:
             raise not_found(f"page {name[:80]!r}")
         return Response((STATIC / name).read_bytes(), headers=HEADERS, media_type=FETCHED[name])
+
+
+def facts_of(told: Detail, record: RunResult) -> dict[str, Any]:
+    """What a run is, by the words for it, as the header of a run's page has it but for what a page has at its head."""
+    known = {name: value for name, value in facts(record).items() if name not in ("run", "started", SUBMITTED_BY)}
+    return {name: _redacted(value) for name, value in (known | {"handle": told.handle}).items()}
+
+
+def environment_of(record: RunResult) -> dict[str, str]:
+    """What a run had around it, by the words for it; empty until it is known."""
+    return {} if record.environment is None else environment_facts(record.environment)
+
+
+def documents_of(run: Run) -> dict[str, str]:
+    """The spec and the record of a run by their names, as far as they are there."""
+    found = {}
+    for name, read in (("Spec", run.spec), ("Record", run.record)):
+        try:
+            document = read()
+        except (InputNotFoundError, BadInputError):
+            continue
+        if document is not None:
+            told = msgspec.json.encode(_redacted(msgspec.json.decode(encode(document))))
+            found[name] = cut(visible(msgspec.json.format(told, indent=2).decode()), MOST_CHARACTERS)
+    return found
+
+
+def _redacted(value: Any) -> Any:
+    match value:
+        case str():
+            return redact(value) if "://" in value else value
+        case list():
+            return [_redacted(item) for item in value]
+        case dict():
+            return {name: _redacted(item) for name, item in value.items()}
+    return value

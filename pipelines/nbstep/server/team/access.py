@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
+from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +19,6 @@ from nbstep.server.config import Config
 from nbstep.server.pages.rendering import SIGNED_IN, refused
 from nbstep.server.problems import Problem, token_missing
 from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
-from nbstep.server.team.rates import Rate
 from nbstep.server.team.rights import Rights
 from nbstep.server.team.sign_in import OUT, PATH, SignIn
 from nbstep_runner.errors import NbstepError
@@ -34,6 +36,8 @@ REVIEWS_AT_ONCE: Final = 8
 READS_AT_ONCE: Final = 4
 LOOKUP_SECONDS: Final = 10.0
 """How long a token waits to be looked up."""
+MOST_REMEMBERED: Final = 10_000
+"""Callers that are remembered; one that is forgotten begins with a full bucket."""
 
 
 class Doors:
@@ -193,3 +197,38 @@ class TeamAccess:
 
     def _origin(self, scope: Scope, headers: Headers) -> str:
         return self._own or f"{scope['scheme']}://{headers.get('host', '')}"
+
+
+class Rate:
+    """At most so many requests of one caller in a minute, which may come all at once. For one thread.
+
+    Args:
+        per_minute: How many.
+        what: What is counted, for people.
+    """
+
+    def __init__(self, per_minute: int, what: str) -> None:
+        self._every = 60.0 / per_minute
+        self._what = what
+        self._empty_until: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, caller: str) -> None:
+        """Count one.
+
+        Raises:
+            Problem: It is one too many now.
+        """
+        now = time.monotonic()
+        full_at = max(self._empty_until.get(caller, now), now) + self._every
+        if full_at - now > 60.0 + self._every / 2:  # the half is for rounding
+            raise Problem(
+                status=429,
+                reference="busy",
+                detail=f"more {self._what} than one caller may make in a minute",
+                hint="Come again a little later.",
+                headers={"Retry-After": str(math.ceil(full_at - now - 60.0))},
+            )
+        self._empty_until[caller] = full_at
+        self._empty_until.move_to_end(caller)
+        while len(self._empty_until) > MOST_REMEMBERED:
+            self._empty_until.popitem(last=False)

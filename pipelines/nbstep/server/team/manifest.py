@@ -11,9 +11,8 @@ from nbstep.backends.kubernetes.pod import UNPRIVILEGED, environment, requested
 from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.backends.registry import backend_named
 from nbstep.server.app import application
-from nbstep.server.config import Config
+from nbstep.server.config import Config, Deployment
 from nbstep.server.config_file import read_config
-from nbstep.server.deployment import Deployment
 from nbstep.server.listening import STOP_SECONDS
 from nbstep.server.team.prefix import checked_prefix
 from nbstep.server.team.service import own_paths

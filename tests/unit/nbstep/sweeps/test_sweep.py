@@ -15,11 +15,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nbstep
-from nbstep.sweeps.imports import imported_modules
-from nbstep.sweeps.naming import LONGEST, run_id, set_name
 from nbstep.sweeps.outcome import Sweep, SweepRun
-from nbstep.sweeps.plan import PreparedSweep, SweepRequest, prepare
-from nbstep.sweeps.sets import MOST_SETS, Axis, Sources, axis, combine, names_given, read_matrix, row, typed_axis
+from nbstep.sweeps.plan import PreparedSweep, SweepRequest, imported_modules, prepare
+from nbstep.sweeps.sets import (
+    LONGEST_NAME,
+    MOST_SETS,
+    Axis,
+    Sources,
+    axis,
+    combine,
+    names_given,
+    read_matrix,
+    row,
+    run_id,
+    set_name,
+    typed_axis,
+)
 from nbstep_runner.contract import ErrorInfo, ParameterSource, RunState
 from nbstep_runner.errors import BadInputError, CellFailedError, InternalError, InterruptedRunError, UsageError
 from support import notebooks
@@ -144,7 +155,7 @@ def test_every_name_is_one_safe_folder(values: dict[str, Any]) -> None:
     name = set_name(values)
     assert re.fullmatch(r"[A-Za-z0-9._+=,-]+", name)
     assert name.strip(".")
-    assert len(name) <= LONGEST
+    assert len(name) <= LONGEST_NAME
     assert set_name(dict(values)) == name
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?", run_id(name, "x"))
 

@@ -13,9 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbstep.backends.kubernetes.manifest import job, located
+from nbstep.backends.kubernetes.manifest import job, located, permanent_codes
 from nbstep.backends.kubernetes.names import SCRATCH, WORK, JobName
-from nbstep.backends.kubernetes.policy import permanent_codes
 from nbstep.backends.protocol import Submission
 from nbstep.profiles import Profile, load_profile
 from nbstep_runner.contract import Deadlines, RunSpec, StorageOptions

@@ -15,7 +15,7 @@ import pytest
 
 from nbstep.backends.local.backend import LocalBackend
 from nbstep.backends.local.folders import Process
-from nbstep.backends.local.signals import signals_to
+from nbstep.backends.local.process import signals_to
 from nbstep.backends.protocol import Phase, Plan, Submission
 from nbstep.errors import NotStartedError, RunNotFoundError
 from nbstep.profiles import Profile, Reference

@@ -20,7 +20,7 @@ from nbstep.profiles.storage import store_of
 from nbstep.server.app import application
 from nbstep.server.callers import Right, let_in
 from nbstep.server.standings import Standing, Standings
-from nbstep.sweeps.naming import set_name
+from nbstep.sweeps.sets import set_name
 from nbstep_runner.contract import ErrorInfo, RunResult, RunSpec, RunState, StorageOptions, SweepSpec, encode
 from nbstep_runner.stores import redact
 from support import notebooks
