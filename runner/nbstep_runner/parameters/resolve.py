@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _OURS = frozenset(("PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"))
 """papermill's names for the run's own paths, which no notebook has to declare."""
 _MAX_PROBLEMS = 20
 _NAME_CHARACTERS = 60
+_LIKE_A_SECRET = re.compile(r"\s*\{\s*secret\s*:\s*((?:env|file):[^\s{}]{1,200})\s*\}\s*")
 
 
 def resolve(
@@ -56,7 +58,7 @@ def resolve(
     if problems:
         raise _refused(problems, signature)
     warned = strangers if unknown is UnknownParameters.WARN else []
-    return Resolved(values, (*_general_warnings(values, signature), *warned))
+    return Resolved(values, (*_general_warnings(values, signature), *warned, *_no_secrets(values)))
 
 
 def value_of(source: ParameterSource, parameter: Parameter) -> Any:
@@ -154,6 +156,15 @@ def _general_warnings(values: Mapping[str, Any], signature: Signature) -> list[s
     if not signature.declared:
         return ["the notebook has no code cell tagged 'parameters': the parameters are injected unchecked"]
     return ["the cell tagged 'parameters' cannot be inspected: names and types of the parameters are not checked"]
+
+
+def _no_secrets(values: Mapping[str, Any]) -> list[str]:
+    """Of each text that reads like a secret's reference: a declared ``str`` takes what is typed as it stands."""
+    return [
+        f"{name}: this is text and no secret: refer to one in a file, or as -y '{name}: {{secret: {like[1]}}}'"
+        for name, value in values.items()
+        if isinstance(value, str) and (like := _LIKE_A_SECRET.fullmatch(value))
+    ]
 
 
 def _refused(problems: list[str], signature: Signature) -> BadInputError:

@@ -373,3 +373,13 @@ def test_one_value_alone_is_typed_or_refused_with_the_reason() -> None:
     with pytest.raises(BadInputError) as error:
         value_of(ParameterSource.typed("DAY", "soon"), day)
     assert error.value.message == "'soon' is not of type date"
+
+
+@pytest.mark.parametrize("typed", ["{secret: env:TOKEN}", "{secret:env:TOKEN}"])
+def test_text_that_reads_like_a_secrets_reference_is_warned_of(typed: str) -> None:
+    against = signature("token: str = ''")
+    found = resolved(ParameterSource.typed("token", typed), against=against)
+    assert found.values == {"token": typed}
+    (warning,) = found.warnings
+    _, meant, _ = warning.split("'")
+    assert resolved(ParameterSource.yaml(meant), against=against).values == {"token": SecretReference("env", "TOKEN")}
