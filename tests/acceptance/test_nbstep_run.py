@@ -84,6 +84,20 @@ def test_a_mistake_is_told_in_lines_not_in_a_traceback(tmp_path: Path) -> None:
     assert "--no-such-option" in done.stderr
 
 
+@pytest.mark.fault(12)
+def test_a_runner_that_is_killed_ends_as_its_record_says(tmp_path: Path) -> None:
+    parent = "int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])"  # of the watchdog
+    write_notebook(tmp_path, "n = 1", f"import os, signal\nos.kill({parent}, signal.SIGKILL)")
+    done = nbstep(tmp_path, "run", "in.ipynb", "out.ipynb")
+    assert done.returncode == 12
+    assert "nbstep: the runner was killed by SIGKILL and could give no verdict" in done.stderr
+    record, deadline = tmp_path / "out.result.json", time.monotonic() + 60
+    while json.loads(record.read_text())["state"] == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    told = json.loads(record.read_text())
+    assert (told["state"], told["exit_code"], told["error"]["reference"]) == ("lost", done.returncode, "lost")
+
+
 def test_the_help_describes_the_runners_options_too(tmp_path: Path) -> None:
     done = nbstep(tmp_path, "run", "--help")
     assert (done.returncode, done.stderr) == (0, "")

@@ -44,7 +44,7 @@ def test_children_and_daemons_end_with_a_runner_that_is_killed(tmp_path: Path) -
         assert len(processes.marked(running.mark)) >= 7
         done = running.signal(signal.SIGKILL).finish(30)
     assert done.code == -signal.SIGKILL
-    assert done.record["state"] == "running"
+    assert (done.record["state"], done.error["message"]) == ("lost", "the run's process was killed")
     assert not done.output.exists()
 
 
@@ -138,6 +138,18 @@ def test_a_hard_limit_on_open_files_that_cannot_be_put_back_loses_no_record(tmp_
     done = run(tmp_path, [lower, "print('on')"])
     assert (done.code, done.stderr) == (0, ""), done.stdout
     assert (done.record["state"], done.text(1)) == ("succeeded", "on\n")
+
+
+@pytest.mark.fault(53)
+def test_a_record_is_settled_where_no_open_file_is_left_to_a_runner(tmp_path: Path) -> None:
+    """Its messaging library cannot bear that; the watchdog, which has its own limits, outlives it."""
+    lower = LOWER.replace("RLIMIT_LIMIT", "RLIMIT_NOFILE").replace("(0, hard)", "(0, 0)")
+    unprivileged = ("setpriv", "--bounding-set=-all", "--inh-caps=-all", *RUNNER)
+    done = run(tmp_path, [lower, "print('on')"], command=unprivileged if os.geteuid() == 0 else RUNNER)
+    assert done.code < 0
+    assert (done.record["state"], done.record["exit_code"], done.error["reference"]) == ("lost", 12, "lost")
+    again = run(tmp_path, ["print('on')"], "--attempt", "2")
+    assert again.code == 0
 
 
 @pytest.mark.fault(5)

@@ -15,6 +15,7 @@ from nbstep_runner.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from nbstep_runner.contract import RunSpec
+    from nbstep_runner.kernel.watchdog import Watchdog
 
 STANDARD_STREAM = "-"
 """As in the contract, which is not imported before the kernel is launched."""
@@ -134,12 +135,12 @@ def _standard_streams(input_uri: str | None, output_uri: str | None, *, help_not
 
 def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
     """Bring a run's parts to life, the kernel first: it takes longest, and all else is imported meanwhile."""
+    from nbstep_runner.cli.guard import make_watchdog
     from nbstep_runner.kernel.early import launch_early
     from nbstep_runner.kernel.process import LaunchOptions
-    from nbstep_runner.kernel.watchdog import Watchdog
 
     given: Watchdog | None = click.get_current_context().obj
-    watchdog = given or Watchdog(os.urandom(16).hex())
+    watchdog = given or make_watchdog()
     launch = LaunchOptions(
         working_directory=options["cwd"], stock=options["stock_kernel"], token=watchdog.token, watchdog=watchdog
     )
@@ -150,7 +151,7 @@ def _run(spec: Callable[[], RunSpec], options: dict[str, Any]) -> int:
     note_signals()
     from nbstep_runner.cli.process import run_in_this_process
 
-    code = run_in_this_process(spec, options, early, watchdog.pid)
+    code = run_in_this_process(spec, options, early, watchdog)
     if given is None:
         watchdog.dismiss()  # not after an exception, such as that of SIGINT: then it clears the early kernel away
     return code

@@ -74,9 +74,9 @@ def _run(arguments: list[str], watchdog: Watchdog | None = None) -> int:
 
 def _command(arguments: list[str], watchdog: Watchdog | None) -> Any:
     if arguments[:1] == [PIPELINE_STEP]:
-        from nbstep_runner.kernel.watchdog import Watchdog
+        from nbstep_runner.cli.guard import make_watchdog
 
-        step = Watchdog(os.urandom(16).hex())  # of all its attempts: later, the process has threads
+        step = make_watchdog()  # of all its attempts: later, the process has threads
         from nbstep_runner.kfp_adapter.command import RunnerCommand, run_step
 
         code = run_step(arguments[1:], RunnerCommand(partial(_run, watchdog=step), _step_options))

@@ -12,6 +12,7 @@ import click
 from nbstep_runner.contract import STANDARD_STREAM, RunResult, RunSpec, encode
 from nbstep_runner.errors import ExitCode
 from nbstep_runner.kernel.early import EarlyKernel
+from nbstep_runner.kernel.watchdog import Watchdog
 from nbstep_runner.processes import become_subreaper
 from nbstep_runner.session.kernels import KernelSource, supervised
 from nbstep_runner.session.ledger import LogSettings
@@ -28,7 +29,7 @@ COPIED_WITHIN_SECONDS: Final = 10.0
 
 
 def run_in_this_process(
-    spec_source: Callable[[], RunSpec], options: dict[str, Any], early: EarlyKernel, watchdog: int
+    spec_source: Callable[[], RunSpec], options: dict[str, Any], early: EarlyKernel, watchdog: Watchdog
 ) -> int:
     """Run a spec with the streams and signals of this process, and return the exit code of its record.
 
@@ -42,19 +43,21 @@ def run_in_this_process(
         BadInputError: A file that is to be written besides is one that the run reads or writes.
     """
     become_subreaper()
-    with supervised(early, watchdog, options["grace_period"]) as (supervisor, kernels):
+    with supervised(early, watchdog.pid, options["grace_period"]) as (supervisor, kernels):
         spec = supervisor.call(spec_source, doing="reading the spec")
         for name in ("stdout_file", "stderr_file", "record_file"):
             if options[name]:
                 refuse_own_place(spec, options[name])
-        result = run_once(spec, _tools(spec, options, supervisor, kernels))
+        result = run_once(spec, _tools(spec, options, supervisor, kernels, watchdog))
     write_termination_message(result)
     if options["record_file"]:
         _copy_record(result, options["record_file"])
     return int(ExitCode.INTERNAL) if result.exit_code is None else result.exit_code
 
 
-def _tools(spec: RunSpec, options: dict[str, Any], supervisor: Supervisor, kernels: KernelSource) -> RunTools:
+def _tools(
+    spec: RunSpec, options: dict[str, Any], supervisor: Supervisor, kernels: KernelSource, watchdog: Watchdog
+) -> RunTools:
     """What the run uses of this process; with the notebook on standard output, the log goes to standard error."""
     traces = tracing()
     log_stream: BinaryIO = sys.stderr.buffer if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer
@@ -69,6 +72,7 @@ def _tools(spec: RunSpec, options: dict[str, Any], supervisor: Supervisor, kerne
             warnings=traces.warnings,
         ),
         notebook_stream=_own_stream() if spec.output_uri == STANDARD_STREAM else sys.stdout.buffer,
+        entrust=watchdog.entrust,
     )
 
 

@@ -1,12 +1,12 @@
 """The process between the runner and its kernels: their parent, so that nothing of a run outlives the runner.
 
 It is the subreaper of all that descends from a kernel: nothing leaves its tree, whatever its session, its parent or its
-environment. Should the runner be killed, it ends all of that and removes the run's folders. Should it be killed itself,
-its children become the runner's, which goes on with them.
+environment. Should the runner be killed, it ends all of that, removes the run's folders and settles its record. Should
+it be killed itself, its children become the runner's, which goes on with them.
 
 Both speak over a socket, in messages of :mod:`marshal`, which costs no import: the runner asks with a command, a folder
 and an environment, and passes a descriptor for the kernel's stderr; the answer is a pid, and passes its pidfd, or what
-an ``OSError`` says; later comes the pid with its exit status.
+an ``OSError`` says; later comes the pid with its exit status. What has no descriptor is for the end of a killed runner.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Collection, Iterable
+import threading
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
@@ -32,17 +33,21 @@ class Watchdog:
     Args:
         token: Marks, in ``NBSTEP_RUN_TOKEN``, the processes that belong to the run.
         beside: Descriptors that it must not hold open.
+        settle: Called in its process once the runner was killed, with what that has last given to :meth:`entrust`.
     """
 
-    def __init__(self, token: str, *, beside: Iterable[int] = ()) -> None:
+    def __init__(
+        self, token: str, *, beside: Iterable[int] = (), settle: Callable[[bytes], None] | None = None
+    ) -> None:
         self.token = token
         self._socket, its = socket.socketpair()
+        self._sending = threading.Lock()
         self._ended: dict[int, int] = {}
         self.pid = os.fork()
         if self.pid == 0:
             for descriptor in (self._socket.detach(), *beside):
                 os.close(descriptor)
-            _watch(its, token)
+            _watch(its, token, settle)
         its.close()
 
     def launch(
@@ -55,7 +60,8 @@ class Watchdog:
             OSError: The command cannot be started.
         """
         self._socket.settimeout(PATIENCE)
-        _send(self._socket, (command, folder, environment), [stderr])
+        with self._sending:
+            _send(self._socket, (command, folder, environment), [stderr])
         while True:
             message, descriptors = _receive(self._socket)
             if descriptors:
@@ -63,6 +69,11 @@ class Watchdog:
             if isinstance(message[1], str):
                 raise OSError(*message)
             self._ended[message[0]] = message[1]
+
+    def entrust(self, claimed: bytes) -> None:
+        """What it needs to settle the run's record, should this process be killed; from any thread."""
+        with self._sending, suppress(OSError):  # it is gone: then nobody settles it before the next attempt
+            _send(self._socket, claimed)
 
     def status_of(self, pid: int) -> int:
         """The exit status of a kernel that has ended, or a signal's number below zero; killed where that is unknown."""
@@ -105,7 +116,7 @@ def _exactly(connection: socket.socket, count: int) -> bytes:
     return data
 
 
-def _watch(runner: socket.socket, token: str) -> NoReturn:
+def _watch(runner: socket.socket, token: str, settle: Callable[[bytes], None] | None) -> NoReturn:
     """In the child: launch kernels and tell their ends, in a session of its own, until the runner is gone."""
     try:
         os.setsid()
@@ -114,18 +125,21 @@ def _watch(runner: socket.socket, token: str) -> NoReturn:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(null, stream)
+        entrusted: list[bytes] = []
         with suppress(OSError):
-            _serve(runner)
+            _serve(runner, entrusted)
         from nbstep_runner.folders import remove_folders
         from nbstep_runner.processes import kill_tree
 
         kill_tree(0, grace=0.0, token=token, own_all_children=True)
         remove_folders(token)
+        if entrusted and settle is not None:
+            settle(entrusted[-1])
     finally:
         os._exit(0)
 
 
-def _serve(runner: socket.socket) -> NoReturn:
+def _serve(runner: socket.socket, entrusted: list[bytes]) -> NoReturn:
     """Raises ``ConnectionError`` when the runner is gone."""
     from nbstep_runner.processes import become_subreaper, wake_at_ended_children
 
@@ -135,16 +149,21 @@ def _serve(runner: socket.socket) -> NoReturn:
     ready: list[Any] = [runner]
     while True:
         if runner in ready:
-            kernels.add(_launch(runner))
-            become_subreaper()  # not before the first launch: it costs an import, and a kernel orphans nothing so soon
+            message, descriptors = _receive(runner)
+            if descriptors:
+                kernels.add(_launch(runner, *message, *descriptors))
+                become_subreaper()  # not before: it costs an import, and a kernel orphans nothing so soon
+            else:
+                entrusted.append(message)
         if wake in ready:
             os.read(wake, 4096)
             _tell_ended(runner, kernels)
         ready, _, _ = select.select(watched, [], [])
 
 
-def _launch(runner: socket.socket) -> int:
-    (command, folder, environment), (stderr,) = _receive(runner)
+def _launch(
+    runner: socket.socket, command: list[str], folder: str | None, environment: dict[str, str], stderr: int
+) -> int:
     try:
         kernel = subprocess.Popen(  # noqa: S603 - the command of an installed kernelspec, no shell
             command,

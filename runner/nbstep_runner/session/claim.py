@@ -36,6 +36,7 @@ class OutputClaim:
         uri: The record's place.
         lost: Called, from the heartbeat's thread, when another run has taken the claim.
         progress: How far the run is now; called from the heartbeat's thread.
+        entrust: Gets the token of a claim that is about to be written: whoever outlives this process can settle it.
         soon: Make the first heartbeat after a second. What a store promises of a write that replaces another is found
             out by the first such write, which takes a tenth of a second: more than a stop at short notice may leave.
     """
@@ -47,9 +48,11 @@ class OutputClaim:
         lost: Callable[[NbstepError], None],
         progress: Callable[[], Progress | None] = lambda: None,
         *,
+        entrust: Callable[[str], None] = lambda _: None,
         soon: bool = False,
     ) -> None:
         self._soon = soon
+        self._entrust = entrust
         self._progress = progress
         self._open_store = open_store
         self._uri = uri
@@ -111,6 +114,7 @@ class OutputClaim:
             best_effort=not store.conditional_write,
             tries=tries,
         )
+        self._entrust(claim.token)
         taken: Future[bool] = Future()
         # Begun first: where no thread can be started, no claim is written that nobody would keep alive.
         threading.Thread(target=self._keep_alive, args=(taken,), name="nbstep-heartbeat", daemon=True).start()

@@ -122,6 +122,14 @@ def is_last_word(record: RunResult | None) -> bool:
     return record.error is None or not record.error.retryable
 
 
+def is_settled(found: Existing, now: Existing) -> bool:
+    """Whether a claim that was found has been settled for its run since: by a verdict that is no last word."""
+    before, after = found.record, now.record
+    if found.claim is None or before is None or after is None or not after.state.final or is_last_word(after):
+        return False
+    return (before.run_id, before.attempt) == (after.run_id, after.attempt)
+
+
 def answers(record: RunResult | None, digest: str) -> bool:
     """Whether a record is the last word on the work of a digest."""
     return record is not None and record.spec_digest == digest and is_last_word(record)

@@ -49,6 +49,8 @@ class RunTools:
         log: Who hears of the run.
         notebook_stream: Where an output of ``-`` goes.
         turn: See :class:`~nbstep_runner.session.stored_output.StoredOutput`.
+        entrust: Gets what is needed to settle the record, should this process be killed
+            (:func:`nbstep_runner.session.abandoned.settle`).
         stores: What earlier runs of the process have opened, with the options of this one.
     """
 
@@ -57,6 +59,7 @@ class RunTools:
     log: LogSettings
     notebook_stream: BinaryIO
     turn: SweepTurn | None = None
+    entrust: Callable[[bytes], None] = lambda _: None
     stores: StoreSource | None = None
 
 
@@ -101,7 +104,7 @@ class Run:
         self._output = (
             StreamOutput(tools.notebook_stream, tools.supervisor)
             if spec.output_uri == STANDARD_STREAM
-            else StoredOutput(spec, self._stores, tools.supervisor, ledger, tools.turn)
+            else StoredOutput(spec, self._stores, tools.supervisor, ledger, tools.turn, tools.entrust)
         )
         self._notebook: Source | None = None
         self._state: KeptState | None = None

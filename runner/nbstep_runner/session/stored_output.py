@@ -12,16 +12,20 @@ from typing import Any, Final
 
 from nbstep_runner.contract import RunResult, RunSpec, RunState, StorePromises, SweepTurn, encode
 from nbstep_runner.errors import OutputConflictError
+from nbstep_runner.session.abandoned import Claimed
 from nbstep_runner.session.attempts import keep_attempt
 from nbstep_runner.session.claim import DOING, OutputClaim
 from nbstep_runner.session.collecting import FileCollector
 from nbstep_runner.session.earlier import (
     NO_RECORD,
+    Existing,
     OutputPlace,
     answers,
     holds_what_is_recorded,
     is_last_word,
+    is_settled,
     look_at_output,
+    read_existing,
     refuse_changed,
     wait_until_free,
 )
@@ -54,6 +58,7 @@ class StoredOutput:
         ledger: The run's record in the making.
         turn: Where other processes make the same runs: why this one is begun. Nothing is waited for then. ``None``
             where nobody else makes it.
+        entrust: See :class:`~nbstep_runner.session.run.RunTools`.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class StoredOutput:
         supervisor: Supervisor,
         ledger: Ledger,
         turn: SweepTurn | None = None,
+        entrust: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         self.places = Places.of(spec)
         self._spec = spec
@@ -71,7 +77,12 @@ class StoredOutput:
         self._ledger = ledger
         self._turn = turn
         self._claim = OutputClaim(
-            open_store, self.places.record, supervisor.abort, lambda: ledger.progress, soon=spec.short_notice
+            open_store,
+            self.places.record,
+            supervisor.abort,
+            lambda: ledger.progress,
+            entrust=lambda token: entrust(encode(Claimed(uri=self.places.record, token=token, storage=spec.storage))),
+            soon=spec.short_notice,
         )
         self._found: OutputPlace | None = None
         self._writer = RunWriter(open_store, supervisor, ledger)
@@ -142,12 +153,21 @@ class StoredOutput:
         elif self._found is not None:
             existing = self._found.existing
             self._keep_earlier(existing.record, despite_stop=False)
-            tries = 1 if self._anew else existing.tries + 1
-            take = partial(self._claim.take, self._running, existing.version, tries=tries)
-            self._supervisor.call(take, doing=DOING, despite_stop=True)
+            self._supervisor.call(partial(self._take, existing), doing=DOING, despite_stop=True)
         self._ledger.result = self._running
         self._warn_of_best_effort()
         self._supervisor.check()
+
+    def _take(self, existing: Existing) -> None:
+        """Take the output over what was found; also where its run, which was gone, has been settled meanwhile."""
+        tries = 1 if self._anew else existing.tries + 1
+        try:
+            self._claim.take(self._running, existing.version, tries=tries)
+        except OutputConflictError:
+            now = read_existing(self._open_store(self.places.record), self.places.record)
+            if not is_settled(existing, now):
+                raise
+            self._claim.take(self._running, now.version, tries=tries)
 
     def _keep_earlier(self, record: RunResult | None, *, despite_stop: bool) -> None:
         """Put what an earlier attempt of this run left where this one does not write over it."""

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Final, Self
 
 from nbstep_runner.cli import TYPED_COMMAND
-from nbstep_runner.errors import InternalError
 
 RUNNER: Final = (sys.executable, "-P", "-m", "nbstep_runner.cli")
 """``-P`` keeps the working directory off Python's path: a ``random.py`` beside a notebook is the notebook's alone."""
@@ -81,14 +80,16 @@ class Child:
         """Wait for the end and return the exit code.
 
         Raises:
-            InternalError: A signal killed the runner, so it could give no verdict.
+            LostRunError: A signal killed the runner, so it could give no verdict.
         """
         assert self._process is not None  # noqa: S101 - for the type checker: inside the context
         code = self._process.wait()
         if code < 0:
-            raise InternalError(
+            from nbstep.errors import LostRunError  # not imported before the child is started
+
+            raise LostRunError(
                 f"the runner was killed by {signal.Signals(-code).name} and could give no verdict",
-                hint="Look at the kernel's log for an out-of-memory kill; run again, the output is not damaged.",
+                hint="Look at the system's log for an out-of-memory kill; run again, the output is not damaged.",
             )
         return code
 
