@@ -49,6 +49,9 @@ def end(running: Running, codes: Collection[int]) -> tuple[Done, float]:
         assert not (done.output.parent / "out.result.json").exists()
         return done, time.monotonic() - began
     assert done.code in codes, f"exit code {done.code} is none of {sorted(codes)}: {done.stdout[-3000:]}{done.stderr}"
+    record = done.output.parent / "out.result.json"
+    if done.code == -signal.SIGKILL and record.exists():  # its watchdog has settled it, which is gone by now
+        assert json.loads(record.read_text())["state"] != "running"
     return done, time.monotonic() - began
 
 
