@@ -90,10 +90,6 @@ class ServiceDeniedError(NbstepError):
     default_hint = "Check the token that the profile names, and what the service lets its owner do."
 
 
-def _table(base: type[NbstepError]) -> dict[str, type[NbstepError]]:
-    return {kind.reference: kind for kind in base.__subclasses__()} | {base.reference: errors.InternalError}
-
-
 def error_of(info: ErrorInfo) -> NbstepError:
     """The error that a record tells of, as the exception that it was; the cell's traceback is a note of it."""
     kind = KINDS.get(info.reference, errors.InternalError)
@@ -105,7 +101,10 @@ def error_of(info: ErrorInfo) -> NbstepError:
     return error
 
 
-KINDS: Final = _table(NbstepError)
+KINDS: Final[dict[str, type[NbstepError]]] = {
+    **{kind.reference: kind for kind in NbstepError.__subclasses__()},
+    NbstepError.reference: errors.InternalError,
+}
 
 
 def missing_package(whose: str, error: ModuleNotFoundError, extra: str) -> errors.UsageError:

@@ -147,7 +147,8 @@ class MemoryBackend:
             results=dict(results or {}),
             error=None if error is None else ErrorInfo.of(error),
         )
-        self._write(record, handle)
+        uri = sibling(record.output_uri, RECORD_ENDING)
+        store_of(uri, self.spec(handle).storage).write(uri, encode(record, indent=1))
         self._say(handle, Status(phase=Phase.ENDED, exit_code=int(code), words=f"ended with exit code {int(code)}"))
 
     def vanish(self, handle: str, words: str = "the process vanished") -> None:
@@ -171,10 +172,6 @@ class MemoryBackend:
         with self._changed:
             run.status = status
             self._changed.notify_all()
-
-    def _write(self, record: RunResult, handle: str) -> None:
-        uri = sibling(record.output_uri, RECORD_ENDING)
-        store_of(uri, self.spec(handle).storage).write(uri, encode(record, indent=1))
 
 
 def _over(run: _Run) -> bool:

@@ -43,10 +43,6 @@ def show_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a table; the last column is not padded."""
-    cells = [tuple(head), *(tuple(map(_one_line, row)) for row in rows)]
+    cells = [tuple(head), *(tuple(" ".join(cell.split()) for cell in row) for row in rows)]
     widths = [max(map(len, column)) for column in zip_longest(*cells, fillvalue="")]
     return [GAP.join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -70,7 +70,11 @@ def _show_trial(trial: Trial) -> None:
     click.echo(redact(trial.folder))
     rows = [
         ("replaced in one step", _answer(trial.atomic_replace), _counted(trial.readers)),
-        ("conditional writes", _answer(trial.conditional_write), f"winners of each race: {_list(trial.winners)}"),
+        (
+            "conditional writes",
+            _answer(trial.conditional_write),
+            f"winners of each race: {' '.join(map(str, trial.winners))}",
+        ),
         ("verified", _answer(trial.verified), f"damaged bytes: {_DAMAGE[trial.damaged]}"),
         ("listed", _answer(trial.lists), ""),
         *((f"{name}", f"{1000 * seconds:.0f} ms", "") for name, seconds in trial.seconds.items()),
@@ -90,7 +94,3 @@ _DAMAGE = {
 
 def _counted(readers: dict[str, int]) -> str:
     return "readers found: " + ", ".join(f"{kind} {count}" for kind, count in readers.items() if count)
-
-
-def _list(numbers: tuple[int, ...]) -> str:
-    return " ".join(map(str, numbers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -62,11 +62,8 @@ class BuildPlan:
 
     def describe(self) -> str:
         """The Dockerfile and the context's list, as a Dockerfile that can be built."""
-        return "\n".join([f"# image: {self.image}", self.dockerfile, "# context:", *self._listed(), ""])
-
-    def _listed(self) -> Iterator[str]:
-        for each in self.entries:
-            yield f"#   {each.path}  {each.size} bytes  sha256:{each.sha256}"
+        listed = (f"#   {each.path}  {each.size} bytes  sha256:{each.sha256}" for each in self.entries)
+        return "\n".join([f"# image: {self.image}", self.dockerfile, "# context:", *listed, ""])
 
 
 def plan(wanted: ImageRequest, identify: Callable[[str], str | None]) -> BuildPlan:

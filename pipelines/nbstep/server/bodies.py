@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
@@ -66,7 +66,8 @@ async def read_fields(request: Request, limits: Limits, most: int) -> tuple[dict
             detail = f"the form cannot be read: {getattr(error, 'message', '') or getattr(error, 'detail', '')}"
             raise Problem(status=400, reference="usage", detail=detail) from None
         try:
-            fields = {name: value.encode(errors="replace").decode() for name, value in _texts(form)}
+            texts = {name: value for name, value in form.items() if isinstance(value, str)}
+            fields = {name: value.encode(errors="replace").decode() for name, value in texts.items()}
             file = next((value for value in form.values() if isinstance(value, UploadFile)), None)
             if file is None or not file.filename:
                 return fields, b""
@@ -93,10 +94,6 @@ def brought(fields: Mapping[str, str]) -> bytes:
     except ValueError:
         detail = "the notebook that the form carries is damaged"
         raise Problem(status=422, reference="bad-input", detail=detail, hint="Choose it again.") from None
-
-
-def _texts(form: FormData) -> Iterator[tuple[str, str]]:
-    return ((name, value) for name, value in form.items() if isinstance(value, str))
 
 
 def decoded(data: bytes, kind: type[T]) -> T:

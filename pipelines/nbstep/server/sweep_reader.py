@@ -45,15 +45,12 @@ class Shown:
     @classmethod
     def of(cls, record: RunResult) -> Shown:
         """Of a whole record."""
-        error = record.error and _brief(record.error)
-        told = replace(record, error=error, cells=(), files=(), warnings=(), left_behind=None, environment=None)
+        error = record.error
+        brief = error and ErrorInfo(reference=error.reference, message=error.message, hint=error.hint)
+        told = replace(record, error=brief, cells=(), files=(), warnings=(), left_behind=None, environment=None)
         if has_room(record.parameters, record.results, record.labels):
             return cls(told, whole=True)
         return cls(replace(told, parameters={}, results={}, labels={}), whole=False)
-
-
-def _brief(error: ErrorInfo) -> ErrorInfo:
-    return ErrorInfo(reference=error.reference, message=error.message, hint=error.hint)
 
 
 class SweepReader:

@@ -136,7 +136,7 @@ class _Execution:
         self._artifacts = {
             name: folder / OWN.get(name, f"{name}{self._suffix(go.get(name))}") for name in call.step.outputs
         }
-        self._input = self._executor_input()
+        self._input = {"inputs": self._inputs(), "outputs": self._places()}
         here = replace(self._step, runs=None, place=self._step.place or str(folder / SOURCE))
         self._arguments = [*step_arguments(here, self._call.brought), *OPTIONS]
         # The notebook's own digest is one of the inputs.
@@ -240,9 +240,6 @@ class _Execution:
             )
         error.add_note(f"step {self._name} failed; everything that it left is in {self._folder}")
         return error
-
-    def _executor_input(self) -> dict[str, Any]:
-        return {"inputs": self._inputs(), "outputs": self._places()}
 
     def _inputs(self) -> dict[str, Any]:
         values = {

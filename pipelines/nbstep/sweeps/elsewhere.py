@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -164,7 +163,8 @@ def _placed(
     given = one.submission
     name = name or _name(plan, given.profile, workers)
     here, there = SweepPlaces.of(one.places.runs, name), SweepPlaces.of(_runs_of(plan), name)
-    claims = tuple(dict.fromkeys([*given.claims, *claims_in([_values(prepared.plan.specs)])]))
+    values = [source.mapping for spec in prepared.plan.specs for source in spec.parameters]
+    claims = tuple(dict.fromkeys([*given.claims, *claims_in(values)]))
     spec = replace(plan.specs[0], run_id=name, output_uri=join(there.folder, OUTPUT), parameters=())
     moved = [(join(one.places.runs, inputs) + uri.removeprefix(one.places.folder), data) for uri, data in one.inputs]
     return PlacedSweep(
@@ -195,10 +195,6 @@ def _sent(placed: PlacedSweep, request: SweepRequest, prepared: PreparedSweep, p
 
 def _runs_of(plan: SweepSpec) -> str:
     return plan.specs[0].output_uri.rpartition("/")[0].rpartition("/")[0]
-
-
-def _values(specs: Sequence[RunSpec]) -> list[dict[str, Any]]:
-    return [source.mapping for spec in specs for source in spec.parameters]
 
 
 def _name(plan: SweepSpec, profile: Profile, workers: int) -> str:

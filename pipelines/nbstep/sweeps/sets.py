@@ -185,7 +185,8 @@ def set_name(values: Mapping[str, Any]) -> str:
     if fit == text and len(fit) <= LONGEST_NAME and fit.strip(".") and all(map(_is_plain, values.values())):
         return fit
     room = LONGEST_NAME - HASH_LENGTH - 1
-    return f"{fit[:room].rstrip('-,.')}-{_digest(values)}"
+    digest = hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:HASH_LENGTH]
+    return f"{fit[:room].rstrip('-,.')}-{digest}"
 
 
 def run_id(name: str, output_uri: str) -> str:
@@ -214,7 +215,3 @@ def _looks_typed(text: str) -> bool:
     except msgspec.DecodeError:
         return False
     return True
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:HASH_LENGTH]

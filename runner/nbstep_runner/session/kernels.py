@@ -63,7 +63,7 @@ class KernelSource:
         spec = specs.choose(name, language)
         if self._process is None or (self._process.spec.argv, self._process.spec.env) != (spec.argv, spec.env):
             self.close()
-            self._launch(spec)
+            self._process = KernelProcess(spec, self._options)
         assert self._process is not None  # noqa: S101 - launched, or already there
         self._kernel = Kernel(self._process, self._supervisor.wake)
         prefer_as_oom_victim(self._process.pid)
@@ -89,9 +89,6 @@ class KernelSource:
     def _look_up(self) -> None:
         self._supervisor.attend()
         self._supervisor.check()
-
-    def _launch(self, spec: specs.KernelSpec) -> None:
-        self._process = KernelProcess(spec, self._options)
 
     def close(self) -> None:
         """End the kernel and everything that it started, whatever their state."""

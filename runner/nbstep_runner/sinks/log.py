@@ -70,12 +70,13 @@ class LogSink:
         quiet: bool = False,
         location: str = "",
     ) -> None:
+        color = stream is not None and stream.isatty() and "NO_COLOR" not in os.environ
         self._spool = Spool(path) if path else None
         self._writer = LogWriter(
             JsonLines(run_id, attempt),
             spool=self._spool,
             outlet=Outlet(stream, path.parent if path else None) if stream else None,
-            console=ConsoleLines(color=_wants_color(stream)) if format is LogFormat.CONSOLE else None,
+            console=ConsoleLines(color=color) if format is LogFormat.CONSOLE else None,
             quiet=quiet,
             location=location or str(path or ""),
         )
@@ -206,7 +207,3 @@ def _described(event: Event) -> Record:
     except Exception as error:  # noqa: BLE001 - an event that cannot be told must not end a run
         message = f"an event of type {type(event).__name__} could not be logged ({type(error).__name__})"
         return Record("notice", Severity.WARNING, message)
-
-
-def _wants_color(stream: BinaryIO | None) -> bool:
-    return stream is not None and stream.isatty() and "NO_COLOR" not in os.environ

@@ -241,7 +241,8 @@ class _Sending:
     def settle(self) -> None:
         """Wait for all; what has arrived is there."""
         wait(self._sent.values())
-        self._there.update(piece for piece, sent in self._sent.items() if _arrived(sent))
+        arrived = {piece for piece, sent in self._sent.items() if not sent.cancelled() and sent.exception() is None}
+        self._there |= arrived
 
     def check(self) -> None:
         """Raise the error of one that has not arrived."""
@@ -249,7 +250,3 @@ class _Sending:
             if sent.cancelled():
                 raise StorageUnavailableError("the run ended while its state was saved")
             sent.result()
-
-
-def _arrived(sent: Future[None]) -> bool:
-    return not sent.cancelled() and sent.exception() is None

@@ -168,7 +168,8 @@ def status(daemon: Engine, name: str) -> Status:
         return Status(phase=phase, words=f"container {name} is {state['Status']}")
     code, problems = state["ExitCode"], tuple(filter(None, [state.get("Error")]))
     if code == KILLED and state["OOMKilled"]:
-        words = f"the container was killed for memory{_limit(found)}"
+        limit = found["HostConfig"].get("Memory")
+        words = "the container was killed for memory" + (f" (limit {limit / 2**20:,.0f} MiB)" if limit else "")
         return Status(phase=phase, exit_code=code, words=words, problems=problems, reference=OutOfMemoryError.reference)
     words = "the container was killed" if code == KILLED else f"the container ended with exit code {code}"
     return Status(phase=phase, exit_code=code, words=words, problems=problems)
@@ -177,11 +178,6 @@ def status(daemon: Engine, name: str) -> Status:
 def _labels(found: dict[str, Any]) -> dict[str, str]:
     """Of a container as the daemon describes it; of one that has none it may say ``null``."""
     return found["Config"].get("Labels") or {}
-
-
-def _limit(found: dict[str, Any]) -> str:
-    limit = found["HostConfig"].get("Memory")
-    return f" (limit {limit / 2**20:,.0f} MiB)" if limit else ""
 
 
 def _sweep(daemon: Engine) -> None:

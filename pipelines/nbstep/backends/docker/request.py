@@ -15,7 +15,7 @@ from nbstep.backends.arguments import arguments
 from nbstep.backends.protocol import Located, Submission
 from nbstep.profiles import Profile, Resources
 from nbstep.profiles.quantities import quantity
-from nbstep_runner.contract import StorageOptions, encode
+from nbstep_runner.contract import encode
 from nbstep_runner.errors import UsageError
 
 RUN_LABEL: Final = "nbstep.run"
@@ -36,7 +36,7 @@ def request(submission: Submission) -> dict[str, Any]:
         profile,
         arguments(spec, submission.spec_uri, None if submission.workers is None else "0/1"),
         writable=[*_writable(submission), *_folder(spec.working_directory)],
-        readable=_files(spec.storage),
+        readable=[path for path in (spec.storage.known_hosts, spec.storage.identity_file) if path],
         labels={**profile.labels, RUN_LABEL: encode(located).decode()},
         grace=spec.deadlines.grace,
     )
@@ -125,10 +125,6 @@ def _writable(submission: Submission) -> list[str]:
 def _folder(named: str | None) -> list[str]:
     """A working directory that lies on this machine; any other is the image's."""
     return [named] if named and Path(named).is_absolute() and Path(named).is_dir() else []
-
-
-def _files(storage: StorageOptions) -> list[str]:
-    return [path for path in (storage.known_hosts, storage.identity_file) if path]
 
 
 def _binds(paths: Iterable[str], *, read_only: bool) -> Iterator[dict[str, Any]]:

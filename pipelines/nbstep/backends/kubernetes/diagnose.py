@@ -56,7 +56,7 @@ def problems(pod: Object) -> Iterator[str]:
     waiting = container_status(pod).get("state", {}).get("waiting") or {}
     reason = waiting.get("reason", "")
     if reason in WAITING:
-        image = container_status(pod).get("image") or _image(pod)
+        image = container_status(pod).get("image") or _container(pod).get("image", "?")
         yield WAITING[reason].format(image=image, message=one_line(waiting.get("message", reason)))
     for condition in pod.get("status", {}).get("conditions") or ():
         yield from _condition_problem(condition)
@@ -115,7 +115,7 @@ def termination(pod: Object) -> Termination | None:
 def _container_termination(terminated: Object, pod: Object) -> Termination:
     code = int(terminated["exitCode"])
     if terminated.get("reason") == "OOMKilled":
-        limit = _limit(pod)
+        limit = _container(pod).get("resources", {}).get("limits", {}).get("memory", "the node's memory")
         return Termination(code, f"the container was killed for memory (its limit is {limit})", "out-of-memory")
     if terminated.get("reason") == "ContainerCannotRun" or terminated.get("reason") == "StartError":
         return Termination(
@@ -152,14 +152,6 @@ def _code(terminated: Object | None) -> int | None:
 
 def _container(pod: Object) -> Object:
     return next((each for each in pod["spec"]["containers"] if each["name"] == CONTAINER), {})
-
-
-def _image(pod: Object) -> str:
-    return str(_container(pod).get("image", "?"))
-
-
-def _limit(pod: Object) -> str:
-    return str(_container(pod).get("resources", {}).get("limits", {}).get("memory", "the node's memory"))
 
 
 def one_line(text: str) -> str:

@@ -185,7 +185,7 @@ class TeamAccess:
         Raises:
             Problem: It does not.
         """
-        origin, own = headers.get("origin"), self._origin(scope, headers)
+        origin, own = headers.get("origin"), self._own or f"{scope['scheme']}://{headers.get('host', '')}"
         if origin == own or (origin is None and scope["method"] in SAFE):
             return
         raise Problem(
@@ -194,9 +194,6 @@ class TeamAccess:
             detail="the request does not come from this site's own pages" if origin else "the request has no Origin",
             hint=f"Send a token as Authorization: Bearer TOKEN, or come from {own}.",
         )
-
-    def _origin(self, scope: Scope, headers: Headers) -> str:
-        return self._own or f"{scope['scheme']}://{headers.get('host', '')}"
 
 
 class Rate:

@@ -59,6 +59,7 @@ def manifests(config: Config, text: str) -> list[Object]:
     """
     deployment = config.deployment or Deployment()
     made = _Maker(deployment)
+    ports = [{"name": "http", "port": 80, "targetPort": "http"}]
     reviews = config.access is not None and config.access.kubernetes is not None
     return [
         made.object("v1", "ServiceAccount", annotations=deployment.annotations),
@@ -67,7 +68,7 @@ def manifests(config: Config, text: str) -> list[Object]:
         made.object("v1", "ConfigMap", data={CONFIG_FILE: text}),
         made.object("networking.k8s.io/v1", "NetworkPolicy", spec=_network_policy(deployment)),
         made.object("policy/v1", "PodDisruptionBudget", spec={"maxUnavailable": 1, "selector": made.selector}),
-        made.object("v1", "Service", spec=_service(deployment)),
+        made.object("v1", "Service", spec={"selector": made.labels, "ports": ports}),
         made.object("apps/v1", "Deployment", spec=_deployment(made, config, text)),
     ]
 
@@ -120,10 +121,6 @@ def _rights(config: Config, deployment: Deployment) -> list[tuple[str, list[Obje
             known = found.setdefault(namespace or deployment.namespace, [])
             known += [rule for rule in rules if rule not in known]
     return sorted(found.items())
-
-
-def _service(deployment: Deployment) -> Object:
-    return {"selector": _labels(deployment), "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}
 
 
 def _network_policy(deployment: Deployment) -> Object:

@@ -50,10 +50,7 @@ class Python(Language):
         return members or "set()"
 
     def _mapping(self, value: dict[Any, Any]) -> str:
-        return f"{{{', '.join(f'{self._key(key)}: {self._literal(item)}' for key, item in value.items())}}}"
-
-    def _key(self, key: Any) -> str:
-        return self._literal(key)
+        return f"{{{', '.join(f'{self._literal(key)}: {self._literal(item)}' for key, item in value.items())}}}"
 
     def _moment(self, value: dt.date | dt.time) -> str:
         kind = next(kind.__name__ for kind in (dt.datetime, dt.date, dt.time) if isinstance(value, kind))
