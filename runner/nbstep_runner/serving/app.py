@@ -27,6 +27,7 @@ from nbstep_runner.serving.openapi import document
 from nbstep_runner.serving.printed import Prints
 from nbstep_runner.serving.problems import (
     EncodedError,
+    FaultError,
     InvalidError,
     Problem,
     RaisedError,
@@ -41,6 +42,8 @@ PAGE: Final = Path(__file__).with_name("page")
 VERSION: Final = "1"
 """The only version of the model: a changed model is another start of the endpoint."""
 HEADER_LENGTH: Final = "inference-header-content-length"
+MOST_DIGITS: Final = 20
+"""Of a length in bytes."""
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -119,6 +122,10 @@ class Endpoint:
                 response = self._problem(problem, identity)
             except ClientDisconnect:
                 response = Response(status_code=499)  # nobody reads it; the log does
+            except Exception as error:  # noqa: BLE001 - a fault of ours is an answer too, counted and told
+                fault = FaultError(f"a fault of nbstep: {type(error).__name__}")
+                fault.__cause__ = error
+                response = self._problem(fault, identity)
             finally:
                 REQUEST.reset(token)
                 self._prints.end(identity)
@@ -143,7 +150,7 @@ class Endpoint:
         return response
 
     def _problem(self, problem: Problem, identity: str = "") -> Response:
-        if isinstance(problem, RaisedError) and problem.__cause__ is not None:
+        if isinstance(problem, RaisedError | FaultError) and problem.__cause__ is not None:
             self._tell(traceback_of(problem.__cause__), severity="ERROR", request=identity)
         body = {"error": str(problem), "reference": problem.reference}
         headers = {"Retry-After": "1"} if problem.status == 503 else {}
@@ -195,7 +202,7 @@ class Endpoint:
     async def _infer(self, request: Request) -> Response:
         self._check_model(request)
         length = request.headers.get(HEADER_LENGTH)
-        if length is not None and not length.isdecimal():
+        if length is not None and not (length.isdecimal() and len(length) < MOST_DIGITS):
             raise InvalidError("Inference-Header-Content-Length is not a number")
         asked, tensors = read_request(await self._body(request), None if length is None else int(length))
         answer = await self._calls.call(self._signature.from_tensors(tensors))

@@ -70,3 +70,7 @@ class RaisedError(Problem):
     """The callable raised, or answered what cannot be said."""
 
     reference = "cell-failed"
+
+
+class FaultError(Problem):
+    """Something went wrong that nobody has foreseen."""

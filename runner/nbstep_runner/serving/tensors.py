@@ -18,6 +18,9 @@ SIZE: Final = "binary_data_size"
 LENGTH: Final = struct.Struct("<I")
 """What stands before each element of a ``BYTES`` tensor in its binary form."""
 
+MOST_DIMENSIONS: Final = 64
+"""Of an array of NumPy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -145,6 +148,8 @@ def dtype_of(head: TensorHead) -> str:
 
 def shaped(head: TensorHead, data: np.ndarray) -> np.ndarray:
     """The elements in the shape that is said; JSON may nest them or not."""
+    if len(head.shape) > MOST_DIMENSIONS:  # their product would take long, and no array has it
+        raise InvalidError(f"{head.name}: no array has the shape of {len(head.shape)} dimensions")
     if any(size < 0 for size in head.shape) or math.prod(head.shape) != data.size:
         raise InvalidError(f"{head.name}: {data.size} elements do not have the shape {head.shape}")
     try:

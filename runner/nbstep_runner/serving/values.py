@@ -194,7 +194,10 @@ class TableValue:
             raise InvalidError(f"{name}: the columns are not of one length")
         types = {column: "str" if kind is str else kind.__name__ for column, kind in self.columns.items()}
         frame = pd.DataFrame(checked, columns=list(checked))
-        return frame.astype({column: kind for column, kind in types.items() if kind != "str"})
+        try:
+            return frame.astype({column: kind for column, kind in types.items() if kind != "str"})
+        except OverflowError as error:
+            raise InvalidError(f"{name}: a number is too large for its column") from error
 
     def plans(self, name: str) -> tuple[TensorPlan, ...]:
         if not self.columns:

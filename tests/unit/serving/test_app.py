@@ -15,6 +15,7 @@ import pytest
 
 from nbstep_runner.serving import Array
 from nbstep_runner.serving.printed import Printed
+from nbstep_runner.serving.signature import Signature
 from support.served import Served
 
 if TYPE_CHECKING:
@@ -144,6 +145,22 @@ def test_a_wrong_request_is_answered_with_what_is_wrong(served: Served, path: st
     assert response.status_code == 422
     assert response.json()["reference"] == "bad-input"
     assert said in response.json()["error"]
+
+
+@pytest.mark.fault(63)
+def test_a_length_that_no_body_has_is_refused(served: Served) -> None:
+    for length in ("-1", "x", "1" * 5000):
+        response = infer(served, {"inputs": [X]}, **{"Inference-Header-Content-Length": length})
+        assert (response.status_code, response.json()["reference"]) == (422, "bad-input")
+
+
+def test_a_fault_of_ours_is_an_answer_too_counted_and_told(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Signature, "from_json", lambda _self, _body: 1 / 0)
+    response = served.post("/predict", json={"x": [1]}, headers={"X-Request-Id": "mine"})
+    told = {"error": "a fault of nbstep: ZeroDivisionError", "reference": "internal", "request": "mine"}
+    assert (response.status_code, response.json()) == (500, told)
+    assert "ZeroDivisionError: division by zero" in served.told.lines[0][0]
+    assert 'code="500"} 1' in served.get("/metrics").text
 
 
 def test_an_exception_is_an_answer_and_a_log_line(served: Served) -> None:

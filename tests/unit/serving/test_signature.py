@@ -82,6 +82,7 @@ def test_plain_values_get_their_types(annotation: Any, value: Any, expected: Any
         (Annotated[pd.DataFrame, Table({"a": int})], [{"b": 1}], "x[0]: expected the columns a"),
         (Annotated[pd.DataFrame, Table({"a": int})], [{"a": 1}, {"a": "x"}], "x.a: Expected `int`, got `str`"),
         (Annotated[pd.DataFrame, Table({"a": int, "b": int})], {"a": [1], "b": [1, 2]}, "x: the columns are not of"),
+        (Annotated[pd.DataFrame, Table({"a": int})], [{"a": 2**70}], "x: a number is too large for its column"),
         (Annotated[pd.DataFrame, Table({"a": int})], 5, "x: expected a list of rows"),
     ],
 )

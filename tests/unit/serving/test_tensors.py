@@ -66,6 +66,7 @@ def test_data_may_be_flat_or_nested(data: list[Any]) -> None:
     ("tensor", "said"),
     [
         ({"shape": [1], "datatype": "INT64", "data": [1.5]}, "expected elements of int64"),
+        ({"shape": [2**62] * 20_000, "datatype": "INT64", "data": [1]}, "no array has the shape of 20000 dimensions"),
         ({"shape": [1] * 65, "datatype": "INT64", "data": [1]}, "no array has the shape"),
         ({"shape": [2**63, 0], "datatype": "INT64", "data": []}, "no array has the shape"),
         ({"shape": [2], "datatype": "INT64", "data": [True, 2]}, "expected elements of int64"),
