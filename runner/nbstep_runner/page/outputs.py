@@ -111,13 +111,12 @@ def _kind(data: Any) -> str:
 
 
 def _note(kinds: str, allow: HtmlAllow) -> Any:
-    from nbformat.v4 import new_output
+    from nbformat import from_dict
 
     why = (
         "needs scripts from elsewhere" if allow is HtmlAllow.SCRIPTS else "needs scripts, which this page does not run"
     )
     style = "border:1px solid #b58900;border-left-width:4px;padding:.4em .8em;margin:.4em 0"
     text = f"Not shown here: {kinds}. It {why}. It is in the executed notebook."
-    return new_output(
-        "display_data", {"text/html": f'<div role="note" style="{style}">{text}</div>', "text/plain": text}
-    )
+    data = {"text/html": f'<div role="note" style="{style}">{text}</div>', "text/plain": text}
+    return from_dict({"output_type": "display_data", "metadata": {}, "data": data})

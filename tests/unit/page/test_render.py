@@ -128,6 +128,21 @@ def test_what_cannot_be_rendered_is_said_in_a_line(monkeypatch: pytest.MonkeyPat
     assert caught.value.message == "the notebook has no HTML page: RuntimeError: the template is broken"
 
 
+def test_nbformat_judges_only_what_is_not_plainly_valid(monkeypatch: pytest.MonkeyPatch) -> None:
+    doubtful = json.loads(notebook())
+    doubtful["cells"][1]["execution_count"] = "1"
+    with pytest.raises(BadInputError, match="has no HTML page: NotebookValidationError"):
+        render_page(json.dumps(doubtful).encode(), RECORD)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("nbformat compiles its schema")
+
+    monkeypatch.setattr("nbformat.validator.get_validator", fail)
+    assert "Not shown here" in body(render_page(notebook({PLOTLY: {}}), RECORD))
+    with pytest.raises(BadInputError, match="nbformat compiles its schema"):
+        render_page(json.dumps(doubtful).encode(), RECORD)
+
+
 def test_a_page_is_small_right_in_dark_and_leads_to_the_failing_cell() -> None:
     cells = (CellRecord(index=1, id="b", state=CellState.FAILED, title="1", execution_count=1),)
     error = ErrorInfo(reference="cell-failed", message="cell 1 raised E: no", cell_index=1)
