@@ -1,4 +1,4 @@
-"""Whole lines out of text that comes in pieces."""
+"""Whole lines out of text that comes in pieces; of what is written over and over, few of its states."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from nbstep_runner.contract.events import StreamText
+from nbstep_runner.sinks.records import Record
 from nbstep_runner.sinks.text import without_styles
 
 MAX_LINE = 32 * 1024
@@ -23,6 +25,10 @@ _NEXT_BAR = re.compile(r"(?<!\x1b\[A)(?:\x1b\[A)+\n+\r")
 """Up and down again: how tqdm goes from one nested bar to the next. A try begins only where a run of them begins."""
 
 _BLANK = " \t\b\r"
+Shown = tuple[StreamText | Record, float]
+"""Something to show, and when it came, in seconds since the epoch."""
+
+_MOST_HELD = 2**20
 
 
 class Source(NamedTuple):
@@ -163,3 +169,50 @@ def _newest_state(line: str) -> str:
         return newest
     states = (state for state in reversed(line.split("\r")) if without_styles(state).strip(_BLANK))
     return next(states, "").rstrip(_BLANK)
+
+
+class Redrawn:
+    """What comes between two times that an output is cleared is a state: one each ``PROGRESS_INTERVAL``, and the last.
+
+    A state that comes too soon is held until the interval has passed, or until the next one takes its place. Times,
+    but for those of items, are seconds of a monotonic clock.
+    """
+
+    def __init__(self) -> None:
+        self._shown_at = float("-inf")
+        self._held: list[Shown] = []
+        self._size = 0
+        self._holds = self._clears_on_next = False
+
+    @property
+    def due(self) -> float | None:
+        """When what is held is to be shown."""
+        return self._shown_at + PROGRESS_INTERVAL if self._held else None
+
+    def clear(self, now: float, *, wait: bool) -> None:
+        """The output is cleared: at once, or when more comes."""
+        if wait:
+            self._clears_on_next = True
+            return
+        self._clears_on_next = False
+        self._held, self._size = [], 0
+        self._holds = now < self._shown_at + PROGRESS_INTERVAL
+        if not self._holds:
+            self._shown_at = now
+
+    def take(self, item: StreamText | Record, time: float, now: float) -> list[Shown]:
+        """What is to be shown now that an item has come at ``time``."""
+        if self._clears_on_next:
+            self.clear(now, wait=False)
+        if not self._holds:
+            return [(item, time)]
+        self._held.append((item, time))
+        self._size += len(item.text) if isinstance(item, StreamText) else item.size
+        return self.release(now) if self._size > _MOST_HELD else []
+
+    def release(self, now: float) -> list[Shown]:
+        """What is held; what follows until the next state is shown as it comes."""
+        held, self._held, self._size = self._held, [], 0
+        if held:
+            self._shown_at, self._holds = now, False
+        return held

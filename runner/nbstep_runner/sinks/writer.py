@@ -8,10 +8,9 @@ from time import time as now
 from nbstep_runner.contract.events import OutputsCleared, Severity, StreamText
 from nbstep_runner.sinks.console import ConsoleLines
 from nbstep_runner.sinks.json_lines import JsonLines
-from nbstep_runner.sinks.lines import Block, LineAssembler, Source
+from nbstep_runner.sinks.lines import Block, LineAssembler, Redrawn, Shown, Source
 from nbstep_runner.sinks.outlet import Outlet
 from nbstep_runner.sinks.records import Record
-from nbstep_runner.sinks.redraw import Redrawn, Shown
 from nbstep_runner.sinks.spool import Spool
 
 _CHUNK = 256 * 1024

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nbstep_runner.contract.events import Severity, StreamText
+from nbstep_runner.sinks.lines import Redrawn, Shown
 from nbstep_runner.sinks.records import Record
-from nbstep_runner.sinks.redraw import Redrawn, Shown
 
 
 def text(words: str) -> StreamText:
