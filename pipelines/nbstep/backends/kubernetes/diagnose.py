@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from nbstep.backends.kubernetes.names import CONTAINER, Object
-from nbstep_runner.errors import ExitCode, NbstepError
+from nbstep.errors import OF_THE_RUNNER
 
 WAITING: Final = {
     "ErrImagePull": "the image {image} cannot be pulled: {message}",
@@ -122,7 +122,7 @@ def _container_termination(terminated: Object, pod: Object) -> Termination:
             code, f"the container could not be started: {one_line(terminated.get('message', ''))}", "not-started"
         )
     said = _verdict(terminated.get("message", ""))
-    known = _by_code().get(code)
+    known = OF_THE_RUNNER.get(code)
     if known is not None:
         return Termination(code, said or f"the runner ended with {code}", known.reference)
     if code > 128:
@@ -139,11 +139,6 @@ def _verdict(message: str) -> str:
         return lines[-1][:500] if lines else ""
     error = verdict.get("error") if isinstance(verdict, dict) else None
     return str(error.get("message", "")) if isinstance(error, dict) else ""
-
-
-def _by_code() -> dict[int, type[NbstepError]]:
-    ours = (kind for kind in NbstepError.__subclasses__() if kind.__module__ == NbstepError.__module__)
-    return {int(kind.exit_code): kind for kind in ours} | {int(ExitCode.INTERNAL): NbstepError}
 
 
 def _code(terminated: Object | None) -> int | None:

@@ -22,8 +22,9 @@ from nbstep.backends.kubernetes.names import (
 )
 from nbstep.backends.kubernetes.pod import pod_spec, without_empty
 from nbstep.backends.protocol import Located, Submission
+from nbstep.errors import OF_THE_RUNNER
 from nbstep.profiles.kubernetes import KubernetesOptions
-from nbstep_runner.errors import BadInputError, NbstepError, Retry, TerminatedError, UsageError
+from nbstep_runner.errors import BadInputError, Retry, TerminatedError, UsageError
 from nbstep_runner.stores import redact
 
 QUEUE_SPARE_SECONDS: Final = 30
@@ -132,9 +133,7 @@ def located(manifest: dict[str, Any]) -> Located:
 
 def permanent_codes() -> list[int]:
     """The exit codes of failures that no retry can mend."""
-    # The runner's own alone: what a launcher calls an error never ends a container.
-    kinds = [kind for kind in NbstepError.__subclasses__() if kind.__module__ == NbstepError.__module__]
-    return sorted({int(kind.exit_code) for kind in kinds if kind.retry is Retry.NEVER})
+    return sorted(code for code, kind in OF_THE_RUNNER.items() if kind.retry is Retry.NEVER)
 
 
 def _failure_policy(permanent: str, *, terminated: str | None = None) -> dict[str, Any]:
