@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,14 @@ def test_the_session_has_its_history(tmp_path: Path, options: tuple[str, ...]) -
     assert "(1, 2, '40 + 2')" in done.text(2).replace("(2, 2,", "(1, 2,")
     assert (tmp_path / "saved.py").read_text().endswith("print('one')\nprint('two')\n")
     assert done.text(3) == "print('one')\nprint('two') ['one\\ntwo\\n']\n40 + 2 ['42']\n"
+
+
+def test_the_session_keeps_what_was_printed_and_shown_in_its_order(tmp_path: Path) -> None:
+    show = "[(each.output_type, *each.bundle.values()) for each in get_ipython().history_manager.outputs[1]]"
+    cells = ["import sys\nprint('a', 1)\nprint('b', file=sys.stderr)\nprint('c')\n7", show]
+    done = run(tmp_path, cells, env={"IPYTHONDIR": str(tmp_path / "ipython")})
+    kept = [("out_stream", ["a 1\n"]), ("err_stream", ["b\n"]), ("out_stream", ["c\n"]), ("execute_result", "7")]
+    assert ast.literal_eval(done.cells[1].outputs[0].data["text/plain"]) == kept
 
 
 @pytest.mark.slow

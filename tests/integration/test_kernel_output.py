@@ -21,6 +21,34 @@ library.printf(b'%s', b'1' * {size})
 library.fflush(None)
 print('done')
 """
+PRINTED_BESIDE = """
+import signal, sys, threading
+alarms = 0
+def sound(*_):
+    global alarms
+    alarms += 1
+    print('alarm', file=sys.stderr)
+signal.signal(signal.SIGALRM, sound)
+signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+def work(name):
+    for number in range(3000):
+        print(name, number, file=sys.stderr if number % 10 == 0 else sys.stdout)
+threads = [threading.Thread(target=work, args=(name,)) for name in ('first', 'second')]
+for thread in threads: thread.start()
+for number in range(20_000): print('main', number)
+signal.setitimer(signal.ITIMER_REAL, 0)
+for thread in threads: thread.join()
+print('sounded', alarms)
+"""
+NO_TEXT = """
+import sys
+print('one')
+for value in (1, b'two'):
+    try:
+        sys.stdout.write(value)
+    except TypeError as error:
+        print(error)
+"""
 ENDLESS = """
 import subprocess
 endless = subprocess.Popen(['yes'])
@@ -84,6 +112,22 @@ def test_half_a_surrogate_pair_loses_no_reply(slim: Session) -> None:
 def test_a_process_that_is_given_sys_stdout_is_heard(slim: Session) -> None:
     code = "import subprocess, sys\nprint('one')\nsubprocess.run(['echo', 'two'], stdout=sys.stdout)\nprint('three')"
     assert slim.run(code) == "one\ntwo\nthree\n"
+
+
+@pytest.mark.fault(33)
+def test_what_threads_and_handlers_of_signals_print_beside_a_cell_is_all_there(slim: Session) -> None:
+    printed = slim.run(PRINTED_BESIDE)
+    alarms = int(printed.rpartition("sounded ")[2].split()[0])
+    assert alarms > 0
+    assert [printed.count(each) for each in ("main", "first", "second", "alarm")] == [20_000, 3000, 3000, alarms]
+
+
+def test_a_stream_takes_nothing_but_text(session: Session) -> None:
+    assert session.run(NO_TEXT).splitlines() == [
+        "one",
+        "write() argument must be str, not <class 'int'>",
+        "write() argument must be str, not <class 'bytes'>",
+    ]
 
 
 @pytest.mark.fault(33)

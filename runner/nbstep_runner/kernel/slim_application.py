@@ -177,7 +177,7 @@ def be_kernel(imports: Any, streams: Any, shell: Any, commands: Any, messages: A
         _count_living_children_only(application.kernel)
     _make_no_unwanted_records(application)
     _remember_signatures()
-    shell.patch_shell(application)
+    shell.patch_shell(application, streams)
     commands.attend_to_commands(application.kernel)
     if hasattr(application.kernel, "_cancel_on_sigint"):
         _wake_while_a_cell_awaits(application.kernel)

@@ -19,7 +19,9 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * what is printed to stdout and stderr is sent in the order in which it was printed, what a subprocess printed before
   what is printed after it, and all of it before what is shown after it;
 * writing a piece of text costs a fraction: the buffer of the last message's cell is kept at hand;
-* of the outputs that IPython 9 holds in memory for ``%notebook``, 16 MB are kept;
+* of the outputs that IPython 9 holds in memory for ``%notebook``, 16 MB are kept, and what is printed is kept as it is
+  sent instead of piece by piece;
+* a handler of a signal may print to any stream while its thread does (``OutStream._buffer_lock`` is one for both);
 * a command (``!``) has an empty standard input instead of a terminal on which it would wait for ever, what it writes is
   printed as it comes and not kept, and the runner is told of one that fails; so it is of a ``%cd``, and of a script in
   the background;

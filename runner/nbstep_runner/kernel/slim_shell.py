@@ -3,19 +3,19 @@
 import builtins
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from functools import wraps
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial, wraps
 from typing import Any
 
 KEPT_OUTPUT = 16 * 2**20
 """Characters of output that the kernel keeps for ``%notebook``; the executed notebook has its own limits."""
 
 
-def patch_shell(application: Any) -> None:
+def patch_shell(application: Any, streams: Any) -> None:
     """Give the shell of an initialized application the behaviour that ``slim_ipykernel`` promises."""
     _skip_compiling_for_await()
-    _keep_few_outputs(application.shell)
+    _keep_few_outputs(application.shell, streams)
     _forget_errors_before_a_cell_that_awaits(application.shell)
     _publish_groups(application.shell)
 
@@ -80,18 +80,42 @@ def _holds_group(error: BaseException | None) -> bool:
 
 
 class _Outputs(defaultdict[int, list[Any]]):
-    """Takes the place of ``HistoryManager.outputs``: what is past :data:`KEPT_OUTPUT` is not kept."""
+    """Takes the place of ``HistoryManager.outputs``: what is past :data:`KEPT_OUTPUT` is not kept.
 
-    def __init__(self) -> None:
+    Attributes:
+        room: Characters that may still be kept.
+        heard: The streams that a running cell prints to.
+    """
+
+    def __init__(self, hand_over: Callable[[Any], None]) -> None:
         super().__init__()
         self.room = KEPT_OUTPUT
+        self.heard: list[Any] = []
+        self._hand_over = hand_over
 
     def __missing__(self, execution_count: int) -> list[Any]:
         self[execution_count] = made = _OutputList(self)
         return made
 
-    def spend(self, size: int) -> bool:
-        """Whether there is room for so much more."""
+    def show(self, kept: list[Any], output: Any) -> None:
+        """Keep what is shown after what was printed before it."""
+        for stream in self.heard:
+            self._hand_over(stream)
+        if self._spend(sum(len(str(value)) for value in output.bundle.values())):
+            list.append(kept, output)
+
+    def print(self, execution_count: int, kind: Any, text: str) -> None:
+        """Keep what was printed."""
+        from IPython.core.history import HistoryOutput
+
+        if not self._spend(len(text)):
+            return
+        kept = self[execution_count]
+        if not kept or kept[-1].output_type != kind:
+            list.append(kept, HistoryOutput(output_type=kind, bundle={"stream": []}))
+        kept[-1].bundle["stream"].append(text)
+
+    def _spend(self, size: int) -> bool:
         self.room -= size
         return self.room >= 0
 
@@ -105,83 +129,29 @@ class _OutputList(list[Any]):
 
     def append(self, output: Any) -> None:
         """Keep an output, while there is room."""
-        if self._outputs.spend(sum(len(str(value)) for value in output.bundle.values())):
-            super().append(output)
+        self._outputs.show(self, output)
 
 
-def _keep_few_outputs(shell: Any) -> None:
-    """IPython 9 keeps all output for ``%notebook``, each printed piece by itself."""
+def _keep_few_outputs(shell: Any, streams: Any) -> None:
+    """IPython 9 keeps all output for ``%notebook``, each printed piece by itself: here it is kept as it is sent."""
     from ipykernel.iostream import OutStream
 
-    if not hasattr(shell.history_manager, "outputs"):
+    if not hasattr(shell.history_manager, "outputs") or not hasattr(shell, "_tee"):
         return
-    outputs = shell.history_manager.outputs = _Outputs()
+    outputs = shell.history_manager.outputs = _Outputs(streams.hand_over)
 
-    def tee(channel: str) -> AbstractContextManager[None]:
+    @contextmanager
+    def tee(channel: str) -> Iterator[None]:
         stream = getattr(sys, channel)
         if outputs.room < 0 or not isinstance(stream, OutStream):
-            return nullcontext()
-        return _kept(stream, _Printed(shell, outputs, f"{channel[3:]}_stream"))
-
-    if hasattr(shell, "_tee"):
-        shell._tee = tee
-
-
-@contextmanager
-def _kept(stream: Any, printed: "_Printed") -> Iterator[None]:
-    """Keep what is printed to a stream meanwhile."""
-    before = stream.__dict__.get("write")
-
-    def write(text: Any) -> Any:
-        if printed.keeps_nothing:
-            return type(stream).write(stream, text)  # looked up each time: a forked child has another one
-        printed.keeps_nothing = True  # what the stream itself writes for it, a piece at a time, is no other text
-        try:
-            written = type(stream).write(stream, text)
-        finally:
-            printed.keeps_nothing = False
-        printed.keep(text)
-        return written
-
-    stream.write = write
-    try:
-        yield
-    finally:
-        if before is None:
-            del stream.write
-        else:
-            stream.write = before
-
-
-class _Printed:
-    """What one cell prints to one stream; one call for each text, so that it costs little.
-
-    Attributes:
-        keeps_nothing: While the stream writes a text, maybe piece by piece, and once there is no room.
-    """
-
-    def __init__(self, shell: Any, outputs: _Outputs, kind: str) -> None:
-        from IPython.core.history import HistoryOutput
-
-        self._shell = shell
-        self._displays, self._results = shell.display_pub, shell.displayhook  # traits, which are slow to ask for
-        self._outputs = outputs
-        self._count = shell.execution_count
-        self._kind = kind
-        self._output: Any = HistoryOutput
-        self.keeps_nothing = False
-
-    def keep(self, text: Any) -> None:
-        """Keep a text that was written, but for what is part of an output that is kept by other means."""
-        if not text:
+            yield
             return
-        outputs = self._outputs
-        outputs.room -= len(text)
-        if outputs.room < 0:
-            self.keeps_nothing = True
-        elif not (self._displays.is_publishing or self._results.is_active or self._shell.showing_traceback):
-            kept = outputs[self._count]
-            if not kept or kept[-1].output_type != self._kind:
-                kept.append(self._output(output_type=self._kind, bundle={"stream": []}))
-            if kept:
-                kept[-1].bundle["stream"].append(text)
+        keep = partial(outputs.print, shell.execution_count, f"{channel[3:]}_stream")
+        outputs.heard.append(stream)
+        try:
+            with streams.heard(stream, keep):
+                yield
+        finally:
+            outputs.heard.remove(stream)
+
+    shell._tee = tee
