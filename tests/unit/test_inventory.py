@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +17,7 @@ from nbstep_runner.inventory import (
     pieces_of,
     take_inventory,
 )
+from support import disks
 
 
 def test_files_at_any_depth_with_sizes_and_bytes(tmp_path: Path) -> None:
@@ -136,14 +135,7 @@ def test_a_folder_that_is_closed_to_us_hides_nothing_beside_it(tmp_path: Path, m
     for name in ("closed", "open"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.csv").write_text("1")
-    real = os.open
-
-    def refuse(path: Any, flags: int, *args: Any, **more: Any) -> int:
-        if path == "closed":
-            raise PermissionError(errno.EACCES, "Permission denied", path)
-        return real(path, flags, *args, **more)
-
-    monkeypatch.setattr(os, "open", refuse)
+    disks.close(monkeypatch, "closed")
     found = take_inventory(tmp_path, most=10)
     assert [file.path for file in found.files] == ["open/a.csv"]
     assert found.unread == (Refused("closed", "permission denied"),)

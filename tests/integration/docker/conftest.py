@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nbstep.backends.docker.engine import engine
 from servers import image as images
 from servers.dockerd import Docker
 from servers.fixtures import gcs_folder, gcs_server, s3_folder, s3_server
@@ -24,3 +25,12 @@ def environment_image(docker: Docker, tmp_path_factory: pytest.TempPathFactory) 
     docker.call("load", "--input", archive)
     archive.unlink()
     return ENVIRONMENT
+
+
+@pytest.fixture
+def daemon(docker: Docker, monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
+    """This process's client reaches the tests' daemon; its runs lie in the test's folder."""
+    for name, value in docker.environment.items():
+        monkeypatch.setenv(name, value)
+    engine.cache_clear()
+    monkeypatch.chdir(work)

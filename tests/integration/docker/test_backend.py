@@ -15,14 +15,13 @@ import pytest
 
 import nbstep.errors
 from nbstep import Run, find, submit
-from nbstep.backends.docker.engine import engine
 from nbstep_runner.contract import RunState
 from nbstep_runner.errors import CellFailedError, OutOfMemoryError, OutputConflictError, TerminatedError, UsageError
 from servers.dockerd import Docker
 from support import invariants, notebooks, processes
 from support.notebooks import Code
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600), pytest.mark.usefixtures("daemon")]
 
 NBSTEP = str(Path(sys.executable).with_name("nbstep"))
 WAIT = 60.0
@@ -30,15 +29,6 @@ OPTIONS: Mapping[str, object] = {"docker": {"network": "none"}}
 HOG = "data = bytearray(2**30)\nfor at in range(0, 2**30, 4096):\n    data[at] = 1"
 # The kernel gives itself up for killing last and the first process of the container first.
 WHOLE = f"open('/proc/self/oom_score_adj', 'w').write('0'); open('/proc/1/oom_score_adj', 'w').write('1000')\n{HOG}"
-
-
-@pytest.fixture(autouse=True)
-def _daemon(docker: Docker, monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
-    """This process's client reaches the tests' daemon; its runs lie in the test's folder."""
-    for name, value in docker.environment.items():
-        monkeypatch.setenv(name, value)
-    engine.cache_clear()
-    monkeypatch.chdir(work)
 
 
 def start(image: str, cells: Sequence[notebooks.Cell], **options: object) -> Run:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from nbstep import submit
-from nbstep.backends.docker.engine import engine
 from nbstep.images.requirements import read_requirements
 from nbstep.images.run_image import run_image
 from nbstep.profiles import load_profile
@@ -29,12 +28,9 @@ SECOND = "import humanize\nprint(humanize.ordinal(2))"
 
 
 @pytest.fixture(autouse=True)
-def _daemon(docker: Docker, monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
-    for name, value in docker.environment.items():
-        monkeypatch.setenv(name, value)
+def _builder(docker: Docker, monkeypatch: pytest.MonkeyPatch, daemon: None) -> None:
+    del daemon
     monkeypatch.setenv("PATH", f"{Path(docker.client).parent}:{os.environ['PATH']}")
-    engine.cache_clear()
-    monkeypatch.chdir(work)
     Path("requirements.txt").write_text("humanize==4.9.0\n")
     notebooks.write(Path("train.ipynb"), [SECOND])
 

@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 
 import nbstep
-from nbstep.backends.docker.engine import engine
 from nbstep_runner.contract import RunState
 from servers.dockerd import Docker
 from support import invariants, notebooks, processes
 from support.notebooks import Code
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(600), pytest.mark.usefixtures("daemon")]
 
 CELL = """
 import time
@@ -23,15 +22,6 @@ open('begun', 'a').close()
 time.sleep(seconds)
 result('square', n * n)
 """
-
-
-@pytest.fixture(autouse=True)
-def _daemon(docker: Docker, monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
-    """This process's client reaches the tests' daemon; the sweep lies in the test's folder."""
-    for name, value in docker.environment.items():
-        monkeypatch.setenv(name, value)
-    engine.cache_clear()
-    monkeypatch.chdir(work)
 
 
 @pytest.mark.fault(61)

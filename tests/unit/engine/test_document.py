@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from nbstep_runner.engine import document
 from nbstep_runner.engine.document import Document, encode_notebook
 from nbstep_runner.engine.spool import Segment, Spool
+from support import disks
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
     ["", "\n", "a\nb", "a\r\nb\n", "\x0b\x0c\x1c\x85", "\u2028", 'quotes " and \\ \\n', "</script>", "\x00\x7f", "😀"]
@@ -158,18 +159,7 @@ def test_a_full_disk_keeps_cells_in_memory(
 ) -> None:
     spilling(0)
     expected = encode_notebook(large())
-    room = 2500
-    write = os.write
-
-    def full(descriptor: int, data: Any) -> int:
-        nonlocal room
-        if room <= 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = write(descriptor, bytes(data[:room]))
-        room -= written
-        return written
-
-    monkeypatch.setattr(os, "write", full)
+    disks.fill(monkeypatch, room=2500)
     growing = Document(large(), tmp_path)
     for index in range(4):
         growing.finish(index)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import gc
-import os
 import sys
 from pathlib import Path
 from types import FrameType
@@ -14,6 +12,7 @@ import pytest
 
 from nbstep_runner.engine import spool
 from nbstep_runner.engine.spool import Segment, Spool
+from support import disks
 
 BOUND = 10_000
 
@@ -69,18 +68,8 @@ def test_a_disk_without_room_to_make_some_loses_nothing(
     kept = [small.append(bytes([number]) * 1000, Segment()) for number in range(3)]
     for _ in range(7):
         small.append(b"x" * 1000, Segment())
-    write, path = os.write, small.path
-    room = 2000
-
-    def full(descriptor: int, data: Any) -> int:
-        nonlocal room
-        if room <= 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        written = write(descriptor, bytes(data[:room]))
-        room -= written
-        return written
-
-    monkeypatch.setattr(os, "write", full)
+    path = small.path
+    disks.fill(monkeypatch, room=2000)
     with pytest.raises(OSError, match="No space"):
         small.append(b"y" * 1000, Segment())
     assert [read(small, each) for each in kept] == [bytes([number]) * 1000 for number in range(3)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from nbstep_runner.stores import Source
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 from nbstep_runner.supervisor import Supervisor
 from nbstep_runner.testing import Fault, FaultyStore
+from support import disks
 
 OUTPUT = "memory://runs/out.ipynb"
 PLACE = "memory://runs/out.files/"
@@ -168,14 +168,7 @@ def test_a_folder_that_is_closed_to_us_hides_nothing_beside_it(
     begun: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, before: bool
 ) -> None:
     """Root may read everything, so the system's answer is made here. What was closed before is not the notebook's."""
-    real = os.open
-
-    def refuse(path: Any, flags: int, *args: Any, **more: Any) -> int:
-        if path == "closed":
-            raise PermissionError(errno.EACCES, "Permission denied", path)
-        return real(path, flags, *args, **more)
-
-    monkeypatch.setattr(os, "open", refuse)
+    disks.close(monkeypatch, "closed")
     (tmp_path / "work").mkdir()
     if before:
         (tmp_path / "work/closed").mkdir()
