@@ -58,6 +58,13 @@ def test_no_exit_code_depends_on_who_reads() -> None:
     ]
 
 
+def test_closed_standard_streams_change_no_exit_code() -> None:
+    notebooks.write(Path("in.ipynb"), ["1"])
+    for command, closed in (("params in.ipynb", ">&-"), ("list --runs .", "<&- >&- 2>&-"), ("params no.ipynb", "2>&-")):
+        done = subprocess.run(f"{NBSTEP} {command} {closed}", shell=True, capture_output=True, check=False)  # noqa: S602 - a shell closes them
+        assert (done.returncode, done.stderr) == (66 if "no." in command else 0, b""), command
+
+
 @pytest.mark.slow
 def test_an_interrupt_ends_the_watching_and_says_how_to_come_back() -> None:
     run = begun("goes-on")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from contextlib import suppress
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import click
 
 from nbstep.cli.lazy import LazyGroup
 from nbstep.cli.streams import outlive_readers
+from nbstep_runner.cli.standard_streams import open_standard_streams
 from nbstep_runner.errors import ExitCode, NbstepError
 
 PROGRAM: Final = "nbstep"
@@ -77,6 +79,7 @@ def group() -> None:
 
 def main() -> None:
     """Run the command line, and end with its exit code; a user's mistake is two lines, never a traceback."""
+    open_standard_streams()
     outlive_readers()
     sys.exit(run(sys.argv[1:]))
 
@@ -94,6 +97,9 @@ def run(arguments: list[str]) -> int:
     except NbstepError as error:
         _explain(error)
         return int(error.exit_code)
+    except Exception:  # noqa: BLE001 - a fault of ours: its traceback is what a report of it needs
+        traceback.print_exc()
+        return int(ExitCode.INTERNAL)
     return int(value or 0)
 
 

@@ -46,7 +46,7 @@ class _Stream(io.FileIO):
 
 def outlive_readers() -> None:
     """Let no exit code depend on who reads: ``nbstep wait RUN --json | true`` ends as the run did."""
-    sys.stdout, sys.stderr = (stream and _outliving(stream) for stream in (sys.stdout, sys.stderr))
+    sys.stdout, sys.stderr = map(_outliving, (sys.stdout, sys.stderr))
 
 
 def end_with_reader() -> None:

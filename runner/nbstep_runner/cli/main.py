@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nbstep_runner.cli import TYPED_COMMAND
+from nbstep_runner.cli.standard_streams import open_standard_streams
 from nbstep_runner.descriptors import keep_some
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError, UsageError
 
@@ -33,24 +34,13 @@ def main() -> None:
     teardown would wait for (a thread in a call that storage does not answer) must not hold up the exit code.
     """
     gc.disable()  # until the first cell: what a start imports is there to stay, and would be looked through in vain
-    _open_standard_streams()
+    open_standard_streams()
     keep_some()
     code = _run(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):  # whoever read it is gone; the verdict stands
             stream.flush()
     os._exit(code)
-
-
-def _open_standard_streams() -> None:
-    """Open those that the caller has closed on ``/dev/null``: else the next files opened would take their places."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # noqa: FBT003 - the standard library's signature
-    sys.stdout = sys.stdout or os.fdopen(1, "w")
-    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _run(arguments: list[str], watchdog: Watchdog | None = None) -> int:

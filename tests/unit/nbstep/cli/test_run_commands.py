@@ -134,3 +134,11 @@ def test_a_run_that_nobody_knows_is_said_to_be_unknown(typed: Typed) -> None:
         done = typed(command, "memory://nobody")
         assert (done.code, done.out) == (66, ""), command
         assert "there is no run memory://nobody" in done.err
+
+
+def test_a_fault_of_ours_has_the_code_of_one(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbstep.runs.history.history", lambda *_, **__: 1 / 0)
+    code, out, err = typed("list")
+    assert (code, out) == (70, "")
+    assert err.startswith("Traceback")
+    assert err.endswith("ZeroDivisionError: division by zero\n")
