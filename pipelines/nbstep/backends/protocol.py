@@ -240,11 +240,6 @@ def forget(backend: Backend, handle: str) -> None:
         forgets(handle)
 
 
-def is_here(backend: Backend) -> bool:
-    """Whether its runs are processes of this machine: a sweep of it is made by whoever asks for it."""
-    return bool(getattr(backend, "here", False))
-
-
 def checked_run_id(run_id: str) -> str:
     """The same name, once it is known to be one that every backend takes.
 

@@ -69,6 +69,15 @@ def backend_of(handle: str) -> Backend:
     raise UsageError(f"no backend knows runs such as {handle}", hint=f"There are the backends {', '.join(names())}.")
 
 
+def runs_here(name: str) -> bool:
+    """Whether runs of the backend that ``on=`` names are processes of this machine.
+
+    Raises:
+        UsageError: As of :func:`backend_named`.
+    """
+    return bool(getattr(backend_named(name), "here", False))
+
+
 def names() -> list[str]:
     """Every backend that there is."""
     return [*BACKENDS, *(point.name for point in _entry_points())]

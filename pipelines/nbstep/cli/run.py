@@ -74,8 +74,8 @@ def command(
 
     The exit code is the runner's, and says how the run ended.
     """
-    elsewhere = None if on is None or _is_here(on) else on
-    if elsewhere is None and (given := [name for name, value in place.items() if value]):
+    on = _elsewhere(on)
+    if on is None and (given := [name for name, value in place.items() if value]):
         raise click.UsageError(f"--{given[0]} goes with --on docker.")
     asked = runner_command.make_context(ctx.info_name, list(arguments), parent=ctx.parent).params
     quiet = quiet or asked["quiet"]
@@ -85,10 +85,10 @@ def command(
         arguments = (*arguments, output)
         if not quiet:
             click.echo(f"{ctx.command_path}: the executed notebook goes to {output}", err=True)
-    if elsewhere is not None:
+    if on is not None:
         from nbstep.cli.attached import run_attached
 
-        return run_attached(elsewhere, arguments, place, log_format, as_json=as_json, quiet=quiet)
+        return run_attached(on, arguments, place, log_format, as_json=as_json, quiet=quiet)
     form = "console" if log_format == "auto" else log_format
     told = [*arguments, *(["--quiet"] if quiet else [])]
     # Standard output is the notebook's then, or its parameters' where those are asked for.
@@ -108,11 +108,13 @@ def command(
     return code
 
 
-def _is_here(on: str) -> bool:
-    from nbstep.backends.protocol import is_here
-    from nbstep.backends.registry import backend_named
+def _elsewhere(on: str | None) -> str | None:
+    """The backend that was named, unless its runs are processes of this machine."""
+    if on is None:
+        return None
+    from nbstep.backends.registry import runs_here
 
-    return is_here(backend_named(on))
+    return None if runs_here(on) else on
 
 
 def _recorded(

@@ -96,9 +96,15 @@ def command(notebook: str, params: str | None, form: str | None, **options: Any)
     The exit code is 0 only if every run succeeded, else that of the first set that did not; 130 or 143 if the sweep
     was stopped, after saving the runs under way.
     """
-    where = _place(options) if options["on"] or options["profile"] else None
-    if where is not None and not _is_here(where):
-        return _elsewhere(_request(notebook, params, options, where.storage), where, form, options)
+    storage = StorageOptions(**reached(options))
+    if options["on"] or options["profile"]:
+        from nbstep.backends.registry import runs_here
+        from nbstep.profiles import load_profile
+
+        where = load_profile(options["profile"], overrides(options))
+        storage = where.storage
+        if not runs_here(where.on):
+            return _elsewhere(_request(notebook, params, options, storage), where, form, options)
     from nbstep.sweeps.api import carry_out, refuse_elsewhere
 
     given = {name: options[name] for name in ELSEWHERE}
@@ -106,26 +112,11 @@ def command(notebook: str, params: str | None, form: str | None, **options: Any)
     with SweepWorker(kernel=options["kernel"], folder=options["cwd"], cold=options["cold"]) as worker:
         from nbstep.sweeps.plan import prepare
 
-        prepared = prepare(
-            _request(notebook, params, options, where.storage if where else StorageOptions(**reached(options)))
-        )
+        prepared = prepare(_request(notebook, params, options, storage))
         warn(prepared.warnings)
         done = watched(partial(carry_out, worker, prepared), len(prepared.names), to_stderr=form is not None)
     show(done, form)
     return done.exit_code
-
-
-def _place(options: dict[str, Any]) -> Profile:
-    from nbstep.profiles import load_profile
-
-    return load_profile(options["profile"], overrides(options))
-
-
-def _is_here(where: Profile) -> bool:
-    from nbstep.backends.protocol import is_here
-    from nbstep.backends.registry import backend_named
-
-    return is_here(backend_named(where.on))
 
 
 def _elsewhere(request: SweepRequest, where: Profile, form: str | None, options: dict[str, Any]) -> int:
@@ -153,12 +144,14 @@ def _elsewhere(request: SweepRequest, where: Profile, form: str | None, options:
 def _request(notebook: str, params: str | None, options: dict[str, Any], storage: StorageOptions) -> SweepRequest:
     from nbstep.sweeps.plan import SweepRequest
     from nbstep.sweeps.sets import combine, read_matrix, typed_axis
+    from nbstep_runner.stores import open_store
 
     axes = [typed_axis(text) for text in options["grid"]]
-    matrix = options["matrix"]
+    file = options["matrix"]
+    matrix = read_matrix(open_store(file, storage).read(file).data, file) if file else []
     return SweepRequest(
         notebook=notebook,
-        sets=combine(axes, read_matrix(_read(matrix, storage), matrix) if matrix else []),
+        sets=combine(axes, matrix),
         base=tuple(parameter_sources(params, options)),
         output=options["output"],
         jobs=options["jobs"],
@@ -174,9 +167,3 @@ def _request(notebook: str, params: str | None, options: dict[str, Any], storage
             **cell_fields(options),
         },
     )
-
-
-def _read(uri: str, storage: StorageOptions) -> bytes:
-    from nbstep_runner.stores import open_store
-
-    return open_store(uri, storage).read(uri).data

@@ -13,9 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
-from nbstep.backends.protocol import is_here
 from nbstep.backends.reach import reach_of
-from nbstep.backends.registry import backend_named
+from nbstep.backends.registry import backend_named, runs_here
 from nbstep.backends.stores import folder_of_runs
 from nbstep.errors import WaitTimeoutError
 from nbstep.profiles import Profile
@@ -70,7 +69,7 @@ def check_up(profile: Profile, start: Callable[[Prepared], Run], *, deep: bool) 
     looks, name = {profile.on: _place(profile)}, profile.on
     try:
         backend = backend_named(profile.on)
-        if deep or is_here(backend):
+        if deep or runs_here(profile.on):
             looks["a small run"] = _small_run(profile, start)
         if reach_of(backend, profile).uploads:
             looks = {"runs folder": _runs_folder(profile), **looks}

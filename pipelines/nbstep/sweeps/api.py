@@ -83,8 +83,7 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
         UsageError: An argument says nothing, or is of another kind.
         NbstepError: With ``check``, how the first run that did not succeed failed.
     """
-    from nbstep.backends.protocol import is_here
-    from nbstep.backends.registry import backend_named
+    from nbstep.backends.registry import runs_here
     from nbstep.profiles import as_text, chosen_profile, merged
     from nbstep.submission.request import SPEC_FIELDS, check_fields, unknown_policy  # the command does without
 
@@ -108,7 +107,7 @@ def sweep(  # noqa: PLR0913 - as submit: everything but the notebook and the out
     groups = {"resources": resources, "env": env, "labels": labels}
     overrides = merged(options or {}, place_fields | groups)
     where = chosen_profile(profile, overrides) if on or profile else None
-    if where is None or is_here(backend_named(where.on)):
+    if where is None or runs_here(where.on):
         refuse_elsewhere(overrides, per_pod=per_pod, files=files, requirements=requirements, wait=wait)
         done = _here(request if where is None else replace(request, storage=where.storage))
         if check:

@@ -13,7 +13,7 @@ from nbstep.backends.server.places import STEM, Place, Places
 from nbstep.errors import RunNotFoundError, kept_by_a_service
 from nbstep_runner.contract import OUTPUT, PLAN, RECORD, RunResult
 from nbstep_runner.errors import InputNotFoundError
-from nbstep_runner.stores import Blob, Source, Stat, join
+from nbstep_runner.stores import Blob, Source, Stat, below, join
 
 OBJECT_BYTES: Final = 2**31
 """Of one object; no larger file is collected of a run."""
@@ -69,7 +69,7 @@ class ServiceStore:
         except RunNotFoundError:
             return
         for each in sorted(objects, key=lambda each: each.name):
-            if (found := _object_uri(folder, each.name)).startswith(uri):
+            if (found := below(folder, each.name)).startswith(uri):
                 yield Stat(uri=found, size=each.size, version="")
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:  # noqa: ARG002 - the protocol's
@@ -113,10 +113,3 @@ def detail(place: Place) -> Detail:
         RunNotFoundError: There is none, or it may not be known.
     """
     return decoded(place.service.get(place.path, place.query), Detail, place.service.url)
-
-
-def _object_uri(folder: str, name: str) -> str:
-    """An object's URI, as :func:`nbstep_runner.stores.below` makes those of collected files."""
-    from nbstep_runner.stores import below
-
-    return below(folder, name)
