@@ -29,8 +29,10 @@ class JsonLines:
         A million of them must cost less than a second, so all are joined in one go and no line is copied before.
         """
         head = b'{"time":"%b",%b,"seq":' % (_timestamp(time), self._around(block, source))
-        lines = enumerate(visible_in_json(block.text).encode().split(b"\n"), seq)
-        return b"".join([part for number, line in lines for part in (head, b'%d,"message":"' % number, line, b'"}\n')])
+        text = visible_in_json(block.text).encode()
+        lines = text.split(b"\n") if b"\n" in text else [text]  # which copies what has none, byte by byte
+        parts = enumerate(lines, seq)
+        return b"".join([part for number, line in parts for part in (head, b'%d,"message":"' % number, line, b'"}\n')])
 
     def record(self, record: Record, seq: int, time: float, *, whole: bool) -> bytes:
         """The line of a record, with the output that the notebook does not keep if ``whole``."""

@@ -12,7 +12,8 @@ _CONTROLS = tuple(chr(code) for code in (*range(9), *range(11, 32), 127))
 _STYLE = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]")
 """A control sequence of ECMA-48, section 5.4: colours, erasing, moving the cursor."""
 
-_RUN = 64
+_IN_JSON = (("\\", "\\\\"), ('"', '\\"'), ("\t", "\\t"))
+_RUN, _LONG_RUN = 64, 4096
 _LINE = 200
 """Characters up to which a text is looked through in one go: searches for each control character take longer."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -35,7 +36,9 @@ def visible_in_json(text: str) -> str:
     """As ``visible``, and as a JSON string holds it, without its quotes; newlines stay, for they end a line."""
     plain = _is_plain(text)
     text = text if plain else without_styles(text)
-    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
+    for each, written in _IN_JSON:
+        if each in text:  # found by memchr; what is to be replaced is counted one by one first
+            text = text.replace(each, written)
     return text if plain else _each_replaced(text, lambda hidden: "\\" + escaped(hidden))
 
 
@@ -79,8 +82,9 @@ def _each_replaced(text: str, escape: Callable[[str], str]) -> str:
     A megabyte of NULs is one replacement, of many at once; a function called for each of them would take a second.
     """
     for control in [each for each in _CONTROLS if each in text]:  # looked for before the text grows by escapes
-        for hidden in (control * _RUN, control):
-            text = text.replace(hidden, escape(control) * len(hidden))
+        for hidden in (control * _LONG_RUN, control * _RUN, control):
+            if control in text:  # found by memchr, which a run is not
+                text = text.replace(hidden, escape(control) * len(hidden))
     if not text.isascii():
         for hidden in set(HIDDEN.findall(text)):
             text = text.replace(hidden, escape(hidden))
