@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -28,9 +29,11 @@ class Masker:
     def __init__(self, secrets: Sequence[str]) -> None:
         usable = [secret for secret in secrets if len(secret.strip()) >= MIN_LENGTH]
         self._unmaskable = sum(0 < len(secret.strip()) < MIN_LENGTH for secret in secrets)
-        forms = {form for secret in usable for form in forms_of(secret, MIN_LINE_LENGTH)}
+        written = {form for secret in usable for form in forms_of(secret, MIN_LINE_LENGTH)}
+        forms = [form for form in written if len(form) >= MIN_LENGTH]  # of one that is hardly shown little may be left
         self._forms = tuple(sorted(forms, key=len, reverse=True))
-        self._starts = frozenset(form[0] for form in self._forms)
+        self._in_order = sorted(forms)
+        self._heads = frozenset(form[:MIN_LENGTH] for form in forms)
         self._longest = max(map(len, self._forms), default=0)
 
     def __bool__(self) -> bool:
@@ -88,10 +91,16 @@ class Masker:
         reading = Reading(text, PRINTED) if PRINTED.search(text) else None
         shown = reading.text if reading else text
         for start in range(max(0, len(shown) - self._longest + 1), len(shown)):
-            if shown[start] in self._starts and any(form.startswith(shown[start:]) for form in self._forms):
+            head = shown[start : start + MIN_LENGTH]
+            if (len(head) < MIN_LENGTH or head in self._heads) and self._begins_one(shown[start:]):
                 begun = reading.written((start, len(shown)))[0] if reading else start
                 return begun if len(text) - begun <= LONGEST_HELD else len(text)
         return len(text)
+
+    def _begins_one(self, text: str) -> bool:
+        """Whether a form of a secret begins so."""
+        found = bisect_left(self._in_order, text)
+        return found < len(self._in_order) and self._in_order[found].startswith(text)
 
 
 class StreamMasker:

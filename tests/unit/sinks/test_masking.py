@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbstep_runner.masking import LONGEST_HELD, MASK, Masker
+from nbstep_runner.masking import LONGEST_HELD, MASK, MIN_LINE_LENGTH, Masker
 from nbstep_runner.sinks.text import visible
-from nbstep_runner.written import PRINTED
+from nbstep_runner.written import PRINTED, forms_of
 
 KEY = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n"
 SECRET = 'pä"ss\\wort'  # noqa: S105 - made up, with all that needs escaping
@@ -242,3 +242,23 @@ def test_a_secret_behind_a_name_in_base64(user: str) -> None:
     shown = Masker(["pass-word/42"]).mask(f"Authorization: Basic {coded}")
     assert MASK in shown
     assert len(shown) < len("Authorization: Basic ") + len(coded) - 10
+
+
+@pytest.mark.fault(49)
+@pytest.mark.parametrize("hidden", ["\u200b" * 4, "\0\x01\x02\x03", "a\u200b\u200b\u200b"])
+def test_a_secret_of_which_little_is_shown_riddles_no_text(hidden: str) -> None:
+    masker = Masker([hidden])
+    assert masker.mask("a banana") == "a banana"
+    assert MASK in masker.mask(f"<{hidden}>")
+    assert masker.stream().feed("a banana") == "a banana"
+
+
+def test_what_is_held_back_is_what_some_form_of_a_secret_begins_with() -> None:
+    secrets = [KEY, SECRET, "abcabcab"]
+    masker, forms = Masker(secrets), {form for each in secrets for form in forms_of(each, MIN_LINE_LENGTH)}
+    longest = max(map(len, forms))
+    texts = [f"-{form[:length]}" for form in forms for length in range(len(form) + 1)]
+    for text in [*texts, "ab", "xabca", "nothing"]:
+        near = range(max(0, len(text) - longest + 1), len(text))
+        begun = next((at for at in near if any(form.startswith(text[at:]) for form in forms)), len(text))
+        assert masker.begun(text) == begun
