@@ -30,6 +30,7 @@ FOLDER = Path(__file__).parent
 PARTS = {
     "slim": FOLDER / "slim_application.py",
     "imports": FOLDER / "slim_imports.py",
+    "pipes": FOLDER / "slim_pipes.py",
     "streams": FOLDER / "slim_streams.py",
     "shell": FOLDER / "slim_shell.py",
     "commands": FOLDER / "slim_commands.py",

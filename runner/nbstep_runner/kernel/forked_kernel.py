@@ -132,7 +132,7 @@ def be_kernel(client: socket.socket, request: dict[str, Any], stderr: int, parts
         client.close()
         _close_all_but_streams()
         sys.argv = [parts.slim.__file__, "-f", request["connection_file"]]
-        parts.slim.be_kernel(parts.imports, parts.streams, parts.shell, parts.commands, parts.messages)
+        parts.slim.be_kernel(parts)
     except SystemExit as leave:
         os._exit(leave.code if isinstance(leave.code, int) else 1)
     except BaseException:  # noqa: BLE001 - as an interpreter does with what nothing has caught

@@ -157,28 +157,33 @@ def _initialize_without_debugger(application: Any, imports: Any) -> None:
             os.environ[TEST_VARIABLE] = test
 
 
-def be_kernel(imports: Any, streams: Any, shell: Any, commands: Any, messages: Any) -> None:
-    """Be the kernel that ``sys.argv`` asks for; does not return."""
+def be_kernel(parts: Any) -> None:
+    """Be the kernel that ``sys.argv`` asks for; does not return.
+
+    Args:
+        parts: The other modules of a slim kernel, by their names without ``slim_``.
+    """
     parent = os.environ.pop(PARENT_VARIABLE, None)  # else ipykernel would look each second whether it still lives
     gc.disable()  # what is made until then is there to stay: the collector would look through it in vain
-    imports.load()
+    parts.imports.load()
     from ipykernel import iostream, kernelapp
 
-    streams.patch_streams(iostream)
+    parts.pipes.patch_pipes(iostream)
+    parts.streams.patch_streams(iostream)
     _read_requests_where_cells_run(kernelapp)
-    with imports.without_blocking_client():
+    with parts.imports.without_blocking_client():
         application: Any = kernelapp.IPKernelApp.instance()
     application.parse_command_line = partial(_parse_command_line, application, application.parse_command_line)
-    messages.hold_few(application)
-    _initialize_without_debugger(application, imports)
-    messages.patch_messages(application)
+    parts.messages.hold_few(application)
+    _initialize_without_debugger(application, parts.imports)
+    parts.messages.patch_messages(application)
     application.kernel._execute_sleep = 0.0
     if hasattr(application.kernel, "_process_children"):
         _count_living_children_only(application.kernel)
     _make_no_unwanted_records(application)
     _remember_signatures()
-    shell.patch_shell(application, streams)
-    commands.attend_to_commands(application.kernel)
+    parts.shell.patch_shell(application, parts.streams)
+    parts.commands.attend_to_commands(application.kernel)
     if hasattr(application.kernel, "_cancel_on_sigint"):
         _wake_while_a_cell_awaits(application.kernel)
     _report_crashes()

@@ -51,15 +51,16 @@ Tested with ipykernel 6.29 to 7; ``--stock-kernel`` launches the kernel without 
 import importlib.util
 import os
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 
 def main() -> None:
     """Be the kernel until it is told to shut down. The parts are modules, so that Python keeps them compiled."""
     folder = sys.path.pop(0)  # this script's; ipykernel adds the working directory itself
-    names = ("slim_imports", "slim_streams", "slim_shell", "slim_commands", "slim_messages", "slim_application")
-    *parts, application = (_load(folder, name) for name in names)
-    application.be_kernel(*parts)
+    names = ("imports", "pipes", "streams", "shell", "commands", "messages")
+    parts = SimpleNamespace(**{name: _load(folder, f"slim_{name}") for name in names})
+    _load(folder, "slim_application").be_kernel(parts)
 
 
 def _load(folder: str, name: str) -> Any:

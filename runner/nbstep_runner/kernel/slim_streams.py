@@ -1,12 +1,9 @@
-"""What a slim kernel's stdout and stderr do: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
+"""What is written to a slim kernel's stdout and stderr: see ``slim_ipykernel``.
 
-import codecs
-import fcntl
+Loaded by path; it imports nothing of ours, and needs what ``slim_pipes`` has done.
+"""
+
 import os
-import select
-import struct
-import sys
-import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,56 +11,12 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 FLUSH_SECONDS = 0.01
-PIPE_BYTES = 2**20
 PIECE = 2**18
 """Characters after which what was printed is sent; as many again may be printed meanwhile."""
 LARGE_MESSAGE = 2**16
-F_SETPIPE_SZ = 1031  # ``fcntl`` has it since Python 3.10
 OTHERS_NEED_SECONDS = 0.0005
 PATIENCE_SECONDS = 10.0
 """How long a thread that prints waits for the thread that sends, which may itself wait for a lock of user code."""
-
-
-def _pending_bytes(descriptor: int) -> int:
-    answer = fcntl.ioctl(descriptor, termios.FIONREAD, b"\0\0\0\0")
-    return int(struct.unpack("i", answer)[0])
-
-
-class _PipeReader:
-    """Takes what is written to a redirected file descriptor; one reader at a time, whoever comes first."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._lock = threading.RLock()  # the handler of a signal may print while its thread takes
-        self._takes = False
-        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-        os.set_blocking(stream._fid, False)
-        with suppress(OSError):  # a user's pipes have a limit together; a smaller one is as right
-            fcntl.fcntl(stream._fid, F_SETPIPE_SZ, PIPE_BYTES)
-
-    def take(self) -> None:
-        """Write what waits in the pipe now to the stream; a process that goes on printing is not waited for.
-
-        It may be gone again: where this process is held up for long, the runner takes it (``native_output``).
-        """
-        with self._lock, suppress(BlockingIOError):
-            if not self._takes and (waiting := _pending_bytes(self._stream._fid)):
-                self._takes = True  # the stream, written to, would take again
-                try:
-                    data = os.read(self._stream._fid, waiting)
-                    if not self._stream._should_watch:  # it is being closed, which writes this to wake whoever waits
-                        data = data.removesuffix(b"\0")
-                    if text := self._decoder.decode(data):
-                        self._stream.write(text)
-                finally:
-                    self._takes = False
-
-    def watch(self) -> None:
-        """Take whatever comes, until the stream is closed."""
-        poll = select.poll()
-        poll.register(self._stream._fid, select.POLLIN)
-        while self._stream._should_watch and poll.poll():
-            self.take()
 
 
 _lock: Any = threading.RLock()
@@ -73,18 +26,11 @@ _lock: Any = threading.RLock()
 def patch_streams(iostream: Any) -> None:
     """Give the classes of ``ipykernel.iostream`` the behaviour that ``slim_ipykernel`` promises."""
     out_stream = iostream.OutStream
-    flush, send, fileno = out_stream.flush, out_stream._flush, out_stream.fileno
+    flush, send = out_stream.flush, out_stream._flush
     out_stream.flush_interval = FLUSH_SECONDS
 
-    def watch(self: Any) -> None:
-        try:
-            _reader(self).watch()
-        except Exception:  # noqa: BLE001 - as ipykernel's own watcher does: kept, and shown when the stream closes
-            self._exc = sys.exc_info()
-
     def prompt_flush(self: Any) -> None:
-        if self._fid is not None and self._should_watch:
-            _reader(self).take()
+        self._nbstep_take()
         with _lock:
             holds_text = any(buffer.tell() for buffer in self._buffers.values())
         holds_text = holds_text or _is_sending(self)
@@ -100,17 +46,12 @@ def patch_streams(iostream: Any) -> None:
         finally:
             self._nbstep_sends = False
 
-    def watched_fileno(self: Any) -> int:
-        return int(self._original_stdstream_fd if self._should_watch else fileno(self))
-
     _share_lock(out_stream)
     _patch_write(out_stream)
     _let_be_heard(out_stream)
     _patch_send(iostream.IOPubThread)
-    out_stream._watch_pipe_fd = watch
     out_stream.flush = prompt_flush
     out_stream._flush = noted_send
-    out_stream.fileno = watched_fileno
 
 
 def _share_lock(out_stream: Any) -> None:
@@ -182,8 +123,7 @@ def _patch_write(out_stream: Any) -> None:
 
 def _make_way(stream: Any, last: Any) -> None:
     """Let what came before a text go before it: what others printed to its stream, and what another stream holds."""
-    if stream._fid is not None and stream._should_watch:
-        _reader(stream).take()
+    stream._nbstep_take()
     if last not in (stream, None):
         hand_over(last)
 
@@ -319,16 +259,3 @@ def _send(stream: Any, pieces: list[tuple[Any, str]]) -> None:
     for parent, text in pieces:
         message = stream.session.msg("stream", {"name": stream.name, "text": text}, parent=parent)
         stream.session.send(stream.pub_thread, message, ident=stream.topic)
-
-
-_readers_lock = threading.Lock()
-
-
-def _reader(stream: Any) -> _PipeReader:
-    reader: _PipeReader | None = stream.__dict__.get("_nbstep_reader")
-    if reader is None:
-        with _readers_lock:
-            reader = stream.__dict__.get("_nbstep_reader")
-            if reader is None:  # else another thread has made it meanwhile: there is one, for what it has half decoded
-                reader = stream._nbstep_reader = _PipeReader(stream)
-    return reader
