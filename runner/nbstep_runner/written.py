@@ -29,11 +29,12 @@ _MARKUP: Final = re.compile(
     r"</?[a-zA-Z](?:[^<>\"']++|\"[^\"]{0,4096}+\"|'[^']{0,4096}+')*+>|</?[a-zA-Z][^<>]*>|<!--.{0,4096}?-->|&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);",
     re.DOTALL,
 )
+_SCRIPT: Final = re.compile(r"<(script|style|template)\b[^<>]*>[^<]*+(?:<(?!/?\1\b)[^<]*+)*+</\1\s*>", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 
-DISPLAYED: Final = (_MARKUP, _ESCAPED)
-"""What is not shown of displays: tags, while entities are shown as what they mean; in Markdown and LaTeX, the backslash
-before punctuation."""
+DISPLAYED: Final = (_SCRIPT, _MARKUP, _ESCAPED)
+"""What is not shown of displays: scripts; tags, while entities are shown as what they mean; in Markdown and LaTeX, the
+backslash before punctuation."""
 
 MEANT: Final = ("&", "\\")
 """How those begin that only say how the characters of a text are meant."""

@@ -155,6 +155,8 @@ HTML_SECRET = "a<b>&c\"d'e/f_g-53cret"  # noqa: S105 - made up, with all that ma
         html.escape(HTML_SECRET[:9]) + "&shy;&#8203;" + html.escape(HTML_SECRET[9:]),
         html.escape(HTML_SECRET[:9]) + '<b title="a>b">' + html.escape(HTML_SECRET[9:]),
         html.escape(HTML_SECRET[:9]) + """<b title='it<>"'>""" + html.escape(HTML_SECRET[9:]),
+        html.escape(HTML_SECRET[:9]) + "<script type='x'>if (a</b/) b()</script>" + html.escape(HTML_SECRET[9:]),
+        html.escape(HTML_SECRET[:9]) + "<STYLE>p { top: 0 }</style >" + html.escape(HTML_SECRET[9:]),
     ],
 )
 def test_a_secret_is_masked_as_it_is_read(written: str) -> None:
