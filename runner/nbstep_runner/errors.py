@@ -166,6 +166,14 @@ class StorageUnavailableError(NbstepError):
     default_hint = "Run again when the storage answers; nothing that was published has been damaged."
 
 
+def no_temporary_folder(error: OSError) -> StorageUnavailableError:
+    """Say that there is no place to work in."""
+    return StorageUnavailableError(
+        f"no temporary folder can be written: {error.strerror or error}",
+        hint="Free space there, or set TMPDIR to a folder that can be written.",
+    )
+
+
 class StorageDeniedError(NbstepError):
     """Credentials or permissions do not allow the access."""
 

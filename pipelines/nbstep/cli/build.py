@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 JOB: Final = "job"
 
 
-@click.command("build", short_help="Build an image for a notebook.")
+@click.command("build")
 @click.argument("notebook", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--name", help="The image's name without a tag, such as registry/team/train; else the notebook's.")
 @click.option("--base", envvar="NBSTEP_BASE_IMAGE", help="The image to build on.  [default: nbstep-runner:slim]")

@@ -8,7 +8,7 @@ from nbstep.cli.common import RUN, Storage, found_started, where
 from nbstep.views.text import visible_line
 
 
-@click.command("cancel", short_help="Ask a run or a sweep to save and end.")
+@click.command("cancel")
 @RUN
 @where
 @click.option("--wait", "waits", is_flag=True, help="Wait until it has saved and ended.")

@@ -11,7 +11,7 @@ from nbstep.cli.common import found, where
 from nbstep.cli.output import show_json, show_table
 
 
-@click.command("compare", short_help="Compare runs side by side.")
+@click.command("compare")
 @click.argument("runs_named", nargs=-1, required=True, metavar="RUN RUN…")
 @where
 @click.option("--json", "form", flag_value="json", help="Print JSON.")

@@ -12,13 +12,14 @@ import click
 
 from nbstep.cli.common import Storage, chosen, reaching
 from nbstep.cli.parameters import Pair
+from nbstep_runner.cli.cell_options import KERNEL_NAME
 from nbstep_runner.contract import StorageOptions
 from nbstep_runner.errors import StorageUnavailableError, UsageError
 
 TYPED: Final = Pair("name=type", empty=False)
 
 
-@click.command("compile", short_help="Make a component or pipeline for Kubeflow Pipelines.")
+@click.command("compile")
 @click.argument("notebook", required=False)
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="The YAML file; standard output without it.")
 @click.option("--pipeline", metavar="FILE[:NAME]", help="Compile the pipeline of a Python file instead of a notebook.")
@@ -39,7 +40,7 @@ TYPED: Final = Pair("name=type", empty=False)
 @click.option("--source", metavar="URI", help="Where the container finds the notebook, instead of embedding it.")
 @click.option("--upload-to", metavar="URI", help="A folder for the notebook, instead of embedding it.")
 @click.option("--html/--no-html", default=True, help="Deliver the executed notebook as HTML too.")
-@click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says.")
+@KERNEL_NAME
 @reaching
 def command(notebook: str | None, output: str | None, pipeline: str | None, storage: Storage, **options: Any) -> None:
     """Make a component from NOTEBOOK, its inputs typed by its parameters cell, or compile a pipeline.

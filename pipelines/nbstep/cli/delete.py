@@ -7,7 +7,7 @@ import click
 from nbstep.cli.common import RUN, Storage, found_any, where
 
 
-@click.command("delete", short_help="Remove a run, a sweep or an endpoint, and all that it left.")
+@click.command("delete")
 @RUN
 @where
 @click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")

@@ -11,7 +11,7 @@ from nbstep.cli.output import show_json, show_table
 from nbstep_runner.errors import ExitCode
 
 
-@click.command("doctor", short_help="Check whether runs can take place.")
+@click.command("doctor")
 @where
 @click.option("--deep", is_flag=True, help="Make a small run there too, and remove it; a local profile always does.")
 @AS_JSON

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 
-@click.command("endpoint-step", hidden=True, short_help="Serve a notebook as a step of Kubeflow Pipelines.")
+@click.command("endpoint-step", hidden=True)
 @click.option("--executor-input", metavar="JSON", required=True, help="KFP's ExecutorInput: '{{$}}' in a component.")
 @click.option("--plan", required=True, metavar="JSON", help="What was fixed of the notebook.")
 @click.option("--served", required=True, metavar="JSON", help="What was fixed of the endpoint.")

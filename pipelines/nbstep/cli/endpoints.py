@@ -8,7 +8,7 @@ from nbstep.cli.common import AS_JSON, Storage, chosen, described_endpoint, wher
 from nbstep.cli.output import show_json, show_table
 
 
-@click.command("endpoints", short_help="List the endpoints of a folder.")
+@click.command("endpoints")
 @where
 @AS_JSON
 def command(profile: str | None, runs: str | None, storage: Storage, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from nbstep.cli.output import show_json
 from nbstep.views.text import visible_line
 
 
-@click.command("files", short_help="List or fetch the files that a run has left.")
+@click.command("files")
 @RUN
 @where
 @click.option("--download", "folder", type=click.Path(file_okay=False), metavar="DIR", help="Fetch them into DIR.")

@@ -14,8 +14,7 @@ class LazyGroup(click.Group):
     """Commands by name, each with the line that ``--help`` shows for it, in sections.
 
     A command ``name`` is the object ``command`` of the module ``nbstep.cli.name``. Hidden ones are for engines, not for
-    people. The lines stand here too, because
-    reading them from the commands would import all of them; a test compares the two.
+    people.
     """
 
     def __init__(
@@ -36,9 +35,11 @@ class LazyGroup(click.Group):
             return None
         gc.disable()  # what an import makes is there to stay: the collector would look through it in vain
         try:
-            return cast("click.Command", import_module(f"nbstep.cli.{cmd_name.replace('-', '_')}").command)
+            found = cast("click.Command", import_module(f"nbstep.cli.{cmd_name.replace('-', '_')}").command)
         finally:
             gc.enable()
+        found.short_help = self.lines.get(cmd_name)
+        return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's interface
         """The list of commands in ``--help``, the lines of all sections one below the other."""

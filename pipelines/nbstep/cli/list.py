@@ -16,7 +16,7 @@ from nbstep.cli.parameters import Pair
 from nbstep_runner.contract import RunResult, RunState, moment_of
 
 
-@click.command("list", short_help="List the runs of a folder.")
+@click.command("list")
 @where
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most this many.")
 @click.option("--state", type=click.Choice(list(map(str, RunState))), help="Only those in this state.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nbstep.sweeps.submitted import SubmittedSweep
 
 
-@click.command("logs", short_help="Show the log of a run, a sweep or an endpoint.")
+@click.command("logs")
 @RUN
 @where
 @click.option("-f", "--follow", is_flag=True, help="Go on to the end of the run.")

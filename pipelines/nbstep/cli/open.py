@@ -12,7 +12,7 @@ from nbstep_runner.contract import PARTIAL_ENDING
 from nbstep_runner.stores import sibling
 
 
-@click.command("open", short_help="Open a run's executed notebook.")
+@click.command("open")
 @RUN
 @where
 @click.option("--print", "only_print", is_flag=True, help="Print where the file is instead of opening it.")

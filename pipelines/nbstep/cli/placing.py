@@ -11,6 +11,14 @@ from nbstep.cli.parameters import Pair
 
 ON: Final = click.option("--on", help="local, docker, kubernetes, server, or another installed backend.")
 
+RETRIES: Final = click.option(
+    "--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault."
+)
+DRY_RUN: Final = click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing.")
+FOLLOW: Final = click.option(
+    "--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's."
+)
+
 FIELDS: Final = (
     click.option("--image", help="The image for containers and clusters."),
     click.option("--cpu", help="CPUs reserved, such as 2 or 500m."),

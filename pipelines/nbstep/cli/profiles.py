@@ -11,7 +11,7 @@ from nbstep.cli.output import show_json, show_table
 from nbstep_runner.errors import ExitCode, NbstepError
 
 
-@click.command("profiles", short_help="List and check the profiles.")
+@click.command("profiles")
 @AS_JSON
 def command(as_json: bool) -> int:
     """List the profiles of the profiles file, and what is wrong with each.

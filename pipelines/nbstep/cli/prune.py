@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbstep_runner.errors import NbstepError
 
 
-@click.command("prune", short_help="Remove old runs of a folder.")
+@click.command("prune")
 @where
 @click.option("--older-than", type=Age(), required=True, help="Only runs that ended longer ago, such as 30d or 12h.")
 @click.option("--keep-failed", is_flag=True, help="Keep the runs that did not succeed.")

@@ -12,7 +12,7 @@ import click
 from nbstep.cli.common import AS_JSON, RUN, found, reached
 from nbstep.cli.interrupts import CANCEL
 from nbstep.cli.parameters import parameter_sources
-from nbstep.cli.placing import PLACE, overrides
+from nbstep.cli.placing import FOLLOW, PLACE, overrides
 from nbstep.profiles.storage import absolute
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from nbstep_runner.contract import RunResult
 
 
-@click.command("rerun", cls=SectionedCommand, short_help="Run what a run ran once more.")
+@click.command("rerun", cls=SectionedCommand)
 @RUN
 @section("Parameters, over those of the run", *parameter_options())
 @section("Place, in place of where the run was", *PLACE)
 @click.option("--resume", is_flag=True, help="Go on from the run's newest state.")
 @click.option("--notebook", metavar="NOTEBOOK", help="A mended notebook, in place of the run's.")
 @click.option("--run-id", help="Names the new run; made of the earlier one's and the time otherwise.")
-@click.option("--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's.")
+@FOLLOW
 @CANCEL
 @AS_JSON
 def command(run: str, **options: Any) -> int:

@@ -31,7 +31,6 @@ class RunCommand(SectionedCommand):
 @click.command(
     "run",
     cls=RunCommand,
-    short_help="Run a notebook here and watch it.",
     # No short option is read here: -kquiet belongs to the runner as a whole.
     context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
 )

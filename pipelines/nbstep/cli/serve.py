@@ -9,12 +9,12 @@ import click
 from nbstep.cli.common import AS_JSON
 from nbstep.cli.output import show_json, warn
 from nbstep.cli.parameters import Pair, submitted_sources
-from nbstep.cli.placing import BROUGHT, PLACE, overrides
+from nbstep.cli.placing import BROUGHT, DRY_RUN, PLACE, overrides
 from nbstep_runner.cli.parameter_options import parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 
 
-@click.command("serve", cls=SectionedCommand, short_help="Serve what a notebook offers, until it is deleted.")
+@click.command("serve", cls=SectionedCommand)
 @click.argument("notebook")
 @click.argument("params", required=False)
 @section("Parameters", *parameter_options())
@@ -52,7 +52,7 @@ from nbstep_runner.cli.sections import SectionedCommand, section
         help="Seconds until it has to answer.",
     ),
 )
-@click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing.")
+@DRY_RUN
 @AS_JSON
 def command(notebook: str, params: str | None, **options: Any) -> int:
     """Serve what NOTEBOOK offers with the parameters in PARAMS, and return once it answers.

@@ -10,7 +10,7 @@ from nbstep.errors import missing_package
 from nbstep_runner.errors import UsageError
 
 
-@click.command("server", short_help="Serve the runs of a team, or print what a cluster needs for it.")
+@click.command("server")
 @click.option("--config", "file", metavar="FILE", type=click.Path(path_type=Path), help="What is served, and to whom.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nbstep.views.status import RunStatus
 
 
-@click.command("status", short_help="Show how a run, a sweep or an endpoint stands.")
+@click.command("status")
 @RUN
 @where
 @AS_JSON

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nbstep.profiles.trial import Trial
 
 
-@click.command("stores", short_help="Show where notebooks can be read from and written to.")
+@click.command("stores")
 @click.argument("folder", metavar="[URI]", required=False)
 @click.option("--profile", help="A profile of the profiles file, for how the place is reached.")
 @reaching

@@ -10,8 +10,8 @@ from nbstep.cli.common import AS_JSON
 from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.output import show_json, show_plan, warn
 from nbstep.cli.parameters import submitted_sources
-from nbstep.cli.placing import BROUGHT, PLACE, overrides
-from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, cell_fields
+from nbstep.cli.placing import BROUGHT, DRY_RUN, FOLLOW, PLACE, RETRIES, overrides
+from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, KERNEL_NAME, cell_fields
 from nbstep_runner.cli.parameter_options import UNKNOWN_PARAMETERS, parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nbstep.runs.run import Run
 
 
-@click.command("submit", cls=SectionedCommand, short_help="Start a run somewhere else, and go.")
+@click.command("submit", cls=SectionedCommand)
 @click.argument("notebook")
 @click.argument("params", required=False)
 @section("Parameters", *parameter_options(), UNKNOWN_PARAMETERS)
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 @section(
     "Run",
     click.option("--run-id", help="Names the run; the same name twice is one run."),
-    click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault."),
+    RETRIES,
     click.option("--collect", multiple=True, metavar="PATTERN", help="Store files that the notebook writes: '*.csv'."),
-    click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
+    KERNEL_NAME,
     click.option("--run-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds for all cells together."),
     click.option(
         "--keep-state/--no-keep-state",
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     click.option("--html/--no-html", default=True, show_default=True, help="Write the executed notebook as HTML too."),
     HTML_ALLOW,
 )
-@click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing.")
-@click.option("--wait", "follow", is_flag=True, help="Follow the log to the end; the exit code is the run's.")
+@DRY_RUN
+@FOLLOW
 @CANCEL
 @AS_JSON
 def command(notebook: str, params: str | None, **options: Any) -> int:

@@ -11,10 +11,10 @@ from nbstep.cli.common import PROFILE, REACH, reached
 from nbstep.cli.interrupts import CANCEL, watching
 from nbstep.cli.output import show_plan, warn
 from nbstep.cli.parameters import parameter_sources
-from nbstep.cli.placing import BROUGHT, FIELDS, ON, overrides
+from nbstep.cli.placing import BROUGHT, DRY_RUN, FIELDS, ON, RETRIES, overrides
 from nbstep.cli.sweep_output import show, watched
 from nbstep.sweeps.worker import SweepWorker
-from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, cell_fields
+from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, KERNEL_NAME, cell_fields
 from nbstep_runner.cli.parameter_options import UNKNOWN_PARAMETERS, parameter_options
 from nbstep_runner.cli.sections import SectionedCommand, section
 from nbstep_runner.contract import Deadlines, StorageOptions, UnknownParameters
@@ -31,7 +31,7 @@ ELSEWHERE: Final = (
 SECONDS: Final = click.FloatRange(min=0, min_open=True)
 
 
-@click.command("sweep", cls=SectionedCommand, short_help="Run a notebook with many parameter sets at once.")
+@click.command("sweep", cls=SectionedCommand)
 @click.argument("notebook")
 @click.argument("params", required=False)
 @section(
@@ -51,7 +51,7 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
         type=click.IntRange(min=1),
         help="Runs at once; as many as there are CPUs by default. On a cluster: pods, 8 by default.",
     ),
-    click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
+    KERNEL_NAME,
     click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernels' working directory."),
     click.option("--cold", is_flag=True, help="Launch every kernel instead of forking it from a warm one."),
     click.option("--preload/--no-preload", default=True, help="Fork kernels with what the notebook imports."),
@@ -77,10 +77,10 @@ SECONDS: Final = click.FloatRange(min=0, min_open=True)
     ON,
     PROFILE,
     click.option("--per-pod", type=click.IntRange(min=1), help="Runs at once in each pod; 1 by default."),
-    click.option("--retries", type=click.IntRange(min=0), help="How often to start again after a passing fault."),
+    RETRIES,
     *FIELDS,
     *BROUGHT,
-    click.option("--dry-run", is_flag=True, help="Print exactly what would be sent, and send nothing."),
+    DRY_RUN,
     click.option("--wait/--no-wait", default=True, help="Follow it to the end; else start it, and go."),
     CANCEL,
 )

@@ -10,7 +10,7 @@ from nbstep.cli.common import Storage, chosen, where
 from nbstep.errors import missing_package
 
 
-@click.command("ui", short_help="Show the runs of a folder in a browser.")
+@click.command("ui")
 @where
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Listen there; on a free port otherwise.")
 @click.option("--no-browser", is_flag=True, help="Print the address without opening it.")

@@ -12,7 +12,7 @@ from nbstep.cli.output import show_json
 from nbstep.cli.sweep_output import show
 
 
-@click.command("wait", short_help="Wait for the end of a run or a sweep.")
+@click.command("wait")
 @RUN
 @where
 @click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait; without it there is no bound.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nbstep.images.plan import BuildPlan
+from nbstep.profiles.kubernetes import DAY
 from nbstep_runner.errors import UsageError
 
 BUILDKIT: Final = "moby/buildkit:v0.23.2-rootless"
@@ -20,7 +21,6 @@ CONTEXT: Final = "/context"
 SECRETS: Final = "/build-secrets"
 DOCKER_CONFIG: Final = "/home/user/.docker"
 UID: Final = 1000
-DAY: Final = 24 * 3600
 
 
 def manifests(

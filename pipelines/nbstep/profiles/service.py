@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SCHEME: Final = "server://"
 """What the URIs of a service's folders and runs begin with."""
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-Folder = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
 
 
 class TokenPlace(ClosedSchema, frozen=True):
@@ -58,7 +58,7 @@ class ServiceOptions(ClosedSchema, frozen=True):
     """
 
     url: str
-    folder: Folder = "runs"
+    folder: Name = "runs"
     profile: str | None = None
     token: TokenPlace | None = None
     named: tuple[str, ...] = ()

@@ -9,11 +9,11 @@ import msgspec
 
 from nbstep.profiles import Profile, Reference, Resources, overlaid
 from nbstep.profiles.schema import ClosedSchema
+from nbstep.profiles.service import Name
 from nbstep_runner.contract import StorageOptions
 
 Positive = Annotated[int, msgspec.Meta(gt=0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9-]{0,51}[a-z0-9])?$")]
 IMAGE = "nbstep-server:0.1.0"
 Label = Annotated[str, msgspec.Meta(pattern=r"^[a-z]([a-z0-9-]{0,43}[a-z0-9])?$")]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]

@@ -11,9 +11,9 @@ import msgspec
 
 from nbstep.profiles import Profile, overlaid
 from nbstep.profiles.schema import ClosedSchema
-from nbstep.profiles.service import origin_of
+from nbstep.profiles.service import Name, origin_of
 from nbstep.profiles.strict_yaml import load_file
-from nbstep.server.config import Access, Config, Deployment, Folder, Limits, Name, covers
+from nbstep.server.config import Access, Config, Deployment, Folder, Limits, covers
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import join
 

@@ -10,7 +10,6 @@ breaks off. With ``follow=false`` the stream is the log as it is, in the order o
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, suppress
@@ -21,7 +20,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from nbstep.backends.server.interface import Standing
+from nbstep.backends.server.interface import EVENT_ID, Standing
 from nbstep.runs.run import Run
 from nbstep.server.callers import place_of
 from nbstep.server.config import Limits
@@ -42,7 +41,6 @@ QUIET_SECONDS: Final = 15.0
 MEDIA_TYPE: Final = "text/event-stream"
 HEADERS: Final = UNSHARED | {"X-Accel-Buffering": "no"}
 """nginx passes events on as they come."""
-_ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})")
 
 
 class Events:
@@ -132,7 +130,7 @@ def last_event_id(text: str) -> Number:
     Raises:
         Problem: It is not the id of an event.
     """
-    found = _ID.fullmatch(text)
+    found = EVENT_ID.fullmatch(text)
     if text and not found:
         raise Problem(
             status=400,

@@ -1,4 +1,4 @@
-"""Which cells run and what counts as a failure: the same options wherever a run is asked for."""
+"""Which cells run, on what, and what counts as a failure: the same options wherever a run is asked for."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ CELLS: Final = (
     ),
 )
 
+KERNEL_NAME: Final = click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says.")
 HTML_ALLOW: Final = click.option(
     "--html-allow",
     type=click.Choice(["nothing", "scripts", "remote"]),

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import click
 
-from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW
+from nbstep_runner.cli.cell_options import CELLS, HTML_ALLOW, KERNEL_NAME
 from nbstep_runner.cli.parameter_options import UNKNOWN_PARAMETERS, parameter_options
 from nbstep_runner.cli.sections import section
 
@@ -94,7 +94,7 @@ PARAMETERS: Final = section(
 
 KERNEL: Final = section(
     "Kernel",
-    click.option("-k", "--kernel", help="The kernel to use, whatever the notebook says."),
+    KERNEL_NAME,
     click.option("-l", "--language", help="The notebook's language, whatever the notebook says."),
     click.option("--cwd", type=click.Path(exists=True, file_okay=False), help="The kernel's working directory."),
     click.option("--prepare-only/--prepare-execute", default=False, help="Inject the parameters, run nothing."),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from nbstep_runner.errors import KernelUnavailableError, StorageUnavailableError
+from nbstep_runner.errors import KernelUnavailableError, no_temporary_folder
 from nbstep_runner.folders import make_folder
 from nbstep_runner.kernel.connection import Connection, prepare
 from nbstep_runner.kernel.launched import ForkServer, GuardedProcess, LaunchedProcess, StartedProcess
@@ -201,10 +201,7 @@ def _folder(token: str) -> Path:
     try:
         return make_folder(token, "kernel", for_sockets=True)
     except OSError as error:
-        raise StorageUnavailableError(
-            f"no temporary folder can be written: {error.strerror or error}",
-            hint="Free space there, or set TMPDIR to a folder that can be written.",
-        ) from error
+        raise no_temporary_folder(error) from error
 
 
 def _fill(text: str, places: dict[str, str]) -> str:

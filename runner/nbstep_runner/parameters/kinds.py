@@ -12,18 +12,16 @@ also be ``Plain`` text, dates, paths and secret references, and gives back the t
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, ClassVar
 
+from nbstep_runner.nonfinite import NAMES
 from nbstep_runner.parameters.plain import Plain, Typed, float_if_exact, number, whole_number
 from nbstep_runner.parameters.secret import SecretReference
 
 _SHOWN_CHARACTERS = 40
-# The JSON form of floats that JSON cannot write, as in the JSON mapping of protocol buffers.
-SPECIAL_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 class MismatchError(Exception):
@@ -251,7 +249,7 @@ def _float(kind: Kind, value: Any) -> int | float:
     """A number as a float; the mismatch names ``kind``."""
     found = number(value.text) if isinstance(value, Plain) else value
     if isinstance(found, str):
-        found = SPECIAL_FLOATS.get(found)
+        found = NAMES.get(found)
     if isinstance(found, bool) or not isinstance(found, (int, float)):
         raise kind.mismatch(value)
     return found if isinstance(found, float) else float_if_exact(found)

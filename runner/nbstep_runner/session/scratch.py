@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final, Self
 
-from nbstep_runner.errors import StorageUnavailableError
+from nbstep_runner.errors import no_temporary_folder
 from nbstep_runner.folders import make_folder
 from nbstep_runner.stores import Source
 
@@ -28,10 +28,7 @@ class Scratch:
         try:
             self.folder = make_folder(token, "run")
         except OSError as error:
-            raise StorageUnavailableError(
-                f"no temporary folder can be written: {error.strerror or error}",
-                hint="Free space there, or set TMPDIR to a folder that can be written.",
-            ) from error
+            raise no_temporary_folder(error) from error
         self.log = self.folder / LOG_NAME
         self._kept = False
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from nbstep_runner.errors import StorageUnavailableError
+from nbstep_runner.errors import StorageUnavailableError, no_temporary_folder
 from nbstep_runner.folders import make_folder
 from nbstep_runner.state import RESTORED, SOCKET, VARIABLE
 
@@ -32,10 +32,7 @@ class Desk:
             self.folder = self._around / "state"
             self.folder.mkdir(mode=0o700)
         except OSError as error:
-            raise StorageUnavailableError(
-                f"no temporary folder can be written: {error.strerror or error}",
-                hint="Free space there, or set TMPDIR to a folder that can be written.",
-            ) from error
+            raise no_temporary_folder(error) from error
         self._listener: socket.socket | None = None
 
     @property

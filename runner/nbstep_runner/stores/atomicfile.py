@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.protocol import Source
 
@@ -158,3 +159,15 @@ def remove_leftovers(folder: Path) -> None:
             with suppress(OSError):
                 if is_temporary(entry.name) and entry.stat(follow_symlinks=False).st_mtime < oldest:
                     Path(entry.path).unlink()
+
+
+def refuse_special(name: str, *, is_link: bool, is_file: bool) -> None:
+    """Refuse an output in whose place lies what no file can replace.
+
+    Raises:
+        BadInputError: A link, a folder or a device.
+    """
+    if is_link:
+        raise BadInputError(f"{name} is a symbolic link, and is refused as an output.", hint="Name the file itself.")
+    if not is_file:
+        raise BadInputError(f"{name} is a folder or a device, not a file.", hint="Name a file as the output.")

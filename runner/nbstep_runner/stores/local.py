@@ -208,10 +208,8 @@ def _expect(path: Path, wanted: str, version: str) -> None:
 
 
 def _refuse_special(uri: str, path: Path) -> None:
-    if path.is_symlink():
-        raise BadInputError(f"{uri} is a symbolic link, and is refused as an output.", hint="Name the file itself.")
-    if path.exists() and not path.is_file():
-        raise BadInputError(f"{uri} is a folder or a device, not a file.", hint="Name a file as the output.")
+    is_file = path.is_file() or not path.exists()
+    atomicfile.refuse_special(uri, is_link=path.is_symlink(), is_file=is_file)
 
 
 def _stat(path: Path) -> os.stat_result | None:

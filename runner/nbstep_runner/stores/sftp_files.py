@@ -16,9 +16,10 @@ from typing import Final, TypeVar
 
 import asyncssh
 
-from nbstep_runner.errors import BadInputError, OutputConflictError
+from nbstep_runner.errors import BadInputError
 from nbstep_runner.stores import content
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, is_temporary
+from nbstep_runner.stores.conditions import changed
 from nbstep_runner.stores.pace import Pace
 from nbstep_runner.stores.protocol import ABSENT
 from nbstep_runner.stores.retrying import TransientError
@@ -44,7 +45,7 @@ def expect(path: str, found: asyncssh.SFTPAttrs | None, if_version: str | None) 
         OutputConflictError: It is at another, or is not there.
     """
     if if_version is not None and (version_of(found) if found else ABSENT) != if_version:
-        raise OutputConflictError(f"{path} was created, changed or removed by another meanwhile.")
+        raise changed(path)
 
 
 def replaces_at_once(client: asyncssh.SFTPClient) -> bool:

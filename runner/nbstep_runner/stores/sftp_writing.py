@@ -18,7 +18,7 @@ import asyncssh
 
 from nbstep_runner.errors import BadInputError, NbstepError, OutputConflictError, StorageDeniedError
 from nbstep_runner.stores import content
-from nbstep_runner.stores.atomicfile import LEFTOVER_SECONDS, TEMP_PREFIX, TEMP_SUFFIX, is_temporary
+from nbstep_runner.stores.atomicfile import LEFTOVER_SECONDS, TEMP_PREFIX, TEMP_SUFFIX, is_temporary, refuse_special
 from nbstep_runner.stores.protocol import ABSENT, Source
 from nbstep_runner.stores.retrying import TransientError
 from nbstep_runner.stores.sftp_connection import Watched
@@ -79,10 +79,7 @@ def _temporary(path: str) -> str:
 
 def _check(path: str, old: asyncssh.SFTPAttrs | None, if_version: str | None) -> None:
     mode = old.permissions or modes.S_IFREG if old else modes.S_IFREG
-    if modes.S_ISLNK(mode):
-        raise BadInputError(f"{path} is a symbolic link, and is refused as an output.", hint="Name the file itself.")
-    if not modes.S_ISREG(mode):
-        raise BadInputError(f"{path} is a folder or a device, not a file.", hint="Name a file as the output.")
+    refuse_special(path, is_link=modes.S_ISLNK(mode), is_file=modes.S_ISREG(mode))
     expect(path, old, if_version)
 
 

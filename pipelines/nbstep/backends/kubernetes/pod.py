@@ -28,6 +28,10 @@ UNPRIVILEGED: Final = {
 """The security context of a container."""
 SPARE_SECONDS: Final = 5
 """From the end of the runner's own grace period until the cluster kills it."""
+LEAVING_SECONDS: Final = 5
+"""Between a pod's leaving its Service and its end: what still sends it requests hears of that within seconds."""
+LEAVING: Final = {"preStop": {"exec": {"command": ["sleep", str(LEAVING_SECONDS)]}}}
+"""The lifecycle of a container that such a Service has."""
 
 
 def pod_spec(submission: Submission) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,14 +11,13 @@ import msgspec
 
 from nbstep.backends.server.answers import error_told, no_service
 from nbstep.backends.server.client import AwayError, Patience, Service
+from nbstep.backends.server.interface import EVENT_ID
 from nbstep.errors import ServiceUnavailableError
 
 LONGEST_EVENT: Final = 2**26
 """Bytes of one event."""
 REMEMBERED: Final = 1000
 """Lines without a number by which a repetition is known."""
-_ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})")
-"""``ATTEMPT-SEQ``."""
 Number = tuple[int, int]
 
 
@@ -126,7 +124,7 @@ class Follower:
     def _line(self, event: Event) -> Iterator[bytes]:
         """The line that an event brings, unless it has come before."""
         line = checked_line(event.data, self._service.url)
-        found = _ID.fullmatch(event.id)
+        found = EVENT_ID.fullmatch(event.id)
         if found is None:
             repeated = self._broken and line in self._others
             self._others.append(line)

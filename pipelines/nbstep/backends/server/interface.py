@@ -5,12 +5,16 @@ Fields are only ever added, with a default, so that either side may be the older
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 import msgspec
 
 from nbstep_runner.contract import CellRecord, ErrorInfo, Progress, RunResult, RunState
 from nbstep_runner.nonfinite import written
+
+EVENT_ID: Final = re.compile(r"([1-9]\d{0,17})-([1-9]\d{0,17})")
+"""``ATTEMPT-SEQ``: what a line of a log is known by, where it has a number."""
 
 
 class Accepted(msgspec.Struct, frozen=True):

@@ -6,14 +6,12 @@ import math
 from typing import Any, Final
 
 from nbstep.backends.kubernetes.names import MANAGED_BY
-from nbstep.backends.kubernetes.pod import SPARE_SECONDS, pod_spec
+from nbstep.backends.kubernetes.pod import LEAVING, LEAVING_SECONDS, SPARE_SECONDS, pod_spec
 from nbstep.endpoints.host import IN_CONTAINER
 from nbstep.endpoints.plan import ENDPOINT_LABEL, REVISION_LABEL, Deployment
 
 PORT: Final = 80
 PROBED: Final = {"port": "http", "scheme": "HTTP"}
-PAUSE_SECONDS: Final = 5
-"""Between a pod's leaving the Service and its end: what still sends it requests hears of that within seconds."""
 START_SECONDS: Final = 3600
 """How long the notebook may take until its endpoint answers, before the cluster starts it anew."""
 KINDS: Final = ("Deployment", "Service", "PodDisruptionBudget")
@@ -54,13 +52,13 @@ def manifests(deployment: Deployment, namespace: str) -> list[dict[str, Any]]:
 def _pod(deployment: Deployment) -> dict[str, Any]:
     """The pod of a run, which starts again whatever its end, leaves its Service first, and says how it is."""
     spec = pod_spec(deployment.submission)
-    grace = math.ceil(deployment.submission.spec.deadlines.grace) + SPARE_SECONDS + PAUSE_SECONDS
+    grace = math.ceil(deployment.submission.spec.deadlines.grace) + SPARE_SECONDS + LEAVING_SECONDS
     container = spec["containers"][0] | {
         "ports": [{"name": "http", "containerPort": IN_CONTAINER[1]}],
         "startupProbe": _probe("live", period=2, failures=START_SECONDS // 2),
         "readinessProbe": _probe("ready", period=2, failures=1),
         "livenessProbe": _probe("live", period=10, failures=3),
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(PAUSE_SECONDS)]}}},
+        "lifecycle": LEAVING,
     }
     return spec | {"restartPolicy": "Always", "terminationGracePeriodSeconds": grace, "containers": [container]}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
-from nbstep.backends.kubernetes.pod import UNPRIVILEGED, environment, requested
+from nbstep.backends.kubernetes.pod import LEAVING, LEAVING_SECONDS, UNPRIVILEGED, environment, requested
 from nbstep.backends.kubernetes.text import as_yaml
 from nbstep.backends.registry import backend_named
 from nbstep.server.app import application
@@ -24,8 +24,6 @@ CONFIG_FOLDER: Final = "/etc/nbstep/server"
 CONFIG_FILE: Final = "server.yaml"
 CHECKSUM: Final = "nbstep/config"
 """An annotation by which a changed configuration starts new pods."""
-PAUSE_SECONDS: Final = 5
-"""Between a pod's leaving the Service and its end: what still sends it requests hears of that within seconds."""
 SPARE_SECONDS: Final = 15
 CLUSTER_PATIENCE: Final = "20"
 """Seconds that a request waits for an API that does not answer, rather than the minutes that a person does."""
@@ -166,7 +164,7 @@ def _pod(deployment: Deployment, config: Config) -> Object:
         "startupProbe": _probe("/healthz", period=1, failures=60),
         "readinessProbe": _probe("/readyz", period=5, failures=1),
         "livenessProbe": _probe("/healthz", period=10, failures=6),
-        "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(PAUSE_SECONDS)]}}},
+        "lifecycle": LEAVING,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": dict(UNPRIVILEGED),
         "volumeMounts": mounts,
@@ -175,7 +173,7 @@ def _pod(deployment: Deployment, config: Config) -> Object:
         "serviceAccountName": deployment.name,
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": PAUSE_SECONDS + STOP_SECONDS + SPARE_SECONDS,
+        "terminationGracePeriodSeconds": LEAVING_SECONDS + STOP_SECONDS + SPARE_SECONDS,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "imagePullSecrets": [{"name": name} for name in deployment.pull_secrets],
         "containers": [container],

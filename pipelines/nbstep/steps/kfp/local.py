@@ -36,12 +36,11 @@ from kfp.local import config, docker_task_handler, executor_input_utils, status,
 from kfp.local.orchestrator import task_executor
 
 from nbstep.backends.local.process import RUNNER
+from nbstep_runner.kfp_adapter.executor_input import INSIDE
 
 _TO_DICT: Final = executor_input_utils.executor_input_to_dict
 _TASK_ROOT: Final = executor_input_utils.construct_local_task_root
 _EXECUTE: Final = task_executor.execute_single_task
-_INSIDE: Final = "pipelinechannel--"
-"""How the names of values begin that kfp puts into the text of another input."""
 _TASK_FOLDER: ContextVar[list[str] | None] = ContextVar("task_folder", default=None)
 PROGRAMS: Final = {"nbstep-runner": RUNNER, "nbstep": (sys.executable, "-P", "-m", "nbstep")}
 """The programs of our components, as processes of this interpreter."""
@@ -110,7 +109,7 @@ def _to_dict(executor_input: Any, component_spec: Any) -> dict[str, Any]:
     converted = dict(_TO_DICT(executor_input, component_spec))
     plain = converted.get("inputs", {}).get("parameterValues", {})
     for name, value in plain.items():
-        if name.startswith(_INSIDE) and isinstance(value, float) and value.is_integer():
+        if name.startswith(INSIDE) and isinstance(value, float) and value.is_integer():
             plain[name] = int(value)
     return converted
 
