@@ -30,12 +30,18 @@ def describe_environment() -> Environment:
     return Environment(
         python=platform.python_version(),
         nbstep=own_version(),
-        platform=platform.platform(),
+        platform=_platform(),
         image=os.environ.get("NBSTEP_IMAGE"),
         packages=versions,
         pod=os.environ.get(POD_VARIABLE),
         namespace=_namespace() if POD_VARIABLE in os.environ else None,
     )
+
+
+def _platform() -> str:
+    """The kernel, the architecture and the C library; ``platform.platform()`` would start ``uname -p`` for them."""
+    system = os.uname()
+    return "-".join((system.sysname, system.release, system.machine, "with", "".join(platform.libc_ver())))
 
 
 def described_pod() -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import shlex
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -199,7 +199,7 @@ def _last_words(folder: Path) -> tuple[str, ...]:
 
 def _tail(folder: Path, *, follow: bool) -> Iterator[bytes | None]:
     rest = b""
-    with (folder / "log.jsonl").open("rb") as file:
+    with (folder / "log.jsonl").open("rb") as file, _end_of(folder) as end:
         while True:
             ended = not follow or _status(folder).phase is not Phase.RUNNING  # looked at before the last read
             quiet = True
@@ -211,9 +211,22 @@ def _tail(folder: Path, *, follow: bool) -> Iterator[bytes | None]:
                 break
             if quiet:
                 yield None
-            time.sleep(LOOK_SECONDS)
+            end.poll(LOOK_SECONDS * 1000)
     if rest:
         yield rest
+
+
+@contextmanager
+def _end_of(folder: Path) -> Iterator[select.poll]:
+    """What hears of the end of the run's process, so that nobody sleeps through it."""
+    end, process = select.poll(), process_of(folder)
+    with ExitStack() as held:
+        if process is not None:
+            with suppress(OSError):  # one that has ended before is seen to have
+                descriptor = os.pidfd_open(process.pid)
+                held.callback(os.close, descriptor)
+                end.register(descriptor, select.POLLIN)
+        yield end
 
 
 @contextmanager

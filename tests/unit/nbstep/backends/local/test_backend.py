@@ -71,6 +71,12 @@ def test_a_secret_of_a_cluster_is_refused() -> None:
         BACKEND.plan(submission(env={"TOKEN": Reference(config_map="api", key="token")}))
 
 
+def test_the_end_of_a_followed_run_is_heard_of_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbstep.backends.local.backend.LOOK_SECONDS", 600)
+    handle = started("import time; print('begun', flush=True); time.sleep(0.5); print('ended')")
+    assert lines_of(handle)[-1] == b"ended"
+
+
 def test_a_process_writes_its_log_and_ends() -> None:
     handle = started("import os, sys; print(os.getcwd()); print('no newline', end='')\nsys.exit('last words')")
     folder, rest, words = lines_of(handle)
