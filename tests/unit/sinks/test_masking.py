@@ -252,7 +252,7 @@ def test_a_secret_of_which_little_is_shown_riddles_no_text(hidden: str) -> None:
     masker = Masker([hidden])
     assert masker.mask("a banana") == "a banana"
     assert MASK in masker.mask(f"<{hidden}>")
-    assert masker.stream().feed("a banana") == "a banana"
+    assert masker.stream().feed("a banana!") == "a banana!"
 
 
 def test_what_is_held_back_is_what_some_form_of_a_secret_begins_with() -> None:
