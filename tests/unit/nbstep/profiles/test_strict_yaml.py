@@ -24,6 +24,7 @@ def test_numbers_are_those_of_yaml_1_2_and_nothing_is_a_date() -> None:
     ("text", "words"),
     [
         (b"a: 1\na: 2\n", "the key 'a' comes twice"),
+        (b"".join(b"k%d: 1\n" % number for number in [*range(50_000), 49_999]), "the key 'k49999' comes twice"),
         (b"a: &x [1]\nb: *x\n", "aliases are not allowed"),
         (b"a: !!python/object/apply:os.system ['true']\n", "could not determine a constructor"),
         (b"a: [1\n", "line"),
