@@ -119,12 +119,6 @@ def wake_at_ended_children() -> int:
     return reader
 
 
-def descendants(pid: int) -> list[int]:
-    """Every living descendant of a process, parents before their children."""
-    table = find_all()
-    return [process.pid for process in _below([pid], table) if process.pid != pid and not process.ended]
-
-
 def reap_zombies(exclude: Collection[int] = ()) -> list[int]:
     """Collect the children that have ended; their pids.
 

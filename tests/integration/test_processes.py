@@ -18,7 +18,7 @@ import pytest
 
 from nbstep_runner import processes
 from nbstep_runner.kernel.memory import MemoryWatch
-from nbstep_runner.processes import TOKEN_VARIABLE, descendants, kill_tree, reap_zombies
+from nbstep_runner.processes import TOKEN_VARIABLE, kill_tree, reap_zombies
 
 SOURCE = str(Path(processes.__file__).parents[1])
 
@@ -52,6 +52,12 @@ def pid_in(path: Path) -> int:
     while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     return int(path.read_text())
+
+
+def descendants(pid: int) -> list[int]:
+    """Those that live, parents before their children."""
+    children = [each for each in processes.find_all().values() if each.parent == pid and not each.ended]
+    return [found for child in children for found in (child.pid, *descendants(child.pid))]
 
 
 def alive(pid: int) -> bool:

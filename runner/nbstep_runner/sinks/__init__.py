@@ -3,8 +3,7 @@
 Nothing here may block the kernel's message loop.
 """
 
-from nbstep_runner.masking import Masker, StreamMasker
 from nbstep_runner.sinks.fanout import FanOut
 from nbstep_runner.sinks.log import LogFormat, LogSink
 
-__all__ = ["FanOut", "LogFormat", "LogSink", "Masker", "StreamMasker"]
+__all__ = ["FanOut", "LogFormat", "LogSink"]
