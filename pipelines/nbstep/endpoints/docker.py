@@ -71,10 +71,6 @@ class DockerHost(Host):
             return record.serving.url
         return _published(found)
 
-    def ask(self, handle: str, url: str, path: str, body: bytes | None) -> bytes:
-        del handle
-        return ask_url(f"{url}/{path}", body)
-
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """The daemon keeps the lines of earlier starts in the same log."""
         return lines(engine(), _name(handle), follow=follow)

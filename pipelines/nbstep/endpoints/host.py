@@ -82,6 +82,8 @@ class Host(Protocol):
             EndpointUnavailableError: It does not answer, or has too much to do.
             NbstepError: It answers with a problem.
         """
+        del handle
+        return ask_url(f"{url}/{path}", body)
 
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         """The lines of its newest start's log."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from nbstep.backends.local.backend import LocalBackend
 from nbstep.backends.protocol import Phase, Plan, Status
-from nbstep.endpoints.host import LOOPBACK, Host, ask_url, await_end
+from nbstep.endpoints.host import LOOPBACK, Host, await_end
 from nbstep.endpoints.plan import Deployment
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile
@@ -42,10 +42,6 @@ class LocalHost(Host):
     def url(self, handle: str, record: RunResult | None) -> str:
         del handle
         return record.serving.url if record is not None and record.serving is not None else ""
-
-    def ask(self, handle: str, url: str, path: str, body: bytes | None) -> bytes:
-        del handle
-        return ask_url(f"{url}/{path}", body)
 
     def logs(self, handle: str, *, follow: bool) -> Iterator[bytes | None]:
         return self._backend.logs(handle, follow=follow)

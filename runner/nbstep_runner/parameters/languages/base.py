@@ -31,6 +31,12 @@ class Language:
         comment_mark: What starts a comment that ends with the line.
         null: The absent value; a language without one cannot hold it.
         special: Not a number, infinity and its negative; as ``null``.
+        truths: What is false and what is true.
+        statement: Gives a ``name`` its ``value``.
+        listed: A list of the elements at ``{}``; a language without one cannot hold it.
+        has_tuples: A tuple is written in round brackets, not as a list.
+        secrets: Read a secret from the environment and from a file; ``{0}`` is its place, as text.
+        beyond_doubles: Where every number is a double: what integers beyond 2^53 are to the reader of a refusal.
         named: Characters of a text that have an escape of their own.
         numeric: The escape of any other character that is not printable ASCII.
     """
@@ -40,6 +46,12 @@ class Language:
     comment_mark: ClassVar[str] = "#"
     null: ClassVar[str | None] = None
     special: ClassVar[tuple[str, str, str] | None] = None
+    truths: ClassVar[tuple[str, str]] = ("false", "true")
+    statement: ClassVar[str] = "{name} = {value}"
+    listed: ClassVar[str | None] = None
+    has_tuples: ClassVar[bool] = False
+    secrets: ClassVar[tuple[str, str] | None] = None
+    beyond_doubles: ClassVar[str] = ""
     named: ClassVar[Mapping[str, str]] = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
     numeric: ClassVar[staticmethod[[str], str] | None] = None
 
@@ -75,8 +87,9 @@ class Language:
         taken: dict[str, str] = {}
         for name, value in values.items():
             written = self.written_name(name)
-            problem = self.name_problem(name) or self._clash(taken, written, name)
-            if problem:
+            before = taken.setdefault(written, name)
+            clash = f"{self.title} does not tell it from {before}" if before != name else ""
+            if problem := self.name_problem(name) or clash:
                 raise BadInputError(f"{name!a}: {problem}")
             try:
                 lines.append(self._assignment(written, value))
@@ -84,17 +97,9 @@ class Language:
                 raise BadInputError(f"{name}: {self.title} cannot hold {error}") from None
         return "\n".join(lines) + "\n"
 
-    def _clash(self, taken: dict[str, str], written: str, name: str) -> str:
-        before = taken.setdefault(self._identity(written), name)
-        return f"{self.title} does not tell it from {before}" if before != name else ""
-
-    def _identity(self, written: str) -> str:
-        """What tells names apart."""
-        return written
-
     def _assignment(self, name: str, value: Any) -> str:
         """The statement that gives a name its value."""
-        return f"{name} = {self._literal(value)}"
+        return self.statement.format(name=name, value=self._literal(value))
 
     def _literal(self, value: Any) -> str:  # noqa: PLR0911 - a return for each type
         """The expression whose value is the given one; raises ``CannotHoldError``."""
@@ -102,7 +107,7 @@ class Language:
             case None:
                 return self._none()
             case bool():
-                return self._boolean(value)
+                return self.truths[value]
             case int():
                 return self._integer(value)
             case float():
@@ -132,12 +137,10 @@ class Language:
             raise CannotHoldError("null")
         return self.null
 
-    def _boolean(self, value: bool) -> str:
-        """A truth value."""
-        return "true" if value else "false"
-
     def _integer(self, value: int) -> str:
         """A whole number of any size."""
+        if self.beyond_doubles and abs(value) > EXACT_DOUBLE:
+            raise CannotHoldError(self.beyond_doubles)
         return str(value)
 
     def _floating(self, value: float) -> str:
@@ -157,10 +160,14 @@ class Language:
 
     def _sequence(self, value: list[Any]) -> str:
         """A list."""
-        raise CannotHoldError(f"a list of {len(value)}")
+        if self.listed is None:
+            raise CannotHoldError(f"a list of {len(value)}")
+        return self.listed.format(self._items(value))
 
     def _fixed_sequence(self, value: tuple[Any, ...]) -> str:
         """A tuple, which most languages write as a list."""
+        if self.has_tuples:
+            return f"({self._items(value)}{',' if len(value) == 1 else ''})"
         return self._sequence(list(value))
 
     def _unordered(self, value: set[Any] | frozenset[Any]) -> str:
@@ -177,7 +184,10 @@ class Language:
 
     def _secret(self, reference: SecretReference) -> str:
         """The expression that reads a secret when it is evaluated."""
-        raise CannotHoldError(f"secrets ({reference.source}:{reference.name}) without writing them into the notebook")
+        if self.secrets is None:
+            told = f"{reference.source}:{reference.name}"
+            raise CannotHoldError(f"secrets ({told}) without writing them into the notebook")
+        return self.secrets[reference.source != "env"].format(self._text(reference.name))
 
     def _key(self, key: Any) -> str:
         """The key of a mapping, which only Python keeps where it is not text."""

@@ -7,10 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nbstep_runner.parameters.javascript_cell import Declaration, javascript_declarations
-from nbstep_runner.parameters.languages.base import EXACT_DOUBLE, CannotHoldError, Language, utf16_escape, words
-from nbstep_runner.parameters.secret import SecretReference
-
-_UNSET = '(() => { throw new Error("the secret is not set") })()'
+from nbstep_runner.parameters.languages.base import Language, utf16_escape, words
 
 
 class JavaScript(Language):
@@ -31,6 +28,12 @@ class JavaScript(Language):
     null = "null"
     numeric = staticmethod(utf16_escape)
     special = ("NaN", "Infinity", "-Infinity")
+    listed = "[{}]"
+    secrets = (
+        '(process.env[{0}] || (() => {{ throw new Error("the secret is not set") }})())',
+        'process.getBuiltinModule("node:fs").readFileSync({0}, "utf8").replace(/\\n$/, "")',
+    )
+    beyond_doubles = "an integer beyond 2^53 exactly, unless it is declared as a bigint"
 
     def source(self, values: Mapping[str, Any], comment: str, cell: str = "") -> str:
         """The injected cell; see :meth:`Language.source`."""
@@ -44,14 +47,6 @@ class JavaScript(Language):
         literal = f"{value.value}n" if _is_bigint(value) else self._literal(value.value)
         return f"{keyword} {name}{annotation} = {literal};"
 
-    def _integer(self, value: int) -> str:
-        if abs(value) > EXACT_DOUBLE:
-            raise CannotHoldError("an integer beyond 2^53 exactly, unless it is declared as a bigint")
-        return str(value)
-
-    def _sequence(self, value: list[Any]) -> str:
-        return f"[{self._items(value)}]"
-
     def _mapping(self, value: dict[Any, Any]) -> str:
         pairs = (f"{self._key(key)}: {self._literal(item)}" for key, item in value.items())
         return f"{{{', '.join(pairs)}}}"
@@ -59,12 +54,6 @@ class JavaScript(Language):
     def _key(self, key: Any) -> str:
         written = super()._key(key)
         return f"[{written}]" if key == "__proto__" else written
-
-    def _secret(self, reference: SecretReference) -> str:
-        place = self._text(reference.name)
-        if reference.source == "env":
-            return f"(process.env[{place}] || {_UNSET})"
-        return f'process.getBuiltinModule("node:fs").readFileSync({place}, "utf8").replace(/\\n$/, "")'
 
 
 class _Declared:

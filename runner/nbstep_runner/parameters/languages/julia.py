@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from nbstep_runner.parameters.languages.base import Language, same_scalars, unicode_escape, words
-from nbstep_runner.parameters.secret import SecretReference
 
 
 class Julia(Language):
@@ -20,23 +19,16 @@ class Julia(Language):
     named: ClassVar[Mapping[str, str]] = {**Language.named, "$": "\\$"}
     numeric = staticmethod(unicode_escape)
     special = ("NaN", "Inf", "-Inf")
+    has_tuples = True
+    secrets = ("ENV[{0}]", 'replace(read({0}, String), r"\\n\\z" => "")')
 
     def _sequence(self, value: list[Any]) -> str:
         """Without ``Any`` Julia promotes the elements to one type: ``[true, 2]`` becomes ``[1, 2]``."""
         return f"{'' if same_scalars(value) or not value else 'Any'}[{self._items(value)}]"
 
-    def _fixed_sequence(self, value: tuple[Any, ...]) -> str:
-        return f"({self._items(value)}{',' if len(value) == 1 else ''})"
-
     def _mapping(self, value: dict[Any, Any]) -> str:
         pairs = ", ".join(f"{self._key(key)} => {self._literal(item)}" for key, item in value.items())
         return f"Dict({pairs})" if same_scalars(value.values()) else f"Dict{{String, Any}}({pairs})"
-
-    def _secret(self, reference: SecretReference) -> str:
-        place = self._text(reference.name)
-        if reference.source == "env":
-            return f"ENV[{place}]"
-        return f'replace(read({place}, String), r"\\n\\z" => "")'
 
 
 LANGUAGE = Julia("Julia")

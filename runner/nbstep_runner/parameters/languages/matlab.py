@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from nbstep_runner.parameters.languages.base import EXACT_DOUBLE, CannotHoldError, Language, words
+from nbstep_runner.parameters.languages.base import Language, words
 
 
 class Matlab(Language):
@@ -22,14 +22,9 @@ class Matlab(Language):
     )
     null = "[]"
     special = ("NaN", "Inf", "-Inf")
-
-    def _assignment(self, name: str, value: Any) -> str:
-        return f"{name} = {self._literal(value)};"
-
-    def _integer(self, value: int) -> str:
-        if abs(value) > EXACT_DOUBLE:
-            raise CannotHoldError("an integer beyond 2^53 exactly")
-        return str(value)
+    statement = "{name} = {value};"
+    listed = "{{{}}}"
+    beyond_doubles = "an integer beyond 2^53 exactly"
 
     def _text(self, value: str) -> str:
         return _written(value, '"')
@@ -37,9 +32,6 @@ class Matlab(Language):
     def _key(self, key: Any) -> str:
         """Keys of a map are character vectors."""
         return _written(key, "'") if isinstance(key, str) else super()._key(key)
-
-    def _sequence(self, value: list[Any]) -> str:
-        return f"{{{self._items(value)}}}"
 
     def _mapping(self, value: dict[Any, Any]) -> str:
         if not value:

@@ -10,7 +10,6 @@ from typing import Any
 from nbstep_runner.parameters.jsonable import in_order
 from nbstep_runner.parameters.kinds import PathText
 from nbstep_runner.parameters.languages.base import CannotHoldError, Language
-from nbstep_runner.parameters.secret import SecretReference
 
 
 class Python(Language):
@@ -18,6 +17,13 @@ class Python(Language):
 
     null = "None"
     special = ("float('nan')", "float('inf')", "float('-inf')")
+    truths = ("False", "True")
+    listed = "[{}]"
+    has_tuples = True
+    secrets = (
+        '__import__("os").environ[{0}]',
+        '__import__("pathlib").Path({0}).read_bytes().decode().removesuffix("\\n")',
+    )
 
     def name_problem(self, name: str) -> str:
         """Why a name cannot be assigned; Python's names go beyond ASCII."""
@@ -26,9 +32,6 @@ class Python(Language):
         reserved = keyword.iskeyword(name) or name == "__debug__"
         return "a reserved word of Python" if reserved else ""
 
-    def _boolean(self, value: bool) -> str:
-        return str(value)
-
     def _text(self, value: str) -> str:
         if isinstance(value, PathText) and "://" in value:
             raise CannotHoldError("a URI in a Path, which drops one of its slashes")
@@ -36,12 +39,6 @@ class Python(Language):
             return f'__import__("pathlib").Path({self._text(str.__str__(value))})'
         inner = repr(f"'{value}")[2:-1] if '"' not in value else repr(f'"{value}')[2:-1].replace('"', '\\"')
         return f'"{inner}"'
-
-    def _sequence(self, value: list[Any]) -> str:
-        return f"[{self._items(value)}]"
-
-    def _fixed_sequence(self, value: tuple[Any, ...]) -> str:
-        return f"({self._items(value)}{',' if len(value) == 1 else ''})"
 
     def _unordered(self, value: set[Any] | frozenset[Any]) -> str:
         members = f"{{{self._items(in_order(value))}}}" if value else ""
@@ -55,12 +52,6 @@ class Python(Language):
     def _moment(self, value: dt.date | dt.time) -> str:
         kind = next(kind.__name__ for kind in (dt.datetime, dt.date, dt.time) if isinstance(value, kind))
         return f'__import__("datetime").{kind}.fromisoformat({self._text(value.isoformat())})'
-
-    def _secret(self, reference: SecretReference) -> str:
-        place = self._text(reference.name)
-        if reference.source == "env":
-            return f'__import__("os").environ[{place}]'
-        return f'__import__("pathlib").Path({place}).read_bytes().decode().removesuffix("\\n")'
 
 
 LANGUAGE = Python("Python")

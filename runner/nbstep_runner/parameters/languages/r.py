@@ -15,7 +15,6 @@ from nbstep_runner.parameters.languages.base import (
     without_nul,
     words,
 )
-from nbstep_runner.parameters.secret import SecretReference
 
 _MAX_BRACKETS = 45  # R's parser keeps at most 50 open
 _MAX_CHARACTERS = 5000  # R takes at most 10,000 in a literal with Unicode escapes
@@ -33,6 +32,16 @@ class R(Language):
     null = "NULL"
     numeric = staticmethod(unicode_escape)
     special = ("NaN", "Inf", "-Inf")
+    truths = ("FALSE", "TRUE")
+    listed = "list({})"
+    secrets = (
+        '(function(x) if (is.na(x)) stop("the secret is not set") else x)(Sys.getenv({0}, unset = NA))',
+        (
+            '(function(x) {{ Encoding(x) <- "UTF-8"; sub("\\n$", "", x) }})'
+            "(readChar({0}, file.info({0})$size, useBytes = TRUE))"
+        ),
+    )
+    beyond_doubles = "an integer beyond 2^53 exactly"
 
     def written_name(self, name: str) -> str:
         """No name of R starts with an underscore; papermill's rule is to leave it out."""
@@ -42,14 +51,6 @@ class R(Language):
         if _brackets(value) > _MAX_BRACKETS:
             raise CannotHoldError(f"a value nested so deep that it takes more than {_MAX_BRACKETS} brackets")
         return super()._assignment(name, value)
-
-    def _boolean(self, value: bool) -> str:
-        return "TRUE" if value else "FALSE"
-
-    def _integer(self, value: int) -> str:
-        if abs(value) > EXACT_DOUBLE:
-            raise CannotHoldError("an integer beyond 2^53 exactly")
-        return str(value)
 
     def _floating(self, value: float) -> str:
         """Decimal where R's reader, which rounds twice, ends at the same double; else hexadecimal, which is exact."""
@@ -61,9 +62,6 @@ class R(Language):
         parts = (value[start : start + _MAX_CHARACTERS] for start in range(0, len(value), _MAX_CHARACTERS))
         return f"paste0({', '.join(self._text(part) for part in parts)})"
 
-    def _sequence(self, value: list[Any]) -> str:
-        return f"list({self._items(value)})"
-
     def _mapping(self, value: dict[Any, Any]) -> str:
         keys = [self._key(key) for key in value]
         if _has_plain_names(value):
@@ -71,15 +69,6 @@ class R(Language):
             return f"list({', '.join(f'{key} = {self._literal(item)}' for key, item in pairs)})"
         names = f"c({', '.join(keys)})" if keys else "character(0)"
         return f"structure(list({self._items(value.values())}), names = {names})"
-
-    def _secret(self, reference: SecretReference) -> str:
-        place = self._text(reference.name)
-        if reference.source == "env":
-            return f'(function(x) if (is.na(x)) stop("the secret is not set") else x)(Sys.getenv({place}, unset = NA))'
-        return (
-            f'(function(x) {{ Encoding(x) <- "UTF-8"; sub("\\n$", "", x) }})'
-            f"(readChar({place}, file.info({place})$size, useBytes = TRUE))"
-        )
 
 
 def _has_plain_names(value: dict[Any, Any]) -> bool:

@@ -31,9 +31,7 @@ class Scala(Language):
     named: ClassVar[Mapping[str, str]] = {**Language.named, "\b": "\\b", "\f": "\\f"}
     numeric = staticmethod(utf16_escape)
     special = ("Double.NaN", "Double.PositiveInfinity", "Double.NegativeInfinity")
-
-    def _assignment(self, name: str, value: Any) -> str:
-        return f"val {name} = {self._literal(value)}"
+    statement = "val {name} = {value}"
 
     def _integer(self, value: int) -> str:
         if -INT32 <= value < INT32:
