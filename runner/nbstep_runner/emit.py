@@ -56,7 +56,13 @@ def result(name: str, value: Any) -> None:
     if file is not None:
         file.stat()
         value = str(file)
-    plain = json.loads(json.dumps(value, default=_plain, allow_nan=True))
+    text = json.dumps([name, value], default=_plain, allow_nan=True)
+    plain = json.loads(text)[1]
+    if "\\ud" in text:  # where half of a surrogate pair may be: it would arrive as another character
+        try:
+            json.dumps([name, plain], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise TypeError("a result must be text that UTF-8 can say, not half of a surrogate pair") from None
     if _depth(plain) > DEEPEST:
         raise TypeError(f"a result must be nested at most {DEEPEST} levels deep")
     ipython = sys.modules.get("IPython")

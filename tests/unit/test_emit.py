@@ -65,9 +65,17 @@ def test_values_arrive_as_what_they_hold(reported: list[Any], value: Any, data: 
         b"x",
         object(),
         json.loads("[" * 101 + "]" * 101),
+        ["half a pair: \ud83d"],
     ],
 )
 def test_what_json_cannot_say_is_refused(reported: list[Any], value: Any) -> None:
     with pytest.raises(TypeError, match="a result must be"):
         result("v", value)
     assert reported == []
+
+
+def test_so_is_a_name_that_utf_8_cannot_say_and_no_other_text(reported: list[Any]) -> None:
+    with pytest.raises(TypeError, match="half of a surrogate pair"):
+        result("\ude00", 1)
+    result("\\ud83d", "\U0001f600 \\ud83d")
+    assert reported == ["\U0001f600 \\ud83d"]
