@@ -144,13 +144,14 @@ def _writing(arguments: list[str], log_format: str, *, program: str, log_to_stde
 
 def _watched(arguments: list[str], *, program: str) -> int:
     """Show the run as it goes; the view says at its end where everything is."""
-    from nbstep.views.terminal import RunView
+    with Child([*arguments, "--log-format", "json"], program=program) as child:
+        from nbstep.views.terminal import RunView  # while the child starts
 
-    with Child([*arguments, "--log-format", "json"], program=program) as child, RunView() as view:
-        for line in child.lines():
-            view.feed(line)
-        code = child.wait()
-        view.close(exit_code=code)
+        with RunView() as view:
+            for line in child.lines():
+                view.feed(line)
+            code = child.wait()
+            view.close(exit_code=code)
     return code
 
 
