@@ -25,16 +25,7 @@ from nbstep_runner.serving.calls import REQUEST, Calls, traceback_of
 from nbstep_runner.serving.metrics import CONTENT_TYPE, Metrics
 from nbstep_runner.serving.openapi import document
 from nbstep_runner.serving.printed import Prints
-from nbstep_runner.serving.problems import (
-    EncodedError,
-    FaultError,
-    InvalidError,
-    Problem,
-    RaisedError,
-    SlowBodyError,
-    TooLargeError,
-    UnknownError,
-)
+from nbstep_runner.serving.problems import FaultError, InvalidError, Problem, RaisedError
 from nbstep_runner.serving.signature import Signature
 from nbstep_runner.serving.tensors import InferRequest, Tensor, read_request, write_response
 
@@ -171,18 +162,23 @@ class Endpoint:
         limit = self._options.body_bytes
         encoding = request.headers.get("content-encoding", "identity")
         if encoding != "identity":
-            raise EncodedError(f"a body in the encoding {encoding!r} is not read; send it as it is")
+            raise Problem(
+                f"a body in the encoding {encoding!r} is not read; send it as it is", status=415, reference="bad-input"
+            )
+        too_large = Problem(f"the request's body is larger than {limit} bytes", status=413, reference="too-large")
         if int(request.headers.get("content-length") or 0) > limit:
-            raise TooLargeError(f"the request's body is larger than {limit} bytes")
+            raise too_large
         parts = bytearray()
         try:
             async with asyncio.timeout(self._options.request_seconds):
                 async for part in request.stream():
                     parts += part
                     if len(parts) > limit:
-                        raise TooLargeError(f"the request's body is larger than {limit} bytes")
+                        raise too_large
         except TimeoutError:
-            raise SlowBodyError(f"the body did not arrive within {self._options.request_seconds:g} s") from None
+            raise Problem(
+                f"the body did not arrive within {self._options.request_seconds:g} s", status=408, reference="timed-out"
+            ) from None
         return bytes(parts)
 
     # Answers
@@ -222,9 +218,12 @@ class Endpoint:
     def _check_model(self, request: Request) -> None:
         name, version = request.path_params["model"], request.path_params.get("version", VERSION)
         if name != self._options.name:
-            raise UnknownError(f"there is no model {name!r}; this endpoint serves {self._options.name!r}")
-        if version != VERSION:
-            raise UnknownError(f"there is no version {version!r} of {name!r}, only {VERSION!r}")
+            unknown = f"model {name!r}; this endpoint serves {self._options.name!r}"
+        elif version != VERSION:
+            unknown = f"version {version!r} of {name!r}, only {VERSION!r}"
+        else:
+            return
+        raise Problem(f"there is no {unknown}", status=404, reference="input-not-found")
 
     # What is told of the endpoint
 

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import Any, Final
 
 from nbstep_runner.contract import ServingOptions
-from nbstep_runner.serving.problems import BusyError, OverdueError, RaisedError
+from nbstep_runner.serving.problems import Problem, RaisedError
 
 REQUEST: Final[ContextVar[str]] = ContextVar("nbstep_request", default="")
 """The id of the request that the current thread works for; empty where it works for none."""
@@ -45,12 +45,13 @@ class Calls:
         """The callable's answer.
 
         Raises:
-            BusyError: As many requests as may wait do so already.
-            OverdueError: It did not answer in time.
+            Problem: As many requests as may wait do so already, or it did not answer in time.
             RaisedError: It raised; the exception is its cause.
         """
         if self.in_flight >= self._options.concurrency + self._options.waiting:
-            raise BusyError(f"{self.in_flight} requests are under way already; try again in a moment")
+            raise Problem(
+                f"{self.in_flight} requests are under way already; try again in a moment", status=503, reference="busy"
+            )
         self.in_flight += 1
         submitted = self._threads.submit(contextvars.copy_context().run, self._answer, arguments)
         answer = asyncio.wrap_future(submitted)
@@ -61,7 +62,7 @@ class Calls:
         if not submitted.cancel():  # it runs
             self.overdue += 1
             answer.add_done_callback(self._returned)
-        raise OverdueError(f"no answer within {self._options.request_seconds:g} s")
+        raise Problem(f"no answer within {self._options.request_seconds:g} s", status=504, reference="timed-out")
 
     def _answer(self, arguments: inspect.BoundArguments) -> Any:
         answer = self._function(*arguments.args, **arguments.kwargs)

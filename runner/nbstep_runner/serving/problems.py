@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class Problem(Exception):  # noqa: N818 - the term of RFC 9457
     """An answer that is not the one that was asked for.
@@ -13,8 +11,13 @@ class Problem(Exception):  # noqa: N818 - the term of RFC 9457
         reference: One word for programs; where an exit code means the same, the word is the same.
     """
 
-    status: ClassVar[int] = 500
-    reference: ClassVar[str] = "internal"
+    status = 500
+    reference = "internal"
+
+    def __init__(self, message: str, *, status: int | None = None, reference: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status or self.status
+        self.reference = reference or self.reference
 
 
 class InvalidError(Problem):
@@ -22,48 +25,6 @@ class InvalidError(Problem):
 
     status = 422
     reference = "bad-input"
-
-
-class UnknownError(Problem):
-    """There is nothing of that name."""
-
-    status = 404
-    reference = "input-not-found"
-
-
-class TooLargeError(Problem):
-    """The request's body is larger than is read."""
-
-    status = 413
-    reference = "too-large"
-
-
-class EncodedError(Problem):
-    """The request's body is compressed, which would let a small one become a large one."""
-
-    status = 415
-    reference = "bad-input"
-
-
-class SlowBodyError(Problem):
-    """The request's body did not arrive in time."""
-
-    status = 408
-    reference = "timed-out"
-
-
-class BusyError(Problem):
-    """As many requests as may wait do so already."""
-
-    status = 503
-    reference = "busy"
-
-
-class OverdueError(Problem):
-    """The callable did not answer in time."""
-
-    status = 504
-    reference = "timed-out"
 
 
 class RaisedError(Problem):
