@@ -10,6 +10,7 @@ import marshal
 import os
 import re
 import sys
+import zlib
 from array import array
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -37,8 +38,9 @@ class Kept:
         self._of = _versions()
         self.patterns: dict[tuple[str | bytes, int], _Pattern] = {}
         self.templates: dict[str, bytes] = {}
-        with suppress(OSError, EOFError, ValueError, TypeError):
-            of, patterns, templates = marshal.loads(path.read_bytes())  # noqa: S302 - as trusted as our compiled modules
+        with suppress(OSError, EOFError, ValueError, TypeError, zlib.error):
+            data = zlib.decompress(path.read_bytes())
+            of, patterns, templates = marshal.loads(data)  # noqa: S302 - as trusted as our compiled modules
             if of == self._of:
                 self.patterns, self.templates = dict(patterns), dict(templates)
         self._complete = bool(self.patterns)
@@ -55,7 +57,7 @@ class Kept:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
             with os.fdopen(descriptor, "wb") as stream:
-                marshal.dump((self._of, self.patterns, self.templates), stream)
+                stream.write(zlib.compress(marshal.dumps((self._of, self.patterns, self.templates))))
             temporary.replace(self._path)
 
     def template_cache(self) -> Any:

@@ -77,6 +77,17 @@ print(*(path for path in ('/opt/nbstep/lib', '/etc', '/') if os.access(path, os.
     assert in_image(docker, image, "python", "-c", code) == "True True True\n\n"
 
 
+def test_what_a_first_page_compiles_is_there(docker: Docker, image: str) -> None:
+    code = """
+from importlib.util import cache_from_source
+from pathlib import Path
+from nbstep_runner.page import kept
+found = kept.Kept(Path(cache_from_source(kept.__file__)).with_suffix('.kept'))
+print(len(found.patterns) > 200, len(found.templates) > 5)
+"""
+    assert in_image(docker, image, "python", "-c", code) == "True True\n"
+
+
 def test_pip_installs_into_the_environment_that_notebooks_use(docker: Docker, image: str) -> None:
     where = in_image(docker, image, "pip", "--version")
     assert "/opt/nbstep/lib/" in where
