@@ -99,7 +99,7 @@ def test_commands_have_nothing_to_read_and_failures_are_told(tmp_path: Path) -> 
 
 
 def test_a_script_that_fails_in_the_background_is_told_of_its_cell(tmp_path: Path) -> None:
-    cells = ["%%bash --bg\nsleep 0.2; exit 3", "%%bash --bg --proc good\ntrue", "import time; time.sleep(1)"]
+    cells = ["%%bash --bg\nsleep 0.2; exit 3", "%%bash --bg\nsleep 60", "import time; time.sleep(1)"]
     done = run(tmp_path, cells, seconds=30)
     assert done.states == ["succeeded"] * 3
     warnings = ["cell 0: the command 'sleep 0.2; exit 3' ended with status 3"]

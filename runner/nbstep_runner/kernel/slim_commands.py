@@ -89,18 +89,27 @@ def _attend_to_cd(shell: Any, tell: Any) -> None:
 
 
 def _attend_to_scripts(kernel: Any, tell: Any) -> None:
-    """Tell of a script in the background (``%%bash --bg``) that fails; IPython says nothing of it."""
+    """Tell of a script in the background (``%%bash --bg``) that fails; IPython says nothing of it.
+
+    One that ``%killbgscripts`` or the end of the notebook has ended, as it ends a server, has not failed.
+    """
     from IPython.core.magics.script import ScriptMagics
 
     magics: Any = ScriptMagics
-    run_script = magics._run_script
+    run_script, kill = magics._run_script, magics.kill_bg_processes
+    killed: list[Any] = []
 
     async def attended(self: Any, process: Any, cell: bytes, to_close: Any) -> None:
         parent = kernel.get_parent()
         await run_script(self, process, cell, to_close)
-        tell(cell.decode(errors="replace"), process.returncode, parent)
+        if process not in killed and kernel._shutdown_message is None:
+            tell(cell.decode(errors="replace"), process.returncode, parent)
 
-    magics._run_script = attended
+    def noted_kill(self: Any) -> None:
+        killed.extend(self.bg_processes)
+        kill(self)
+
+    magics._run_script, magics.kill_bg_processes = attended, noted_kill
 
 
 def _run(shell: str, command: str, encoding: str) -> int:
