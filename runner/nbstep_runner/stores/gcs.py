@@ -22,12 +22,12 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
 from nbstep_runner.contract import StorageOptions
-from nbstep_runner.errors import BadInputError, InputNotFoundError, OutputConflictError
+from nbstep_runner.errors import InputNotFoundError, OutputConflictError
 from nbstep_runner.stores import content, gcs_errors
 from nbstep_runner.stores.pace import gathered_in_time
 from nbstep_runner.stores.protocol import ABSENT, Blob, Source, Stat
 from nbstep_runner.stores.retrying import Retrier, TransientError, Try
-from nbstep_runner.stores.uris import bucket_of, checked
+from nbstep_runner.stores.uris import bucket_of, in_bucket
 
 _NONE: Final = 0
 """As a generation: there is no object."""
@@ -61,12 +61,12 @@ class GcsStore:
 
     def read(self, uri: str) -> Blob:
         """The whole object at one generation, CRC32C verified."""
-        _split(uri)
+        in_bucket(uri)
         return self._retrier.call("reading", uri, lambda attempt: self._read(uri, attempt))
 
     def write(self, uri: str, data: Source, *, if_version: str | None = None) -> str:
         """Put the object in place; the store verifies our CRC32C before it does."""
-        _split(uri)
+        in_bucket(uri)
         upload = _Upload(uri, data)
         if if_version is not None:
             return self._put(upload, _generation(uri, if_version))
@@ -77,7 +77,7 @@ class GcsStore:
         raise OutputConflictError(f"{uri} is replaced again and again by others.")
 
     def stat(self, uri: str) -> Stat | None:
-        _split(uri)
+        in_bucket(uri)
         found: Stat | None = None
         with suppress(InputNotFoundError):
             found = self._retrier.call("checking", uri, lambda attempt: self._stat(uri, attempt))
@@ -86,7 +86,7 @@ class GcsStore:
 
     def list(self, uri: str) -> Iterator[Stat]:
         """Every object below the prefix, page by page."""
-        _split(uri, empty=True)
+        in_bucket(uri, empty=True)
         token: str | None = None
         while True:
             found, token = self._retrier.call("listing", uri, lambda a, t=token: self._page(uri, t, a))  # type: ignore[misc]  # t is the token of this turn
@@ -96,7 +96,7 @@ class GcsStore:
 
     def delete(self, uri: str, *, if_version: str | None = None) -> None:
         """Remove the object at one generation."""
-        _split(uri)
+        in_bucket(uri)
         if if_version is not None:
             return self._remove(uri, _generation(uri, if_version))
         for _ in range(_CHANGED_TRIES):
@@ -174,7 +174,7 @@ class GcsStore:
 
     def _page(self, uri: str, token: str | None, attempt: Try) -> tuple[Sequence[Stat], str | None]:
         """The objects of a page of what lies below a URI, each as that is written, and the token of the next one."""
-        bucket, prefix = _split(uri, empty=True)
+        bucket, prefix = in_bucket(uri, empty=True)
         listing = self._connected().list_blobs(
             self._bucket(bucket), prefix=prefix, page_token=token, fields=_LISTED, timeout=attempt.idle, retry=None
         )
@@ -182,7 +182,7 @@ class GcsStore:
         return [_described(f"{bucket_of(uri)}/{blob.name}", blob) for blob in page], listing.next_page_token
 
     def _blob(self, uri: str) -> storage.Blob:
-        bucket, name = _split(uri)
+        bucket, name = in_bucket(uri)
         return self._bucket(bucket).blob(name)
 
     def _bucket(self, name: str) -> storage.Bucket:
@@ -224,14 +224,6 @@ def _translated(error: Exception, doing: str) -> Exception:
     elif isinstance(error, gcs_errors.CONNECTION):
         meaning = TransientError(gcs_errors.in_words(error))
     return meaning
-
-
-def _split(uri: str, *, empty: bool = False) -> tuple[str, str]:
-    """Bucket and name; the name may be empty only for a listing."""
-    bucket, _, name = checked(uri).partition("://")[2].partition("/")
-    if not bucket or not (name or empty):
-        raise BadInputError(f"{uri} names no object.", hint="Write gs://bucket/folder/name.")
-    return bucket, name
 
 
 def _generation(uri: str, version: str) -> int:

@@ -28,7 +28,7 @@ from nbstep_runner.stores.s3_answers import PATIENT_TRIES, SHA256, TIMED, checks
 from nbstep_runner.stores.s3_client import HeldBody, is_amazon, new_client
 from nbstep_runner.stores.s3_parts import PART_BYTES, PARTS_AT_ONCE, PartsUpload
 from nbstep_runner.stores.statuses import explained
-from nbstep_runner.stores.uris import bucket_of, checked
+from nbstep_runner.stores.uris import bucket_of, in_bucket
 
 _CHUNK: Final = 1 << 16
 """Bytes that are read before they are counted as arrived."""
@@ -213,10 +213,7 @@ class S3Store:
 
 
 def _place(uri: str, *, empty: bool = False) -> dict[str, str]:
-    """Bucket and key; the key may be empty only for a listing."""
-    bucket, _, key = checked(uri).partition("://")[2].partition("/")
-    if not bucket or not (key or empty):
-        raise BadInputError(f"{uri} names no object.", hint="Write s3://bucket/folder/name.")
+    bucket, key = in_bucket(uri, empty=empty)
     return {"Bucket": bucket, "Key": key}
 
 

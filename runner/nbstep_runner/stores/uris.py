@@ -218,6 +218,19 @@ def beside(uri: str, name: str) -> str:
     return f"{path[: path.rfind('/') + 1]}{name}{query}"
 
 
+def in_bucket(uri: str, *, empty: bool = False) -> tuple[str, str]:
+    """The bucket of an object and its name there, which may be empty only for a listing.
+
+    Raises:
+        BadInputError: It names none.
+    """
+    scheme, _, place = checked(uri).partition("://")
+    bucket, _, name = place.partition("/")
+    if not bucket or not (name or empty):
+        raise BadInputError(f"{uri} names no object.", hint=f"Write {scheme.lower()}://bucket/folder/name.")
+    return bucket, name
+
+
 def bucket_of(uri: str) -> str:
     """An object's URI up to its bucket, the scheme as it is written: what a listing names begins as what was asked."""
     scheme, separator, rest = uri.partition("://")
