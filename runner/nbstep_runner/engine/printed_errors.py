@@ -23,7 +23,7 @@ FOR_A_PROGRAM: Final = "%%"
 """How a Python cell begins that is all for a program."""
 FAILS_SILENTLY: Final = "--no-raise-error"
 """Asks IPython to take the failure of a cell's program for none."""
-COMPLAINT: Final = re.compile(r"\w*(?:error|exception)\b", re.IGNORECASE)
+COMPLAINT: Final = re.compile(r"(?:error|exception)\b", re.IGNORECASE)
 
 
 def printed_error(language: str, source: str, text: str) -> Raised | None:

@@ -17,8 +17,8 @@ from nbstep_runner.errors import CellFailedError, ExitCode, InterruptedRunError,
 LONGEST_REASON: Final = 1000
 """Characters of an error's own words in a line that says how a run ended; the record has more of them."""
 _GPU_TOO_SMALL: Final = re.compile(
-    r"(CUDA|HIP|GPU)\b.*\bout of memory|OutOfMemoryError: .*(CUDA|HIP|GPU|allocating [\d,]+ bytes)"
-    r"|RESOURCE_EXHAUSTED: Out of memory|ResourceExhaustedError: .*OOM when allocating"
+    r"(CUDA|HIP|GPU)\b.{0,500}\bout of memory|OutOfMemoryError: .{0,500}(CUDA|HIP|GPU|allocating [\d,]+ bytes)"
+    r"|RESOURCE_EXHAUSTED: Out of memory|ResourceExhaustedError: .{0,500}OOM when allocating"
     r"|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED",
     re.IGNORECASE,
 )

@@ -26,7 +26,7 @@ _STAND_INS: Final = 0xE000
 """The private use character that stands for a run of NULs; those after it for the control characters after NUL."""
 _TAKEN: Final = (b"\xee\x80", rb"\ue0", rb"\uE0")
 """Of JSON that may hold a stand-in of its own."""
-_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z|\\\Z)|[\[\]{}]', re.DOTALL)
 
 
 def decode(data: bytes | memoryview) -> Any:

@@ -23,8 +23,9 @@ LIBRARIES: Final = {
 """What people call the kind of an output, by a word that its types or its text hold."""
 _ACTIVE = re.compile(r"<(script|i?frame|object|embed)\b", re.IGNORECASE)
 _REMOTE = re.compile(
-    r"""<(script|i?frame)\b[^>]*\bsrc\s*=\s*["']?\s*(https?:)?//|\bhttps?://[^"'\s]*(\.js|cdn)""", re.IGNORECASE
+    r"""<(script|i?frame)\b[^<>]*\bsrc\s*=\s*["']?\s*(https?:)?//|\bhttps?://[^"'\s]{0,300}(\.js|cdn)""", re.IGNORECASE
 )
+"""No try of it reads on into the next one: a long text of beginnings would take hours."""
 _READ: Final = 4096
 """Characters at either end of an output that are looked at for a library's name: the library itself is in between."""
 

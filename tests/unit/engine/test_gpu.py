@@ -47,7 +47,13 @@ def test_no_gpu(name: str, value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("MemoryError", "out of memory"), ("ValueError", "no GPU column"), ("KeyError", "'CUDA'")]
+    ("name", "value"),
+    [
+        ("MemoryError", "out of memory"),
+        ("ValueError", "no GPU column"),
+        ("KeyError", "'CUDA'"),
+        ("ValueError", "CUDA " * 200_000),
+    ],
 )
 def test_other_errors_keep_their_hint(name: str, value: str) -> None:
     assert hint(name, value) == CellFailedError.default_hint

@@ -49,6 +49,11 @@ def test_what_is_too_deep_and_no_strict_json_either() -> None:
     assert value[1] == "\N{REPLACEMENT CHARACTER}"
 
 
+def test_what_is_too_deep_and_no_json_at_all_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="delimiter"):
+        decode(b"[" * 100_000 + b'"\\' * 200_000)
+
+
 @given(VALUES)
 def test_all_else_is_as_it_was(value: Any) -> None:
     assert decode_bounded(json.dumps(value).encode()) == (value, False)

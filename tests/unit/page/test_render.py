@@ -63,6 +63,7 @@ def test_the_policy_comes_before_anything_that_it_is_for() -> None:
         ({"application/javascript": "alert(1)"}, "JavaScript"),
         ({"text/html": "<b>x</b><script>alert(1)</script>"}, "JavaScript"),
         ({"text/html": "<iframe srcdoc='x'></iframe>"}, "embedded page"),
+        ({"application/javascript": "<script " * 100_000 + "http://a," * 100_000}, "JavaScript"),
     ],
 )
 def test_what_needs_scripts_is_said_to_be_missing(data: dict[str, Any], kind: str) -> None:

@@ -148,6 +148,8 @@ def test_a_scheme_is_recognised(uri: str, scheme: str) -> None:
         ("reading https://u:w@h/a: no; see https://u:w@h/b", "reading https://***@h/a: no; see https://***@h/b"),
         ("gs://bucket/a@b.ipynb", "gs://bucket/a@b.ipynb"),
         ("no address at all", "no address at all"),
+        ("a" * 300_000, "a" * 300_000),
+        (f"{'a' * 300_000}://me:word@host/a", f"{'a' * 300_000}://me:***@host/a"),
     ],
 )
 def test_secrets_are_hidden(text: str, expected: str) -> None:
