@@ -9,10 +9,9 @@ from typing import Any
 
 import click
 
-from nbstep.cli.ages import Age
 from nbstep.cli.common import AS_JSON, Storage, chosen, where
 from nbstep.cli.output import show_json, show_table
-from nbstep.cli.parameters import Pair
+from nbstep.cli.parameters import Age, Pair
 from nbstep_runner.contract import RunResult, RunState, moment_of
 
 

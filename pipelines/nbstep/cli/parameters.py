@@ -1,14 +1,18 @@
-"""What several commands are given in the same way: pairs, and the sources of parameters."""
+"""What several commands are given in the same way: pairs, ages such as ``30d``, and the sources of parameters."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
 import click
 
 from nbstep_runner.contract import STANDARD_STREAM, ParameterSource
 from nbstep_runner.errors import UsageError
+
+UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 class Pair(click.ParamType[tuple[str, str]]):
@@ -52,3 +56,18 @@ def submitted_sources(params: str | None, options: Mapping[str, Any]) -> list[Pa
     if params == STANDARD_STREAM:
         raise UsageError("parameters of a submitted run come from a file, not from a pipe", hint="Name the file.")
     return parameter_sources(params, options)
+
+
+class Age(click.ParamType[timedelta]):
+    """A length of time: ``30d``, ``12h``, ``90m``, ``4w``."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The length of time."""
+        if isinstance(value, timedelta):
+            return value
+        found = re.fullmatch(r"(\d{1,5})([mhdw])", str(value).strip().lower())
+        if found is None:
+            self.fail(f"{value!r} is not an age such as 30d, 12h or 4w", param, ctx)
+        return timedelta(**{UNITS[found[2]]: int(found[1])})

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nbstep.cli.ages import Age
 from nbstep.cli.common import chosen, where
+from nbstep.cli.parameters import Age
 
 if TYPE_CHECKING:
     from nbstep.runs.removal import Removed

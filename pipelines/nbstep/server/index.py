@@ -27,10 +27,9 @@ from nbstep.server.config import Folder
 from nbstep.server.groups import Groups
 from nbstep.server.index_database import IndexRenewedError
 from nbstep.server.index_file import IndexFile
-from nbstep.server.index_rows import Entry, Found, Row
+from nbstep.server.index_rows import Entry, Found, Row, short, started
 from nbstep.server.links import confined
 from nbstep.server.problems import busy
-from nbstep.server.summaries import short, started
 from nbstep_runner.contract import RECORD, SPEC, RunState
 from nbstep_runner.errors import StorageUnavailableError
 from nbstep_runner.stores import Stat, Store, join

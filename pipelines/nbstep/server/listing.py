@@ -14,9 +14,8 @@ import msgspec
 from nbstep.backends.server.interface import Page, Summary
 from nbstep.server.folders import RunFolder
 from nbstep.server.index import is_stale
-from nbstep.server.index_rows import Place, Row, Wanted
+from nbstep.server.index_rows import Place, Row, Wanted, started, timestamp
 from nbstep.server.problems import Problem
-from nbstep.server.summaries import started, timestamp
 from nbstep_runner.contract import RunState
 
 BATCH: Final = 64

@@ -17,10 +17,10 @@ from nbstep.backends.server.places import STEM
 from nbstep.server.asked import Asked, check_one_notebook, digest_of, given, named_by, sources_of, usage
 from nbstep.server.claims import RequestClaim
 from nbstep.server.folders import DEEPEST, RunFolder, is_group_path
+from nbstep.server.index_rows import short
 from nbstep.server.links import lies_in
 from nbstep.server.problems import Problem, not_found
 from nbstep.server.starting import Starting
-from nbstep.server.summaries import short
 from nbstep.submission.places import RunPlaces, SweepPlaces
 from nbstep.sweeps.elsewhere import PlacedSweep, place
 from nbstep.sweeps.outcome import SweepRun

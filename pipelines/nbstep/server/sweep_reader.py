@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from nbstep.runs.history import read_run
 from nbstep.server.folders import RunFolder, is_set_name
+from nbstep.server.index_rows import has_room
 from nbstep.server.problems import not_found
-from nbstep.server.summaries import has_room
 from nbstep.server.sweep_table import SweepTable
 from nbstep.sweeps.outcome import SweepRun
 from nbstep_runner.contract import OUTPUT, PLAN, RECORD, ErrorInfo, RunResult, RunState, SweepSpec, decode, encode

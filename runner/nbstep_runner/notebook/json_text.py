@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.notebook.repairs import Repairs, not_valid
+from nbstep_runner.notebook.repair import Repairs, not_valid
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

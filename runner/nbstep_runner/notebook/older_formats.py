@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from nbstep_runner.errors import BadInputError
-from nbstep_runner.notebook.repairs import Repairs
+from nbstep_runner.notebook.repair import Repairs
 
 
 def upgrade(notebook: dict[str, Any], repairs: Repairs) -> dict[str, Any]:

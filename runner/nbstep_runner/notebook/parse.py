@@ -10,8 +10,7 @@ from typing import Any, Final
 from nbstep_runner.errors import BadInputError
 from nbstep_runner.notebook.format import is_surely_valid
 from nbstep_runner.notebook.json_text import read_json
-from nbstep_runner.notebook.repair import repair
-from nbstep_runner.notebook.repairs import Repairs
+from nbstep_runner.notebook.repair import Repairs, repair
 from nbstep_runner.notebook.text import read_text_notebook, text_suffix
 
 MAX_BYTES: Final = 512 * 2**20

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nbstep.backends.server.interface import SetOfSweep, SweepDetail, summary_of
-from nbstep.server.summaries import short
+from nbstep.server.index_rows import short
 from nbstep.sweeps.told import ToldRecords
 from nbstep_runner.contract import RunState, encode
 from nbstep_runner.testing import MemoryStore
