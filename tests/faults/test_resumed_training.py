@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nbstep_runner.stores.atomicfile import is_temporary
 from support import processes, runs
 from support.notebooks import Code
 
@@ -81,5 +82,6 @@ def test_killed_ten_times_at_random_it_ends_with_the_same_model(tmp_path: Path) 
     assert sorted(set(steps(journal))) == list(range(1, STEPS + 1))
     lost = len(steps(journal)) - STEPS
     assert lost <= KILLS * (SAVED_EVERY + 1), f"{lost} of {STEPS} steps were made again"
-    left = sorted(path.name for path in (tmp_path / "out.state/generations").iterdir())
+    names = (path.name for path in (tmp_path / "out.state/generations").iterdir())
+    left = sorted(name for name in names if not is_temporary(name))  # which a killed writer leaves, for an hour
     assert len(left) <= 2, left
