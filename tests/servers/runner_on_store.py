@@ -113,6 +113,22 @@ class RunnerOnStore:
         outputs = [output for cell in executed.cells for output in cell.get("outputs", ())]
         assert [output["ename"] for output in outputs if output["output_type"] == "error"] == ["ValueError"]
 
+    @pytest.mark.fault(12)
+    def test_the_record_of_a_killed_runner_is_settled(self, remote: Remote, tmp_path: Path) -> None:
+        """By its watchdog, where the store decides between two writers."""
+        remote.put((PARAMETERS, "import time\nprint('begun', flush=True)\ntime.sleep(60)"))
+        with remote.start(tmp_path, "--run-id", "killed") as running:
+            running.wait_for("begun")
+            claim = remote.record()["claim"]
+            running.signal(signal.SIGKILL)
+            wait_until(lambda: remote.record()["state"] != "running" or claim["best_effort"])
+            running.finish(check=False)
+        record = remote.record()
+        assert record["state"] == ("running" if claim["best_effort"] else "lost")
+        again = remote.start(tmp_path, "--run-id", "killed", "--attempt", "2")
+        with again:
+            again.wait_for("begun")
+
     @pytest.mark.fault(19)
     def test_a_missing_input_runs_nothing(self, remote: Remote, tmp_path: Path) -> None:
         remote.store.write(remote.folder + "params.yaml", b"rows: 1")
