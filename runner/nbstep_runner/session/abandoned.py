@@ -7,19 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from nbstep_runner.contract import ErrorInfo, RunState, StorageOptions, decode, encode
-from nbstep_runner.errors import ExitCode
+from nbstep_runner.contract import StorageOptions, decode, encode
+from nbstep_runner.session.attempts import lost
 from nbstep_runner.session.earlier import read_existing
 from nbstep_runner.stores import open_store
 
 SECONDS: Final = 60
 """What it may take; then its process is ended, and the next attempt or the launcher settles the record."""
-LOST: Final = ErrorInfo(
-    reference="lost",
-    message="the run's process was killed",
-    hint="The partial notebook and the log, where there are any, lie beside the output. Submit again.",
-    retryable=True,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +50,7 @@ def settle(claimed: bytes) -> None:
     if not store.conditional_write or existing.claim.best_effort:
         return
     record = replace(
-        existing.record,
-        state=RunState.LOST,
-        exit_code=int(ExitCode.KERNEL_DIED),
-        error=LOST,
-        claim=None,
+        lost(existing.record, "the run's process was killed"),
         ended_at=datetime.now(UTC).isoformat(),
         warnings=(*existing.record.warnings, "this record was written by the run's watchdog, not by the run"),
     )

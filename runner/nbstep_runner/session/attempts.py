@@ -27,7 +27,7 @@ def keep_attempt(output: str, record: RunResult, open_store: Callable[[str], Sto
     """
     verdict = sibling(output, of_attempt(record.attempt, VERDICT_ENDING))
     open_store(verdict).write(verdict, encode(settled(record), indent=1))
-    if record.state.final and record.log_uri:
+    if record.state.final and record.state is not RunState.LOST and record.log_uri:
         _keep_log(sibling(output, LOG_ENDING), sibling(output, of_attempt(record.attempt, LOG_ENDING)), open_store)
 
 
@@ -50,7 +50,11 @@ def settled(record: RunResult) -> RunResult:
     if record.state.final:
         return record
     since = record.claim.heartbeat_at if record.claim else record.started_at
-    error = ErrorInfo(
-        reference="lost", message=f"the attempt vanished; its last sign of life came at {since}", retryable=True
-    )
+    return lost(record, f"the attempt vanished; its last sign of life came at {since}")
+
+
+def lost(record: RunResult, message: str) -> RunResult:
+    """The record of an attempt that has left a claim, and will not come to an end; it has stored no log."""
+    hint = "The partial notebook and the log, where there are any, lie beside the output. Submit again."
+    error = ErrorInfo(reference="lost", message=message, hint=hint, retryable=True)
     return replace(record, state=RunState.LOST, exit_code=int(ExitCode.KERNEL_DIED), error=error, claim=None)

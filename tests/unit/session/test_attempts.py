@@ -13,7 +13,7 @@ from nbstep.runs.verdict import earlier_verdicts
 from nbstep_runner.contract import Claim, ErrorInfo, RunResult, RunState, encode
 from nbstep_runner.errors import StorageUnavailableError, TerminatedError
 from nbstep_runner.session import attempts
-from nbstep_runner.session.attempts import keep_attempt
+from nbstep_runner.session.attempts import keep_attempt, lost
 from nbstep_runner.stores.local import LocalStore
 from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 from nbstep_runner.testing import Fault, FaultyStore
@@ -94,8 +94,9 @@ def test_a_log_too_large_for_memory_is_left_and_that_is_said(after: After, monke
 
 
 @pytest.mark.fault(28)
-def test_an_attempt_that_was_killed_is_lost_and_has_no_log_of_another(after: After) -> None:
-    after.begin(KILLED, b"of an attempt before", attempt=2)
+@pytest.mark.parametrize("left", [KILLED, lost(KILLED, f"silent since {GONE.heartbeat_at}")], ids=["claim", "settled"])
+def test_an_attempt_that_was_killed_is_lost_and_has_no_log_of_another(after: After, left: RunResult) -> None:
+    after.begin(left, b"of an attempt before", attempt=2)
     assert set(after.objects()) == {"1.verdict.json"}
     (verdict,) = earlier_verdicts(after.store, OUTPUT)
     assert (verdict.state, verdict.exit_code, verdict.claim) == (RunState.LOST, 12, None)
