@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 import nbstep
 from nbstep import Profile
 from nbstep.api import start
-from nbstep.backends.registry import backend_named, names
+from nbstep.backends.registry import BACKENDS, backend_named, names
 from nbstep.backends.stores import folder_of_runs, named_runs
 from nbstep.cli.run import command
 from nbstep.endpoints.api import planned, planned_text
@@ -131,6 +132,26 @@ def test_it_is_one_of_the_backends() -> None:
     with pytest.raises(UsageError, match="no backend 'barn'") as caught:
         backend_named("barn")
     assert "grid" in caught.value.hint
+
+
+def test_no_name_of_ours_decides_anything_outside_of_its_room() -> None:
+    root = Path(nbstep.__file__).parent
+    deciding = {
+        str(file.relative_to(root))
+        for file in root.rglob("*.py")
+        if not file.is_relative_to(root / "backends")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for each in compared_in(node)
+        if isinstance(each, ast.Constant) and each.value in BACKENDS
+    }
+    assert deciding == {"images/builders.py"}, "where docker is a program that builds"
+
+
+def compared_in(node: ast.AST) -> list[ast.expr]:
+    if isinstance(node, ast.MatchValue):
+        return [node.value]
+    sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+    return [each for side in sides for each in (side.elts if isinstance(side, ast.Tuple | ast.Set) else [side])]
 
 
 def test_a_run_of_it_goes_its_whole_way() -> None:
