@@ -188,7 +188,7 @@ def submit(  # noqa: PLR0913 - the one call of the launcher; everything but the 
         BadInputError: The notebook or the parameters are not valid.
         NbstepError: What else keeps it from starting.
     """
-    kept = None if collect is None else list(collect)
+    kept = [collect] if isinstance(collect, str) else None if collect is None else list(collect)
     place = {"runs": runs, "on": on, "image": image, "retries": retries, "collect": kept}
     place["state"] = spec.pop("state", None)  # the profile has it too
     groups = {"resources": resources, "env": env, "labels": labels, "deadlines": deadlines}

@@ -34,7 +34,7 @@ class RunCommand(SectionedCommand):
     # No short option is read here: -kquiet belongs to the runner as a whole.
     context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
 )
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="NOTEBOOK OUTPUT [PARAMS]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="NOTEBOOK [OUTPUT] [PARAMS]")
 @click.option("--json", "as_json", is_flag=True, help="Print the run's record on stdout; the log goes to stderr.")
 @click.option(
     "--log-format",

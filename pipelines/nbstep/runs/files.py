@@ -16,12 +16,12 @@ def file_uri(output_uri: str, path: str) -> str:
 
 
 def chosen(files: Iterable[CollectedFile], only: Iterable[str]) -> list[CollectedFile]:
-    """Those that a pattern takes; all of them where there is none.
+    """Those that a pattern takes, or the only one; all of them where there is none.
 
     Raises:
         BadInputError: No file is taken by one of the patterns.
     """
-    files, patterns = list(files), [Pattern.of(text) for text in only]
+    files, patterns = list(files), [Pattern.of(text) for text in ((only,) if isinstance(only, str) else only)]
     for pattern in patterns:
         if not any(pattern.takes(file.path) for file in files):
             raise BadInputError(

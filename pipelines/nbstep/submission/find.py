@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,7 +21,7 @@ from nbstep.profiles.storage import absolute
 from nbstep.profiles.volume_claims import here
 from nbstep.runs.run import Run
 from nbstep.submission.places import RunPlaces, SweepPlaces
-from nbstep_runner.contract import PLAN, RECORD_ENDING, RunResult, StorageOptions, decode
+from nbstep_runner.contract import OUTPUT, PLAN, RECORD_ENDING, RunResult, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError, UsageError
 from nbstep_runner.stores import join, sibling
 
@@ -82,8 +84,16 @@ def _by_id(name: str, profile: Profile) -> Run:
     run_id = _latest(runs, profile) if name == "latest" else name
     found = _submitted(runs, run_id, profile.storage) or _beginning(runs, run_id, profile.storage)
     if found is None:
-        raise RunNotFoundError(f"there is no run {name} below {runs}")
+        raise RunNotFoundError(f"there is no run {name} below {runs}", hint=_hint_of_folder(name))
     return found
+
+
+def _hint_of_folder(name: str) -> str:
+    """What to do about a name that is that of a folder here; empty if there is none."""
+    if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for names that no folder can have
+        return ""
+    notebook = Path(name, OUTPUT)
+    return f"Name its notebook: {notebook}" if notebook.exists() else f"List its runs with: nbstep list --runs {name}"
 
 
 def _submitted(runs: str, run_id: str, storage: StorageOptions) -> Run | None:

@@ -70,3 +70,8 @@ def test_patterns_choose_and_one_that_takes_nothing_is_told(store: MemoryStore) 
     assert chosen(files, []) == files
     with pytest.raises(BadInputError, match=r"no collected file is taken by '\*.png'"):
         chosen(files, ["*.csv", "*.png"])
+
+
+def test_one_pattern_need_not_be_a_list() -> None:
+    files = [CollectedFile(path=path, size=0, checksum="") for path in ("model/w", "a.csv")]
+    assert [file.path for file in chosen(files, "model/")] == ["model/w"]

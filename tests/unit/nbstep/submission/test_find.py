@@ -50,6 +50,15 @@ def test_the_beginning_of_an_id_is_enough_where_no_other_has_it() -> None:
         nbstep.find("other", runs="runs")
 
 
+def test_the_name_of_a_folder_is_told_what_to_name_instead(folder: Path) -> None:
+    (folder / "sweep/a=1").mkdir(parents=True)
+    (folder / "sweep/a=1/output.ipynb").touch()
+    for name, hint in (("sweep", "--runs sweep"), ("sweep/a=1", "sweep/a=1/output.ipynb"), ("other", "--runs URI.")):
+        with pytest.raises(nbstep.errors.RunNotFoundError) as caught:
+            nbstep.find(name, runs="runs")
+        assert caught.value.hint.endswith(hint)
+
+
 @pytest.mark.parametrize("name", ["", " "])
 def test_no_name_is_no_beginning_of_all_ids(name: str) -> None:
     submitted("train-alpha")
@@ -98,3 +107,8 @@ def test_its_heartbeat_says_whether_it_still_runs(folder: Path, age: float, stat
     )
     (folder / "out.result.json").write_bytes(encode(replace(RECORD, state=RunState.RUNNING, claim=claim)))
     assert nbstep.find("out.ipynb").state is state
+
+
+def test_one_pattern_of_what_comes_back_need_not_be_a_list() -> None:
+    run = nbstep.submit("train.ipynb", on="memory", runs="runs", collect="*.csv")
+    assert list(run.spec().collect) == ["*.csv"]
