@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,18 @@ from nbstep.backends.local.process import default_output
 from nbstep.backends.protocol import Again, Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
-from nbstep.backends.stores import keeper_of, named_runs, store_of
+from nbstep.backends.stores import keeper_of, named_runs
 from nbstep.errors import RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, as_text, chosen_profile, merged
 from nbstep.profiles.storage import absolute
 from nbstep.runs.run import Run
-from nbstep.submission.again import kept_profile, new_id, request_again, values_over
+from nbstep.submission.again import new_id, remember, request_again, values_over
 from nbstep.submission.files import Files
-from nbstep.submission.find import Submitted, find_run, located_at
+from nbstep.submission.find import find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload
-from nbstep_runner.contract import ParameterSource, encode
+from nbstep_runner.contract import ParameterSource
 from nbstep_runner.errors import UsageError
 
 
@@ -276,14 +275,7 @@ def start(prepared: Prepared) -> Run:
         upload(prepared.uploads, prepared.storage)
     backend.submit(request)
     if prepared.stored:
-        sent = Submitted(
-            handle=request.handle,
-            on=submission.profile.on,
-            submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            image=submission.profile.image,
-            profile=kept_profile(submission),
-        )
-        store_of(places.submission, prepared.storage).write(places.submission, encode(sent, indent=1))
+        remember(places.submission, request.handle, submission, prepared.storage)
     return Run(request.handle, located_at(places, submission.spec.run_id, prepared.storage), backend)
 
 

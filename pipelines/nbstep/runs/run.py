@@ -15,15 +15,7 @@ from nbstep.backends.stores import keeper_of, store_of
 from nbstep.errors import NotStartedError, RunNotFoundError, error_of
 from nbstep.runs.files import chosen, download
 from nbstep.runs.log import complete, stored_log
-from nbstep.runs.verdict import (
-    GIVEN_UP_AFTER,
-    can_be_retried,
-    combine,
-    earlier_verdicts,
-    final_record,
-    is_doubtful,
-    settle,
-)
+from nbstep.runs.verdict import can_be_retried, combine, earlier_verdicts, final_record, is_doubtful, patience, settle
 from nbstep.runs.wait import wait_all, wait_async
 from nbstep.views import log_lines
 from nbstep.views.status import RunStatus
@@ -304,8 +296,7 @@ class Run:
             self._unchanged = version, now
         if record is None and version != ABSENT:
             return now - self._unchanged[1] >= UNREADABLE_SECONDS or self._was_left_long_ago()
-        lease = record.claim.lease_seconds if record and record.claim else 0.0
-        return now - self._unchanged[1] >= GIVEN_UP_AFTER * lease
+        return now - self._unchanged[1] >= patience(record)
 
     def _was_left_long_ago(self) -> bool:
         """Whether the record was written so long ago, by its store's clock, that no error of a clock explains it."""

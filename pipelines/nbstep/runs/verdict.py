@@ -35,7 +35,12 @@ from nbstep_runner.errors import (
 from nbstep_runner.stores import Store, sibling
 
 GIVEN_UP_AFTER: Final = 2.0
-"""Leases without a heartbeat after which a run whose process cannot be seen any more is lost."""
+"""Leases of a claim; see :func:`patience`."""
+
+
+def patience(record: RunResult | None) -> float:
+    """Seconds without a change of its record after which a run whose process cannot be seen any more is lost."""
+    return GIVEN_UP_AFTER * record.claim.lease_seconds if record and record.claim else 0.0
 
 
 def combine(status: Status, record: RunResult | None, *, silent: bool = False) -> RunStatus:

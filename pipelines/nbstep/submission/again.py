@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,31 @@ from nbstep.runs.run import Run
 from nbstep.submission.find import Submitted
 from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep.submission.request import SPEC_FIELDS, Request
-from nbstep_runner.contract import InputFile, ParameterSource, RunSpec, UnknownParameters, decode
+from nbstep_runner.contract import (
+    InputFile,
+    ParameterSource,
+    RunSpec,
+    StorageOptions,
+    UnknownParameters,
+    decode,
+    encode,
+)
 from nbstep_runner.errors import InputNotFoundError, UsageError
 from nbstep_runner.parameters import Signature, read_signature, resolve
+
+
+def remember(uri: str, handle: str, submission: Submission, storage: StorageOptions) -> None:
+    """Write down, at ``uri``, where a run or a sweep was sent; of a run also with what, so that it can be run again."""
+    swept = submission.workers is not None
+    sent = Submitted(
+        handle=handle,
+        on=submission.profile.on,
+        submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        image=submission.profile.image,
+        profile={} if swept else kept_profile(submission),
+        sweep=swept,
+    )
+    store_of(uri, storage).write(uri, encode(sent, indent=1))
 
 
 def kept_profile(submission: Submission) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from nbstep.backends.protocol import Status
-from nbstep.runs.verdict import GIVEN_UP_AFTER, combine, final_record, is_doubtful, settle
+from nbstep.runs.verdict import combine, final_record, is_doubtful, patience, settle
 from nbstep.submission.places import SweepPlaces
 from nbstep_runner.contract import PLAN, RunResult, SweepSpec, decode, records_among
 from nbstep_runner.errors import BadInputError, InputNotFoundError
@@ -117,9 +117,7 @@ class SweepRecords:
 
     def _is_fresh(self, index: int) -> bool:
         """Whether a record has changed, as this process saw it, since its run could have been given up."""
-        record = self._found[index][0]
-        lease = record.claim.lease_seconds if record and record.claim else 0.0
-        return time.monotonic() - self._read_at[index] < GIVEN_UP_AFTER * lease
+        return time.monotonic() - self._read_at[index] < patience(self._found[index][0])
 
     def _settle(self, status: Status, index: int) -> RunResult | None:
         verdict = final_record(status, self.record(index) or RunResult.blank(self._plan.specs[index], redact))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Final
 
 from nbstep.backends.protocol import Backend, Located, Phase, Plan
@@ -12,7 +11,7 @@ from nbstep.backends.registry import backend_named
 from nbstep.errors import WaitTimeoutError
 from nbstep.profiles.storage import store_of
 from nbstep.runs.run import Run
-from nbstep.submission.find import Submitted
+from nbstep.submission.again import remember
 from nbstep.submission.upload import upload
 from nbstep.sweeps.elsewhere import PlacedSweep
 from nbstep.sweeps.submitted import SubmittedSweep
@@ -64,14 +63,7 @@ def start_sweep(placed: PlacedSweep, *, patience: float = END_SECONDS) -> Submit
     with suppress(OutputConflictError):  # another launcher has begun the same sweep meanwhile, and its plan stands
         store.write(places.plan, encode(placed.plan), if_version=found.version if found else ABSENT)
     backend.submit(request)
-    sent = Submitted(
-        handle=request.handle,
-        on=profile.on,
-        submitted_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        image=profile.image,
-        sweep=True,
-    )
-    store.write(places.submission, encode(sent, indent=1))
+    remember(places.submission, request.handle, placed.submission, profile.storage)
     return sweep
 
 
