@@ -6,6 +6,7 @@ Jupyter", "Kernel specs"); importing ``jupyter_client`` for them would cost 150 
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -63,7 +64,7 @@ class KernelSpec:
 
     def environment(self, own: Mapping[str, str]) -> dict[str, str]:
         """This process's variables and the kernel's, in which ``${NAME}`` is replaced by the former, as in Jupyter."""
-        return {**own, **{name: Template(value).safe_substitute(own) for name, value in self.env.items()}}
+        return {**own, **_home(), **{name: Template(value).safe_substitute(own) for name, value in self.env.items()}}
 
     def name_in(self, metadata: dict[str, Any]) -> None:
         """Write into a notebook's metadata that this is its kernel; what they said of this very one is kept."""
@@ -164,9 +165,15 @@ def installed() -> Iterator[KernelSpec]:
         yield _own_python()
 
 
+def _home() -> dict[str, str]:
+    """The variable that a user lacks who has no home: Jupyter ends without one. Containers' runtimes set it so too."""
+    return {"HOME": "/"} if os.path.expanduser("~") == "~" else {}  # noqa: PTH111 - Path.home raises
+
+
 def _folders() -> list[Path]:
     from jupyter_core.paths import jupyter_path
 
+    os.environ.update(_home())
     return [Path(folder) for folder in jupyter_path("kernels")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -92,3 +93,11 @@ def test_a_kernels_variables_may_name_those_of_its_runner(kernels: Path) -> None
     (kernels / "ir" / "kernel.json").write_text(json.dumps(spec))
     found = specs.find("ir").environment({"PATH": "/bin", "HOME": "/home"})
     assert found == {"PATH": "/opt/conda/bin:/bin", "HOME": "/home", "MONEY": "$5", "NONE": "${nowhere}"}
+
+
+def test_kernels_are_found_for_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "~")  # what expanding it gives where the user is in no list of users
+    found = specs.find("ir")
+    assert os.environ["HOME"] == "/"
+    monkeypatch.setenv("HOME", "~")
+    assert found.environment({"A": "1"}) == {"A": "1", "HOME": "/"}
