@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from nbstep_runner.contract import Event, Notice, OutputEmitted, OutputsCleared, Severity, StreamText
 from nbstep_runner.engine import messages, metadata
-from nbstep_runner.engine.area import OpenCell, OutputArea
-from nbstep_runner.engine.displays import Displays, Place, Update
+from nbstep_runner.engine.area import Displays, OpenCell, OutputArea, Place, Update
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import FailedCommand, Raised
 from nbstep_runner.engine.outputs import HELD_BYTES, CellOutputs, OutputBudget, size_of

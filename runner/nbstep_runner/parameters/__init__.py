@@ -5,10 +5,9 @@ Nothing here touches a kernel.
 
 from nbstep_runner.parameters.dump import dump_given, dump_yaml
 from nbstep_runner.parameters.later_cells import overwritten
-from nbstep_runner.parameters.model import MISSING, Missing, Parameter, Signature
+from nbstep_runner.parameters.model import MISSING, Missing, Parameter, Signature, signature_schema
 from nbstep_runner.parameters.resolve import Resolved, resolve, value_of
 from nbstep_runner.parameters.safe_yaml import load_document, load_yaml
-from nbstep_runner.parameters.schema import signature_schema
 from nbstep_runner.parameters.secret import SecretReference
 from nbstep_runner.parameters.signature import read_signature
 

@@ -1,4 +1,4 @@
-"""What a notebook says of its parameters."""
+"""What a notebook says of its parameters; the same as JSON Schema, for forms, editors and validators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
+from nbstep_runner.parameters.jsonable import jsonable
 from nbstep_runner.parameters.kinds import ANY, Kind
+
+_SECRET = {
+    "type": "object",
+    "description": "Where the secret is found when the notebook runs.",
+    "properties": {"secret": {"type": "string", "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:/.+)$"}},
+    "required": ["secret"],
+    "additionalProperties": False,
+}
 
 
 class Missing(Enum):
@@ -65,3 +74,31 @@ class Signature:
     def get(self, name: str) -> Parameter | None:
         """The parameter of that name, if it is declared."""
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
+
+
+def signature_schema(signature: Signature) -> dict[str, Any]:
+    """JSON Schema 2020-12 of a signature's parameters as one object, closed where every parameter is known.
+
+    A value that fits it is accepted by ``resolve``, but for one case: JSON Schema calls 1.0 an integer, and Python does
+    not. Every parameter may also be a secret reference.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Parameters",
+        "type": "object",
+        "properties": {parameter.name: _property(parameter) for parameter in signature.parameters},
+        "required": [parameter.name for parameter in signature.parameters if parameter.required],
+        "additionalProperties": not signature.complete,
+        "$defs": {"secret": _SECRET},
+    }
+
+
+def _property(parameter: Parameter) -> dict[str, Any]:
+    own = parameter.kind.schema()
+    schema: dict[str, Any] = {"title": parameter.name}
+    if parameter.help:
+        schema["description"] = parameter.help
+    schema |= {"anyOf": [own, {"$ref": "#/$defs/secret"}]} if own else {}
+    if parameter.default is not MISSING:
+        schema["default"] = jsonable(parameter.default)
+    return schema
