@@ -170,6 +170,7 @@ def be_kernel(parts: Any) -> None:
 
     parts.pipes.patch_pipes(iostream)
     parts.streams.patch_streams(iostream)
+    parts.messages.send_at_once(kernelapp)
     _read_requests_where_cells_run(kernelapp)
     with parts.imports.without_blocking_client():
         application: Any = kernelapp.IPKernelApp.instance()

@@ -27,6 +27,9 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
   the background;
 * the main thread, in which cells run, reads their requests; ipykernel 7 has a thread for that, for the sake of
   subshells, and has none of these then;
+* whoever publishes a message sends it, where none waits to be sent, instead of waking the IOPub thread for it, and that
+  thread is not woken for each message that has left; who subscribes later is welcomed with the next message
+  (``IOPubThread.send_multipart``);
 * for each cell nothing is logged that no handler takes, no signature of ipykernel's own methods is inspected again,
   and a cell without the words ``await`` and ``async`` is not compiled once more to see whether it awaits something;
   for each message no encoder is made anew, and a socket's events are looked up directly;

@@ -1,9 +1,13 @@
 """How a kernel's messages are written and sent: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
-from contextlib import suppress
+import sys
+import threading
+from contextlib import nullcontext, suppress
 from typing import Any
 
 HELD_MESSAGES = 2
+POLLIN = 1
+"""ZMQ's, as a plain number: pyzmq takes longer to compare with its flag than to ask."""
 LARGE_TEXT = 2**14
 """Characters of printed text past which escapes cost more than the look for those that are needed."""
 
@@ -28,7 +32,6 @@ def patch_messages(application: Any) -> None:
     _ask_for_events_directly()
     _never_drop(application)
     _know_the_iopub_thread_alive(application.iopub_thread.thread)
-    _send_beginning_and_code_together(application.kernel, application.iopub_thread)
 
 
 def _pack_any_text(session: Any) -> None:
@@ -101,29 +104,96 @@ def _know_the_iopub_thread_alive(thread: Any) -> None:
         thread.is_alive = lambda: (lock := thread._tstate_lock) is not None and lock.locked()
 
 
-def _send_beginning_and_code_together(kernel: Any, pub_thread: Any) -> None:
-    """Let the message that a cell has begun wait for that of its code, which follows at once.
+def send_at_once(kernelapp: Any) -> None:
+    """Let whoever publishes a message send it, and not the IOPub thread, where none waits to be sent.
 
-    Each message wakes the thread that sends, and it then competes with the cell for the interpreter: two times instead
-    of three for a cell that shows nothing.
+    Else each message wakes that thread, which then competes with the cell for the interpreter, and so does each of
+    ZMQ's notes that one has left, which ipykernel 7 listens for on the same descriptor as for new subscribers. Those
+    are welcomed before the next message. Without both a cell of one line takes runner and kernel an eighth less
+    processor time on busy cores, a fifth on free ones.
+
+    A socket is used by one thread at a time: by whoever holds its lock, which an interrupt leaves free. Where ZMQ has
+    no room for a message, the IOPub thread sends it, and all that come until it has: they keep their order.
     """
-    publish_status = kernel._publish_status
+    send_whole = _whole_sender()
+    if send_whole is not None:
+        attributes = {"_send_whole": staticmethod(send_whole)}
+        kernelapp.IOPubThread = type("IOPubThread", (_SentAtOnce, kernelapp.IOPubThread), attributes)
 
-    def publish(status: str, channel: str, parent: Any = None) -> None:
-        about = parent or kernel.get_parent(channel)
-        if status != "busy" or channel != "shell" or not _tells_its_code(about) or not pub_thread.thread.is_alive():
-            publish_status(status, channel, parent)
-            return
-        pub_thread.schedule = pub_thread._events.append  # for whoever publishes meanwhile, too: the code wakes for all
+
+class _SentAtOnce:
+    """What an ``ipykernel.iostream.IOPubThread`` does in another way."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._socket_in_use = threading.RLock()  # a signal's handler may publish while its thread sends
+        super().__init__(*args, **options)
+
+    def _setup_xpub_listener(self) -> None:
+        """Listen for nothing: see :meth:`_welcome`."""
+
+    def send_multipart(self: Any, message: Any, flags: int = 0, copy: Any = True, track: Any = False) -> None:
+        if flags or track or not copy or not self.thread.is_alive() or not self._has_sent(message):
+            super().send_multipart(message, flags, copy=copy, track=track)  # type: ignore[misc]
+
+    def _has_sent(self: Any, message: Any) -> bool:
+        import zmq
+
+        if self._events:
+            return False
+        with self._socket_in_use, suppress(zmq.ZMQError):  # it is closed
+            if self.socket.get(zmq.EVENTS) & POLLIN:
+                self.schedule(self._welcome)
+            return not self._events and bool(self._send_whole(self.socket, message))
+        return False
+
+    def _welcome(self: Any) -> None:
+        """Answer those who have subscribed since."""
+        import zmq
+
+        with self._socket_in_use:
+            while self.socket.get(zmq.EVENTS) & POLLIN:
+                self._handle_subscription(self.socket.recv_multipart(zmq.NOBLOCK))
+
+    def _really_send(self: Any, *args: Any, **options: Any) -> None:
+        lock = self._socket_in_use if self._is_master_process() else nullcontext()  # a fork's may be held for ever
+        with lock:
+            super()._really_send(*args, **options)  # type: ignore[misc]
+
+    def _handle_event(self: Any, _woken: Any) -> None:
+        """Do what waits, each while it is still seen to wait: what is published meanwhile comes after it."""
+        for _ in range(len(self._events)):
+            try:
+                self._events[0]()
+            finally:
+                self._events.popleft()
+
+
+def _whole_sender() -> Any:
+    """A function that sends all parts of a message or none, and says which; ``None`` where ZMQ is out of reach.
+
+    It is one call: pyzmq sends part by part, and a signal's handler that raises in between would tear the message.
+    """
+    try:
+        import ctypes
+
+        import zmq
+
+        library = ctypes.PyDLL(sys.modules[zmq.backend.Socket.__module__].__file__)
+        send = library.zmq_sendiov
+    except (ImportError, AttributeError, OSError):
+        return None
+
+    class Part(ctypes.Structure):  # of ZMQ's ``struct iovec``
+        _fields_ = (("start", ctypes.c_char_p), ("size", ctypes.c_size_t))
+
+    send.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    flags = int(zmq.NOBLOCK) | int(zmq.SNDMORE)  # between the parts: the last one ends the message
+
+    def send_whole(socket: Any, parts: Any) -> bool:
         try:
-            publish_status(status, channel, parent)
-        finally:
-            del pub_thread.schedule
+            array = (Part * len(parts))(*[Part(part, len(part)) for part in parts])
+        except TypeError:  # a part that is not bytes
+            return False
+        return bool(send(socket.underlying, array, len(parts), flags) != -1)
 
-    kernel._publish_status = publish
-
-
-def _tells_its_code(request: Any) -> bool:
-    """Whether a request is one for a cell, whose code the kernel publishes next."""
-    header, content = request.get("header") or {}, request.get("content") or {}
-    return header.get("msg_type") == "execute_request" and "code" in content and not content.get("silent", False)
+    return send_whole
