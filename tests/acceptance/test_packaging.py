@@ -113,7 +113,7 @@ def test_the_wheel_holds_the_two_packages_whole_and_nothing_else(wheel: Path) ->
         path.relative_to(root).as_posix()
         for package, root in SOURCES.items()
         for path in (root / package).rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert held == expected
     assert {"nbstep/py.typed", "nbstep_runner/py.typed"} <= held
