@@ -176,7 +176,7 @@ class StoredOutput:
         keep = partial(keep_attempt, self.places.output, record, self._open_store)
         doing = f"keeping what attempt {record.attempt} left"
         if despite_stop:
-            self._writer.attempt(partial(self._writer.call, keep, doing, share=COMPANION_SHARE))
+            self._writer.spare(keep, doing)
         else:
             self._writer.attempt(partial(self._supervisor.call, keep, doing=doing, share=COMPANION_SHARE))
 
@@ -265,8 +265,7 @@ class StoredOutput:
             self._confirm()
         collector.collect(working, reported, storing=storing)
         if storing and self.earlier is not None:
-            remove = partial(self._writer.call, collector.remove_others, "removing older files", share=COMPANION_SHARE)
-            self._writer.attempt(remove)
+            self._writer.spare(collector.remove_others, "removing older files")
 
     def _begin_notebook(self) -> None:
         """Send the notebook of a run that was stopped at short notice: its output is its own, the commit has shown."""
@@ -336,8 +335,7 @@ class StoredOutput:
         record = self.earlier
         if self._checkpointed or (record is not None and not record.state.final):
             delete = partial(self._open_store(self.places.partial).delete, self.places.partial)
-            remove = partial(self._writer.call, delete, "removing the partial notebook", share=COMPANION_SHARE)
-            self._writer.attempt(remove)
+            self._writer.spare(delete, "removing the partial notebook")
 
     def commit(self) -> None:
         """Put the record in the claim's place: the run has ended as it says.
@@ -400,4 +398,4 @@ class StoredOutput:
         """Put the whole log beside the notebook."""
         if self._claim.held and not self._lost:
             write = partial(self._open_store(self.places.log).write, self.places.log, path)
-            self._writer.attempt(partial(self._writer.call, write, "publishing the log", share=LOG_SHARE))
+            self._writer.spare(write, "publishing the log", share=LOG_SHARE)

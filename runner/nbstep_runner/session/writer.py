@@ -71,6 +71,10 @@ class RunWriter:
             return False
         return True
 
+    def spare(self, work: Callable[[], object], doing: str, *, share: float = COMPANION_SHARE) -> None:
+        """Do by :meth:`call` what the verdict does not depend on; see :meth:`attempt`."""
+        self.attempt(partial(self.call, work, doing, share=share))
+
     def call(self, work: Callable[[], T], doing: str = PUBLISHING, *, share: float = 1.0) -> T:
         """What the work returns, for which a stop leaves this share of what is left of the grace period.
 
