@@ -6,7 +6,8 @@ nothing is silently ignored. ``docs/launcher.md`` describes each field.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import asdict
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -17,6 +18,8 @@ from nbstep.profiles.service import ServiceOptions
 from nbstep_runner.contract import Deadlines, StorageOptions
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+MAY_BE_ZERO: Final = ("stall", "shutdown")
+"""Deadlines of which 0 says that there is none, or that nothing is waited for."""
 
 
 class Resources(ClosedSchema, frozen=True):
@@ -125,9 +128,21 @@ class Profile(ClosedSchema, frozen=True):
     options: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Give what is short its long form."""
+        """Give what is short its long form, and refuse what no place can have.
+
+        Raises:
+            ValueError: A variable that no process can have, or a deadline that has passed before anything begins.
+        """
         if isinstance(self.server, str):
             msgspec.structs.force_setattr(self, "server", ServiceOptions(url=self.server))
+        for name, value in self.env.items():
+            if not name or {"=", "\0"} & set(name):
+                raise ValueError(f"no variable of an environment can be called {name!r}")
+            if isinstance(value, str) and "\0" in value:
+                raise ValueError(f"the variable {name} cannot hold a NUL")
+        for name, seconds in asdict(self.deadlines).items():
+            if seconds is not None and (seconds < 0 or (seconds == 0 and name not in MAY_BE_ZERO)):
+                raise ValueError(f"deadlines.{name} cannot be {seconds:g} s")
 
     @property
     def service(self) -> ServiceOptions | None:
