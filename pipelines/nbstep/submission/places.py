@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from nbstep.authoring.notebook import label_of
 from nbstep_runner.contract import OUTPUT, PLAN, RECORD, SPEC
@@ -12,20 +13,31 @@ from nbstep_runner.stores import join
 
 
 @dataclass(frozen=True, slots=True)
-class RunPlaces:
-    """The URIs of one submitted run's objects."""
+class _Places:
+    """What was submitted, in a folder of its own."""
 
     folder: str
 
     @classmethod
-    def of(cls, runs: str, run_id: str) -> RunPlaces:
-        """The places of a run below the folder of all runs."""
-        return cls(join(runs, run_id))
+    def of(cls, runs: str, name: str) -> Self:
+        """Those of a run or a sweep below the folder of runs."""
+        return cls(join(runs, name))
 
     @property
     def runs(self) -> str:
-        """The folder of all runs."""
+        """The folder of all runs; of a sweep, of its runs."""
         return self.folder.rpartition("/")[0]
+
+    @property
+    def submission(self) -> str:
+        """Where it was sent: its handle."""
+        return join(self.folder, "submission.json")
+
+
+class RunPlaces(_Places):
+    """The URIs of one submitted run's objects."""
+
+    __slots__ = ()
 
     @property
     def input(self) -> str:
@@ -41,11 +53,6 @@ class RunPlaces:
     def spec(self) -> str:
         """The ``RunSpec``."""
         return join(self.folder, SPEC)
-
-    @property
-    def submission(self) -> str:
-        """Where the run was sent: its handle."""
-        return join(self.folder, "submission.json")
 
     @property
     def output(self) -> str:
@@ -67,21 +74,10 @@ class RunPlaces:
         return join(self.folder, f"files/{path}")
 
 
-@dataclass(frozen=True, slots=True)
-class SweepPlaces:
+class SweepPlaces(_Places):
     """The URIs of what a submitted sweep has beside the folders of its runs: a folder of its own among them."""
 
-    folder: str
-
-    @classmethod
-    def of(cls, runs: str, name: str) -> SweepPlaces:
-        """The places of a sweep in the folder of its runs."""
-        return cls(join(runs, name))
-
-    @property
-    def runs(self) -> str:
-        """The folder of its runs."""
-        return self.folder.rpartition("/")[0]
+    __slots__ = ()
 
     @property
     def name(self) -> str:
@@ -92,11 +88,6 @@ class SweepPlaces:
     def plan(self) -> str:
         """The ``SweepSpec``. It is written when the sweep is started, and is so the time of its start."""
         return join(self.folder, PLAN)
-
-    @property
-    def submission(self) -> str:
-        """Where the sweep was sent: its handle."""
-        return join(self.folder, "submission.json")
 
     def record(self, run: str) -> str:
         """The ``RunResult`` of one of its runs."""
