@@ -161,6 +161,23 @@ def test_results_are_in_the_record_with_their_types(done: Done) -> None:
     }
 
 
+def test_what_exit_handlers_and_the_end_of_objects_print_is_kept(tmp_path: Path) -> None:
+    cell = """
+import atexit, threading, time
+class Held:
+    def __del__(self):
+        print('deleted')
+held = Held()
+atexit.register(print, 'handled')
+def work():
+    time.sleep(0.2)
+    print('worked')
+threading.Thread(target=work).start()
+"""
+    done = run(tmp_path, [cell])
+    assert done.text(0) == "worked\nhandled\ndeleted\n"
+
+
 @pytest.mark.parametrize("options", [(), ("--stock-kernel",)], ids=["slim", "stock"])
 def test_results_of_forked_children_are_in_the_record(tmp_path: Path, options: tuple[str, ...]) -> None:
     cell = """

@@ -193,26 +193,32 @@ def be_kernel(parts: Any) -> None:
     gc.freeze()
     gc.enable()
     application.start()
-    _exit(application, streams_of_ours)
+    _exit(application, streams_of_ours, parts.streams.await_sent)
 
 
-def _exit(application: Any, streams: tuple[Any, ...]) -> None:
+def _exit(application: Any, streams: tuple[Any, ...], await_sent: Any) -> None:
     """End the process once everything that a notebook can count on at its end has happened.
+
+    What is said meanwhile is sent by the IOPub thread, whose own exit handler closes its socket: it is not run.
 
     Args:
         application: The kernel's.
         streams: Its stdout and stderr, whatever the notebook has put in their place.
+        await_sent: Waits until a thread has sent what it was given.
     """
     import atexit
 
+    said = application.session.message_count
     modules: Any = threading
     modules._shutdown()  # joins the threads that are not daemons, as the interpreter's own end does
     atexit.unregister(application.close)
+    atexit.unregister(application.iopub_thread.stop)
     atexit._run_exitfuncs()
-    if any(buffer.tell() for stream in streams for buffer in stream._buffers.values()):
-        for stream in streams:
-            stream.flush()
-        application.close()  # waits until it has been sent
+    for stream in streams:
+        stream.flush()
+    if application.session.message_count != said:
+        await_sent(application.iopub_thread)
+        application.close()  # waits until all has left the process
     _flush_files()
     os._exit(0)
 

@@ -154,6 +154,13 @@ def _sending(stream: Any) -> "_Sent":
     return sent
 
 
+def await_sent(pub_thread: Any) -> None:
+    """Wait until a thread has sent what it has been given."""
+    sent = _Sent()
+    pub_thread.schedule(sent.set)
+    sent.wait()
+
+
 class _Sent:
     """Something has been sent: an event whose lock nobody can leave held before it is set.
 
