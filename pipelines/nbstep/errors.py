@@ -51,7 +51,7 @@ class LostRunError(NbstepError):
     exit_code = ExitCode.KERNEL_DIED
     reference = "lost"
     retry = Retry.ALWAYS
-    default_hint = "The partial notebook and the log, where there are any, lie beside the output. Submit again."
+    default_hint = errors.LOST_HINT
 
 
 class WaitTimeoutError(NbstepError):

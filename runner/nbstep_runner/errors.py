@@ -9,7 +9,7 @@ This module imports nothing of ours, so that every room can raise from it.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 
 class ExitCode(IntEnum):
@@ -40,6 +40,8 @@ class Retry(StrEnum):
     ALWAYS = "always"
 
 
+LOST_HINT: Final = "The partial notebook and the log, where there are any, lie beside the output. Submit again."
+"""What to do about a run whose process vanished, whoever finds that out."""
 _NOT_THE_CALLERS = ("nbstep", "nbstep_runner", "IPython")
 
 

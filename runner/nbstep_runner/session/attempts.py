@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from nbstep_runner.contract import LOG_ENDING, VERDICT_ENDING, ErrorInfo, RunResult, RunState, encode, of_attempt
-from nbstep_runner.errors import ExitCode, StorageUnavailableError
+from nbstep_runner.errors import LOST_HINT, ExitCode, StorageUnavailableError
 from nbstep_runner.stores import Store, local_path, sibling
 
 LARGEST_LOG: Final = 64 * 2**20
@@ -55,6 +55,5 @@ def settled(record: RunResult) -> RunResult:
 
 def lost(record: RunResult, message: str) -> RunResult:
     """The record of an attempt that has left a claim, and will not come to an end; it has stored no log."""
-    hint = "The partial notebook and the log, where there are any, lie beside the output. Submit again."
-    error = ErrorInfo(reference="lost", message=message, hint=hint, retryable=True)
+    error = ErrorInfo(reference="lost", message=message, hint=LOST_HINT, retryable=True)
     return replace(record, state=RunState.LOST, exit_code=int(ExitCode.KERNEL_DIED), error=error, claim=None)
