@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from nbstep.server.callers import let_in
 from nbstep.server.pages.rendering import refused
-from nbstep.server.problems import Problem, token_missing
+from nbstep.server.problems import Problem, forbidden, token_missing
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -131,4 +131,4 @@ def cookie(headers: Headers, name: str) -> str:
 
 
 def _forbidden(detail: str) -> Problem:
-    return Problem(status=403, reference="forbidden", detail=detail)
+    return forbidden(detail)

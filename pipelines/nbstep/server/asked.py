@@ -12,7 +12,7 @@ import msgspec
 from nbstep.backends.protocol import checked_run_id
 from nbstep.profiles.schema import ClosedSchema
 from nbstep.server.folders import RunFolder
-from nbstep.server.problems import Problem
+from nbstep.server.problems import usage
 from nbstep_runner.contract import ParameterSource
 from nbstep_runner.nonfinite import read
 
@@ -104,8 +104,3 @@ def given(values: dict[str, Any]) -> dict[str, Any]:
 def digest_of(file: Path | None) -> str:
     """What a notebook that was uploaded is known by; empty without one."""
     return "" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def usage(detail: str, hint: str = "") -> Problem:
-    """A request that says what none can."""
-    return Problem(status=400, reference="usage", detail=detail, hint=hint)

@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from nbstep.authoring.notebook import label_of
 from nbstep.server.config import Limits
-from nbstep.server.problems import Problem
+from nbstep.server.problems import Problem, bad_input, over_limit, usage
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 def too_large(most: int) -> Problem:
     """The request is larger than is read."""
-    return Problem(status=413, reference="too-large", detail=f"the request's body is larger than {most} bytes")
+    return over_limit(f"the request's body is larger than {most} bytes")
 
 
 async def read_json(request: Request, kind: type[T], limits: Limits) -> T:
@@ -63,8 +63,9 @@ async def read_fields(request: Request, limits: Limits, most: int) -> tuple[dict
         try:
             form = await bounded.form(max_files=1, max_fields=FORM_FIELDS, max_part_size=longest)
         except (HTTPException, MultiPartException) as error:
-            detail = f"the form cannot be read: {getattr(error, 'message', '') or getattr(error, 'detail', '')}"
-            raise Problem(status=400, reference="usage", detail=detail) from None
+            raise usage(
+                f"the form cannot be read: {getattr(error, 'message', '') or getattr(error, 'detail', '')}"
+            ) from None
         try:
             texts = {name: value for name, value in form.items() if isinstance(value, str)}
             fields = {name: value.encode(errors="replace").decode() for name, value in texts.items()}
@@ -92,8 +93,7 @@ def brought(fields: Mapping[str, str]) -> bytes:
     try:
         return base64.b64decode(fields["carried"], validate=True)
     except ValueError:
-        detail = "the notebook that the form carries is damaged"
-        raise Problem(status=422, reference="bad-input", detail=detail, hint="Choose it again.") from None
+        raise bad_input("the notebook that the form carries is damaged", hint="Choose it again.") from None
 
 
 def decoded(data: bytes, kind: type[T]) -> T:
@@ -105,7 +105,7 @@ def decoded(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(status=422, reference="bad-input", detail=f"the request does not fit: {error}") from None
+        raise bad_input(f"the request does not fit: {error}") from None
 
 
 @asynccontextmanager
@@ -135,8 +135,9 @@ async def uploaded(request: Request, limits: Limits) -> AsyncIterator[tuple[byte
             form = await bounded.form(max_files=1, max_fields=1, max_part_size=limits.body_bytes)
             asked, file = form.get("request", "{}"), form.get("notebook")
             if not isinstance(file, UploadFile) or not isinstance(asked, str):
-                detail = "the form does not fit: it has a file `notebook`, and perhaps a field `request` with JSON"
-                raise Problem(status=422, reference="bad-input", detail=detail)
+                raise bad_input(
+                    "the form does not fit: it has a file `notebook`, and perhaps a field `request` with JSON"
+                )
             try:
                 if (file.size or 0) > limits.upload_bytes:
                     raise too_large(limits.upload_bytes)

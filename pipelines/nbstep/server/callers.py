@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from nbstep.server.folders import RunFolder, RunFolders
-from nbstep.server.problems import Problem, not_found
+from nbstep.server.problems import forbidden, not_found
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -74,10 +74,8 @@ def _found(request: Request, folders: RunFolders, named: str | None, *rights: Ri
     if known is None:
         raise not_found("folder that you may look into" if named is None else f"folder {named[:80]!r}")
     request.state.folder = known.name
-    raise Problem(
-        status=403,
-        reference="forbidden",
-        detail=f"you may not {' and '.join(wanted)} in {known.name}",
+    raise forbidden(
+        f"you may not {' and '.join(wanted)} in {known.name}",
         hint="Ask whoever runs the server, or owns the folder's namespace.",
     )
 

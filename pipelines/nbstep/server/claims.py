@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from nbstep.server.folders import RunFolder
-from nbstep.server.problems import Problem
+from nbstep.server.problems import Problem, conflict
 from nbstep.submission.upload import put_once
 from nbstep_runner.errors import InputNotFoundError, OutputConflictError
 from nbstep_runner.stores import join
@@ -72,9 +72,7 @@ class RequestClaim:
         return hashlib.sha256(msgspec.json.encode(self.request, order="sorted")).hexdigest().encode()
 
     def _taken(self) -> Problem:
-        return Problem(
-            status=409,
-            reference="output-conflict",
-            detail=f"the run {self.run_id} was started by another request",
+        return conflict(
+            f"the run {self.run_id} was started by another request",
             hint="Send a new run_id or Idempotency-Key with each new request, and the same with one that is repeated.",
         )

@@ -26,7 +26,7 @@ from nbstep.server.callers import place_of
 from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolders
 from nbstep.server.following import Following, Streams, is_over, number_of
-from nbstep.server.problems import UNSHARED, Problem, as_problem
+from nbstep.server.problems import UNSHARED, as_problem, usage
 from nbstep.server.spool import Entry, Number
 from nbstep.views.log_lines import parse
 from nbstep.views.status import RunStatus
@@ -132,18 +132,15 @@ def last_event_id(text: str) -> Number:
     """
     found = EVENT_ID.fullmatch(text)
     if text and not found:
-        raise Problem(
-            status=400,
-            reference="usage",
-            detail=f"{text[:80]!r} is the id of no event",
-            hint="Ids are ATTEMPT-SEQ, such as 1-17. Leave it out to hear all.",
+        raise usage(
+            f"{text[:80]!r} is the id of no event", hint="Ids are ATTEMPT-SEQ, such as 1-17. Leave it out to hear all."
         )
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def _follow(text: str) -> bool:
     if text not in ("true", "false"):
-        raise Problem(status=400, reference="usage", detail=f"follow is true or false, not {text[:80]!r}")
+        raise usage(f"follow is true or false, not {text[:80]!r}")
     return text == "true"
 
 

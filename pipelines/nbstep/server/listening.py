@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nbstep.server.access import OPEN
 from nbstep.server.following import BUSY_SECONDS, Streams
-from nbstep.server.problems import Problem, busy
+from nbstep.server.problems import busy, usage
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -49,7 +49,7 @@ class Connection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, or has a head that is too long, as all else that cannot be answered."""
-        told = Problem(status=400, reference="usage", detail=msg).response()
+        told = usage(msg).response()
         headers = [*told.raw_headers, (b"connection", b"close")]
         for event in (h11.Response(status_code=400, headers=headers), h11.Data(bytes(told.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")

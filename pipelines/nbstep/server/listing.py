@@ -15,7 +15,7 @@ from nbstep.backends.server.interface import Page, Summary
 from nbstep.server.folders import RunFolder
 from nbstep.server.index import is_stale
 from nbstep.server.index_rows import Place, Row, Wanted, started, timestamp
-from nbstep.server.problems import Problem
+from nbstep.server.problems import usage
 from nbstep_runner.contract import RunState
 
 BATCH: Final = 64
@@ -118,7 +118,5 @@ def _place(cursor: str) -> Place:
     try:
         place: Place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=Place)
     except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError):
-        raise Problem(
-            status=400, reference="usage", detail="the cursor is none that a list gave", hint="Begin without one."
-        ) from None
+        raise usage("the cursor is none that a list gave", hint="Begin without one.") from None
     return place

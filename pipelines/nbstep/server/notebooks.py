@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from nbstep.authoring.notebook import read_notebook
 from nbstep.profiles.storage import store_of
 from nbstep.server.config import Config
-from nbstep.server.problems import Problem
+from nbstep.server.problems import forbidden, over_limit
 from nbstep_runner.contract import SPEC, StorageOptions
 from nbstep_runner.errors import InputNotFoundError, NbstepError
 from nbstep_runner.parameters import Signature, read_signature, signature_schema
@@ -51,21 +51,15 @@ class Notebooks:
         """
         place = _below(self.places, uri)
         if place is None:
-            raise Problem(
-                status=403,
-                reference="forbidden",
-                detail=f"{uri[:200]!r} is in none of the places that this server reads notebooks from",
+            raise forbidden(
+                f"{uri[:200]!r} is in none of the places that this server reads notebooks from",
                 hint="Upload the notebook, or ask whoever runs the server to add its place.",
             )
         stat = store_of(place, storage).stat(place)
         if stat is None or ("://" not in place and not Path(place).is_file()):  # a pipe would never end
             raise InputNotFoundError(f"there is no notebook {uri}")
         if stat.size > self._most_bytes:
-            raise Problem(
-                status=413,
-                reference="too-large",
-                detail=f"the notebook has {stat.size} bytes; this server reads up to {self._most_bytes}",
-            )
+            raise over_limit(f"the notebook has {stat.size} bytes; this server reads up to {self._most_bytes}")
         return place
 
     def schema(self, uri: str, storage: StorageOptions) -> dict[str, object]:

@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from nbstep.runs.files import file_uri
 from nbstep.runs.run import Run
 from nbstep.server.links import lies_in
-from nbstep.server.problems import UNSHARED, Problem, not_found
+from nbstep.server.problems import UNSHARED, Problem, conflict, not_found, over_limit
 from nbstep_runner.contract import FILES, LOG_ENDING, OUTPUT, PAGE_ENDING, PARTIAL_ENDING, RECORD_ENDING
 from nbstep_runner.stores import checksum, sibling
 
@@ -112,10 +112,8 @@ class Sender:
         if wanted is None or stat is None or not lies_in(wanted.uri, run.output_uri.rpartition("/")[0]):
             raise not_found(f"object {name[:200]!r} of the run {run.id}")
         if stat.size > self._most_bytes:
-            raise Problem(
-                status=413,
-                reference="too-large",
-                detail=f"{name} has {stat.size} bytes; this server sends objects up to {self._most_bytes}",
+            raise over_limit(
+                f"{name} has {stat.size} bytes; this server sends objects up to {self._most_bytes}",
                 hint="Fetch it from where it lies, with the command `nbstep files`.",
             )
         return wanted, stat.size
@@ -159,10 +157,8 @@ def _onto_disk(run: Run, wanted: RunObject) -> tuple[IO[bytes], int]:
 def _read(run: Run, wanted: RunObject) -> bytes:
     data = run.store.read(wanted.uri).data
     if wanted.checksum is not None and checksum(data) != wanted.checksum:
-        raise Problem(
-            status=409,
-            reference="output-conflict",
-            detail=f"{wanted.name} is not the file that the record names: its checksum differs",
+        raise conflict(
+            f"{wanted.name} is not the file that the record names: its checksum differs",
             hint="The run was made again since: look at its record once more.",
         )
     return data

@@ -77,6 +77,31 @@ def problem_of(error: NbstepError) -> Problem:
     return Problem(status=status, reference=error.reference, detail=error.message, hint=error.hint, headers=headers)
 
 
+def usage(detail: str, hint: str = "") -> Problem:
+    """The request says what none can."""
+    return Problem(status=400, reference="usage", detail=detail, hint=hint)
+
+
+def forbidden(detail: str, hint: str = "") -> Problem:
+    """The caller may not do that, or nobody may."""
+    return Problem(status=403, reference="forbidden", detail=detail, hint=hint)
+
+
+def conflict(detail: str, hint: str = "") -> Problem:
+    """Something else is in the place of what is asked for."""
+    return Problem(status=409, reference="output-conflict", detail=detail, hint=hint)
+
+
+def over_limit(detail: str, hint: str = "") -> Problem:
+    """It is more than this server takes or gives."""
+    return Problem(status=413, reference="too-large", detail=detail, hint=hint)
+
+
+def bad_input(detail: str, hint: str = "") -> Problem:
+    """What the request gives does not fit what it asks for."""
+    return Problem(status=422, reference="bad-input", detail=detail, hint=hint)
+
+
 def not_found(what: str) -> Problem:
     """There is nothing of that name, or nothing that the caller may know of."""
     return Problem(status=404, reference="not-found", detail=f"there is no {what}")
@@ -101,7 +126,7 @@ def as_problem(error: Exception) -> Problem:
     if isinstance(error, NbstepError):
         return problem_of(error)
     if isinstance(error, RecursionError):
-        return Problem(status=422, reference="bad-input", detail="what the request gives is nested too deeply")
+        return bad_input("what the request gives is nested too deeply")
     if isinstance(error, HTTPException):
         status, headers = error.status_code, dict(error.headers or {})
         detail = _SAID.get(status, str(error.detail))

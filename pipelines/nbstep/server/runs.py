@@ -17,7 +17,7 @@ from nbstep.server.config import Limits
 from nbstep.server.folders import RunFolder, RunFolders
 from nbstep.server.listing import Query, page
 from nbstep.server.objects import Sender, objects_of
-from nbstep.server.problems import UNSHARED, Problem
+from nbstep.server.problems import UNSHARED, usage
 from nbstep.views.status import RunStatus
 from nbstep_runner.contract import RunResult, RunSpec
 from nbstep_runner.errors import BadInputError, InputNotFoundError
@@ -108,10 +108,10 @@ def query_of(request: Request) -> Query:
     try:
         query = msgspec.convert(given, Query, strict=False)
     except msgspec.ValidationError as error:
-        raise Problem(status=400, reference="usage", detail=f"the query does not fit: {error}") from None
+        raise usage(f"the query does not fit: {error}") from None
     for name, value in given.items():
         if getattr(query, name) is None:  # the text "null", which msgspec takes for nothing
-            raise Problem(status=400, reference="usage", detail=f"the query does not fit: {name} is {value!r}")
+            raise usage(f"the query does not fit: {name} is {value!r}")
     return query
 
 

@@ -14,12 +14,12 @@ import msgspec
 from nbstep.backends.protocol import Phase
 from nbstep.backends.server.interface import SetOfSweep, StandingOfSweep, SweepDetail, summary_of
 from nbstep.backends.server.places import STEM
-from nbstep.server.asked import Asked, check_one_notebook, digest_of, given, named_by, sources_of, usage
+from nbstep.server.asked import Asked, check_one_notebook, digest_of, given, named_by, sources_of
 from nbstep.server.claims import RequestClaim
 from nbstep.server.folders import DEEPEST, RunFolder, is_group_path
 from nbstep.server.index_rows import short
 from nbstep.server.links import lies_in
-from nbstep.server.problems import Problem, not_found
+from nbstep.server.problems import conflict, not_found, over_limit, usage
 from nbstep.server.starting import Starting
 from nbstep.submission.places import RunPlaces, SweepPlaces
 from nbstep.sweeps.elsewhere import PlacedSweep, place
@@ -74,8 +74,7 @@ def _check_name(folder: RunFolder, name: str) -> None:
         raise usage(f"{name[:80]!r} is none that a sweep can have", hint)
     for above in accumulate(name.split("/"), "{}/{}".format):
         if any(folder.store.stat(uri) is not None for uri in RunPlaces.of(folder.folder.uri, above).found_by):
-            detail = f"a run of {folder.name} is named {above}"
-            raise Problem(status=409, reference="output-conflict", detail=detail, hint="Give the sweep another name.")
+            raise conflict(f"a run of {folder.name} is named {above}", hint="Give the sweep another name.")
 
 
 def _check_places(folder: RunFolder, placed: PlacedSweep) -> None:
@@ -148,8 +147,7 @@ class StartedSweeps:
         axes = [axis(name, read(values)) for name, values in asked.grid.items()]
         sets = combine(axes, [row(given(each)) for each in asked.matrix])
         if len(sets) > self._most:
-            detail = f"{len(sets)} sets; this server starts sweeps of up to {self._most}"
-            raise Problem(status=413, reference="too-large", detail=detail)
+            raise over_limit(f"{len(sets)} sets; this server starts sweeps of up to {self._most}")
         storage = folder.folder.storage
         return SweepRequest(
             notebook=str(uploaded or self._starting.notebooks.checked(asked.notebook, storage)),
@@ -169,8 +167,7 @@ class StartedSweeps:
             Problem: It has more sets than this server starts.
         """
         if len(found.plan.specs) > self._most:
-            detail = f"{len(found.plan.specs)} sets; this server tells of sweeps of up to {self._most}"
-            raise Problem(status=413, reference="too-large", detail=detail)
+            raise over_limit(f"{len(found.plan.specs)} sets; this server tells of sweeps of up to {self._most}")
         begun = folder.store.stat(SweepPlaces(join(folder.folder.uri, path)).plan)
         kept = self._entry((folder.name, path, found.handle), _Kept(found, begun))
         with kept.lock:

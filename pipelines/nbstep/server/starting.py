@@ -15,13 +15,13 @@ from nbstep.authoring.notebook import read_notebook
 from nbstep.errors import RunNotFoundError
 from nbstep.profiles import Profile, Reference, overlaid
 from nbstep.runs.run import Run
-from nbstep.server.asked import Again, Asked, check_labels, check_one_notebook, digest_of, named_by, sources_of, usage
+from nbstep.server.asked import Again, Asked, check_labels, check_one_notebook, digest_of, named_by, sources_of
 from nbstep.server.claims import RequestClaim
 from nbstep.server.config import Config, covers
 from nbstep.server.folders import RecordsAlone, RunFolder
 from nbstep.server.links import lies_in
 from nbstep.server.notebooks import Notebooks
-from nbstep.server.problems import Problem
+from nbstep.server.problems import Problem, forbidden, usage
 from nbstep.submission.again import request_again
 from nbstep.submission.places import RunPlaces, new_run_id
 from nbstep.submission.request import Request as RunRequest
@@ -106,7 +106,7 @@ class Starting:
         """
         names = folder.folder.profiles
         if not names:
-            raise Problem(status=403, reference="forbidden", detail=f"no runs are submitted to {folder.name}")
+            raise forbidden(f"no runs are submitted to {folder.name}")
         name = asked.profile or names[0]
         if name not in names:
             raise usage(f"{folder.name} has no profile {name[:80]!r}", hint=f"There are: {', '.join(names)}.")
@@ -121,10 +121,8 @@ class Starting:
 
 def _check_open(profile: str, overrides: dict[str, Any], opened: tuple[str, ...]) -> None:
     for path in _unopened(overrides, opened):
-        raise Problem(
-            status=403,
-            reference="forbidden",
-            detail=f"the profile {profile} does not let a request set {path[:200]}",
+        raise forbidden(
+            f"the profile {profile} does not let a request set {path[:200]}",
             hint=f"It lets it set: {', '.join(opened) or 'nothing'}.",
         )
 
@@ -137,8 +135,10 @@ def _check_no_secrets(env: Mapping[str, str | Reference], ours: Mapping[str, str
     """
     for name, value in env.items():
         if not isinstance(value, str) and value != ours.get(name):
-            detail = f"a request sets the variable {name[:200]} to a value, not to what a Secret or a ConfigMap holds"
-            raise Problem(status=403, reference="forbidden", detail=detail, hint="Ask for a profile that names it.")
+            raise forbidden(
+                f"a request sets the variable {name[:200]} to a value, not to what a Secret or a ConfigMap holds",
+                hint="Ask for a profile that names it.",
+            )
 
 
 def _unopened(values: dict[str, Any], opened: tuple[str, ...], within: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ from nbstep.server.endpoint_list import endpoints_of
 from nbstep.server.folders import RunFolders
 from nbstep.server.index_rows import Alike
 from nbstep.server.pages.rendering import Rendering
-from nbstep.server.problems import Problem
+from nbstep.server.problems import usage
 from nbstep.server.sweeps import sweeps_below
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class GroupPages:
         folder, by = folder_of(request, self._folders), request.query_params.get("by", "notebook")
         if by not in ("notebook", "label"):
             hint = "They are grouped by notebook or by label."
-            raise Problem(status=400, reference="usage", detail=f"runs have no groups by {by[:80]!r}", hint=hint)
+            raise usage(f"runs have no groups by {by[:80]!r}", hint=hint)
         index = folder.index
 
         def found(_: float) -> list[tuple[Alike, Summary | None]]:

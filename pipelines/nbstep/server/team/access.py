@@ -17,7 +17,7 @@ from nbstep.server.access import OPEN, SAFE, cookie
 from nbstep.server.callers import let_in
 from nbstep.server.config import Config
 from nbstep.server.pages.rendering import SIGNED_IN, refused
-from nbstep.server.problems import Problem, token_missing
+from nbstep.server.problems import Problem, forbidden, token_missing
 from nbstep.server.team.identity import FileOfTokens, Identity, Proxy, Reviewer
 from nbstep.server.team.rights import Rights
 from nbstep.server.team.sign_in import OUT, PATH, SignIn
@@ -188,10 +188,8 @@ class TeamAccess:
         origin, own = headers.get("origin"), self._own or f"{scope['scheme']}://{headers.get('host', '')}"
         if origin == own or (origin is None and scope["method"] in SAFE):
             return
-        raise Problem(
-            status=403,
-            reference="forbidden",
-            detail="the request does not come from this site's own pages" if origin else "the request has no Origin",
+        raise forbidden(
+            "the request does not come from this site's own pages" if origin else "the request has no Origin",
             hint=f"Send a token as Authorization: Bearer TOKEN, or come from {own}.",
         )
 

@@ -16,7 +16,7 @@ from nbstep.profiles.schema import ClosedSchema
 from nbstep.profiles.strict_yaml import load_file
 from nbstep.server.access import new_token
 from nbstep.server.config import ProxyAccess
-from nbstep.server.problems import Problem
+from nbstep.server.problems import Problem, forbidden
 from nbstep.server.team.remembered import Answer
 from nbstep_runner.errors import BadInputError
 
@@ -179,7 +179,7 @@ def _as_utf8(header: str) -> str:
 
 
 def _unbelieved(how: str) -> Problem:
-    return Problem(status=403, reference="forbidden", detail=f"the proxy names a caller {how}")
+    return forbidden(f"the proxy names a caller {how}")
 
 
 def _read_tokens(file: Path) -> dict[str, _Token]:
