@@ -106,10 +106,6 @@ KINDS: Final[dict[str, type[NbstepError]]] = {
     NbstepError.reference: errors.InternalError,
 }
 """Every kind of error by its reference."""
-OF_THE_RUNNER: Final[dict[int, type[NbstepError]]] = {
-    int(kind.exit_code): kind for kind in KINDS.values() if kind.__module__ == errors.__name__
-}
-"""The runner's own by their exit codes: what a launcher calls an error never ends a container."""
 
 
 def missing_package(whose: str, error: ModuleNotFoundError, extra: str) -> errors.UsageError:

@@ -210,3 +210,7 @@ class TerminatedError(NbstepError):
     reference = "terminated"
     retry = Retry.ALWAYS
     default_hint = "What had been executed is in the output notebook; run again to do the whole work."
+
+
+BY_CODE: Final[dict[int, type[NbstepError]]] = {int(kind.exit_code): kind for kind in NbstepError.__subclasses__()}
+"""Every kind by its exit code; what a launcher adds to them later never ends a run's process."""

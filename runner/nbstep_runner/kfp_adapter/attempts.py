@@ -10,10 +10,10 @@ from typing import Final
 
 import click
 
-from nbstep_runner.errors import ExitCode
+from nbstep_runner.errors import BY_CODE, ExitCode, Retry
 from nbstep_runner.supervisor import Supervisor
 
-MAY_PASS: Final = (ExitCode.KERNEL_DIED, ExitCode.INTERNAL, ExitCode.STORAGE_UNAVAILABLE)
+MAY_PASS: Final = {code for code, kind in BY_CODE.items() if kind.retry is not Retry.NEVER} - {int(ExitCode.TERMINATED)}
 """What the same work may not meet again. A stop (143) may pass too, but is not answered by going on."""
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from nbstep.backends.kubernetes.names import CONTAINER, Object
-from nbstep.errors import OF_THE_RUNNER
+from nbstep_runner.errors import BY_CODE
 
 WAITING: Final = {
     "ErrImagePull": "the image {image} cannot be pulled: {message}",
@@ -122,7 +122,7 @@ def _container_termination(terminated: Object, pod: Object) -> Termination:
             code, f"the container could not be started: {one_line(terminated.get('message', ''))}", "not-started"
         )
     said = _verdict(terminated.get("message", ""))
-    known = OF_THE_RUNNER.get(code)
+    known = BY_CODE.get(code)
     if known is not None:
         return Termination(code, said or f"the runner ended with {code}", known.reference)
     if code > 128:

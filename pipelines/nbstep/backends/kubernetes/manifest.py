@@ -22,9 +22,8 @@ from nbstep.backends.kubernetes.names import (
 )
 from nbstep.backends.kubernetes.pod import pod_spec, without_empty
 from nbstep.backends.protocol import Located, Submission
-from nbstep.errors import OF_THE_RUNNER
 from nbstep.profiles.kubernetes import KubernetesOptions
-from nbstep_runner.errors import BadInputError, Retry, TerminatedError, UsageError
+from nbstep_runner.errors import BY_CODE, BadInputError, Retry, TerminatedError, UsageError
 from nbstep_runner.stores import redact
 
 QUEUE_SPARE_SECONDS: Final = 30
@@ -133,7 +132,7 @@ def located(manifest: dict[str, Any]) -> Located:
 
 def permanent_codes() -> list[int]:
     """The exit codes of failures that no retry can mend."""
-    return sorted(code for code, kind in OF_THE_RUNNER.items() if kind.retry is Retry.NEVER)
+    return sorted(code for code, kind in BY_CODE.items() if kind.retry is Retry.NEVER)
 
 
 def _failure_policy(permanent: str, *, terminated: str | None = None) -> dict[str, Any]:
