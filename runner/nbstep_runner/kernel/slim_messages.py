@@ -109,8 +109,7 @@ def send_at_once(kernelapp: Any) -> None:
 
     Else each message wakes that thread, which then competes with the cell for the interpreter, and so does each of
     ZMQ's notes that one has left, which ipykernel 7 listens for on the same descriptor as for new subscribers. Those
-    are welcomed before the next message. Without both a cell of one line takes runner and kernel an eighth less
-    processor time on busy cores, a fifth on free ones.
+    are welcomed before the next message. Without both a cell of one line takes the kernel a fifth less processor time.
 
     A socket is used by one thread at a time: by whoever holds its lock, which an interrupt leaves free. Where ZMQ has
     no room for a message, the IOPub thread sends it, and all that come until it has: they keep their order.
