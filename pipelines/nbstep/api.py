@@ -14,7 +14,7 @@ from nbstep.backends.protocol import Again, Located, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
 from nbstep.backends.stores import keeper_of, named_runs
-from nbstep.errors import RunNotFoundError, error_of
+from nbstep.errors import ClusterDeniedError, NotStartedError, RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, as_text, chosen_profile, merged
 from nbstep.profiles.storage import absolute
@@ -23,7 +23,7 @@ from nbstep.submission.again import new_id, remember, request_again, values_over
 from nbstep.submission.files import Files
 from nbstep.submission.find import find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
-from nbstep.submission.upload import upload
+from nbstep.submission.upload import upload, withdraw
 from nbstep_runner.contract import ParameterSource
 from nbstep_runner.errors import UsageError
 
@@ -265,15 +265,22 @@ def plan(prepared: Prepared) -> Plan:
 
 
 def start(prepared: Prepared) -> Run:
-    """Build a prepared run's image if there is none, upload its inputs unless they are sent, and start it."""
+    """Build a prepared run's image if there is none, upload its inputs unless they are sent, and start it.
+
+    Of one that its place never took nothing stays in storage, where it would be listed as waiting for ever.
+    """
     submission, places = prepared.submission, prepared.places
     backend = backend_named(submission.profile.on)
     request = backend.plan(submission)
     if prepared.image is not None:
         prepared.image.provide()
-    if prepared.stored:
-        upload(prepared.uploads, prepared.storage)
-    backend.submit(request)
+    is_new = prepared.stored and upload(prepared.uploads, prepared.storage)
+    try:
+        backend.submit(request)
+    except (ClusterDeniedError, NotStartedError):
+        if is_new:
+            withdraw(prepared.uploads, prepared.storage)
+        raise
     if prepared.stored:
         remember(places.submission, request.handle, submission, prepared.storage)
     return Run(request.handle, located_at(places, submission.spec.run_id, prepared.storage), backend)

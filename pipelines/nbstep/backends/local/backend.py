@@ -6,6 +6,7 @@ what process it is. It has no environment but the launcher's own and the profile
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -103,6 +104,11 @@ class LocalBackend:
                     (folder / "work").mkdir(exist_ok=True)
                     write_process(folder, _start(folder, plan.body))
         except OSError as error:
+            if error.errno == errno.E2BIG:
+                raise NotStartedError(
+                    "the environment of the run is larger than a process can have",
+                    hint="Put what is large into a file.",
+                ) from error
             raise NotStartedError(
                 f"a local run works in {folder}, which cannot be written: {error.strerror}", hint=ELSEWHERE
             ) from error

@@ -101,6 +101,13 @@ def test_a_user_without_a_home_is_told_what_to_name(monkeypatch: pytest.MonkeyPa
     assert "XDG_STATE_HOME" in refused.value.hint
 
 
+def test_an_environment_that_no_process_can_have_is_told(state: Path) -> None:
+    plan = BACKEND.plan(submission(env={"A": "x" * 2**20}))
+    with pytest.raises(NotStartedError, match="larger than a process can have"):
+        BACKEND.submit(plan)
+    assert state.exists()
+
+
 def test_submitted_twice_it_is_one_process() -> None:
     plan = running("print('once')")
     BACKEND.submit(plan)

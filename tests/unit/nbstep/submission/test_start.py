@@ -1,0 +1,37 @@
+"""What a run leaves in storage whose place did not take it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import nbstep
+from nbstep.errors import NotStartedError
+from support import notebooks
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One in which no local run can be started: what is kept of them cannot be written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NBSTEP_PROFILES", str(tmp_path / "profiles.yaml"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "train.ipynb"))
+    (tmp_path / "profiles.yaml").write_text("profiles: {}\n")
+    notebooks.write(tmp_path / "train.ipynb", ["1"])
+    return tmp_path
+
+
+def test_a_run_that_was_never_started_is_not_listed_as_waiting(folder: Path) -> None:
+    with pytest.raises(NotStartedError):
+        nbstep.submit("train.ipynb", runs="runs", run_id="r")
+    assert nbstep.history("runs") == []
+    assert [path for path in (folder / "runs").rglob("*") if path.is_file()] == []
+
+
+def test_what_another_submission_has_put_there_stays() -> None:
+    waiting = nbstep.submit("train.ipynb", on="memory", runs="runs")
+    with pytest.raises(NotStartedError):
+        nbstep.submit("train.ipynb", runs="runs", run_id=waiting.id)
+    assert str(nbstep.find(waiting.id, runs="runs")) == str(waiting)
+    assert [record.run_id for record in nbstep.history("runs")] == [waiting.id]
