@@ -130,7 +130,10 @@ def _converted(values: Mapping[str, Any], where: str, named: set[str]) -> Profil
 
 
 def _check_plain(values: Mapping[str, Any], where: str) -> None:
-    """Refuse fields that the shared types, which other versions must be able to read, would pass over."""
+    """Refuse fields that the shared types, which other versions must be able to read, would pass over.
+
+    And numbers where people write them for text, in words of theirs.
+    """
     shared: tuple[tuple[str, type[Deadlines | StorageOptions]], ...]
     shared = (("deadlines", Deadlines), ("storage", StorageOptions))
     for group, kind in shared:
@@ -140,6 +143,14 @@ def _check_plain(values: Mapping[str, Any], where: str) -> None:
             if name not in known:
                 raise BadInputError(
                     f"{where} does not fit: there is no field {group}.{name}", hint=f"There are: {', '.join(known)}."
+                )
+    for group in ("env", "labels"):
+        given = values.get(group, {})
+        for name, value in given.items() if isinstance(given, Mapping) else ():
+            if isinstance(value, bool | int | float):
+                raise BadInputError(
+                    f"{where} does not fit: {group}.{name} is of type {type(value).__name__}, not text",
+                    hint="Write its value in quotes.",
                 )
 
 

@@ -36,6 +36,8 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ({"resources": {"memory": "4GB"}}, "resources.memory: '4GB' is not a quantity", "4Gi"),
         ({"resources": {"gpu": -1}}, "Expected `int` >= 0", ""),
         ({"retries": -1}, "Expected `int` >= 0", ""),
+        ({"env": {"A": 1}}, "env.A is of type int, not text", "in quotes"),
+        ({"labels": {"a": True}}, "labels.a is of type bool, not text", "in quotes"),
         ({"env": {"A=B": "x"}}, "no variable of an environment can be called 'A=B'", ""),
         ({"env": {"": "x"}}, "no variable of an environment can be called ''", ""),
         ({"env": {"A\0": "x"}}, "no variable of an environment can be called", ""),
