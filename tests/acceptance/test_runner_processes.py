@@ -71,6 +71,21 @@ atexit.register(lambda: pathlib.Path('{folder}/handled').touch())
     assert (done.code, (tmp_path / "handled").exists()) == (0, True)
 
 
+@pytest.mark.parametrize(
+    ("handler", "how"),
+    [
+        ("time.sleep, 600", "did not end within 1 s and is killed"),
+        ("os.kill, os.getpid(), 9", "was ended by SIGKILL"),
+    ],
+)
+def test_an_end_of_the_kernel_that_was_cut_short_is_told(tmp_path: Path, handler: str, how: str) -> None:
+    done = run(tmp_path, [f"import atexit, os, time\natexit.register({handler});"], "--shutdown-timeout", "1")
+    assert done.code == 0
+    told = f"after the last cell the kernel {how}: what its exit handlers and threads had to do may be missing"
+    assert done.record["warnings"] == [told]
+    assert [line["message"] for line in done.log if line["severity"] == "WARNING"] == [told]
+
+
 @pytest.mark.slow
 @pytest.mark.fault(53)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)

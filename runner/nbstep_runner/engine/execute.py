@@ -119,10 +119,15 @@ class Executor:
             cells=tuple(self._records),
         )
 
-    def with_reports(self, execution: Execution) -> Execution:
-        """What came of the cells, with all that the notebook has reported and shown until its kernel's end."""
+    def with_reports(self, execution: Execution, *at_end: str) -> Execution:
+        """What came of the cells, with all that the notebook has reported and shown until its kernel's end.
+
+        Args:
+            execution: What came of the cells.
+            at_end: What is to be warned of besides.
+        """
         reported = self._around.recorder.reported
-        warnings = self._warnings()
+        warnings = (*self._warnings(), *at_end)
         for each in warnings:
             if each not in self._told:
                 self._warn(each)

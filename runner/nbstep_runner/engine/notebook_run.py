@@ -18,6 +18,7 @@ from nbstep_runner.engine.outputs import OutputBudget
 from nbstep_runner.engine.recorder import Recorder
 from nbstep_runner.engine.watches import StallWatch, stall_seconds
 from nbstep_runner.errors import NbstepError
+from nbstep_runner.kernel.death import signal_name
 from nbstep_runner.kernel.kernel import Kernel
 from nbstep_runner.kernel.memory import MemoryWatch
 from nbstep_runner.masking import Masker
@@ -102,7 +103,8 @@ def run_notebook(
         recorder.finish()
     except Exception as error:  # noqa: BLE001 - the cells have run: whatever it is, what they made is not lost
         execution = executor.faulted(execution, error)
-    execution = executor.with_reports(execution)
+    cut = _cut_short(kernel, spec) if execution.error is None else ()
+    execution = executor.with_reports(execution, *cut)
     metadata.end_notebook(notebook, execution.seconds, execution.state, execution.error)
     if spec.error_cells and execution.error is not None and execution.state is RunState.FAILED:
         error_cells.mark(document, execution.error)
@@ -190,6 +192,18 @@ def _shutdown_seconds(spec: RunSpec, supervisor: Supervisor) -> float:
     if supervisor.stop is None:
         return spec.deadlines.shutdown
     return min(spec.deadlines.shutdown, supervisor.seconds_left * SHUTDOWN_SHARE)
+
+
+def _cut_short(kernel: Kernel, spec: RunSpec) -> tuple[str, ...]:
+    """What a success does not say: that what was to happen at the kernel's end may not have."""
+    status = kernel.process.exit_status
+    if status is None and spec.deadlines.shutdown > 0:
+        how = f"did not end within {spec.deadlines.shutdown:g} s and is killed"
+    elif status is not None and status < 0:
+        how = f"was ended by {signal_name(-status)}"
+    else:
+        return ()
+    return (f"after the last cell the kernel {how}: what its exit handlers and threads had to do may be missing",)
 
 
 def _end_kernel(kernel: Kernel, recorder: Recorder, spec: RunSpec, supervisor: Supervisor) -> None:
