@@ -73,10 +73,7 @@ atexit.register(lambda: pathlib.Path('{folder}/handled').touch())
 
 @pytest.mark.parametrize(
     ("handler", "how"),
-    [
-        ("time.sleep, 600", "did not end within 1 s and is killed"),
-        ("os.kill, os.getpid(), 9", "was ended by SIGKILL"),
-    ],
+    [("time.sleep, 600", "did not end within 1 s and is killed"), ("os.kill, os.getpid(), 9", "was ended by SIGKILL")],
 )
 def test_an_end_of_the_kernel_that_was_cut_short_is_told(tmp_path: Path, handler: str, how: str) -> None:
     done = run(tmp_path, [f"import atexit, os, time\natexit.register({handler});"], "--shutdown-timeout", "1")

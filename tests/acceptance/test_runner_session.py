@@ -98,6 +98,16 @@ def test_commands_have_nothing_to_read_and_failures_are_told(tmp_path: Path) -> 
     assert [line["message"] for line in done.log if line["severity"] == "WARNING"] == warnings
 
 
+def test_the_status_of_a_command_is_told_as_it_is_and_kept_as_ipython_has_it(tmp_path: Path) -> None:
+    """A shell ends with 128 and more where a signal has ended its command, and where it is told to."""
+    done = run(tmp_path, ["!exit 255\n_exit_code", "!kill -9 $$\n_exit_code"])
+    assert [cell.outputs[-1].data["text/plain"] for cell in done.cells] == ["-127", "-9"]
+    assert done.record["warnings"] == [
+        "cell 0: the command 'exit 255' ended with status 255",
+        "cell 1: the command 'kill -9 $$' was ended by SIGKILL",
+    ]
+
+
 def test_a_script_that_fails_in_the_background_is_told_of_its_cell(tmp_path: Path) -> None:
     cells = ["%%bash --bg\nsleep 0.2; exit 3", "%%bash --bg\nsleep 60", "import time; time.sleep(1)"]
     done = run(tmp_path, cells, seconds=30)

@@ -36,7 +36,8 @@ def attend_to_commands(kernel: Any) -> None:
     handler: Any = process.system.__self__  # type: ignore[attr-defined]  # it has another home on each operating system
 
     def attended(command: str) -> Any:
-        return tell(command, _run(handler.sh, command, DEFAULT_ENCODING))
+        status = tell(command, _run(handler.sh, command, DEFAULT_ENCODING))
+        return 128 - status if status > 128 else status  # as IPython has it for ``_exit_code``
 
     def attended_output(command: Any) -> str:
         """The output of ``name = !command``, whose standard input is empty as it is."""
@@ -118,7 +119,7 @@ def _run(shell: str, command: str, encoding: str) -> int:
     IPython's own way keeps all that was printed, and looks through it for each piece.
 
     Returns:
-        The exit status; minus the signal where one has ended the command.
+        The exit status; minus the signal where one has ended the shell.
     """
     ours, theirs = os.openpty()
     try:
@@ -139,8 +140,7 @@ def _run(shell: str, command: str, encoding: str) -> int:
         for descriptor in (ours, theirs):
             if descriptor >= 0:
                 os.close(descriptor)
-    status = process.wait()
-    return 128 - status if status > 128 else status
+    return int(process.wait())
 
 
 def _set_window(terminal: int) -> None:
