@@ -66,6 +66,7 @@ class Endpoint:
         self._options = options
         self._tell = tell
         self._prints = prints
+        calls.returned = prints.end  # one that is overdue leaves no line open either
         self._metrics = Metrics()
         self._count = 0
         self._openapi = document(signature, options.name)

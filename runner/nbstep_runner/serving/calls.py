@@ -27,6 +27,7 @@ class Calls:
     Attributes:
         in_flight: Calls that run or wait for a thread.
         overdue: Calls that run though their requests have been answered without them.
+        returned: Told in a call's thread, with its request's id, once the callable has returned.
     """
 
     def __init__(self, function: Callable[..., Any], options: ServingOptions) -> None:
@@ -35,6 +36,7 @@ class Calls:
         self._threads = ThreadPoolExecutor(options.concurrency, "nbstep-call")
         self.in_flight = 0
         self.overdue = 0
+        self.returned: Callable[[str], None] = lambda _: None
 
     @property
     def stuck(self) -> bool:
@@ -65,8 +67,11 @@ class Calls:
         raise Problem(f"no answer within {self._options.request_seconds:g} s", status=504, reference="timed-out")
 
     def _answer(self, arguments: inspect.BoundArguments) -> Any:
-        answer = self._function(*arguments.args, **arguments.kwargs)
-        return asyncio.run(answer) if inspect.iscoroutine(answer) else answer
+        try:
+            answer = self._function(*arguments.args, **arguments.kwargs)
+            return asyncio.run(answer) if inspect.iscoroutine(answer) else answer
+        finally:
+            self.returned(REQUEST.get())
 
     def _ended(self, answer: asyncio.Future[Any]) -> None:
         self.in_flight -= 1

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import re
+import sys
 import threading
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -255,6 +256,26 @@ def test_slow_calls_are_answered_and_a_stuck_endpoint_says_so() -> None:
             assert (await client.post("/predict", json={"slow": False})).json() == "done"
 
     asyncio.run(ask())
+
+
+def test_what_an_overdue_call_printed_last_is_told_once_it_returns() -> None:
+    release = threading.Event()
+
+    def wait() -> None:
+        release.wait(60)
+        sys.stdout.write("late")
+
+    served = Served(wait, name="m", request_seconds=0.1)
+
+    async def ask() -> None:
+        async with served.client() as client:
+            assert (await client.post("/predict", json={}, headers={"X-Request-Id": "r"})).status_code == 504
+            release.set()
+            while served.calls.in_flight:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.01)
+
+    asyncio.run(ask())
+    assert ("late", {"request": "r", "stream": "stdout"}) in served.told.lines
 
 
 def test_more_requests_than_may_wait_are_sent_away() -> None:
