@@ -101,7 +101,8 @@ time.sleep(0.1)  # it has been begun
 kernel.iopub_socket.send_multipart(frames('second '))
 """
 FORKS = """
-import os, sys, threading
+import os, sys, threading, warnings
+warnings.simplefilter('ignore', DeprecationWarning)  # of forks beside threads, since Python 3.12
 kernel = get_ipython().kernel
 message = kernel.session.msg('debug', {{}}, parent=kernel.get_parent())
 frames = [b'debug', *kernel.session.serialize(message)]
