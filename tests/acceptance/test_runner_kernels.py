@@ -95,6 +95,13 @@ def test_r_runs_fails_and_takes_values_unchanged(tmp_path: Path) -> None:
     assert done.notebook.metadata.language_info.name == "R"
 
 
+@pytest.mark.fault(8)
+def test_r_is_answered_nothing_when_it_asks_for_input(tmp_path: Path) -> None:
+    cell = "for (i in 1:2) print(readline('which? '))"
+    done = run(tmp_path, [cell, "cat('on')"], kernelspec=R, env=kernels.r(tmp_path), seconds=60)
+    assert (done.code, done.text(0), done.text(1)) == (0, '[1] ""\n[1] ""\n', "on")
+
+
 @pytest.mark.fault(6)
 def test_r_meets_its_deadline(tmp_path: Path) -> None:
     cells = ["cat('begun\\n')\nflush(stdout())\nSys.sleep(60)", "cat('never')"]

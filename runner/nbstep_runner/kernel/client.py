@@ -24,8 +24,11 @@ class KernelClient:
     Args:
         connection: Where the kernel listens.
         open_files: Looked after, because ZMQ needs it.
-        bounded: The kernel waits for a slow reader, so few messages need to be held here. Other kernels drop what
-            finds no place (``ZMQ_PUB``), so for them everything is held: memory before lost output.
+        bounded: The kernel is ours: it waits for a slow reader, so few messages need to be held here. Other kernels
+            drop what finds no place (``ZMQ_PUB``), so for them everything is held: memory before lost output.
+
+    Attributes:
+        stdin: Where a kernel that is not ours may ask for input, though no request allows that.
     """
 
     def __init__(self, connection: Connection, open_files: OpenFiles, *, bounded: bool) -> None:
@@ -37,6 +40,7 @@ class KernelClient:
         self.control = self._open(zmq.DEALER, connection.address("control"))
         self.iopub = self._open(zmq.SUB, connection.address("iopub"))
         self.heartbeat = self._open(zmq.DEALER, connection.address("hb"))
+        self.stdin = None if bounded else self._open(zmq.DEALER, connection.address("stdin"))
         self.iopub.setsockopt(zmq.SUBSCRIBE, b"")
         self._hangups = {
             each: each.get_monitor_socket(zmq.EVENT_DISCONNECTED) for each in (self.shell, self.control, self.iopub)
@@ -61,6 +65,8 @@ class KernelClient:
         socket.setsockopt(zmq.LINGER, CLOSE_LINGER_MS)
         socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         socket.setsockopt(zmq.RCVHWM, self._high_water_mark)
+        if kind == zmq.DEALER:
+            socket.setsockopt(zmq.ROUTING_ID, self._wire.session.encode())  # by which a kernel asks whoever asked it
         socket.connect(address)
         return socket
 

@@ -56,7 +56,9 @@ class Kernel:
         open_files = OpenFiles()
         self._client = KernelClient(process.connection, open_files, bounded=bounded)
         self._poller = Poller(open_files)
-        sockets = (self._client.iopub, self._client.shell, self._client.control, self._client.heartbeat)
+        sockets = [self._client.iopub, self._client.shell, self._client.control, self._client.heartbeat]
+        if self._client.stdin is not None:
+            sockets.append(self._client.stdin)
         self._pidfd, self._stderr = process.pidfd, process.stderr
         for source in (*sockets, self._pidfd, self._stderr, wake):
             self._poller.register(source)
@@ -80,6 +82,8 @@ class Kernel:
             return Received(iopub=stuck)
         if self._stderr in ready and not self.process.drain_stderr():
             self._poller.unregister(self._stderr)
+        if self._client.stdin is not None and self._client.stdin in ready:
+            self._answer_nothing(self._client.stdin)
         take = self._take_last if gone else partial(self._take, ready=ready)
         heard = Received(
             iopub=(*take(self._client.iopub), *stuck),
@@ -95,6 +99,12 @@ class Kernel:
         if heard.iopub or heard.shell or (self._client.heartbeat in ready and self._client.pong()):
             self.last_sign_of_life = time.monotonic()
         return heard
+
+    def _answer_nothing(self, stdin: zmq.Socket[bytes]) -> None:
+        """An empty line for a kernel that asks for input, and would wait for ever; R has that in a batch run."""
+        while (question := self._client.receive(stdin)) is not None:
+            if question.type == "input_request":
+                self._request(stdin, "input_reply", {"value": ""})
 
     def _timeout(self, seconds: float | None) -> float | None:
         """Seconds to wait: as long as asked for, or until native output is to be looked at."""

@@ -71,7 +71,7 @@ class Wire:
     def __init__(self, key: str) -> None:
         self._key = key.encode()
         self._mac = hmac.new(self._key, digestmod=hashlib.sha256)
-        self._session = uuid4().hex
+        self.session = uuid4().hex
         self._count = 0
         self._parent = b""
         self._parent_id = ""
@@ -79,10 +79,10 @@ class Wire:
     def request(self, kind: str, content: dict[str, Any], metadata: dict[str, Any]) -> tuple[str, list[bytes]]:
         """A new message's id and its frames."""
         self._count += 1
-        msg_id = f"{self._session}_{self._count}"
+        msg_id = f"{self.session}_{self._count}"
         header = {
             "msg_id": msg_id,
-            "session": self._session,
+            "session": self.session,
             "username": "nbstep",
             "date": datetime.now(UTC).isoformat(),
             "msg_type": kind,

@@ -32,7 +32,7 @@ class Dead:
 
     spec = SimpleNamespace(is_ipykernel=False)
     connection, pidfd, stderr = None, PIDFD, STDERR
-    iopub, shell, control, heartbeat = "iopub", "shell", "control", "heartbeat"
+    iopub, shell, control, heartbeat, stdin = "iopub", "shell", "control", "heartbeat", None
 
     def __init__(self, messages: Iterator[Message], clock: Clock) -> None:
         self._messages = messages
