@@ -32,10 +32,15 @@ def command(profile: str | None, runs: str | None, storage: Storage, limit: int,
     from nbstep.runs.history import history
 
     used = chosen(profile, runs, storage)
-    records = history(folder_of_runs(used), storage=used.storage, limit=limit, keep=_filter(**wanted))
+    folder = folder_of_runs(used)
+    records = history(folder, storage=used.storage, limit=limit, keep=_filter(**wanted))
     if as_json:
         show_json(records)
         return
+    if not records:
+        from nbstep_runner.stores import redact
+
+        click.echo(f"nbstep: there is no {'such ' if any(wanted.values()) else ''}run below {redact(folder)}", err=True)
     from nbstep.views.run_list import PLAIN_HEADS, plain_row, run_list
 
     now = datetime.now(UTC)

@@ -23,7 +23,7 @@ from nbstep.runs.run import Run
 from nbstep.submission.places import RunPlaces, SweepPlaces
 from nbstep_runner.contract import OUTPUT, PLAN, RECORD_ENDING, RunResult, StorageOptions, decode
 from nbstep_runner.errors import InputNotFoundError, UsageError
-from nbstep_runner.stores import join, sibling
+from nbstep_runner.stores import join, redact, sibling
 
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ def _by_id(name: str, profile: Profile) -> Run:
     run_id = _latest(runs, profile) if name == "latest" else name
     found = _submitted(runs, run_id, profile.storage) or _beginning(runs, run_id, profile.storage)
     if found is None:
-        raise RunNotFoundError(f"there is no run {name} below {runs}", hint=_hint_of_folder(name))
+        raise RunNotFoundError(f"there is no run {name} below {redact(runs)}", hint=_hint_of_folder(name))
     return found
 
 
@@ -131,7 +131,7 @@ def _latest(runs: str, profile: Profile) -> str:
 
     newest = history(runs, storage=profile.storage, limit=1, keep=_names_a_folder)
     if not newest:
-        raise RunNotFoundError(f"there is no run below {runs}")
+        raise RunNotFoundError(f"there is no run below {redact(runs)}")
     return newest[0].run_id
 
 
@@ -148,7 +148,7 @@ def _beginning(runs: str, beginning: str, storage: StorageOptions) -> Run | None
     if len(fitting) > 1:
         some = ", ".join(fitting[:5])
         raise RunNotFoundError(
-            f"{len(fitting)} runs below {runs} begin with {beginning}: {some}", hint="Write more of the id."
+            f"{len(fitting)} runs below {redact(runs)} begin with {beginning}: {some}", hint="Write more of the id."
         )
     return _submitted(runs, fitting[0], storage) if fitting else None
 

@@ -142,3 +142,11 @@ def test_a_fault_of_ours_has_the_code_of_one(typed: Typed, monkeypatch: pytest.M
     assert (code, out) == (70, "")
     assert err.startswith("Traceback")
     assert err.endswith("ZeroDivisionError: division by zero\n")
+
+
+def test_a_list_of_nothing_says_where_nothing_is(typed: Typed) -> None:
+    code, out, err = typed("list", "--runs", "nowhere")
+    assert (code, out.split()[0]) == (0, "RUN")
+    assert err == f"nbstep: there is no run below {Path.cwd()}/nowhere\n"
+    assert typed("list", "--runs", "nowhere", "--state", "failed").err.startswith("nbstep: there is no such run")
+    assert typed("list", "--runs", "nowhere", "--json") == (0, "[]\n", "")

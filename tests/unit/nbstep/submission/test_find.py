@@ -12,8 +12,10 @@ import pytest
 import nbstep
 import nbstep.errors
 from nbstep.backends.memory import MemoryBackend
+from nbstep.submission.find import find_run
 from nbstep_runner.contract import Claim, RunState, encode
 from nbstep_runner.errors import UsageError
+from nbstep_runner.stores.memory import MemorySpace, MemoryStore
 from support import notebooks
 from support.records import run_record
 
@@ -112,3 +114,11 @@ def test_its_heartbeat_says_whether_it_still_runs(folder: Path, age: float, stat
 def test_one_pattern_of_what_comes_back_need_not_be_a_list() -> None:
     run = nbstep.submit("train.ipynb", on="memory", runs="runs", collect="*.csv")
     assert list(run.spec().collect) == ["*.csv"]
+
+
+def test_a_folder_in_which_nothing_is_found_shows_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nbstep.submission.find.store_of", lambda *_: MemoryStore(MemorySpace()))
+    with pytest.raises(nbstep.errors.RunNotFoundError) as caught:
+        find_run("r", nbstep.Profile(runs="sftp://me:word@host/runs"))
+    assert "sftp://me:***@host/runs" in caught.value.message
+    assert "word" not in str(caught.value)
