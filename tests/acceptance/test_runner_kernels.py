@@ -95,6 +95,13 @@ def test_r_runs_fails_and_takes_values_unchanged(tmp_path: Path) -> None:
     assert done.notebook.metadata.language_info.name == "R"
 
 
+@pytest.mark.fault(7)
+@pytest.mark.parametrize(("source", "code"), [("quit(status = 3)", 10), ("quit('no')", 0)])
+def test_r_ends_with_the_status_that_it_is_given(tmp_path: Path, source: str, code: int) -> None:
+    done = run(tmp_path, [source, "cat('never')"], kernelspec=R, env=kernels.r(tmp_path), seconds=60)
+    assert (done.code, done.states) == (code, ["failed" if code else "succeeded", "not_run"])
+
+
 @pytest.mark.fault(8)
 def test_r_is_answered_nothing_when_it_asks_for_input(tmp_path: Path) -> None:
     cell = "for (i in 1:2) print(readline('which? '))"

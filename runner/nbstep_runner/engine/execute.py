@@ -23,7 +23,7 @@ from nbstep_runner.engine import cells, metadata
 from nbstep_runner.engine.cell_run import CellContext, CellOutcome, CellRun
 from nbstep_runner.engine.document import Document
 from nbstep_runner.engine.messages import Raised, exit_asked
-from nbstep_runner.engine.printed_errors import complaint_in, printed_error
+from nbstep_runner.engine.printed_errors import complaint_in, printed_error, status_of_exit
 from nbstep_runner.engine.verdict import SUCCESS, Verdict, described, failure, unanswered, verdict_of
 from nbstep_runner.errors import ExitCode, InternalError, NbstepError
 from nbstep_runner.kernel.death import explain
@@ -214,6 +214,9 @@ class Executor:
         if ending.reply.get("status") != "ok":
             return self._judge_reply(index, cell, Raised.of(ending.reply))
         asked = exit_asked(ending.reply)
+        if asked is not None and not asked.value:
+            language = self._around.kernel.process.spec.language
+            asked = Raised(asked.name, status_of_exit(language, cells.source_of(cell)))
         if asked is not None and not asked.is_clean_exit:
             return self._judge_reply(index, cell, asked)
         exits = SUCCESS if asked else None

@@ -25,6 +25,17 @@ FAILS_SILENTLY: Final = "--no-raise-error"
 """Asks IPython to take the failure of a cell's program for none."""
 COMPLAINT: Final = re.compile(r"(?:error|exception)\b", re.IGNORECASE)
 
+QUIT: Final = re.compile(r"\bq(?:uit)?\s*\((?P<arguments>[^()]*)\)")
+"""R's request to end; its kernel passes on neither the status nor the words of it."""
+STATUS: Final = re.compile(r"(?:\A[^,=]*,\s*|\bstatus\s*=\s*)(?P<status>\d+)L?\s*(?:,|\Z)")
+
+
+def status_of_exit(language: str, source: str) -> str:
+    """The status with which a cell of R has ended its notebook, where its one call of ``quit`` names it; else empty."""
+    calls = QUIT.findall(source) if language.lower() == "r" else []
+    named = STATUS.search(calls[0].strip()) if len(calls) == 1 else None
+    return named["status"] if named else ""
+
 
 def printed_error(language: str, source: str, text: str) -> Raised | None:
     """The error that the text of a cell ends with.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbstep_runner.engine.printed_errors import complaint_in, printed_error
+from nbstep_runner.engine.printed_errors import complaint_in, printed_error, status_of_exit
 
 CALLED_FROM = "x = 2\r\nerror: boom: no such station\r\nerror: called from\r\n    f at line 2 column 2\r\n"
 PARSE_ERROR = "error: parse error:\r\n\r\n  invalid use of =\r\n\r\n>>> x = 3 = = 4\r\n          ^\r\n"
@@ -67,3 +67,23 @@ def test_a_cell_whose_program_is_missing_has_failed(source: str, text: str, fail
 )
 def test_of_what_was_printed_the_line_that_says_most_is_told(text: str, line: str) -> None:
     assert complaint_in(text) == line
+
+
+@pytest.mark.fault(7)
+@pytest.mark.parametrize(
+    ("source", "status"),
+    [
+        ("quit(status = 3)", "3"),
+        ("if (bad)\n  q('no', 1L)", "1"),
+        ("quit('no', status=2, runLast=FALSE)", "2"),
+        ("quit(save='no')", ""),
+        ("q()", ""),
+        ("q('no', 0)", "0"),
+        ("quit(status = code)", ""),
+        ("if (bad) q('no', 1) else q('no', 0)", ""),
+        ("seq(1, 3)", ""),
+    ],
+)
+def test_the_status_that_r_does_not_pass_on_is_the_one_that_its_cell_names(source: str, status: str) -> None:
+    assert status_of_exit("R", source) == status
+    assert status_of_exit("python", source) == ""
