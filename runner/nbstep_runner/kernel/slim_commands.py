@@ -2,6 +2,7 @@
 
 import codecs
 import functools
+import inspect
 import os
 import select
 import signal
@@ -85,7 +86,8 @@ def _attend_to_cd(shell: Any, tell: Any) -> None:
         if not entered:
             tell(f"%cd {line}", 1)
 
-    magic.__self__.cd = cd
+    if (owner := getattr(magic, "__self__", None)) is not None:  # else a startup file has made it anew
+        owner.cd = cd
     shell.register_magic_function(cd, "line", "cd")
 
 
@@ -98,6 +100,8 @@ def _attend_to_scripts(kernel: Any, tell: Any) -> None:
 
     magics: Any = ScriptMagics
     run_script, kill = magics._run_script, magics.kill_bg_processes
+    if not inspect.iscoroutinefunction(run_script):  # of IPython 7
+        return
     killed: list[Any] = []
 
     async def attended(self: Any, process: Any, cell: bytes, to_close: Any) -> None:

@@ -67,3 +67,13 @@ def test_so_is_a_pushd_or_popd_and_a_cd_to_what_the_history_does_not_have(
     shell.dir_stack[:] = ["/gone"]
     shell.magics["popd"]()
     assert told[2:] == [("%cd /gone", 1)]
+
+
+def test_a_cd_of_a_startup_file_is_attended_to_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shell, told = Shell(tmp_path), list[tuple[str, int]]()
+    shell.magics["cd"] = lambda line: os.chdir(line) if Path(line).is_dir() else None
+    _attend_to_cd(shell, lambda command, status: told.append((command, status)))
+    for line in (str(tmp_path), "missing"):
+        shell.magics["cd"](line)
+    assert told == [("%cd missing", 1)]
