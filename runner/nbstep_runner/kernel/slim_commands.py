@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -20,9 +19,6 @@ END_LOOKED_FOR_SECONDS = 0.05
 """How soon the end of a command is seen whose terminal another process, which it left behind, still holds."""
 INTERRUPTED_SECONDS = 0.2
 """What an interrupted command has to end by itself."""
-TERMINAL_BYTES = 2**12 - 1
-"""What a terminal hands out at once. Who writes so much writes on, and is read in fewer turns a moment later."""
-FILLS_AGAIN_SECONDS = 0.0005
 WINDOW = (24, 80)
 
 
@@ -169,8 +165,6 @@ def _print_until_end(terminal: int, process: Any, decoder: Any) -> None:
                 sys.stdout.write(text)
             if not more:
                 return
-            if len(data) >= TERMINAL_BYTES:
-                time.sleep(FILLS_AGAIN_SECONDS)
         elif ended:
             return
 
