@@ -347,6 +347,25 @@ def test_a_pool_has_no_server_for_kernels_that_cannot_be_forked(
     pool.close()
 
 
+def test_a_pool_serves_kernels_of_other_places_than_this_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec: dict[str, object] = {"argv": argv, "language": "python", "env": {"ITS_OWN": "1"}}
+    for name, value in kernels.installed(tmp_path, "elsewhere", spec).items():
+        monkeypatch.setenv(name, value)
+    pool = WarmPool("elsewhere", None, wanted=True)
+    try:
+        pool.prepare("elsewhere", None, ())
+        found = pool.server()
+        assert found is not None
+        with kernel_of_address(pool) as session:
+            assert isinstance(session.process._process, ForkedProcess)
+            assert session.run("import os; print(os.environ['ITS_OWN'])") == "1\n"
+    finally:
+        pool.close()
+
+
 @contextmanager
 def kernel_of_address(pool: WarmPool) -> Iterator[Session]:
     found = pool.server()

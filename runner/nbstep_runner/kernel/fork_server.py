@@ -14,6 +14,8 @@ The server has one thread, and never an event loop or a ZMQ context: only such a
 that turns out to be unfit (see ``preload``) makes it start over without it.
 """
 
+from __future__ import annotations
+
 import importlib.util
 import json
 import os

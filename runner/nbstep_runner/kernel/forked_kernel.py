@@ -15,6 +15,8 @@ Whatever the client sends after the first message, or its own end, ends the kern
 guardian tells the server that it is free, which passes it the next connection; the server's end is then its own.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import select

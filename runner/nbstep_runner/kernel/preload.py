@@ -10,6 +10,8 @@ own, or its import did what no child inherits or sees. That is found out by watc
 * it prints or warns: a notebook that imports it shows that.
 """
 
+from __future__ import annotations
+
 import contextlib
 import gc
 import importlib

@@ -1,5 +1,7 @@
 """ipykernel without what a run never uses: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
+from __future__ import annotations
+
 import gc
 import os
 import sys

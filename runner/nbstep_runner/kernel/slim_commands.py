@@ -1,5 +1,7 @@
 """A cell's commands (``!``) as a run wants them: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
+from __future__ import annotations
+
 import codecs
 import functools
 import inspect
@@ -169,7 +171,7 @@ def _print_until_end(terminal: int, process: Any, decoder: Any) -> None:
             return
 
 
-def _read(terminal: int) -> "tuple[bytes, bool]":
+def _read(terminal: int) -> tuple[bytes, bool]:
     """What waits, up to a bound, and whether there may be more: a terminal hands out little at a time."""
     room, size = memoryview(bytearray(PIECE)), 0
     try:

@@ -1,5 +1,7 @@
 """What a kernel imports, and what not: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
+from __future__ import annotations
+
 import sys
 import threading
 from collections.abc import Iterator

@@ -48,8 +48,10 @@ It imports nothing of ours, because the kernel's environment need not hold nbste
 * at the end threads are joined, exit handlers run, the namespace is cleared and open files are flushed as ever, but
   the interpreter is not taken apart after that: it would only free memory that the process gives back anyway.
 
-Tested with ipykernel 6.29 to 7; ``--stock-kernel`` launches the kernel without any of this.
+Tested with ipykernel 6.29 to 7, for Python 3.8 and newer; ``--stock-kernel`` launches the kernel without any of this.
 """
+
+from __future__ import annotations
 
 import importlib.util
 import os

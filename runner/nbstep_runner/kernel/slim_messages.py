@@ -1,5 +1,7 @@
 """How a kernel's messages are written and sent: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
+from __future__ import annotations
+
 import sys
 import threading
 from contextlib import nullcontext, suppress

@@ -3,6 +3,8 @@
 Loaded by path; it imports nothing of ours.
 """
 
+from __future__ import annotations
+
 import codecs
 import fcntl
 import os
@@ -68,8 +70,8 @@ class _PipeReader:
                 self._takes = True  # the stream, written to, would take again
                 try:
                     data = os.read(self._stream._fid, waiting)
-                    if not self._stream._should_watch:  # it is being closed, which writes this to wake whoever waits
-                        data = data.removesuffix(b"\0")
+                    if not self._stream._should_watch and data.endswith(b"\0"):
+                        data = data[:-1]  # it is being closed, which writes this to wake whoever waits
                     if text := self._decoder.decode(data):
                         self._stream.write(text)
                 finally:

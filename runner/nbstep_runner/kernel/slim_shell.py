@@ -1,5 +1,7 @@
 """IPython's shell as a run wants it: see ``slim_ipykernel``. Loaded by path; it imports nothing of ours."""
 
+from __future__ import annotations
+
 import builtins
 import sys
 from collections import defaultdict
@@ -79,7 +81,7 @@ def _holds_group(error: BaseException | None) -> bool:
     return False
 
 
-class _Outputs(defaultdict[int, list[Any]]):
+class _Outputs(defaultdict):  # type: ignore[type-arg]  # Python 3.8 takes none
     """Takes the place of ``HistoryManager.outputs``: what is past :data:`KEPT_OUTPUT` is not kept.
 
     Attributes:
@@ -120,7 +122,7 @@ class _Outputs(defaultdict[int, list[Any]]):
         return self.room >= 0
 
 
-class _OutputList(list[Any]):
+class _OutputList(list):  # type: ignore[type-arg]  # as above
     """The outputs of one cell."""
 
     def __init__(self, outputs: _Outputs) -> None:

@@ -3,6 +3,8 @@
 Loaded by path; it imports nothing of ours, and needs what ``slim_pipes`` has done.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 import time
@@ -146,7 +148,7 @@ def _send_in_time(stream: Any) -> None:
     stream._nbstep_sent = _sending(stream)
 
 
-def _sending(stream: Any) -> "_Sent":
+def _sending(stream: Any) -> _Sent:
     """Have what a stream holds sent, as ipykernel's ``OutStream.flush`` does."""
     sent = _Sent()
     stream.pub_thread.schedule(stream._flush)

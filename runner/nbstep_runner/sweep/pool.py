@@ -127,11 +127,11 @@ class WarmPool:
         """Say which kernels are wanted, and what they import."""
         self._modules = modules
         spec = self._chosen(kernel, language)
-        if self._server and spec and self._server.kernels.makes(spec, str(self._folder)):
+        if not (self._server and spec and self._server.kernels.makes(spec, str(self._folder))):
+            self.close()
+            self._start(spec)
+        if self._server:
             self._server.preload(modules)
-            return
-        self.close()
-        self._start(spec)
 
     def _chosen(self, kernel: str | None, language: str | None) -> KernelSpec | None:
         try:
