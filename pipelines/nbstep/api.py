@@ -10,7 +10,7 @@ from typing import Any
 
 from nbstep.backends.arguments import storage_options
 from nbstep.backends.local.process import default_output
-from nbstep.backends.protocol import Again, Located, Plan
+from nbstep.backends.protocol import Again, Backend, Located, Phase, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
 from nbstep.backends.stores import keeper_of, named_runs
@@ -25,7 +25,7 @@ from nbstep.submission.find import find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload, withdraw
 from nbstep_runner.contract import ParameterSource
-from nbstep_runner.errors import UsageError
+from nbstep_runner.errors import BadInputError, NbstepError, UsageError
 
 
 def run(  # noqa: PLR0913 - papermill's arguments, by their names
@@ -277,13 +277,20 @@ def start(prepared: Prepared) -> Run:
     is_new = prepared.stored and upload(prepared.uploads, prepared.storage)
     try:
         backend.submit(request)
-    except (ClusterDeniedError, NotStartedError):
-        if is_new:
+    except (BadInputError, ClusterDeniedError, NotStartedError, RunNotFoundError, UsageError):
+        if is_new and not _is_known(backend, request.handle):
             withdraw(prepared.uploads, prepared.storage)
         raise
     if prepared.stored:
         remember(places.submission, request.handle, submission, prepared.storage)
     return Run(request.handle, located_at(places, submission.spec.run_id, prepared.storage), backend)
+
+
+def _is_known(backend: Backend, handle: str) -> bool:
+    """Whether the place has a run that it refused: a first try, whose answer was lost, may have started it."""
+    with suppress(NbstepError):  # the refusal of whoever may not ask is all that there is
+        return backend.statuses([handle])[handle].phase is not Phase.GONE
+    return False
 
 
 def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Profile | None = None) -> Run | Any:

@@ -112,13 +112,23 @@ class Browser:
         self._ask("DELETE", f"/session/{self._session}")
 
 
+def _driver() -> tuple[subprocess.Popen[str], int]:
+    """chromedriver and its port; it ends where the port that it found free is taken by then."""
+    for _ in range(5):
+        driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
+        assert driver.stdout is not None
+        for line in driver.stdout:
+            if "started successfully" in line:
+                return driver, int(line.split()[-1].rstrip("."))
+        driver.wait(30)
+    raise AssertionError("chromedriver does not start")
+
+
 @contextmanager
 def driven(folder: Path) -> Iterator[Browser]:
     """A browser for a block; its profile is in the folder."""
-    driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True)
-    assert driver.stdout is not None
+    driver, port = _driver()
     try:
-        port = next(int(line.split()[-1].rstrip(".")) for line in driver.stdout if "started successfully" in line)
         opened = Browser(port, folder)
         yield opened
         opened.close()

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from typing import Any, Final, Protocol, cast
@@ -105,7 +106,7 @@ def host_named(name: str) -> Host:
     """
     place = _place(name)
     if not place:
-        serving = [each for each in names() if _place(each)]
+        serving = [each for each in names() if _serves(each)]
         raise UsageError(f"nothing can be served on {name!r}", hint=f"It is one of {', '.join(serving)}.")
     module, _, attribute = place.partition(":")
     return cast("Host", getattr(import_module(module), attribute)())
@@ -113,6 +114,12 @@ def host_named(name: str) -> Host:
 
 def _place(name: str) -> str:
     return getattr(backend_named(name), "endpoints", "") if name in names() else ""
+
+
+def _serves(name: str) -> bool:
+    with suppress(ImportError, UsageError):  # a backend that is not whole is none to offer
+        return bool(_place(name))
+    return False
 
 
 def ask_url(url: str, body: bytes | None) -> bytes:

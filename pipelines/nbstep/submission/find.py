@@ -93,7 +93,9 @@ def _hint_of_folder(name: str) -> str:
     if not os.path.isdir(name):  # noqa: PTH112 - a Path raises for names that no folder can have
         return ""
     notebook = Path(name, OUTPUT)
-    return f"Name its notebook: {notebook}" if notebook.exists() else f"List its runs with: nbstep list --runs {name}"
+    if os.path.exists(notebook):  # noqa: PTH110 - a Path raises where the folder may not be entered
+        return f"Name its notebook: {notebook}"
+    return f"List its runs with: nbstep list --runs {name}"
 
 
 def _submitted(runs: str, run_id: str, storage: StorageOptions) -> Run | None:

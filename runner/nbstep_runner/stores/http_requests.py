@@ -222,7 +222,7 @@ class Requests:
             BadInputError: One of the names is an object's.
             StorageDeniedError: The folder is missing, and may not be made.
         """
-        made, answered = False, 0
+        made, answered, folder = False, 0, ""
         for path in webdav.parents(urlsplit(uri).path):
             folder = urlsplit(uri)._replace(path=path).geturl()
             with self._client.answer(Ask(method="MKCOL", uri=folder), attempt) as response:
@@ -232,6 +232,8 @@ class Requests:
             if exists and self._is_folder(folder.rstrip("/"), attempt) is False:
                 raise BadInputError(f"{redact(folder.rstrip('/'))} is an object, where a folder should be.")
         if status in _MISSING and answered in _DENIED:
+            if self._is_folder(folder, attempt):  # Apache denies one that another makes at that moment
+                return True
             raise explained(answered, doing("making the folder of", uri))
         return made
 

@@ -582,4 +582,13 @@ def test_a_folder_that_never_comes_is_no_conflict_either(web_place: Place) -> No
         web_place.store(1.0).write(web_place.uri(), b"whole")
     web_place.proxy.add(Kind.STATUS, "MKCOL", status=403, times=10_000)
     with pytest.raises(StorageDeniedError, match="do not allow making the folder of http"):
-        web_place.store(1.0).write(web_place.uri(), b"whole")
+        web_place.store(1.0).write(web_place.uri("new/a.ipynb"), b"whole")
+
+
+@pytest.mark.fault(73)
+def test_a_folder_that_another_makes_at_that_moment_is_there(web_place: Place) -> None:
+    """Apache denies to make it then."""
+    web_place.proxy.add(Kind.STATUS, "PUT", status=409)
+    web_place.proxy.add(Kind.STATUS, "MKCOL", status=403, times=10_000)
+    web_place.store().write(web_place.uri(), b"whole")
+    assert web_place.truth() == b"whole"

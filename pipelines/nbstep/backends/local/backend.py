@@ -102,7 +102,7 @@ class LocalBackend:
             with _locked(folder):
                 if process_of(folder) is None:
                     (folder / "work").mkdir(exist_ok=True)
-                    write_process(folder, _start(folder, plan.body))
+                    _begin(folder, plan.body)
         except OSError as error:
             if error.errno == errno.E2BIG:
                 raise NotStartedError(
@@ -162,6 +162,17 @@ def _known(handle: str) -> Process:
     if process is None:
         raise RunNotFoundError(f"there is no local run {handle}")
     return process
+
+
+def _begin(folder: Path, body: dict[str, Any]) -> None:
+    """Start the process and note which it is: one that nobody could find again is ended."""
+    process = _start(folder, body)
+    try:
+        write_process(folder, process)
+    except OSError:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def _start(folder: Path, body: dict[str, Any]) -> Process:

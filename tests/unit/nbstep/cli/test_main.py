@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +44,13 @@ def test_another_way_to_end_is_pythons_own(ending: str, code: int) -> None:
     done = ended(ending)
     assert (done.returncode, done.stderr) == (code, "")
     assert "at exit" in done.stdout
+
+
+def test_what_cannot_be_printed_at_the_end_is_told() -> None:
+    program = PROGRAM.format(ending="return 0")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 75
+    assert "nbstep: what is printed cannot be written: No space left on device" in done.stderr

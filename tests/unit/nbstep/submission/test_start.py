@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nbstep
-from nbstep.errors import NotStartedError
+from nbstep.backends.memory import MemoryBackend
+from nbstep.errors import ClusterDeniedError, NotStartedError
+from nbstep_runner.errors import UsageError
+from nbstep_runner.processes import TOKEN_VARIABLE
 from support import notebooks
 
 
@@ -27,6 +31,28 @@ def test_a_run_that_was_never_started_is_not_listed_as_waiting(folder: Path) -> 
         nbstep.submit("train.ipynb", runs="runs", run_id="r")
     assert nbstep.history("runs") == []
     assert [path for path in (folder / "runs").rglob("*") if path.is_file()] == []
+
+
+def test_one_that_a_run_may_not_submit_is_not_listed_either(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "of the run")
+    with pytest.raises(UsageError, match="cannot be submitted from a notebook"):
+        nbstep.submit("train.ipynb", runs="runs", run_id="r")
+    assert [path for path in (folder / "runs").rglob("*") if path.is_file()] == []
+
+
+def test_one_that_was_started_before_it_was_refused_keeps_what_it_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = MemoryBackend.submit
+
+    def start_and_refuse(self: MemoryBackend, plan: Any) -> None:
+        submit(self, plan)
+        raise ClusterDeniedError("the quota is used up: by this very run")
+
+    monkeypatch.setattr(MemoryBackend, "submit", start_and_refuse)
+    with pytest.raises(ClusterDeniedError):
+        nbstep.submit("train.ipynb", on="memory", runs="runs", run_id="r")
+    assert [path for path in (folder / "runs").rglob("*") if path.is_file()] != []
 
 
 def test_what_another_submission_has_put_there_stays() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from nbstep_runner.contract import RunSpec, StorageOptions
 from nbstep_runner.errors import UsageError
 from nbstep_runner.processes import host_identity, started_at
 from nbstep_runner.supervisor import Supervisor
+from support import processes
 
 BACKEND = LocalBackend()
 WAITS = "import sys, time; print('begun', flush=True); time.sleep(600)"
@@ -91,6 +93,19 @@ def test_a_folder_that_cannot_be_written_is_told_with_the_way_to_another(tmp_pat
     with pytest.raises(NotStartedError, match=f"{tmp_path}/nbstep/local/r") as refused:
         started("print('begun')")
     assert "XDG_STATE_HOME" in refused.value.hint
+
+
+def test_a_process_that_nobody_could_find_again_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Process] = []
+
+    def refuse(_: Path, process: Process) -> None:
+        begun.append(process)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nbstep.backends.local.backend.write_process", refuse)
+    with pytest.raises(NotStartedError, match="No space left on device"):
+        started(WAITS)
+    assert processes.until(lambda: not begun[0].alive, 30)
 
 
 def test_a_user_without_a_home_is_told_what_to_name(monkeypatch: pytest.MonkeyPatch) -> None:
