@@ -32,7 +32,9 @@ _MARKUP: Final = re.compile(
 _SCRIPT: Final = re.compile(r"<(script|style|template)\b[^<>]*>[^<]*+(?:<(?!/?\1\b)[^<]*+)*+</\1\s*>", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 
-DISPLAYED: Final = (_SCRIPT, _MARKUP, _ESCAPED)
+_UNSEEN: Final = re.compile(f"(?i:{_SCRIPT.pattern})|{_MARKUP.pattern}", re.DOTALL)
+
+DISPLAYED: Final = (_UNSEEN, _MARKUP, _ESCAPED)
 """What is not shown of displays: scripts; tags, while entities are shown as what they mean; in Markdown and LaTeX, the
 backslash before punctuation."""
 

@@ -44,7 +44,7 @@ def test_children_and_daemons_end_with_a_runner_that_is_killed(tmp_path: Path) -
         assert len(processes.marked(running.mark)) >= 7
         done = running.signal(signal.SIGKILL).finish(30)
     assert done.code == -signal.SIGKILL
-    assert (done.record["state"], done.error["message"]) == ("lost", "the run's process was killed")
+    assert (done.record["state"], done.error["message"]) == ("lost", "the run's process ended without a verdict")
     assert not done.output.exists()
 
 
@@ -73,7 +73,7 @@ atexit.register(lambda: pathlib.Path('{folder}/handled').touch())
 
 @pytest.mark.parametrize(
     ("handler", "how"),
-    [("time.sleep, 600", "did not end within 1 s and is killed"), ("os.kill, os.getpid(), 9", "was ended by SIGKILL")],
+    [("time.sleep, 600", "did not end in time and is killed"), ("os.kill, os.getpid(), 9", "was ended by SIGKILL")],
 )
 def test_an_end_of_the_kernel_that_was_cut_short_is_told(tmp_path: Path, handler: str, how: str) -> None:
     done = run(tmp_path, [f"import atexit, os, time\natexit.register({handler});"], "--shutdown-timeout", "1")

@@ -40,6 +40,38 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 for thread in threads: thread.join()
 print('sounded', alarms)
 """
+FLUSHED_BESIDE = """
+import logging, signal, subprocess, time
+noisy = subprocess.Popen(['sh', '-c', 'while :; do echo noise >&2; done'])
+alarms = 0
+def sound(*_):
+    global alarms
+    alarms += 1
+    logging.warning('alarm')
+signal.signal(signal.SIGALRM, sound)
+signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+longest, before = 0, time.monotonic()
+for number in range(50_000):
+    print('main', number)
+    now = time.monotonic()
+    longest, before = max(longest, now - before), now
+signal.setitimer(signal.ITIMER_REAL, 0)
+noisy.kill(), noisy.wait()
+print('sounded', alarms, 'held up' if longest > 8 else 'in time')
+"""
+FORKED_BESIDE = """
+import multiprocessing, subprocess
+noisy = subprocess.Popen(['sh', '-c', 'while :; do echo noise >&2; done'])
+fork = multiprocessing.get_context('fork')
+for number in range(30):
+    child = fork.Process(target=print, args=('child', number))
+    child.start()
+    child.join(20)
+    if child.exitcode is None:
+        child.kill()
+        print('hangs')
+noisy.kill(), noisy.wait()
+"""
 NO_TEXT = """
 import sys
 print('one')
@@ -120,6 +152,22 @@ def test_what_threads_and_handlers_of_signals_print_beside_a_cell_is_all_there(s
     alarms = int(printed.rpartition("sounded ")[2].split()[0])
     assert alarms > 0
     assert [printed.count(each) for each in ("main", "first", "second", "alarm")] == [20_000, 3000, 3000, alarms]
+
+
+@pytest.mark.fault(33)
+def test_a_handler_of_a_signal_that_logs_holds_up_nothing(slim: Session) -> None:
+    """It flushes within the print that it interrupts, while native output comes for the same stream."""
+    printed = slim.run(FLUSHED_BESIDE)
+    alarms, _, verdict = printed.rpartition("sounded ")[2].strip().partition(" ")
+    assert (verdict.splitlines()[0], int(alarms) > 0) == ("in time", True)
+    assert [printed.count(each) for each in ("main", "WARNING:root:alarm")] == [50_000, int(alarms)]
+
+
+@pytest.mark.fault(33)
+def test_forked_children_end_whatever_is_printed_beside_them(slim: Session) -> None:
+    """Each flushes as it ends."""
+    printed = slim.run(FORKED_BESIDE)
+    assert (printed.count("child"), printed.count("hangs")) == (30, 0)
 
 
 def test_a_stream_takes_nothing_but_text(session: Session) -> None:

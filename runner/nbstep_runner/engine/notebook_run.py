@@ -198,7 +198,7 @@ def _cut_short(kernel: Kernel, spec: RunSpec) -> tuple[str, ...]:
     """What a success does not say: that what was to happen at the kernel's end may not have."""
     status = kernel.process.exit_status
     if status is None and spec.deadlines.shutdown > 0:
-        how = f"did not end within {spec.deadlines.shutdown:g} s and is killed"
+        how = "did not end in time and is killed"
     elif status is not None and status < 0:
         how = f"was ended by {signal_name(-status)}"
     else:

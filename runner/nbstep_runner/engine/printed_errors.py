@@ -27,14 +27,15 @@ COMPLAINT: Final = re.compile(r"(?:error|exception)\b", re.IGNORECASE)
 
 QUIT: Final = re.compile(r"\bq(?:uit)?\s*\((?P<arguments>[^()]*)\)")
 """R's request to end; its kernel passes on neither the status nor the words of it."""
+COMMENT: Final = re.compile(r"^\s*#.*$", re.MULTILINE)
 STATUS: Final = re.compile(r"(?:\A[^,=]*,\s*|\bstatus\s*=\s*)(?P<status>\d+)L?\s*(?:,|\Z)")
 
 
 def status_of_exit(language: str, source: str) -> str:
-    """The status with which a cell of R has ended its notebook, where its one call of ``quit`` names it; else empty."""
-    calls = QUIT.findall(source) if language.lower() == "r" else []
-    named = STATUS.search(calls[0].strip()) if len(calls) == 1 else None
-    return named["status"] if named else ""
+    """The status with which a cell of R has ended its notebook, where all its calls of ``quit`` name it; or empty."""
+    calls = QUIT.findall(COMMENT.sub("", source)) if language.lower() == "r" else []
+    named = {found["status"] if (found := STATUS.search(call.strip())) else "" for call in calls}
+    return named.pop() if len(named) == 1 else ""
 
 
 def printed_error(language: str, source: str, text: str) -> Raised | None:

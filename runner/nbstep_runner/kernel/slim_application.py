@@ -218,7 +218,7 @@ def _exit(application: Any, streams: tuple[Any, ...], await_sent: Any) -> None:
     atexit._run_exitfuncs()
     for stream in streams:
         stream.flush()
-    if application.session.message_count != said:
+    if application.session.message_count != said or application.iopub_thread._events:
         await_sent(application.iopub_thread)
         application.close()  # waits until all has left the process
     _flush_files()

@@ -104,7 +104,10 @@ def _attend_to_scripts(kernel: Any, tell: Any) -> None:
 
     async def attended(self: Any, process: Any, cell: bytes, to_close: Any) -> None:
         parent = kernel.get_parent()
-        await run_script(self, process, cell, to_close)
+        try:
+            await run_script(self, process, cell, to_close)
+        except ConnectionError:  # it has ended without reading all of its cell
+            await process.wait()
         if process not in killed and kernel._shutdown_message is None:
             tell(cell.decode(errors="replace"), process.returncode, parent)
 

@@ -32,6 +32,8 @@ def patch_pipes(iostream: Any) -> None:
             self._exc = sys.exc_info()
 
     def take(self: Any) -> None:
+        if self._buffer_lock._is_owned() or not self._is_master_process():
+            return  # who takes now may wait for the lock that this thread has; in a fork, it may be taken for ever
         if self._fid is not None and self._should_watch:
             _reader(self).take()
 

@@ -36,7 +36,9 @@ def patch_streams(iostream: Any) -> None:
         with _lock:
             holds_text = any(buffer.tell() for buffer in self._buffers.values())
         holds_text = holds_text or _is_sending(self)
-        if holds_text and _is_sent_by_another(self.pub_thread):
+        if holds_text and _lock._is_owned():  # within this thread's own print, by a signal's handler
+            hand_over(self)
+        elif holds_text and _is_sent_by_another(self.pub_thread):
             _sending(self).wait()
         elif holds_text:
             flush(self)
@@ -51,6 +53,7 @@ def patch_streams(iostream: Any) -> None:
     _share_lock(out_stream)
     _patch_write(out_stream)
     _let_be_heard(out_stream)
+    _patch_schedule(iostream.IOPubThread)
     _patch_send(iostream.IOPubThread)
     out_stream.flush = prompt_flush
     out_stream._flush = noted_send
@@ -110,7 +113,7 @@ def _patch_write(out_stream: Any) -> None:
             return sum(self.write(string[start : start + PIECE]) for start in range(0, len(string), PIECE))
         _make_way(self, last[0])
         with lock:
-            written = write(self, string)
+            written = _written(self, string, write)
             last, room = _written_to(self)
         if room < 0:
             _send_in_time(self)
@@ -130,6 +133,16 @@ def _make_way(stream: Any, last: Any) -> None:
         hand_over(last)
 
 
+def _written(stream: Any, string: str, write: Callable[[Any, str], Any]) -> Any:
+    """Write as ipykernel does, to what is sent next also where a signal's handler sends what there was meanwhile."""
+    before = stream._buffers
+    written = write(stream, string)
+    if stream._buffers is not before:
+        for header, left in list(before.items()):  # written after the handler had looked
+            stream._buffers[header].write(left.getvalue())
+    return written
+
+
 def _written_to(stream: Any) -> tuple[tuple[Any, Any, Any, Any], int]:
     """Where the stream has just written to, and how many characters that leaves of a piece; its lock is held."""
     header = stream._parent_header.get(None)
@@ -137,7 +150,10 @@ def _written_to(stream: Any) -> tuple[tuple[Any, Any, Any, Any], int]:
     buffer = stream._buffers.get(frozenset(parent.items()))
     if buffer is None:  # it has been sent at once
         return (stream, None, None, None), 0
-    return (stream, parent, stream._buffers, buffer.write), PIECE - buffer.tell()
+    try:
+        return (stream, parent, stream._buffers, buffer.write), PIECE - buffer.tell()
+    except ValueError:  # a signal's handler has sent it
+        return (stream, None, None, None), 0
 
 
 def _send_in_time(stream: Any) -> None:
@@ -182,6 +198,23 @@ class _Sent:
         """Wait until it is set, for :data:`PATIENCE_SECONDS` at most."""
         if self._unsent.acquire(timeout=PATIENCE_SECONDS):
             self._unsent.release()
+
+
+def _patch_schedule(pub_thread: Any) -> None:
+    """Let a thread that prints not wait until the IOPub thread has read its wakes: that one may wait for the lock."""
+    import zmq
+
+    schedule = pub_thread.schedule
+
+    def schedule_without_waiting(self: Any, function: Any) -> None:
+        if not _lock._is_owned() or not self.thread.is_alive():
+            schedule(self, function)
+            return
+        self._events.append(function)
+        with suppress(zmq.Again):  # a thousand wakes are unread then: one of them is for this too
+            self._event_pipe.send(b"", zmq.NOBLOCK)
+
+    pub_thread.schedule = schedule_without_waiting
 
 
 def _patch_send(pub_thread: Any) -> None:

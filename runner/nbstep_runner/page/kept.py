@@ -20,7 +20,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, Final
 
-LIBRARIES: Final = ("jinja2", "nbconvert")
+LIBRARIES: Final = ("jinja2", "nbconvert", "nbstep_runner", "bs4", "soupsieve", "mistune", "pygments")
 """What is kept is theirs as well as Python's: another version of one of them begins anew."""
 _Pattern = tuple[int, bytes, int, dict[str, int], tuple[str | None, ...]]
 """Flags, code, number of groups, groups by name, names by group: what a pattern is made of, but for its text."""

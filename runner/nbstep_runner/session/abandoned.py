@@ -50,7 +50,7 @@ def settle(claimed: bytes) -> None:
     if not store.conditional_write or existing.claim.best_effort:
         return
     record = replace(
-        lost(existing.record, "the run's process was killed"),
+        lost(existing.record, "the run's process ended without a verdict"),
         ended_at=datetime.now(UTC).isoformat(),
         warnings=(*existing.record.warnings, "this record was written by the run's watchdog, not by the run"),
     )

@@ -28,7 +28,7 @@ class RunPage:
     def prepare(self) -> None:
         """Import and compile what renders the page beside the kernel's start and the cells, which wait for no page.
 
-        What a first page takes, 0.8 s of processor time, is spent then as far as kernel and cells leave a processor
+        What a first page takes, 0.2 to 0.4 s of processor time, is spent then as far as kernel and cells leave one
         free. Where there are fewer than two it would delay the first cell, where a stop leaves next to no time it would
         delay the record, and where memory is scarce it would take 40 MB from the cells: nothing is begun there.
         """

@@ -60,7 +60,7 @@ def test_a_run_that_was_killed_is_lost(tmp_path: Path) -> None:
     abandoned.settle(left(tmp_path, running))
     record = lying(tmp_path)
     assert (record.state, record.exit_code, record.claim) == (RunState.LOST, 12, None)
-    assert record.error == ErrorInfo.of(LostRunError("the run's process was killed"))
+    assert record.error == ErrorInfo.of(LostRunError("the run's process ended without a verdict"))
     assert record.warnings == ("of the run", "this record was written by the run's watchdog, not by the run")
 
 
