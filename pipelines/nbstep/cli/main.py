@@ -85,28 +85,36 @@ def main() -> None:
     outlive_readers()
     codes: list[int] = []
     atexit.register(_end_at_once, codes)  # the first registered is the last called
-    codes.append(run(sys.argv[1:]))
+    codes.append(_flushed(run(sys.argv[1:])))
     sys.exit(codes[0])
+
+
+def _flushed(code: int) -> int:
+    """The code to end with once what was printed has left; Python's own flush tells nobody of what it cannot write."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except NbstepError as error:
+        _explain(error)
+        return code or int(error.exit_code)
+    except SystemExit:  # its reader has gone
+        pass
+    return code
 
 
 def _end_at_once(codes: list[int]) -> None:
     """End the process once its threads have ended and all that was to be done at exit is done.
 
-    Python would take its modules apart, which is an eighth to a fifth of the time of a short command. It does where
-    there is no code to end with.
+    Python would take its modules apart, which is an eighth to a fifth of the time of a short command. Where there is no
+    code to end with, it does.
     """
-    if not codes:
-        return
-    try:
+    with suppress(Exception, SystemExit):
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-    except NbstepError as error:  # the stream leads nowhere from now on: nobody else would notice
-        _explain(error)
-        codes[:] = [int(error.exit_code)]
-    except SystemExit:  # whoever read has gone
-        pass
-    os._exit(*codes)
+    if codes:
+        os._exit(codes[0])
 
 
 def run(arguments: list[str]) -> int:
