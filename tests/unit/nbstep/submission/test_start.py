@@ -51,7 +51,7 @@ def test_one_that_was_started_before_it_was_refused_keeps_what_it_runs(
 
     monkeypatch.setattr(MemoryBackend, "submit", start_and_refuse)
     with pytest.raises(ClusterDeniedError):
-        nbstep.submit("train.ipynb", on="memory", runs="runs", run_id="r")
+        nbstep.submit("train.ipynb", on="memory", runs="runs", run_id="begun-and-refused")
     assert [path for path in (folder / "runs").rglob("*") if path.is_file()] != []
 
 
