@@ -16,6 +16,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -29,6 +30,7 @@ from nbstep_runner.errors import (
 )
 from nbstep_runner.stores import ABSENT, Store, addresses, check_output, open_store
 from nbstep_runner.stores.atomicfile import TEMP_PREFIX, TEMP_SUFFIX
+from servers import faultproxy
 from servers.faultproxy import Kind
 from servers.nginx import NginxServer
 from servers.places import Place, within
@@ -586,9 +588,15 @@ def test_a_folder_that_never_comes_is_no_conflict_either(web_place: Place) -> No
 
 
 @pytest.mark.fault(73)
-def test_a_folder_that_another_makes_at_that_moment_is_there(web_place: Place) -> None:
+def test_a_folder_that_another_makes_at_that_moment_is_there(apache_folder: str) -> None:
     """Apache denies to make it then."""
-    web_place.proxy.add(Kind.STATUS, "PUT", status=409)
-    web_place.proxy.add(Kind.STATUS, "MKCOL", status=403, times=10_000)
-    web_place.store().write(web_place.uri(), b"whole")
-    assert web_place.truth() == b"whole"
+    direct = open_store(apache_folder, OPTIONS)
+    direct.write(apache_folder + "b", b"of another")
+    port = urlsplit(apache_folder).port
+    assert port is not None
+    with faultproxy.running(port) as proxy:
+        proxy.add(Kind.STATUS, "PUT", status=409)
+        proxy.add(Kind.STATUS, "MKCOL", status=403, times=10_000)
+        folder = apache_folder.replace(f":{port}/", f":{proxy.port}/")
+        open_store(folder, OPTIONS).write(folder + "a", b"whole")
+    assert direct.read(apache_folder + "a").data == b"whole"
