@@ -14,7 +14,7 @@ from nbstep.backends.protocol import Again, Backend, Located, Phase, Plan
 from nbstep.backends.recorded import RecordedBackend
 from nbstep.backends.registry import backend_named
 from nbstep.backends.stores import keeper_of, named_runs
-from nbstep.errors import ClusterDeniedError, NotStartedError, RunNotFoundError, error_of
+from nbstep.errors import ClusterDeniedError, ClusterUnavailableError, NotStartedError, RunNotFoundError, error_of
 from nbstep.images.requirements import RequirementLines
 from nbstep.profiles import Profile, as_text, chosen_profile, merged
 from nbstep.profiles.storage import absolute
@@ -25,7 +25,7 @@ from nbstep.submission.find import find_run, located_at
 from nbstep.submission.request import Prepared, Request, prepare, unknown_policy
 from nbstep.submission.upload import upload, withdraw
 from nbstep_runner.contract import ParameterSource
-from nbstep_runner.errors import BadInputError, NbstepError, UsageError
+from nbstep_runner.errors import BadInputError, InternalError, NbstepError, OutputConflictError, UsageError
 
 
 def run(  # noqa: PLR0913 - papermill's arguments, by their names
@@ -277,7 +277,11 @@ def start(prepared: Prepared) -> Run:
     is_new = prepared.stored and upload(prepared.uploads, prepared.storage)
     try:
         backend.submit(request)
-    except (BadInputError, ClusterDeniedError, NotStartedError, RunNotFoundError, UsageError):
+    except OutputConflictError:  # what has the name there is another run
+        if is_new:
+            withdraw(prepared.uploads, prepared.storage)
+        raise
+    except (BadInputError, ClusterDeniedError, InternalError, NotStartedError, RunNotFoundError, UsageError):
         if is_new and not _is_known(backend, request.handle):
             withdraw(prepared.uploads, prepared.storage)
         raise
@@ -288,9 +292,12 @@ def start(prepared: Prepared) -> Run:
 
 def _is_known(backend: Backend, handle: str) -> bool:
     """Whether the place has a run that it refused: a first try, whose answer was lost, may have started it."""
-    with suppress(NbstepError):  # the refusal of whoever may not ask is all that there is
+    try:
         return backend.statuses([handle])[handle].phase is not Phase.GONE
-    return False
+    except ClusterUnavailableError:  # it may have one: what that needs stays
+        return True
+    except NbstepError:  # the refusal of whoever may not ask is all that there is
+        return False
 
 
 def find(name: str | Path, *, runs: str | Path | None = None, profile: str | Profile | None = None) -> Run | Any:

@@ -28,15 +28,16 @@ def sound(*_):
     global alarms
     alarms += 1
     print('alarm', file=sys.stderr)
+    signal.setitimer(signal.ITIMER_REAL, 0.002)  # not before it has ended: a busy machine would do nothing else
 signal.signal(signal.SIGALRM, sound)
-signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+signal.setitimer(signal.ITIMER_REAL, 0.002)
 def work(name):
     for number in range(3000):
         print(name, number, file=sys.stderr if number % 10 == 0 else sys.stdout)
 threads = [threading.Thread(target=work, args=(name,)) for name in ('first', 'second')]
 for thread in threads: thread.start()
 for number in range(20_000): print('main', number)
-signal.setitimer(signal.ITIMER_REAL, 0)
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
 for thread in threads: thread.join()
 print('sounded', alarms)
 """
@@ -48,16 +49,18 @@ def sound(*_):
     global alarms
     alarms += 1
     logging.warning('alarm')
+    signal.setitimer(signal.ITIMER_REAL, 0.005)
+logging.basicConfig()
 signal.signal(signal.SIGALRM, sound)
-signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
+signal.setitimer(signal.ITIMER_REAL, 0.005)
 longest, before = 0, time.monotonic()
-for number in range(50_000):
+for number in range(20_000):
     print('main', number)
     now = time.monotonic()
     longest, before = max(longest, now - before), now
-signal.setitimer(signal.ITIMER_REAL, 0)
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
 noisy.kill(), noisy.wait()
-print('sounded', alarms, 'held up' if longest > 8 else 'in time')
+print(f"sounded {alarms} {'held up' if longest > 8 else 'in time'}")
 """
 FORKED_BESIDE = """
 import multiprocessing, subprocess
@@ -160,13 +163,13 @@ def test_a_handler_of_a_signal_that_logs_holds_up_nothing(slim: Session) -> None
     printed = slim.run(FLUSHED_BESIDE)
     alarms, _, verdict = printed.rpartition("sounded ")[2].strip().partition(" ")
     assert (verdict.splitlines()[0], int(alarms) > 0) == ("in time", True)
-    assert [printed.count(each) for each in ("main", "WARNING:root:alarm")] == [50_000, int(alarms)]
+    assert [printed.count(each) for each in ("main", "WARNING:root:alarm")] == [20_000, int(alarms)]
 
 
 @pytest.mark.fault(33)
 def test_forked_children_end_whatever_is_printed_beside_them(slim: Session) -> None:
     """Each flushes as it ends."""
-    printed = slim.run(FORKED_BESIDE)
+    printed = slim.run(FORKED_BESIDE) + slim.run("import time; time.sleep(1)")  # the last may be heard after its end
     assert (printed.count("child"), printed.count("hangs")) == (30, 0)
 
 

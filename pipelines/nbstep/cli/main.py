@@ -100,6 +100,8 @@ def _flushed(code: int) -> int:
         return code or int(error.exit_code)
     except SystemExit:  # its reader has gone
         pass
+    except KeyboardInterrupt:  # nobody waits for the rest
+        return code or int(ExitCode.INTERRUPTED)
     return code
 
 

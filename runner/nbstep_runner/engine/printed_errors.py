@@ -27,7 +27,7 @@ COMPLAINT: Final = re.compile(r"(?:error|exception)\b", re.IGNORECASE)
 
 QUIT: Final = re.compile(r"\bq(?:uit)?\s*\((?P<arguments>[^()]*)\)")
 """R's request to end; its kernel passes on neither the status nor the words of it."""
-COMMENT: Final = re.compile(r"^\s*#.*$", re.MULTILINE)
+COMMENT: Final = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
 STATUS: Final = re.compile(r"(?:\A[^,=]*,\s*|\bstatus\s*=\s*)(?P<status>\d+)L?\s*(?:,|\Z)")
 
 

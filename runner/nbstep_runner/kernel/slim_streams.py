@@ -37,7 +37,10 @@ def patch_streams(iostream: Any) -> None:
             holds_text = any(buffer.tell() for buffer in self._buffers.values())
         holds_text = holds_text or _is_sending(self)
         if holds_text and _lock._is_owned():  # within this thread's own print, by a signal's handler
-            hand_over(self)
+            if _is_sending(self):  # what was taken before goes first: that thread sends this after it
+                self.pub_thread.schedule(self._flush)
+            else:
+                hand_over(self)
         elif holds_text and _is_sent_by_another(self.pub_thread):
             _sending(self).wait()
         elif holds_text:
@@ -139,7 +142,8 @@ def _written(stream: Any, string: str, write: Callable[[Any, str], Any]) -> Any:
     written = write(stream, string)
     if stream._buffers is not before:
         for header, left in list(before.items()):  # written after the handler had looked
-            stream._buffers[header].write(left.getvalue())
+            text = left.getvalue()
+            stream._buffers[header].write(text)
     return written
 
 
@@ -298,6 +302,7 @@ def hand_over(stream: Any) -> None:
 
 
 def _send(stream: Any, pieces: list[tuple[Any, str]]) -> None:
+    stream.session.pid = os.getpid()  # as ipykernel has it: what a forked child prints is passed to its parent
     for parent, text in pieces:
         message = stream.session.msg("stream", {"name": stream.name, "text": text}, parent=parent)
         stream.session.send(stream.pub_thread, message, ident=stream.topic)

@@ -10,7 +10,7 @@ import pytest
 import nbstep
 from nbstep.backends.memory import MemoryBackend
 from nbstep.errors import ClusterDeniedError, NotStartedError
-from nbstep_runner.errors import UsageError
+from nbstep_runner.errors import OutputConflictError, UsageError
 from nbstep_runner.processes import TOKEN_VARIABLE
 from support import notebooks
 
@@ -53,6 +53,16 @@ def test_one_that_was_started_before_it_was_refused_keeps_what_it_runs(
     with pytest.raises(ClusterDeniedError):
         nbstep.submit("train.ipynb", on="memory", runs="runs", run_id="begun-and-refused")
     assert [path for path in (folder / "runs").rglob("*") if path.is_file()] != []
+
+
+def test_one_whose_name_another_has_there_is_not_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: MemoryBackend, __: Any) -> None:
+        raise OutputConflictError("another Job of this name is there")
+
+    monkeypatch.setattr(MemoryBackend, "submit", refuse)
+    with pytest.raises(OutputConflictError):
+        nbstep.submit("train.ipynb", on="memory", runs="runs", run_id="taken")
+    assert [path for path in (folder / "runs").rglob("*") if path.is_file()] == []
 
 
 def test_what_another_submission_has_put_there_stays() -> None:
