@@ -208,8 +208,12 @@ def _expect(path: Path, wanted: str, version: str) -> None:
 
 
 def _refuse_special(uri: str, path: Path) -> None:
-    is_file = path.is_file() or not path.exists()
-    atomicfile.refuse_special(uri, is_link=path.is_symlink(), is_file=is_file)
+    """One look: another may put it there at any moment."""
+    try:
+        mode = path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    atomicfile.refuse_special(uri, is_link=modes.S_ISLNK(mode), is_file=modes.S_ISREG(mode))
 
 
 def _stat(path: Path) -> os.stat_result | None:
