@@ -19,7 +19,7 @@ from nbstep.endpoints.kubernetes import host
 from nbstep_runner.contract import RunState, StorageOptions
 from nbstep_runner.errors import BadInputError, CellFailedError
 from servers.cluster import Launcher
-from support import notebooks
+from support import notebooks, processes
 
 SCALED = """
 import os, pathlib
@@ -81,6 +81,14 @@ def ask_until(stop: threading.Event, url: str, answers: list[Any]) -> None:
             time.sleep(0.01)
 
 
+def is_led_to(url: str) -> bool:
+    """Whether the cluster leads there yet: nodes hear of a new port some moments after its pod is ready."""
+    try:
+        return httpx.get(f"{url}/v2/health/ready", timeout=30, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
 @pytest.mark.fault(63)
 def test_it_answers_rolls_over_without_a_lost_request_and_is_removed_whole(serve: Serve, launcher: Launcher) -> None:
     endpoint = serve({"factor": 2.0}, service="NodePort")
@@ -91,6 +99,7 @@ def test_it_answers_rolls_over_without_a_lost_request_and_is_removed_whole(serve
 
     stop, answers = threading.Event(), list[Any]()
     here = str(httpx.URL(endpoint.url).copy_with(host="127.0.0.1"))  # the test's cluster has its node ports there
+    assert processes.until(lambda: is_led_to(here), 60)
     asking = [threading.Thread(target=ask_until, args=(stop, here, answers)) for _ in range(3)]
     for each in asking:
         each.start()
