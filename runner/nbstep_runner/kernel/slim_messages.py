@@ -134,7 +134,7 @@ class _SentAtOnce:
 
     def send_multipart(self: Any, message: Any, flags: int = 0, copy: Any = True, track: Any = False) -> None:
         if flags or track or not copy or not self.thread.is_alive() or not self._has_sent(message):
-            super().send_multipart(message, flags, copy=copy, track=track)  # type: ignore[misc]
+            super().send_multipart(message, flags, copy=copy, track=track)  # type: ignore[misc]  # of IOPubThread
 
     def _has_sent(self: Any, message: Any) -> bool:
         import zmq
@@ -158,7 +158,7 @@ class _SentAtOnce:
     def _really_send(self: Any, *args: Any, **options: Any) -> None:
         lock = self._socket_in_use if self._is_master_process() else nullcontext()  # a fork's may be held for ever
         with lock:
-            super()._really_send(*args, **options)  # type: ignore[misc]
+            super()._really_send(*args, **options)  # type: ignore[misc]  # of IOPubThread
 
     def _handle_event(self: Any, _woken: Any) -> None:
         """Do what waits, each while it is still seen to wait: what is published meanwhile comes after it."""

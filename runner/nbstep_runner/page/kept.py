@@ -123,7 +123,7 @@ def _taking_from(
             if key not in patterns:
                 patterns[key] = _compiled(pattern, int(flags), compiler)
             known, code, groups, by_name, by_group = patterns[key]
-            return compiler._sre.compile(pattern, known, array("I", code).tolist(), groups, by_name, by_group)  # noqa: SLF001
+            return compiler._sre.compile(pattern, known, array("I", code).tolist(), groups, by_name, by_group)  # noqa: SLF001 - as below
         except Exception:  # noqa: BLE001 - what it tells of a pattern, it tells itself
             return plain(pattern, flags)
 
@@ -131,8 +131,8 @@ def _taking_from(
 
 
 def _compiled(pattern: str | bytes, flags: int, compiler: Any) -> _Pattern:
-    parsed = compiler._parser.parse(pattern, flags)  # noqa: SLF001
-    code = array("I", compiler._code(parsed, flags)).tobytes()  # noqa: SLF001
+    parsed = compiler._parser.parse(pattern, flags)  # noqa: SLF001 - re has no other way to its code
+    code = array("I", compiler._code(parsed, flags)).tobytes()  # noqa: SLF001 - as above
     by_name = dict(parsed.state.groupdict)
     by_group: list[str | None] = [None] * parsed.state.groups
     for name, index in by_name.items():

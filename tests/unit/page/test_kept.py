@@ -120,7 +120,7 @@ def test_code_that_python_refuses_is_compiled() -> None:
     with kept.kept_compilations() as found:
         compile_all()
         for key, (flags, _, *others) in list(found.patterns.items()):
-            found.patterns[key] = (flags, b"\xff" * 8, *others)  # type: ignore[assignment]
+            found.patterns[key] = (flags, b"\xff" * 8, *others)  # type: ignore[assignment]  # damaged
         assert compile_all() == plain
 
 
@@ -140,12 +140,12 @@ def test_a_folder_that_takes_nothing_is_no_fault(place: Path) -> None:
 
 
 def test_other_threads_and_failed_rehearsals_leave_nothing(place: Path) -> None:
-    plain = re._compiler.compile  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="no page"), kept.kept_compilations() as found:  # noqa: PT012
+    plain = re._compiler.compile  # type: ignore[attr-defined]  # Python's own, untyped
+    with pytest.raises(ValueError, match="no page"), kept.kept_compilations() as found:  # noqa: PT012 - what the context does at an error
         thread = threading.Thread(target=compile_all)
         thread.start()
         thread.join()
         assert not found.patterns
         raise ValueError("no page")
-    assert re._compiler.compile is plain  # type: ignore[attr-defined]
+    assert re._compiler.compile is plain  # type: ignore[attr-defined]  # Python's own, untyped
     assert not place.exists()

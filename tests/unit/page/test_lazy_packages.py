@@ -60,7 +60,7 @@ def test_a_package_that_does_more_is_imported_whole(package: Path) -> None:
 
 
 def test_where_the_first_use_fails_it_is_imported_whole(package: Path) -> None:
-    with pytest.raises(RuntimeError), lazily("gathers", "inner"):  # noqa: PT012
+    with pytest.raises(RuntimeError), lazily("gathers", "inner"):  # noqa: PT012 - what the context does at an error
         import_module("gathers.inner.light")
         raise RuntimeError("another version")
     assert not [name for name in sys.modules if name.startswith("gathers")]
